@@ -1,0 +1,171 @@
+import type { Config } from '../shared/config.ts'
+import { crashPoint } from '../shared/crash-points.ts'
+import { freeBytes } from '../shared/durable.ts'
+import { hasCode } from '../shared/errors.ts'
+import type { Service } from '../shared/lifecycle.ts'
+import type { StatePaths } from '../shared/paths.ts'
+import type { Announcer } from './announcer.ts'
+import { reasonToWait, unsettledReason } from './backpressure.ts'
+import type { HealthServer } from './health.ts'
+import type { Leftovers } from './leftovers.ts'
+import { generatedName } from './names.ts'
+import { Pacer, type Wakeup } from './pacing.ts'
+import type { Progress } from './progress.ts'
+import { RecordSource } from './record-source.ts'
+import type { Spool } from './spool.ts'
+import type { PendingFile } from './state.ts'
+import type { Status } from './status.ts'
+
+/** How often the disk is asked for room while it has none; settled files end the wait earlier. */
+const ROOM_POLL_MS = 500
+
+/** What the loop works with; it ends announcer and health server when it is stopped. */
+export interface LoopParts {
+  readonly paths: StatePaths
+  readonly config: Config
+  readonly status: Status
+  readonly announcer: Announcer
+  readonly health: HealthServer
+  readonly progress: Progress
+  readonly spool: Spool
+  readonly leftovers: Leftovers
+  readonly wakeup: Wakeup
+}
+
+/**
+ * Makes files and publishes them, one after another, as long as parser and disk have room, until as
+ * many as wanted are settled. `Status` names its states, `Progress` and `Spool` the durable steps.
+ */
+export class GeneratorLoop implements Service {
+  readonly finished: Promise<void>
+  readonly #parts: LoopParts
+  readonly #abort = new AbortController()
+  readonly #pacer: Pacer
+  #stopping: Promise<void> | undefined
+
+  constructor(parts: LoopParts) {
+    this.#parts = parts
+    this.#pacer = new Pacer(parts.config.rateBytes, this.#abort.signal)
+    this.finished = this.#work()
+  }
+
+  /** Abandons the file that is being written; one that is being published is finished first. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#end()
+    return this.#stopping
+  }
+
+  async #end(): Promise<void> {
+    const { status, announcer, health, wakeup } = this.#parts
+    status.stop()
+    this.#abort.abort()
+    wakeup.wake()
+    await this.finished.catch(() => {
+      // Whoever waits for `finished` gets the error.
+    })
+    announcer.stop()
+    await health.close()
+  }
+
+  get #stopped(): boolean {
+    return this.#abort.signal.aborted
+  }
+
+  async #work(): Promise<void> {
+    while (!this.#stopped && this.#filesWanted() > 0) await this.#nextFile()
+    if (!this.#stopped) await this.#drain()
+  }
+
+  #filesWanted(): number {
+    const { config, progress } = this.#parts
+    if (config.files === 0) return Number.POSITIVE_INFINITY
+    return config.files - (progress.state.run?.published ?? 0)
+  }
+
+  /** Waits for room, then makes one file and publishes it; returns early when stopped. */
+  async #nextFile(): Promise<void> {
+    const { config, status, progress, spool, announcer } = this.#parts
+    const { seed, stream, nextNumber } = progress.state
+    const name = generatedName(stream, nextNumber)
+    const source = new RecordSource(seed, nextNumber, config)
+    await this.#waitForRoom(source.sizeBytes)
+    if (this.#stopped) return
+    status.write(name, source)
+    const file = await this.#writeFile(name, source)
+    if (file === undefined) return
+    await progress.prepared(file)
+    crashPoint('G1-state-written')
+    await spool.publish(file)
+    announcer.announce(file)
+    await progress.counted()
+    status.published(file)
+  }
+
+  /** undefined: stopped, or the disk was full before the end; nothing is left of it then. */
+  async #writeFile(name: string, source: RecordSource): Promise<PendingFile | undefined> {
+    const { paths, status, spool, wakeup } = this.#parts
+    try {
+      return await spool.write(name, source, {
+        signal: this.#abort.signal,
+        sliceBytes: this.#pacer.sliceBytes,
+        pace: bytes => this.#pacer.take(bytes),
+        onWritten: () => status.progressed(),
+      })
+    } catch (error) {
+      if (!hasCode(error, 'ENOSPC', 'EDQUOT')) throw error
+      status.wait({ kind: 'disk', text: `waiting: no space left in ${paths.generatorTmp}` })
+      if (!this.#stopped) await wakeup.wait(ROOM_POLL_MS)
+      return undefined
+    }
+  }
+
+  async #waitForRoom(nextBytes: number): Promise<void> {
+    const { paths, config, status, announcer, wakeup } = this.#parts
+    while (!this.#stopped) {
+      await this.#announceLeftovers()
+      const reason = reasonToWait(
+        {
+          unsettledFiles: announcer.files,
+          unsettledBytes: announcer.bytes,
+          connected: announcer.connected,
+          freeBytes: await freeBytes(paths.inbox),
+          nextBytes,
+          directory: paths.inbox,
+        },
+        config,
+      )
+      if (reason === undefined) return
+      status.wait(reason)
+      await wakeup.wait(ROOM_POLL_MS)
+    }
+  }
+
+  async #drain(): Promise<void> {
+    const { status, announcer, wakeup } = this.#parts
+    while (!this.#stopped) {
+      await this.#announceLeftovers()
+      if (announcer.files === 0) return
+      status.drain(
+        unsettledReason({
+          unsettledFiles: announcer.files,
+          unsettledBytes: announcer.bytes,
+          connected: announcer.connected,
+        }),
+      )
+      await wakeup.wait(ROOM_POLL_MS)
+    }
+  }
+
+  /** Files of an earlier life come before new ones, within the same limits. */
+  async #announceLeftovers(): Promise<void> {
+    const { config, announcer, leftovers } = this.#parts
+    while (
+      leftovers.remaining > 0 &&
+      announcer.files < config.backlogFilesMax &&
+      announcer.bytes < config.backlogBytesMax
+    ) {
+      const file = await leftovers.take()
+      if (file !== undefined) announcer.announce(file)
+    }
+  }
+}

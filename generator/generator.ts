@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto'
+import { stat } from 'node:fs/promises'
+import type { Config } from '../shared/config.ts'
+import { makeDirectories } from '../shared/durable.ts'
+import { CountersinkError } from '../shared/errors.ts'
+import { processIdentity, type Service } from '../shared/lifecycle.ts'
+import type { Log } from '../shared/log.ts'
+import { type StatePaths, statePaths } from '../shared/paths.ts'
+import { Announcer } from './announcer.ts'
+import { GeneratorLoop } from './generator-loop.ts'
+import { HealthServer } from './health.ts'
+import { Leftovers } from './leftovers.ts'
+import { Wakeup } from './pacing.ts'
+import { Progress } from './progress.ts'
+import { Spool } from './spool.ts'
+import { Status } from './status.ts'
+import { sweepLeftovers } from './sweep.ts'
+
+export interface GeneratorOptions {
+  /** The state directory. */
+  readonly dir: string
+  readonly config: Config
+  /** Starts with the same id make `config.files` files together; undefined: this one alone. */
+  readonly runId: string | undefined
+  readonly log: Log
+}
+
+/**
+ * Takes over the state directory, brings what a crash left to its end, and begins to make files.
+ *
+ * @throws CountersinkError ALREADY_RUNNING, STATE_DIRECTORY_UNFIT or CONFIG_INVALID.
+ */
+export async function startGenerator(options: GeneratorOptions): Promise<Service> {
+  const { config, log } = options
+  const runId = checkedRunId(options.runId)
+  const paths = statePaths(options.dir)
+  await makeDirectories(paths.generator, paths.generatorTmp, paths.inbox, paths.run)
+  await requireOneFilesystem(paths)
+
+  const status = new Status(log)
+  const wakeup = new Wakeup()
+  const onChange = (): void => {
+    status.progressed()
+    wakeup.wake()
+  }
+  const announcer = new Announcer({ path: paths.parserSocket, log, onChange })
+  // From here on this process owns the generator's directory.
+  const health = await HealthServer.listen(paths.generatorSocket, () => ({
+    ...status.report(),
+    connected: announcer.connected,
+    unsettled: announcer.files,
+  }))
+  try {
+    const owner = processIdentity(process.pid)
+    if (owner === undefined) throw new CountersinkError('IO_FAILED', '/proc cannot be read')
+    const spool = new Spool(paths, owner)
+    const progress = await Progress.open(paths.generatorState)
+    if (progress.pending !== null) {
+      await spool.finish(progress.pending)
+      await progress.counted()
+    }
+    await progress.begin(config.seed, runId)
+    const sweptFiles = await sweepLeftovers(paths, Date.now())
+    const { stream, nextNumber } = progress.state
+    const leftovers = await Leftovers.find(paths.inbox, stream)
+    log.info('started', { stream, nextNumber, inInbox: leftovers.remaining, sweptFiles })
+    announcer.start()
+    return new GeneratorLoop({
+      paths,
+      config,
+      status,
+      announcer,
+      health,
+      progress,
+      spool,
+      leftovers,
+      wakeup,
+    })
+  } catch (error) {
+    await health.close()
+    throw error
+  }
+}
+
+const RUN_ID = /^[\w.:-]{1,100}$/
+
+function checkedRunId(runId: string | undefined): string {
+  if (runId === undefined || runId === '') return randomUUID()
+  if (RUN_ID.test(runId)) return runId
+  throw new CountersinkError(
+    'CONFIG_INVALID',
+    `COUNTERSINK_RUN_ID must be 1 to 100 letters, digits or any of _.:-; got ${JSON.stringify(runId)}`,
+  )
+}
+
+/** Publishing is a rename, which does not cross filesystems. */
+async function requireOneFilesystem(paths: StatePaths): Promise<void> {
+  const [tmp, inbox] = await Promise.all([stat(paths.generatorTmp), stat(paths.inbox)])
+  if (tmp.dev === inbox.dev) return
+  throw new CountersinkError(
+    'STATE_DIRECTORY_UNFIT',
+    `${paths.generatorTmp} and ${paths.inbox} are on different filesystems`,
+    { advice: 'Files are renamed from one into the other: put both on one filesystem.' },
+  )
+}

@@ -1,0 +1,138 @@
+import { access, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
+import type { StatePaths } from '../shared/paths.ts'
+import { generatedName } from './names.ts'
+import { parseGeneratorState } from './state-format.ts'
+
+/**
+ * What the generator remembers, in `generator/state.json`, replaced as a whole: which file comes
+ * next, and what was published so far. It is the other half of the closing proof: the sum that
+ * MariaDB's ledger holds for `usage-STREAM-%` must equal `control.amount`.
+ *
+ * `progress.ts` tells how it changes and what a crash leaves; here is its form and how to read it.
+ */
+export interface GeneratorState {
+  /** 8 hex digits, random at the stream's beginning: part of every file name. */
+  readonly stream: string
+  /** With a file's number it decides the file's bytes. */
+  readonly seed: bigint
+  /** The number of the next file to make, from 1. Every lower one is published or pending. */
+  readonly nextNumber: number
+  /** Everything of this stream that was ever durably published, each file once. */
+  readonly control: ControlTotals
+  /** A file that is complete in the tmp directory, or has just left it; not yet in `control`. */
+  readonly pending: PendingFile | null
+  /** The latest run. */
+  readonly run: Run | null
+  /** Streams of other seeds, the latest last: their seed continues them when it comes back. */
+  readonly earlier: readonly EarlierStream[]
+}
+
+export interface ControlTotals {
+  readonly files: number
+  readonly bytes: number
+  readonly lines: number
+  readonly amount: bigint
+}
+
+/** A generated file with its control totals. */
+export interface GeneratedFile {
+  readonly name: string
+  readonly sizeBytes: number
+  /** Lower-case hex. */
+  readonly sha256: string
+  readonly lines: number
+  readonly amount: bigint
+}
+
+export interface PendingFile extends GeneratedFile {
+  /** Its name in the tmp directory as long as it has not been renamed into the inbox. */
+  readonly tmp: string
+}
+
+/**
+ * One invocation of the supervisor, however often the generator is restarted in it. Its files have
+ * the numbers from `firstNumber` on without a gap: `published` of them, and then the pending one.
+ */
+export interface Run {
+  readonly id: string
+  readonly firstNumber: number
+  readonly published: number
+}
+
+export type EarlierStream = Pick<GeneratorState, 'stream' | 'seed' | 'nextNumber' | 'control'>
+
+export const NO_TOTALS: ControlTotals = { files: 0, bytes: 0, lines: 0, amount: 0n }
+
+/**
+ * The state at `path` (`StatePaths.generatorState`), or undefined when there is none yet.
+ *
+ * @throws CountersinkError STATE_DIRECTORY_UNFIT when the file is not what a generator wrote.
+ */
+export async function readGeneratorState(path: string): Promise<GeneratorState | undefined> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined
+    throw error
+  }
+  try {
+    return parseGeneratorState(text)
+  } catch (cause) {
+    throw new CountersinkError(
+      'STATE_DIRECTORY_UNFIT',
+      `the generator's state ${path} cannot be used: ${toError(cause).message}`,
+      { advice: 'Put it back from a copy, or remove it to begin a new stream.' },
+    )
+  }
+}
+
+/**
+ * What the stream and its latest run have published up to now, for whoever looks at the state of a
+ * generator that may have died between publishing a file and counting it. Undefined before the
+ * first start.
+ *
+ * @throws CountersinkError STATE_DIRECTORY_UNFIT as `readGeneratorState`.
+ */
+export async function readPublished(
+  paths: StatePaths,
+): Promise<Pick<GeneratorState, 'stream' | 'control' | 'run'> | undefined> {
+  const state = await readGeneratorState(paths.generatorState)
+  if (state?.pending == null || (await standsInTmp(paths, state.pending))) return state
+  return withPendingCounted(state)
+}
+
+/** The names of a run's published files, in order. */
+export function* runNames(stream: string, run: Run): Generator<string> {
+  for (let i = 0; i < run.published; i += 1) yield generatedName(stream, run.firstNumber + i)
+}
+
+/** The state after the pending file was found in, or brought into, the inbox. */
+export function withPendingCounted(state: GeneratorState): GeneratorState {
+  const { pending, control, run } = state
+  if (pending === null) return state
+  return {
+    ...state,
+    pending: null,
+    control: {
+      files: control.files + 1,
+      bytes: control.bytes + pending.sizeBytes,
+      lines: control.lines + pending.lines,
+      amount: control.amount + pending.amount,
+    },
+    run: run && { ...run, published: run.published + 1 },
+  }
+}
+
+/** Whether a pending file has not been renamed into the inbox yet. */
+export async function standsInTmp(paths: StatePaths, pending: PendingFile): Promise<boolean> {
+  try {
+    await access(join(paths.generatorTmp, pending.tmp))
+    return true
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false
+    throw error
+  }
+}

@@ -1,0 +1,201 @@
+import { lstat, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { crashPoint } from '../shared/crash-points.ts'
+import { syncDirectories } from '../shared/durable.ts'
+import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import { type Manifest, readManifest } from '../shared/manifest.ts'
+import { MANIFEST_SUFFIX, parseWorkName, type StatePaths, workName } from '../shared/paths.ts'
+import type { Journal } from './journal/journal.ts'
+import type { Expected, QueueEntry } from './journal/records.ts'
+
+/**
+ * P1: takes files out of the inbox for good, several in one go.
+ *
+ * For each: manifest, then data, renamed into work/ under a sequence of its own (so nobody can put
+ * another file over a claimed one, and a name may come again); then both directories are synced,
+ * then one journal commit makes them claimed. What a crash leaves:
+ *
+ * - after the manifest's rename: a manifest without data in work/. The start puts it back.
+ * - after the data's rename, or after the sync: a file in work/ that the journal does not know. The
+ *   start adopts it under the sequence in its name.
+ * - after the commit: claimed. The announcer may not have heard; its second announcement finds the
+ *   file on its way and gets the same ack.
+ */
+export interface Candidate {
+  readonly name: string
+  /** Control totals from an announcement; a manifest beside the file counts for more. */
+  readonly announced: Expected | undefined
+}
+
+export type ClaimResult =
+  | { readonly kind: 'claimed'; readonly entry: QueueEntry }
+  | { readonly kind: 'gone' }
+  /** It is not a regular file. */
+  | { readonly kind: 'unfit'; readonly why: string }
+
+/** Claims the candidates in order; the results stand in the same order. Durable on return. */
+export async function claimFiles(
+  candidates: readonly Candidate[],
+  paths: StatePaths,
+  journal: Journal,
+): Promise<ClaimResult[]> {
+  const results: ClaimResult[] = []
+  const entries: QueueEntry[] = []
+  for (const candidate of candidates) {
+    const result = await moveIntoWork(candidate, journal.nextSequence, paths)
+    results.push(result)
+    if (result.kind !== 'claimed') continue
+    entries.push(result.entry)
+    journal.skipSequences(result.entry.sequence)
+  }
+  if (entries.length > 0) {
+    await syncDirectories(paths.inbox, paths.work)
+    crashPoint('P1-claim-synced')
+    journal.claim(entries)
+    crashPoint('P1-claim-journalled')
+  }
+  return results
+}
+
+async function moveIntoWork(
+  candidate: Candidate,
+  sequence: number,
+  paths: StatePaths,
+): Promise<ClaimResult> {
+  const { name } = candidate
+  const from = join(paths.inbox, name)
+  const to = join(paths.work, workName(sequence, name))
+  const stats = await ifThere(lstat(from))
+  if (stats === undefined) return { kind: 'gone' }
+  if (!stats.isFile()) return { kind: 'unfit', why: 'it is not a regular file' }
+  const control = await readControl(`${from}${MANIFEST_SUFFIX}`)
+  const manifestMoved = await moved(`${from}${MANIFEST_SUFFIX}`, `${to}${MANIFEST_SUFFIX}`)
+  crashPoint('P1-manifest-moved')
+  if (!(await moved(from, to))) {
+    if (manifestMoved) await moved(`${to}${MANIFEST_SUFFIX}`, `${from}${MANIFEST_SUFFIX}`)
+    return { kind: 'gone' }
+  }
+  crashPoint('P1-data-moved')
+  return {
+    kind: 'claimed',
+    entry: newEntry({
+      sequence,
+      name,
+      sizeBytes: stats.size,
+      control,
+      announced: candidate.announced,
+    }),
+  }
+}
+
+/** A manifest as it was found: good, bad, or none. */
+type Control = { manifest?: Manifest; problem?: string }
+
+async function readControl(path: string): Promise<Control> {
+  try {
+    const manifest = await readManifest(path)
+    return manifest === undefined ? {} : { manifest }
+  } catch (error) {
+    if (!hasCode(error, 'MANIFEST_INVALID')) throw ioFailed(`reading ${path}`, error)
+    return { problem: toError(error).message }
+  }
+}
+
+function newEntry(facts: {
+  sequence: number
+  name: string
+  sizeBytes: number
+  control: Control
+  announced: Expected | undefined
+}): QueueEntry {
+  const { manifest, problem } = facts.control
+  return {
+    sequence: facts.sequence,
+    name: facts.name,
+    sizeBytes: facts.sizeBytes,
+    claimedAtMs: Date.now(),
+    expected: manifest ?? facts.announced,
+    manifestProblem: problem,
+    disposable: manifest?.disposable ?? false,
+    stage: 'claimed',
+    digest: undefined,
+    outcome: undefined,
+  }
+}
+
+/**
+ * Start-up: what stands in work/ and is not in the journal is claimed under the sequence in its
+ * name; a manifest that lost its data goes back to the inbox.
+ *
+ * @returns the entries that are new to the journal.
+ */
+export async function adoptWork(
+  paths: StatePaths,
+  journal: Journal,
+  log: Log,
+): Promise<QueueEntry[]> {
+  const names = new Set(await readdir(paths.work))
+  const adopted: QueueEntry[] = []
+  let putBack = false
+  for (const name of names) {
+    const work = parseWorkName(name)
+    if (work === undefined) {
+      log.warn('left alone: a file in work/ that is not of this program', { name })
+      continue
+    }
+    journal.skipSequences(work.sequence)
+    if (name.endsWith(MANIFEST_SUFFIX)) {
+      if (names.has(name.slice(0, -MANIFEST_SUFFIX.length))) continue
+      await putManifestBack(join(paths.work, name), join(paths.inbox, work.name))
+      putBack = true
+      continue
+    }
+    if (journal.queued(work.sequence) !== undefined) continue
+    const path = join(paths.work, name)
+    const stats = await lstat(path)
+    if (!stats.isFile()) {
+      log.warn('left alone: not a regular file in work/', { name })
+      continue
+    }
+    const control = await readControl(`${path}${MANIFEST_SUFFIX}`)
+    adopted.push(newEntry({ ...work, sizeBytes: stats.size, control, announced: undefined }))
+    log.warn('adopted a file in work/ that the journal did not know', { name })
+  }
+  if (putBack) await syncDirectories(paths.inbox, paths.work)
+  if (adopted.length > 0) {
+    adopted.sort((a, b) => a.sequence - b.sequence)
+    journal.claim(adopted)
+  }
+  return adopted
+}
+
+/** Unless the inbox has one of that name again. */
+async function putManifestBack(from: string, to: string): Promise<void> {
+  if ((await ifThere(lstat(to))) === undefined) await moved(from, to)
+  else await rm(from, { force: true })
+}
+
+/** Renames; false when there is nothing to rename. */
+async function moved(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to)
+    return true
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false
+    throw ioFailed(`rename of ${from} to ${to}`, error)
+  }
+}
+
+async function ifThere<T>(stats: Promise<T>): Promise<T | undefined> {
+  try {
+    return await stats
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined
+    throw ioFailed('reading the inbox', error)
+  }
+}
+
+function ioFailed(what: string, thrown: unknown): CountersinkError {
+  return new CountersinkError('IO_FAILED', `${what} failed`, { cause: thrown })
+}

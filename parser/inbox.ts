@@ -1,0 +1,193 @@
+import { Bell } from '../shared/handoff.ts'
+import { ANNOUNCEMENTS_WAITING_MAX, CLAIMS_PER_COMMIT_MAX } from '../shared/limits.ts'
+import type { Log } from '../shared/log.ts'
+import { classifyName, type StatePaths } from '../shared/paths.ts'
+import type { AckOutcome, Announce, ProcessedFile } from '../shared/protocol.ts'
+import type { Backlog } from './backlog.ts'
+import { type ClaimResult, claimFiles } from './claim.ts'
+import type { Journal } from './journal/journal.ts'
+import type { QueueEntry } from './journal/records.ts'
+import type { InboxScanner } from './scan.ts'
+
+/** What an announcer is told, and what else is known. */
+export interface AnnounceResult {
+  readonly outcome: AckOutcome
+  readonly reason?: string
+  /** The claimed file: the announcer hears when it is settled. */
+  readonly sequence?: number
+  /** It was settled before: the announcer hears at once. */
+  readonly settled?: ProcessedFile
+}
+
+interface Waiting {
+  readonly announce: Announce
+  readonly answer: (result: AnnounceResult) => void
+}
+
+/**
+ * The way in: one loop that claims what was announced and what a look into the inbox finds.
+ *
+ * Announcements and the timer only ring the bell; the loop takes what waits, moves it, commits
+ * once, then answers all (so many announcements share one commit, and a lost one is found by the
+ * next look). An ack is given only after the commit.
+ */
+export class Inbox {
+  readonly #paths: StatePaths
+  readonly #journal: Journal
+  readonly #backlog: Backlog
+  readonly #scanner: InboxScanner
+  readonly #scanIntervalMs: number
+  readonly #queueFilesMax: number
+  readonly #onClaimed: () => void
+  readonly #log: Log
+  readonly #bell = new Bell()
+  #waiting: Waiting[] = []
+  #stopped = false
+
+  constructor(options: {
+    paths: StatePaths
+    journal: Journal
+    backlog: Backlog
+    scanner: InboxScanner
+    scanIntervalMs: number
+    queueFilesMax: number
+    /** New entries are in the journal. */
+    onClaimed: () => void
+    log: Log
+  }) {
+    this.#paths = options.paths
+    this.#journal = options.journal
+    this.#backlog = options.backlog
+    this.#scanner = options.scanner
+    this.#scanIntervalMs = options.scanIntervalMs
+    this.#queueFilesMax = options.queueFilesMax
+    this.#onClaimed = options.onClaimed
+    this.#log = options.log
+  }
+
+  /** Resolves after the durable claim, or with the reason why there is none. */
+  announce(announce: Announce): Promise<AnnounceResult> {
+    if (this.#stopped) return Promise.resolve(later('the parser is stopping'))
+    if (this.#waiting.length >= ANNOUNCEMENTS_WAITING_MAX) {
+      return Promise.resolve(later(`${this.#waiting.length} announcements wait already`))
+    }
+    return new Promise(answer => {
+      this.#waiting.push({ announce, answer })
+      this.#bell.ring()
+    })
+  }
+
+  /** The loop; ends when the signal is raised. */
+  async run(signal: AbortSignal): Promise<void> {
+    let nextLookMs = 0
+    try {
+      while (!signal.aborted) {
+        const announced = this.#waiting.splice(0, CLAIMS_PER_COMMIT_MAX)
+        if (announced.length > 0) await this.#claimAnnounced(announced)
+        if (performance.now() >= nextLookMs) {
+          const more = await this.#claimFound()
+          nextLookMs = more ? 0 : performance.now() + this.#scanIntervalMs
+        }
+        if (this.#waiting.length === 0 && nextLookMs > 0) {
+          await this.#bell.wait(signal, Math.max(0, nextLookMs - performance.now()))
+        }
+      }
+    } finally {
+      this.#stopped = true
+      for (const { answer } of this.#waiting.splice(0)) answer(later('the parser is stopping'))
+    }
+  }
+
+  get #room(): number {
+    return this.#queueFilesMax - this.#backlog.files
+  }
+
+  async #claimAnnounced(announced: readonly Waiting[]): Promise<void> {
+    const fit = announced.filter(({ announce, answer }) => {
+      if (classifyName(announce.name) === 'data') return true
+      answer({
+        outcome: 'refused',
+        reason: `${JSON.stringify(announce.name.slice(0, 100))} cannot be a name in the inbox: a plain name of at most 200 bytes is, no path, not hidden, not .tmp/.part/.partial`,
+      })
+      return false
+    })
+    const taken = fit.slice(0, Math.max(0, this.#room))
+    for (const { answer } of fit.slice(taken.length)) {
+      answer(
+        later(`${this.#backlog.files} files are queued, at most ${this.#queueFilesMax} may be`),
+      )
+    }
+    const results = await claimFiles(
+      taken.map(({ announce }) => ({
+        name: announce.name,
+        announced: {
+          sha256: announce.sha256,
+          sizeBytes: announce.sizeBytes,
+          lines: announce.lines,
+          amount: announce.amount === undefined ? undefined : BigInt(announce.amount),
+        },
+      })),
+      this.#paths,
+      this.#journal,
+    )
+    this.#enqueue(results)
+    for (const [i, { announce, answer }] of taken.entries()) {
+      answer(this.#answerTo(announce, results[i]!))
+    }
+  }
+
+  /** Whether there may be more to take at once. */
+  async #claimFound(): Promise<boolean> {
+    if (this.#room <= 0) return false
+    const names = (await this.#scanner.look(performance.now())).slice(0, this.#room)
+    const results = await claimFiles(
+      names.map(name => ({ name, announced: undefined })),
+      this.#paths,
+      this.#journal,
+    )
+    this.#enqueue(results)
+    return names.length === CLAIMS_PER_COMMIT_MAX
+  }
+
+  #enqueue(results: readonly ClaimResult[]): void {
+    const entries = results.flatMap(result => (result.kind === 'claimed' ? [result.entry] : []))
+    for (const entry of entries) this.#backlog.add(entry)
+    if (entries.length > 0) this.#onClaimed()
+    for (const entry of entries) logClaim(this.#log, entry)
+  }
+
+  #answerTo(announce: Announce, result: ClaimResult): AnnounceResult {
+    const content = this.#journal.content(Buffer.from(announce.sha256, 'hex'))
+    const isKnown = content !== undefined && content.applied > 0
+    switch (result.kind) {
+      case 'claimed':
+        return { outcome: isKnown ? 'known' : 'accepted', sequence: result.entry.sequence }
+      case 'unfit':
+        return { outcome: 'refused', reason: result.why }
+      case 'gone': {
+        const sequence = this.#backlog.find(announce.name, announce.sha256)
+        if (sequence !== undefined) return { outcome: isKnown ? 'known' : 'accepted', sequence }
+        const number = content?.applied || content?.last || 0
+        const settled = this.#journal.processed(number)
+        if (settled !== undefined) return { outcome: 'known', settled }
+        return {
+          outcome: 'refused',
+          reason: `no file ${announce.name} stands in the inbox, and its content was never seen`,
+        }
+      }
+    }
+  }
+}
+
+function later(reason: string): AnnounceResult {
+  return { outcome: 'later', reason }
+}
+
+function logClaim(log: Log, entry: QueueEntry): void {
+  log.info('claimed', {
+    name: entry.name,
+    sequence: entry.sequence,
+    size: entry.sizeBytes,
+    manifest: entry.expected !== undefined,
+  })
+}

@@ -1,0 +1,325 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { open, type RootDatabase } from 'lmdb'
+import { CountersinkError } from '../../shared/errors.ts'
+import type { Counts, Outcome, ProcessedFile } from '../../shared/protocol.ts'
+import {
+  type ContentRecord,
+  type DigestFacts,
+  decodeState,
+  encodeContent,
+  encodeProcessed,
+  encodeQueueEntry,
+  encodeState,
+  type JournalState,
+  numberKey,
+  type QueueEntry,
+} from './records.ts'
+import { JournalView, openTables, STATE_KEY, type Tables } from './views.ts'
+
+/**
+ * The parser's durable memory in LMDB: the queue, the index of contents, and what was processed.
+ *
+ * It is progress, queue and index, never the proof: MariaDB's ledger decides what has been counted,
+ * and a deleted journal is rebuilt from it. What a commit promises:
+ *
+ * - It is durable when the call returns: `transactionSync` with `overlappingSync: false`. (lmdb-js
+ *   3.5.6 with its default can report success for a commit whose last write failed, and after a
+ *   failed one its asynchronous calls never settle; this combination throws.)
+ * - It belongs to the living owner: opening raises an epoch, every commit checks it. A process that
+ *   was replaced, or whose environment was deleted under it, ends (OWNERSHIP_LOST, JOURNAL_FAILED).
+ * - Any other failure is JOURNAL_FAILED and ends the process: LMDB must not be used after one.
+ */
+export class Journal extends JournalView {
+  readonly #root: RootDatabase
+  readonly #dataPath: string
+  readonly #inode: bigint
+  #state: JournalState
+  /** Entries whose file has left work/: deleted with the next commit, which comes anyway. */
+  #moved: number[] = []
+  readonly #sinceStart = { applied: 0, duplicate: 0, quarantined: 0, bytes: 0, lines: 0 }
+  /** Whether there was nothing at this path, so that the index must be made from the ledger. */
+  readonly isNew: boolean
+
+  private constructor(root: RootDatabase, path: string, nowMs: number) {
+    const tables = openTables(root)
+    super(tables)
+    this.#root = root
+    this.#dataPath = join(path, 'data.mdb')
+    this.#inode = statSync(this.#dataPath, { bigint: true }).ino
+    const record = tables.state.get(STATE_KEY)
+    this.isNew = record === undefined
+    const before = record === undefined ? newState(nowMs) : decodeState(record)
+    this.#state = { ...before, epoch: before.epoch + 1 }
+    guarded('start', () => {
+      root.transactionSync(() => {
+        // Read again: another process may have started between.
+        const current = tables.state.get(STATE_KEY)
+        if (current !== undefined) {
+          const state = decodeState(current)
+          this.#state = { ...state, epoch: state.epoch + 1 }
+        }
+        tables.state.putSync(STATE_KEY, encodeState(this.#state))
+      })
+    })
+  }
+
+  /**
+   * Opens the journal at this directory, creating it when there is none, and becomes its owner:
+   * an earlier owner that still lives ends at its next commit.
+   *
+   * @throws CountersinkError JOURNAL_FAILED, JOURNAL_UNREADABLE
+   */
+  static open(path: string, nowMs = Date.now()): Journal {
+    return guarded('open', () => {
+      const root = open({
+        path,
+        overlappingSync: false,
+        maxDbs: 4,
+        mapSize: 64 * 2 ** 20,
+        encoding: 'binary',
+        keyEncoding: 'binary',
+        cache: false,
+      })
+      return new Journal(root, path, nowMs)
+    })
+  }
+
+  get state(): JournalState {
+    return this.#state
+  }
+
+  get sinceStart(): Counts {
+    return this.#sinceStart
+  }
+
+  get ever(): Counts {
+    const { applied, duplicate, quarantined, bytes, lines } = this.#state
+    return { applied, duplicate, quarantined, bytes, lines }
+  }
+
+  /**
+   * The sequence for the next claim. Used up once a claim with it is committed or its file stands
+   * in work/; see `skipSequences`.
+   */
+  get nextSequence(): number {
+    return this.#state.nextSequence
+  }
+
+  /** Makes sure that sequences found in work/ are not given out again. In memory until a commit. */
+  skipSequences(highest: number): void {
+    const nextSequence = Math.max(this.#state.nextSequence, highest + 1)
+    this.#state = { ...this.#state, nextSequence }
+  }
+
+  /** P1: the files stand in work/ under their sequences. */
+  claim(entries: readonly QueueEntry[]): void {
+    this.#commit('claim', (tables, state) => {
+      let { nextSequence } = state
+      for (const entry of entries) {
+        tables.queue.putSync(numberKey(entry.sequence), encodeQueueEntry(entry))
+        nextSequence = Math.max(nextSequence, entry.sequence + 1)
+      }
+      return { ...state, nextSequence }
+    })
+  }
+
+  /** P3: the entry's content is known, good and new. Claims it unless another entry has. */
+  digested(entry: QueueEntry, digest: DigestFacts): QueueEntry {
+    const digested: QueueEntry = { ...entry, stage: 'digested', digest }
+    this.#commit('digest', (tables, state) => {
+      tables.queue.putSync(numberKey(entry.sequence), encodeQueueEntry(digested))
+      const content = this.content(digest.sha256) ?? UNKNOWN
+      if (content.claim === 0) {
+        this.#putContent(tables, digest.sha256, { ...content, claim: entry.sequence })
+      }
+      return state
+    })
+    return digested
+  }
+
+  /**
+   * P7: the outcome is final. Records it, indexes it, and leaves the entry `settling` until the
+   * file has left work/ (`moved`).
+   */
+  settle(
+    entry: QueueEntry,
+    outcome: Outcome,
+    facts: Omit<ProcessedFile, 'number' | 'name' | 'outcome' | 'claimedAtMs'>,
+    ledgerSequence?: bigint,
+  ): ProcessedFile {
+    const settled: QueueEntry = { ...entry, stage: 'settling', outcome }
+    const number = this.#state.nextNumber
+    const file: ProcessedFile = {
+      number,
+      name: entry.name,
+      outcome,
+      claimedAtMs: entry.claimedAtMs,
+      ...facts,
+    }
+    this.#commit('settlement', (tables, state) => {
+      tables.queue.putSync(numberKey(entry.sequence), encodeQueueEntry(settled))
+      this.#record(tables, file, entry.sequence)
+      return {
+        ...countIn(state, file),
+        nextNumber: number + 1,
+        ledgerSequence: ledgerSequence ?? state.ledgerSequence,
+      }
+    })
+    this.#sinceStart[outcome] += 1
+    if (outcome === 'applied') {
+      this.#sinceStart.bytes += file.sizeBytes
+      this.#sinceStart.lines += file.lines
+    }
+    return file
+  }
+
+  /** P8 is done: forgets the entry, durably with the next commit (a second move is harmless). */
+  moved(sequence: number): void {
+    this.#moved.push(sequence)
+  }
+
+  /** First contact with a ledger: from now on only this one will do. */
+  bindLedger(ledgerUuid: string): void {
+    this.#commit('ledger', (_tables, state) => ({ ...state, ledgerUuid }))
+  }
+
+  /** Files that the ledger has counted, into the index of a new journal. */
+  rebuild(files: readonly Omit<ProcessedFile, 'number'>[], ledgerSequence: bigint): void {
+    this.#commit('rebuild', (tables, state) => {
+      let next = state
+      for (const facts of files) {
+        const file: ProcessedFile = { ...facts, number: next.nextNumber }
+        this.#record(tables, file, 0)
+        next = { ...countIn(next, file), nextNumber: file.number + 1 }
+      }
+      return { ...next, ledgerSequence }
+    })
+  }
+
+  /** Frees the slots of readers that died: a dead reader pins old pages and the file grows. */
+  checkReaders(): void {
+    guarded('reader check', () => this.#root.readerCheck())
+  }
+
+  /** Makes the last moves durable and closes. */
+  async close(): Promise<void> {
+    if (this.#moved.length > 0) this.#commit('close', (_tables, state) => state)
+    await this.#root.close()
+  }
+
+  #record(tables: Tables, file: ProcessedFile, sequence: number): void {
+    tables.processed.putSync(numberKey(file.number), encodeProcessed(file))
+    const sha256 = Buffer.from(file.sha256, 'hex')
+    const content = this.content(sha256) ?? UNKNOWN
+    this.#putContent(tables, sha256, {
+      applied: file.outcome === 'applied' ? file.number : content.applied,
+      last: file.number,
+      claim: content.claim === sequence ? 0 : content.claim,
+    })
+  }
+
+  #putContent(tables: Tables, sha256: Uint8Array, content: ContentRecord): void {
+    tables.contents.putSync(Buffer.from(sha256), encodeContent(content))
+  }
+
+  #commit(what: string, change: (tables: Tables, state: JournalState) => JournalState): void {
+    const moved = this.#moved
+    guarded(what, () => {
+      let next = this.#state
+      this.#root.transactionSync(() => {
+        const record = this.tables.state.get(STATE_KEY)
+        const epoch = record === undefined ? 0 : decodeState(record).epoch
+        if (epoch !== this.#state.epoch) {
+          throw new CountersinkError(
+            'OWNERSHIP_LOST',
+            `another parser has taken over this state directory (epoch ${epoch}, mine is ${this.#state.epoch})`,
+            { advice: 'Nothing was lost or counted twice. Run one parser per state directory.' },
+          )
+        }
+        for (const sequence of moved) this.tables.queue.removeSync(numberKey(sequence))
+        next = change(this.tables, this.#state)
+        this.tables.state.putSync(STATE_KEY, encodeState(next))
+      })
+      this.#state = next
+      this.#moved = []
+      this.#checkStillThere()
+    })
+  }
+
+  /** A deleted environment goes on working for who has it open; nothing in it would be found again. */
+  #checkStillThere(): void {
+    const there = statSync(this.#dataPath, { bigint: true, throwIfNoEntry: false })
+    if (there?.ino !== this.#inode) {
+      throw new CountersinkError('JOURNAL_FAILED', `${this.#dataPath} was removed or replaced`)
+    }
+  }
+}
+
+const UNKNOWN: ContentRecord = { applied: 0, last: 0, claim: 0 }
+
+/**
+ * A new journal counts sequences from the clock on: they name files in work/ and rows in the
+ * ledger, and must not come again after a journal was deleted.
+ */
+function newState(nowMs: number): JournalState {
+  return {
+    epoch: 0,
+    nextSequence: nowMs,
+    nextNumber: 1,
+    ledgerUuid: '',
+    ledgerSequence: 0n,
+    applied: 0,
+    duplicate: 0,
+    quarantined: 0,
+    bytes: 0,
+    lines: 0,
+  }
+}
+
+function countIn(state: JournalState, file: ProcessedFile): JournalState {
+  const counted = file.outcome === 'applied'
+  return {
+    ...state,
+    [file.outcome]: state[file.outcome] + 1,
+    bytes: state.bytes + (counted ? file.sizeBytes : 0),
+    lines: state.lines + (counted ? file.lines : 0),
+  }
+}
+
+function guarded<T>(what: string, action: () => T): T {
+  try {
+    return action()
+  } catch (cause) {
+    if (cause instanceof CountersinkError) throw cause
+    throw new CountersinkError('JOURNAL_FAILED', `the journal's ${what} failed`, { cause })
+  }
+}
+
+/**
+ * Reads a journal that another process may be writing, for as long as `read` takes, and leaves it
+ * unchanged. undefined when there is none.
+ */
+export async function readJournal<T>(
+  path: string,
+  read: (view: JournalView, state: JournalState) => T,
+): Promise<T | undefined> {
+  if (statSync(join(path, 'data.mdb'), { throwIfNoEntry: false }) === undefined) return undefined
+  const root = guarded('open for reading', () =>
+    open({
+      path,
+      readOnly: true,
+      maxDbs: 4,
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      cache: false,
+    }),
+  )
+  try {
+    const tables = openTables(root)
+    const record = tables.state.get(STATE_KEY)
+    return record && read(new JournalView(tables), decodeState(record))
+  } finally {
+    await root.close()
+  }
+}

@@ -1,0 +1,298 @@
+import { crc32 } from 'node:zlib'
+import { Packr, Unpackr } from 'msgpackr'
+import { CountersinkError } from '../../shared/errors.ts'
+import type { Outcome, ProcessedFile } from '../../shared/protocol.ts'
+
+/**
+ * How the journal's records look on disk: `version u8 | crc32 u32 | msgpack array`.
+ *
+ * The checksum is written and checked by us: a page that a disk or a crash garbled must be noticed
+ * here, not as a wrong number. Arrays instead of maps, because a record is kept for every content
+ * ever processed. A reader refuses versions it does not know.
+ */
+const RECORD_VERSION = 1
+const HEADER_BYTES = 5
+
+const packr = new Packr({ useRecords: false })
+const unpackr = new Unpackr({ useRecords: false })
+
+/** The control totals that came with a file, from its manifest or its announcement. */
+export interface Expected {
+  readonly sha256: string
+  readonly sizeBytes: number
+  readonly lines: number | undefined
+  readonly amount: bigint | undefined
+}
+
+/** What reading a file to its end has shown. */
+export interface DigestFacts {
+  readonly sha256: Uint8Array
+  readonly sizeBytes: number
+  readonly lines: number
+  readonly amount: bigint
+  readonly startedAtMs: number
+  readonly endedAtMs: number
+}
+
+/**
+ * A file between claim and archive.
+ *
+ * - **claimed** (P1): it stands in work/, nothing is known of its content.
+ * - **digested** (P3): its content is known, good, new, and claimed by this entry.
+ * - **settling** (P7): its outcome is final and recorded; only its move out of work/ may be missing.
+ */
+export interface QueueEntry {
+  readonly sequence: number
+  readonly name: string
+  readonly sizeBytes: number
+  readonly claimedAtMs: number
+  readonly expected: Expected | undefined
+  /** Why the manifest that came with it cannot be used. */
+  readonly manifestProblem: string | undefined
+  readonly disposable: boolean
+  readonly stage: 'claimed' | 'digested' | 'settling'
+  readonly digest: DigestFacts | undefined
+  readonly outcome: Outcome | undefined
+}
+
+/** What is known of one content; numbers are of processed records, 0 for none. */
+export interface ContentRecord {
+  /** The record that counted it. */
+  readonly applied: number
+  /** The newest record about it. */
+  readonly last: number
+  /** The queue entry that has claimed it (P3) and is not settled yet. */
+  readonly claim: number
+}
+
+/** What the journal keeps about itself. */
+export interface JournalState {
+  /** Raised at each start: whoever finds another number has been replaced. */
+  readonly epoch: number
+  readonly nextSequence: number
+  readonly nextNumber: number
+  readonly ledgerUuid: string
+  /** The newest ledger sequence seen: a ledger that knows less was restored from a backup. */
+  readonly ledgerSequence: bigint
+  readonly applied: number
+  readonly duplicate: number
+  readonly quarantined: number
+  readonly bytes: number
+  readonly lines: number
+}
+
+export function encodeQueueEntry(entry: QueueEntry): Buffer {
+  const { expected, digest } = entry
+  return seal([
+    entry.name,
+    entry.sizeBytes,
+    entry.claimedAtMs,
+    expected && [expected.sha256, expected.sizeBytes, expected.lines, expected.amount?.toString()],
+    entry.manifestProblem,
+    entry.disposable,
+    entry.stage,
+    digest && encodeDigest(digest),
+    entry.outcome,
+  ])
+}
+
+export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEntry {
+  const fields = unseal(record, 'a queue entry') as [
+    string,
+    number,
+    number,
+    [string, number, number | undefined, string | undefined] | undefined,
+    string | undefined,
+    boolean,
+    QueueEntry['stage'],
+    DigestFields | undefined,
+    Outcome | undefined,
+  ]
+  const [name, sizeBytes, claimedAtMs, expected, manifestProblem, disposable, stage] = fields
+  return {
+    sequence,
+    name,
+    sizeBytes,
+    claimedAtMs,
+    expected: expected && {
+      sha256: expected[0],
+      sizeBytes: expected[1],
+      lines: expected[2],
+      amount: expected[3] === undefined ? undefined : BigInt(expected[3]),
+    },
+    manifestProblem,
+    disposable,
+    stage,
+    digest: fields[7] && decodeDigest(fields[7]),
+    outcome: fields[8],
+  }
+}
+
+type DigestFields = [Uint8Array, number, number, string, number, number]
+
+function encodeDigest(digest: DigestFacts): DigestFields {
+  return [
+    digest.sha256,
+    digest.sizeBytes,
+    digest.lines,
+    digest.amount.toString(),
+    digest.startedAtMs,
+    digest.endedAtMs,
+  ]
+}
+
+function decodeDigest(fields: DigestFields): DigestFacts {
+  const [sha256, sizeBytes, lines, amount, startedAtMs, endedAtMs] = fields
+  return { sha256, sizeBytes, lines, amount: BigInt(amount), startedAtMs, endedAtMs }
+}
+
+const OUTCOME_CODES: readonly Outcome[] = ['applied', 'duplicate', 'quarantined']
+
+/** Times are kept as offsets from the claim: a few bytes each instead of nine. */
+export function encodeProcessed(file: ProcessedFile): Buffer {
+  return seal([
+    file.name,
+    Buffer.from(file.sha256, 'hex'),
+    file.sizeBytes,
+    file.lines,
+    file.amount,
+    OUTCOME_CODES.indexOf(file.outcome),
+    file.claimedAtMs,
+    file.digestStartedAtMs - file.claimedAtMs,
+    file.digestedAtMs - file.claimedAtMs,
+    file.settledAtMs - file.claimedAtMs,
+    ...(file.reason === undefined ? [] : [file.reason]),
+  ])
+}
+
+export function decodeProcessed(number: number, record: Uint8Array): ProcessedFile {
+  const [
+    name,
+    sha256,
+    sizeBytes,
+    lines,
+    amount,
+    outcome,
+    claimed,
+    started,
+    digested,
+    settled,
+    why,
+  ] = unseal(record, 'a processed file') as [
+    string,
+    Uint8Array,
+    number,
+    number,
+    string,
+    number,
+    number,
+    number,
+    number,
+    number,
+    string | undefined,
+  ]
+  return {
+    number,
+    name,
+    sha256: Buffer.from(sha256).toString('hex'),
+    sizeBytes,
+    lines,
+    amount,
+    outcome: OUTCOME_CODES[outcome]!,
+    ...(why === undefined ? {} : { reason: why }),
+    claimedAtMs: claimed,
+    digestStartedAtMs: claimed + started,
+    digestedAtMs: claimed + digested,
+    settledAtMs: claimed + settled,
+  }
+}
+
+export function encodeContent(content: ContentRecord): Buffer {
+  return seal([content.applied, content.last, content.claim])
+}
+
+export function decodeContent(record: Uint8Array): ContentRecord {
+  const [applied, last, claim] = unseal(record, 'a content') as [number, number, number]
+  return { applied, last, claim }
+}
+
+export function encodeState(state: JournalState): Buffer {
+  return seal([
+    state.epoch,
+    state.nextSequence,
+    state.nextNumber,
+    state.ledgerUuid,
+    state.ledgerSequence.toString(),
+    state.applied,
+    state.duplicate,
+    state.quarantined,
+    state.bytes,
+    state.lines,
+  ])
+}
+
+export function decodeState(record: Uint8Array): JournalState {
+  const fields = unseal(record, 'the state') as [
+    number,
+    number,
+    number,
+    string,
+    string,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
+  const [epoch, nextSequence, nextNumber, ledgerUuid, ledgerSequence] = fields
+  return {
+    epoch,
+    nextSequence,
+    nextNumber,
+    ledgerUuid,
+    ledgerSequence: BigInt(ledgerSequence),
+    applied: fields[5],
+    duplicate: fields[6],
+    quarantined: fields[7],
+    bytes: fields[8],
+    lines: fields[9],
+  }
+}
+
+/** Keys of numbers sort as the numbers do. */
+export function numberKey(number: number): Buffer {
+  const key = Buffer.allocUnsafe(6)
+  key.writeUIntBE(number, 0, 6)
+  return key
+}
+
+export function keyNumber(key: Uint8Array): number {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(0, 6)
+}
+
+function seal(fields: readonly unknown[]): Buffer {
+  const payload = packr.pack(fields)
+  const record = Buffer.allocUnsafe(HEADER_BYTES + payload.length)
+  record.writeUInt8(RECORD_VERSION, 0)
+  record.writeUInt32BE(crc32(payload), 1)
+  payload.copy(record, HEADER_BYTES)
+  return record
+}
+
+function unseal(record: Uint8Array, what: string): unknown {
+  const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength)
+  const unreadable = (why: string): CountersinkError =>
+    new CountersinkError('JOURNAL_UNREADABLE', `${what} in the journal cannot be read: ${why}`, {
+      advice:
+        'Stop countersink, move parser/journal away and start again: it is rebuilt from MariaDB.',
+    })
+  if (bytes.length <= HEADER_BYTES) throw unreadable(`it has ${bytes.length} bytes`)
+  const version = bytes.readUInt8(0)
+  if (version !== RECORD_VERSION) {
+    throw unreadable(`its version is ${version}, this program knows ${RECORD_VERSION}`)
+  }
+  // A copy: LMDB's memory is only valid until the next transaction, and msgpackr aliases binary.
+  const payload = Buffer.from(bytes.subarray(HEADER_BYTES))
+  if (crc32(payload) !== bytes.readUInt32BE(1)) throw unreadable('its checksum is wrong')
+  return unpackr.unpack(payload)
+}

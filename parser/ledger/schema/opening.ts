@@ -1,0 +1,76 @@
+import { randomUUID } from 'node:crypto'
+import type { Config } from '../../../shared/config.ts'
+import { CountersinkError } from '../../../shared/errors.ts'
+import type { Session } from '../connection.ts'
+import { checkServer, checkTotals } from './checks.ts'
+import {
+  createLedger,
+  createTotals,
+  type LedgerNames,
+  ledgerNames,
+  SCHEMA_VERSION,
+} from './tables.ts'
+
+/** The ledger as it is found at the start of a parser. */
+export interface LedgerIdentity {
+  readonly uuid: string
+  /** The newest sequence in it; 0 when it has none. */
+  readonly lastSequence: bigint
+  readonly warnings: readonly string[]
+}
+
+/**
+ * First contact, and every later one: checks the server, makes the tables that are missing, records
+ * the opening balance once, and checks the totals. Safe to run again at any time, by several
+ * parsers at once: the first row in meta wins.
+ *
+ * @throws CountersinkError DATABASE_UNFIT, LEDGER_UNFIT
+ */
+export async function openLedger(session: Session, config: Config): Promise<LedgerIdentity> {
+  const names = ledgerNames(config)
+  const warnings = await checkServer(session)
+  await session.execute(createTotals(names))
+  await checkTotals(session, {
+    table: config.totalsTable,
+    id: config.totalsIdColumn,
+    amount: config.totalsAmountColumn,
+  })
+  for (const statement of createLedger(names)) await session.execute(statement)
+  const meta = (await readMeta(session, names)) ?? (await recordOpening(session, names))
+  if (meta === undefined || Number(meta.version) !== SCHEMA_VERSION) {
+    throw new CountersinkError(
+      'LEDGER_UNFIT',
+      `the ledger ${names.meta} has version ${meta?.version ?? 'none'}, this program knows ${SCHEMA_VERSION}`,
+      { advice: 'Run the version of countersink that made it, or a newer one.' },
+    )
+  }
+  const [last] = await session.query<{ sequence: bigint | null }>(
+    `SELECT MAX(sequence) AS sequence FROM ${names.file}`,
+  )
+  return { uuid: meta.uuid, lastSequence: last?.sequence ?? 0n, warnings }
+}
+
+interface Meta {
+  readonly version: number | bigint
+  readonly uuid: string
+}
+
+async function readMeta(session: Session, names: LedgerNames): Promise<Meta | undefined> {
+  const [meta] = await session.query<Meta>(
+    `SELECT schema_version AS version, ledger_uuid AS uuid FROM ${names.meta}`,
+  )
+  return meta
+}
+
+async function recordOpening(session: Session, names: LedgerNames): Promise<Meta | undefined> {
+  // One statement, so that the balance is that of one instant; the first of several parsers wins.
+  await session.execute(
+    `INSERT INTO ${names.meta}
+     SELECT 1, ?, ?, COUNT(*), COALESCE(SUM(${names.amount}), 0), COALESCE(MAX(${names.amount}), 0),
+            UTC_TIMESTAMP(3)
+       FROM ${names.totals}
+     ON DUPLICATE KEY UPDATE only_row = only_row`,
+    [SCHEMA_VERSION, randomUUID()],
+  )
+  return readMeta(session, names)
+}

@@ -1,0 +1,109 @@
+import type { Config } from '../../../shared/config.ts'
+
+/** The names of all tables and columns, quoted for SQL. They are configuration. */
+export interface LedgerNames {
+  readonly totals: string
+  readonly id: string
+  readonly amount: string
+  readonly meta: string
+  readonly batch: string
+  readonly file: string
+  readonly sighting: string
+}
+
+export function ledgerNames(
+  config: Pick<Config, 'totalsTable' | 'totalsIdColumn' | 'totalsAmountColumn' | 'tablePrefix'>,
+): LedgerNames {
+  const quoted = (name: string): string => `\`${name}\``
+  return {
+    totals: quoted(config.totalsTable),
+    id: quoted(config.totalsIdColumn),
+    amount: quoted(config.totalsAmountColumn),
+    meta: quoted(`${config.tablePrefix}meta`),
+    batch: quoted(`${config.tablePrefix}batch`),
+    file: quoted(`${config.tablePrefix}file`),
+    sighting: quoted(`${config.tablePrefix}sighting`),
+  }
+}
+
+/** Raised by each migration; a program refuses a ledger that is newer than itself. */
+export const SCHEMA_VERSION = 1
+
+/** What the totals look like when there is no such table yet. */
+export const createTotals = (n: LedgerNames): string => `
+CREATE TABLE IF NOT EXISTS ${n.totals} (
+  ${n.id} BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+  ${n.amount} BIGINT UNSIGNED NOT NULL
+) ENGINE = InnoDB`
+
+/** Version 1. Every statement can be run again after a crash in the middle. */
+export const createLedger = (n: LedgerNames): readonly string[] => [
+  `
+CREATE TABLE IF NOT EXISTS ${n.meta} (
+  only_row          TINYINT UNSIGNED NOT NULL PRIMARY KEY CHECK (only_row = 1),
+  schema_version    INT UNSIGNED     NOT NULL,
+  ledger_uuid       CHAR(36)         NOT NULL,
+  opening_rows      BIGINT UNSIGNED  NOT NULL COMMENT 'rows of totals at first contact',
+  opening_amount    DECIMAL(38,0)    NOT NULL COMMENT 'their sum',
+  total_upper_bound DECIMAL(38,0)    NOT NULL COMMENT 'no total is larger than this',
+  opened_at         DATETIME(3)      NOT NULL COMMENT 'UTC'
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin`,
+  `
+CREATE TABLE IF NOT EXISTS ${n.batch} (
+  id             BINARY(16)      NOT NULL PRIMARY KEY COMMENT 'made by the parser',
+  instance       BINARY(16)      NOT NULL COMMENT 'the parser that began it',
+  kind           ENUM('add', 'revert') NOT NULL,
+  state          ENUM('applying', 'applied', 'blocked') NOT NULL,
+  cursor_id      BIGINT UNSIGNED NULL COMMENT 'last consumer id applied',
+  pairs_planned  BIGINT UNSIGNED NOT NULL,
+  pairs_applied  BIGINT UNSIGNED NOT NULL,
+  amount_planned DECIMAL(38,0)   NOT NULL,
+  amount_applied DECIMAL(38,0)   NOT NULL,
+  begun_at       DATETIME(3)     NOT NULL COMMENT 'UTC',
+  ended_at       DATETIME(3)     NULL,
+  KEY by_state (state)
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin`,
+  `
+CREATE TABLE IF NOT EXISTS ${n.file} (
+  sha256         BINARY(32)      NOT NULL PRIMARY KEY COMMENT 'of the whole content: the claim',
+  sequence       BIGINT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'order of claims',
+  batch_id       BINARY(16)      NOT NULL,
+  instance       BINARY(16)      NOT NULL COMMENT 'with work_sequence: which work file it was',
+  work_sequence  BIGINT UNSIGNED NOT NULL,
+  name           VARCHAR(255)    NOT NULL,
+  size_bytes     BIGINT UNSIGNED NOT NULL,
+  \`lines\`        BIGINT UNSIGNED NOT NULL,
+  rejected_lines BIGINT UNSIGNED NOT NULL,
+  amount         DECIMAL(38,0)   NOT NULL,
+  largest_sum    BIGINT UNSIGNED NOT NULL,
+  state          ENUM('applying', 'applied', 'reverted') NOT NULL,
+  claimed_at     DATETIME(3)     NOT NULL COMMENT 'UTC',
+  digested_at    DATETIME(3)     NOT NULL,
+  recorded_at    DATETIME(3)     NOT NULL,
+  UNIQUE KEY by_sequence (sequence),
+  KEY by_batch (batch_id),
+  KEY by_name (name)
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin`,
+  `
+CREATE TABLE IF NOT EXISTS ${n.sighting} (
+  instance      BINARY(16)      NOT NULL,
+  work_sequence BIGINT UNSIGNED NOT NULL,
+  sha256        BINARY(32)      NULL,
+  name          VARCHAR(255)    NOT NULL,
+  outcome       ENUM('duplicate', 'quarantined', 'refused') NOT NULL,
+  reason        VARCHAR(300)    NOT NULL,
+  seen_at       DATETIME(3)     NOT NULL COMMENT 'UTC',
+  PRIMARY KEY (instance, work_sequence),
+  KEY by_content (sha256)
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin`,
+]
+
+/** A point in time for a DATETIME(3) in UTC, whatever the server's or this machine's time zone. */
+export function sqlTime(ms: number): string {
+  return new Date(ms).toISOString().replace('T', ' ').replace('Z', '')
+}
+
+/** The reverse of `sqlTime`: milliseconds since 1970. */
+export function fromSqlTime(text: string): number {
+  return Date.parse(`${text.replace(' ', 'T')}Z`)
+}

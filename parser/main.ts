@@ -1,0 +1,18 @@
+import { parseArgs } from 'node:util'
+import { readConfig } from '../shared/config.ts'
+import { runService } from '../shared/lifecycle.ts'
+import { createLog } from '../shared/log.ts'
+import { statePaths } from '../shared/paths.ts'
+import { databaseAddress } from './ledger/connection.ts'
+import { Parser } from './parser.ts'
+
+const { values } = parseArgs({
+  options: { dir: { type: 'string', default: 'var' }, supervised: { type: 'boolean' } },
+})
+const log = createLog('parser')
+
+await runService(log, values.supervised ?? false, async () => {
+  const paths = statePaths(values.dir)
+  const config = readConfig(process.env)
+  return Parser.start({ paths, config, address: databaseAddress(config, paths), log })
+})

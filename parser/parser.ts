@@ -1,0 +1,253 @@
+import { stat } from 'node:fs/promises'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Config } from '../shared/config.ts'
+import { makeDirectories } from '../shared/durable.ts'
+import { CountersinkError, toError } from '../shared/errors.ts'
+import { Bell, deferred, Handoff } from '../shared/handoff.ts'
+import type { Service } from '../shared/lifecycle.ts'
+import type { Log } from '../shared/log.ts'
+import type { StatePaths } from '../shared/paths.ts'
+import type { ParserHealth } from '../shared/protocol.ts'
+import { ArchiveLimit } from './archive-limit.ts'
+import { Backlog } from './backlog.ts'
+import { adoptWork } from './claim.ts'
+import { DigestWorkers } from './digest/digest.ts'
+import { DigestStage, type Verdict } from './digest-stage.ts'
+import { Inbox } from './inbox.ts'
+import { loadInstance } from './instance.ts'
+import { Journal } from './journal/journal.ts'
+import type { DatabaseAddress } from './ledger/connection.ts'
+import { Ledger } from './ledger/ledger.ts'
+import { LedgerStage } from './ledger-stage.ts'
+import { Listener } from './listener.ts'
+import { reconcileWithLedger } from './rebuild.ts'
+import { InboxScanner } from './scan.ts'
+import { Settler } from './settle.ts'
+
+/**
+ * The parser as a whole: builds the parts, starts the loops, and ends them in order.
+ *
+ * - **starting**: it owns the journal, answers pings and takes files (an ack needs the journal
+ *   alone); it waits for MariaDB, as long as that takes, and makes the two agree.
+ * - **running**: inbox → digest stage → ledger stage, each a loop of its own.
+ * - **stopping**: nothing new is taken, the file being read is left, the batch being applied is
+ *   finished, then everything closes. Whatever is left is durable and goes on at the next start.
+ *
+ * An error in any loop ends the whole parser; a new start finds everything on disk.
+ */
+export class Parser implements Service {
+  readonly #end = deferred()
+  readonly finished = this.#end.promise
+  readonly #log: Log
+  readonly #abort = new AbortController()
+  readonly #journal: Journal
+  readonly #backlog = new Backlog()
+  readonly #workers: DigestWorkers
+  readonly #ledger: Ledger
+  readonly #listener: Listener
+  readonly #inbox: Inbox
+  readonly #digestStage: DigestStage
+  readonly #ledgerStage: LedgerStage
+  readonly #settler: Settler
+  readonly #startedAtMs = Date.now()
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 })
+  #state: ParserHealth['state'] = 'starting'
+  #lastProgressAtMs = Date.now()
+  #databaseReason: string | undefined = 'not connected yet'
+  #loops: Promise<unknown> = Promise.resolve()
+  #stopping: Promise<void> | undefined
+
+  /** Prepares the state directory, takes over the journal and starts. */
+  static async start(options: {
+    paths: StatePaths
+    config: Config
+    address: DatabaseAddress
+    log: Log
+  }): Promise<Parser> {
+    const { paths, config, log } = options
+    await makeDirectories(
+      ...[paths.inbox, paths.work, paths.archive, paths.archiveDisposable, paths.quarantine],
+      ...[paths.duplicate, paths.parser, paths.run],
+    )
+    await checkOneFilesystem(paths)
+    const parser = new Parser({
+      ...options,
+      instance: await loadInstance(paths.instance),
+      journal: Journal.open(paths.journal),
+      archiveLimit: await ArchiveLimit.open(paths.archiveDisposable, config.archiveBytesMax, log),
+    })
+    await parser.#begin(paths)
+    return parser
+  }
+
+  private constructor(options: {
+    paths: StatePaths
+    config: Config
+    address: DatabaseAddress
+    log: Log
+    instance: Buffer
+    journal: Journal
+    archiveLimit: ArchiveLimit
+  }) {
+    const { paths, config, log, journal, archiveLimit } = options
+    const onProgress = (): void => {
+      this.#lastProgressAtMs = Date.now()
+    }
+    const verdicts = new Handoff<Verdict>(VERDICTS_WAITING_MAX)
+    this.#log = log
+    this.#journal = journal
+    this.#workers = new DigestWorkers()
+    this.#ledger = new Ledger({
+      config,
+      address: options.address,
+      instance: options.instance,
+      signal: this.#abort.signal,
+      onAvailability: reason => this.#databaseChanged(reason),
+      onProgress,
+    })
+    this.#digestStage = new DigestStage({
+      ...{ paths, config, journal, log, onProgress },
+      workers: this.#workers,
+      output: verdicts,
+    })
+    this.#inbox = new Inbox({
+      ...{ paths, journal, log },
+      backlog: this.#backlog,
+      scanner: new InboxScanner({
+        inbox: paths.inbox,
+        quietMs: config.quietMs,
+        cutHoldMs: config.cutHoldMs,
+        log,
+      }),
+      scanIntervalMs: config.scanIntervalMs,
+      queueFilesMax: config.queueFilesMax,
+      onClaimed: () => {
+        onProgress()
+        this.#digestStage.wake()
+      },
+    })
+    this.#listener = new Listener({
+      announce: announce => this.#inbox.announce(announce),
+      health: () => this.#health(),
+      answer: question => journal.answer(question),
+    })
+    this.#settler = new Settler({
+      ...{ paths, journal, log, archiveLimit },
+      backlog: this.#backlog,
+      onSettled: (file, sequence) => {
+        onProgress()
+        this.#listener.settled(file, sequence)
+      },
+    })
+    this.#ledgerStage = new LedgerStage({
+      input: verdicts,
+      journal,
+      ledger: this.#ledger,
+      settler: this.#settler,
+    })
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#drainAndClose()
+    return this.#stopping
+  }
+
+  async #begin(paths: StatePaths): Promise<void> {
+    this.#loopDelay.enable()
+    await this.#listener.listen(paths.parserSocket)
+    for (const entry of this.#journal.queuedFrom(0, Number.MAX_SAFE_INTEGER)) {
+      this.#backlog.add(entry)
+    }
+    for (const entry of await adoptWork(paths, this.#journal, this.#log)) this.#backlog.add(entry)
+    for (const entry of [...this.#journal.queuedFrom(0, Number.MAX_SAFE_INTEGER)]) {
+      if (entry.stage === 'settling') await this.#settler.move(entry)
+    }
+    this.#log.info('started', { queued: this.#backlog.files, epoch: this.#journal.state.epoch })
+    const { signal } = this.#abort
+    this.#loops = Promise.all([
+      this.#inbox.run(signal),
+      this.#countWhenLedgerIsOpen(signal),
+      this.#checkReaders(signal),
+    ])
+    this.#loops.catch(error => this.#end.reject(toError(error)))
+  }
+
+  async #countWhenLedgerIsOpen(signal: AbortSignal): Promise<void> {
+    try {
+      await reconcileWithLedger(this.#journal, this.#ledger, this.#log)
+    } catch (error) {
+      if (signal.aborted && error === signal.reason) return
+      throw error
+    }
+    if (this.#state === 'starting') this.#state = 'running'
+    await Promise.all([this.#digestStage.run(signal), this.#ledgerStage.run(signal)])
+  }
+
+  async #checkReaders(signal: AbortSignal): Promise<void> {
+    const untilStopped = new Bell()
+    while (!signal.aborted) {
+      this.#journal.checkReaders()
+      await untilStopped.wait(signal, READER_CHECK_INTERVAL_MS)
+    }
+  }
+
+  async #drainAndClose(): Promise<void> {
+    this.#state = 'stopping'
+    this.#abort.abort(new CountersinkError('STOPPED', 'the parser is stopping'))
+    await this.#loops
+    await this.#listener.close()
+    await this.#ledger.close()
+    await this.#workers.close()
+    await this.#journal.close()
+    this.#loopDelay.disable()
+    this.#end.resolve()
+  }
+
+  #databaseChanged(reason: string | undefined): void {
+    if (reason === this.#databaseReason) return
+    if (reason === undefined) this.#log.info('MariaDB is ready')
+    else if (this.#databaseReason === undefined) this.#log.warn('MariaDB is away', { reason })
+    this.#databaseReason = reason
+  }
+
+  #health(): ParserHealth {
+    const eventLoopDelayMs = this.#loopDelay.mean / 1e6
+    this.#loopDelay.reset()
+    const reading = this.#digestStage.reading
+    return {
+      role: 'parser',
+      pid: process.pid,
+      state: this.#state,
+      uptimeSeconds: Math.round((Date.now() - this.#startedAtMs) / 1_000),
+      lastProgressAtMs: this.#lastProgressAtMs,
+      eventLoopDelayMs: Number.isFinite(eventLoopDelayMs) ? eventLoopDelayMs : 0,
+      queue: { files: this.#backlog.files, bytes: this.#backlog.bytes },
+      ...(reading === undefined ? {} : { reading }),
+      database: this.#databaseReason === undefined ? 'ready' : 'unavailable',
+      ...(this.#databaseReason === undefined ? {} : { databaseReason: this.#databaseReason }),
+      sinceStart: this.#journal.sinceStart,
+      ever: this.#journal.ever,
+      processed: this.#journal.state.nextNumber - 1,
+    }
+  }
+}
+
+/** Read, not yet brought to the ledger: their sums stand in memory. */
+const VERDICTS_WAITING_MAX = 1
+const READER_CHECK_INTERVAL_MS = 5_000
+
+/** Files are renamed between these directories, which works within one filesystem only. */
+async function checkOneFilesystem(paths: StatePaths): Promise<void> {
+  const { inbox, work, archive, archiveDisposable, quarantine, duplicate } = paths
+  const inboxDevice = (await stat(inbox)).dev
+  for (const path of [work, archive, archiveDisposable, quarantine, duplicate]) {
+    if ((await stat(path)).dev === inboxDevice) continue
+    throw new CountersinkError(
+      'STATE_DIRECTORY_UNFIT',
+      `${path} and ${inbox} are on two filesystems`,
+      {
+        advice: 'Mount the whole state directory, or nothing below it.',
+      },
+    )
+  }
+}

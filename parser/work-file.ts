@@ -1,0 +1,61 @@
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { CountersinkError, hasCode } from '../shared/errors.ts'
+
+/** What must not change between the first byte hashed and the last byte summed. */
+export interface FileIdentity {
+  readonly dev: bigint
+  readonly ino: bigint
+  readonly size: bigint
+  readonly mtimeNs: bigint
+  /** Cannot be set back by a program, as the modification time can. */
+  readonly ctimeNs: bigint
+}
+
+/** A claimed file, open for reading on one descriptor. */
+export interface WorkFile {
+  readonly handle: FileHandle
+  readonly sizeBytes: number
+  /** As the file is now. */
+  identity(): Promise<FileIdentity>
+}
+
+/**
+ * Opens a claimed file: never through a symbolic link, never blocking on a pipe.
+ *
+ * @returns undefined when there is none.
+ * @throws CountersinkError FILE_UNFIT when it is not a regular file, IO_FAILED
+ */
+export async function openWorkFile(path: string): Promise<WorkFile | undefined> {
+  let handle: FileHandle
+  try {
+    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined
+    if (hasCode(error, 'ELOOP')) throw new CountersinkError('FILE_UNFIT', `${path} is a link`)
+    throw new CountersinkError('IO_FAILED', `opening ${path} failed`, { cause: error })
+  }
+  const stats = await handle.stat({ bigint: true })
+  if (!stats.isFile()) {
+    await handle.close()
+    throw new CountersinkError('FILE_UNFIT', `${path} is not a regular file`)
+  }
+  return {
+    handle,
+    sizeBytes: Number(stats.size),
+    identity: async () => {
+      const { dev, ino, size, mtimeNs, ctimeNs } = await handle.stat({ bigint: true })
+      return { dev, ino, size, mtimeNs, ctimeNs }
+    },
+  }
+}
+
+export function sameIdentity(a: FileIdentity, b: FileIdentity): boolean {
+  return (
+    a.dev === b.dev &&
+    a.ino === b.ino &&
+    a.size === b.size &&
+    a.mtimeNs === b.mtimeNs &&
+    a.ctimeNs === b.ctimeNs
+  )
+}

@@ -1,0 +1,123 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+import { readConfig } from '../shared/config.ts'
+import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
+import { type StatePaths, statePaths } from '../shared/paths.ts'
+
+/** The exit statuses of all commands: a contract with scripts. */
+export const EXIT = {
+  /** Yes, or done. */
+  ok: 0,
+  /** The negative answer. */
+  no: 1,
+  /** The command line is wrong. */
+  usage: 2,
+  /** It cannot be answered or done now. */
+  cannot: 3,
+} as const
+
+type Options = NonNullable<ParseArgsConfig['options']>
+
+/** One subcommand. */
+export interface Command {
+  readonly name: string
+  /** For the list of commands. */
+  readonly summary: string
+  /** All of `--help`. */
+  readonly help: string
+  /** @returns the exit status. */
+  run(args: readonly string[]): Promise<number>
+}
+
+/**
+ * Strict parsing with a hint: an unknown option is refused with the nearest known one.
+ *
+ * @throws CountersinkError USAGE
+ */
+export function parseOptions<const T extends Options>(
+  args: readonly string[],
+  options: T,
+  positionals: { min: number; max: number; what: string } = { min: 0, max: 0, what: '' },
+) {
+  let parsed: ReturnType<
+    typeof parseArgs<{ options: T & typeof COMMON; allowPositionals: true; strict: true }>
+  >
+  try {
+    parsed = parseArgs({
+      args: [...args],
+      options: { ...options, ...COMMON },
+      allowPositionals: true,
+      strict: true,
+    })
+  } catch (error) {
+    throw usage(hintFor(toError(error), Object.keys({ ...options, ...COMMON, help: 0 })))
+  }
+  const found = parsed.positionals.length
+  if (found < positionals.min || found > positionals.max) {
+    const extra = parsed.positionals[positionals.max]
+    throw usage(
+      found > positionals.max
+        ? `${JSON.stringify(extra)} is one argument too many`
+        : `${positionals.what} is missing`,
+    )
+  }
+  return parsed
+}
+
+/** `--dir` is everywhere. */
+const COMMON = { dir: { type: 'string', default: 'var' } } as const satisfies Options
+
+export const DIR_HELP = '  --dir D            the state directory (default: ./var)'
+
+export function usage(message: string): CountersinkError {
+  return new CountersinkError('USAGE', message)
+}
+
+export function cannot(message: string, advice?: string): CountersinkError {
+  return new CountersinkError('STOPPED', message, advice === undefined ? {} : { advice })
+}
+
+/** A whole number in a range, or a refusal that names all three. */
+export function wholeNumber(option: string, text: string, min: number, max: number): number {
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+  if (value >= min && value <= max) return value
+  throw usage(
+    `--${option} must be a whole number from ${min} to ${max}, got ${JSON.stringify(text)}`,
+  )
+}
+
+/** The state directory and the configuration of this command line. */
+export function environment(dir: string) {
+  return { paths: statePaths(dir) satisfies StatePaths, config: readConfig(process.env) }
+}
+
+function hintFor(error: Error, known: readonly string[]): string {
+  const unknown = /Unknown option '--?([^'=]+)/.exec(error.message)?.[1]
+  if (!hasCode(error, 'ERR_PARSE_ARGS_UNKNOWN_OPTION') || unknown === undefined) {
+    return error.message.split('. To specify')[0] ?? error.message
+  }
+  const near = nearest(unknown, known)
+  return `there is no option --${unknown}${near === undefined ? '' : `; did you mean --${near}?`}`
+}
+
+/** The closest of the known words, if it is close at all. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  const ranked = known
+    .map(one => ({ one, distance: editDistance(word, one) }))
+    .sort((a, b) => a.distance - b.distance)
+  const best = ranked[0]
+  return best !== undefined && best.distance <= Math.max(2, word.length / 3) ? best.one : undefined
+}
+
+/** Levenshtein's distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j += 1) {
+      const substitution = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(substitution, row[j]! + 1, next[j - 1]! + 1))
+    }
+    row = next
+  }
+  return row[b.length]!
+}

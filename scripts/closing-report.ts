@@ -1,0 +1,117 @@
+import { readGeneratorState, runNames } from '../generator/state.ts'
+import { readJournal } from '../parser/journal/journal.ts'
+import { databaseAddress, Session } from '../parser/ledger/connection.ts'
+import { type Balance, readBalance } from '../parser/ledger/totals.ts'
+import type { Config } from '../shared/config.ts'
+import { formatBytes, formatCount, formatDuration } from '../shared/numbers.ts'
+import type { StatePaths } from '../shared/paths.ts'
+import type { ProcessedFile } from '../shared/protocol.ts'
+import { formatTable } from './table.ts'
+
+/**
+ * The last words of `up --files N`: what became of each file, and whether it all adds up. Made when
+ * the parser has ended and MariaDB still runs, from what is durable: the journal, the ledger, the
+ * totals and the generator's control totals. None of these is made from another.
+ */
+export interface ClosingReport {
+  readonly lines: readonly string[]
+  readonly addsUp: boolean
+}
+
+/** Rows of the table; of longer runs the newest are shown. */
+const ROWS_MAX = 200
+
+export async function closingReport(paths: StatePaths, config: Config): Promise<ClosingReport> {
+  const published = await readGeneratorState(paths.generatorState)
+  const names =
+    published?.run == null ? new Set<string>() : new Set(runNames(published.stream, published.run))
+  const files = await filesOf(paths, names)
+  const session = await Session.open(databaseAddress(config, paths))
+  try {
+    const streams = published === undefined ? [] : [published, ...published.earlier]
+    const balance = await readBalance(
+      session,
+      config,
+      streams.map(({ stream }) => `usage-${stream}-`),
+    )
+    const control = {
+      files: streams.reduce((sum, one) => sum + one.control.files, 0),
+      amount: streams.reduce((sum, one) => sum + one.control.amount, 0n),
+    }
+    const table = fileTable(files, names.size)
+    if (balance === undefined) {
+      return { lines: [...table, '', 'There is no ledger: nothing was counted.'], addsUp: false }
+    }
+    const { lines, addsUp } = proof(balance, control)
+    return { lines: [...table, '', ...lines], addsUp: addsUp && files.length === names.size }
+  } finally {
+    await session.close()
+  }
+}
+
+/** The newest record of each name, oldest first. */
+async function filesOf(paths: StatePaths, names: ReadonlySet<string>): Promise<ProcessedFile[]> {
+  const found = new Map<string, ProcessedFile>()
+  await readJournal(paths.journal, (view, state) => {
+    for (let number = state.nextNumber - 1; number > 0 && found.size < names.size; number -= 1) {
+      const file = view.processed(number)
+      if (file !== undefined && names.has(file.name) && !found.has(file.name)) {
+        found.set(file.name, file)
+      }
+    }
+  })
+  return [...found.values()].reverse()
+}
+
+function fileTable(files: readonly ProcessedFile[], wanted: number): string[] {
+  const shown = files.slice(-ROWS_MAX)
+  const lines = formatTable(
+    ['file', 'size', 'lines', 'amount', 'outcome', 'time'],
+    shown.map(file => [
+      file.name,
+      formatBytes(file.sizeBytes),
+      formatCount(file.lines),
+      formatCount(BigInt(file.amount)),
+      file.outcome,
+      formatDuration(file.settledAtMs - file.claimedAtMs),
+    ]),
+    new Set([1, 2, 3, 5]),
+  )
+  if (shown.length < files.length) lines.push(`… and ${files.length - shown.length} before these`)
+  if (files.length < wanted)
+    lines.push(`${wanted - files.length} of ${wanted} files are not settled`)
+  return lines
+}
+
+function proof(balance: Balance, control: { files: number; amount: bigint }): ClosingReport {
+  const grown = balance.totalsAmount - balance.openingAmount
+  const checks: [string, bigint, string, bigint][] = [
+    [
+      'totals in MariaDB less the opening balance',
+      grown,
+      'sum of the ledger',
+      balance.ledgerAmount,
+    ],
+    [
+      `ledger, generated files (${balance.namedFiles})`,
+      balance.namedAmount,
+      `control totals of the generator (${control.files})`,
+      control.amount,
+    ],
+  ]
+  const addsUp =
+    checks.every(([, left, , right]) => left === right) &&
+    control.files === balance.namedFiles &&
+    balance.batchesOpen === 0
+  const width = Math.max(...checks.map(([left]) => left.length))
+  const numberWidth = Math.max(...checks.map(([, left]) => formatCount(left).length))
+  const lines = checks.map(([left, a, right, b]) => {
+    const sign = a === b ? '=' : '≠'
+    return `${left.padEnd(width)}  ${formatCount(a).padStart(numberWidth)}  ${sign}  ${formatCount(b).padStart(numberWidth)}  ${right}`
+  })
+  const others = balance.ledgerAmount - balance.namedAmount
+  if (others !== 0n) lines.push(`(the ledger also holds ${formatCount(others)} of other files)`)
+  if (balance.batchesOpen > 0) lines.push(`${balance.batchesOpen} batches are not finished`)
+  lines.push(addsUp ? 'It adds up.' : 'IT DOES NOT ADD UP: do not bill by these totals.')
+  return { lines, addsUp }
+}

@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { opendir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { hasCode } from '../../shared/errors.ts'
+import { readManifest } from '../../shared/manifest.ts'
+import { formatCount } from '../../shared/numbers.ts'
+import { MANIFEST_SUFFIX } from '../../shared/paths.ts'
+import type { ContentAnswer } from '../../shared/protocol.ts'
+import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions, usage } from '../cli.ts'
+import { print, timeText, withAnswers } from '../sources.ts'
+
+export const check: Command = {
+  name: 'check',
+  summary: 'tell whether a content is counted in the totals',
+  help: `
+Usage: countersink check [--dir D] FILE|SHA256|PREFIX
+
+Tells whether this content is counted in the totals, when, and as what. An existing path is a file
+and is hashed; anything else must be at least 8 hex digits of a SHA-256.
+
+Exit status: 0 counted; 1 not counted (never seen, waiting, or quarantined); 2 the prefix fits
+several contents; 3 it cannot be known now.
+
+${DIR_HELP}
+`,
+  async run(args) {
+    const { values, positionals } = parseOptions(
+      args,
+      {},
+      { min: 1, max: 1, what: 'a file, a SHA-256 or the beginning of one' },
+    )
+    const { paths } = environment(values.dir)
+    const prefix = await prefixOf(positionals[0]!)
+    return withAnswers(paths, async ask => {
+      const { matches } = await ask({ kind: 'content', prefix })
+      const [match, another] = matches
+      if (another !== undefined) {
+        throw usage(`${prefix} is the beginning of several: ${match?.sha256}, ${another.sha256}, …`)
+      }
+      const sha256 = match?.sha256 ?? prefix
+      const inInbox = match?.applied === undefined && (await standsInInbox(paths.inbox, prefix))
+      await print(`${sha256}  ${verdict(match, inInbox)}\n`)
+      return match?.applied === undefined ? EXIT.no : EXIT.ok
+    })
+  },
+}
+
+async function prefixOf(argument: string): Promise<string> {
+  const stats = await stat(argument).catch(error => {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG')) return undefined
+    throw error
+  })
+  if (stats?.isFile()) {
+    const hash = createHash('sha256')
+    try {
+      await pipeline(createReadStream(argument, { highWaterMark: 2 ** 20 }), hash)
+    } catch (error) {
+      throw cannot(`${argument} cannot be read: ${String(error)}`)
+    }
+    return hash.digest('hex')
+  }
+  if (stats !== undefined) throw usage(`${argument} is not a regular file`)
+  if (!/^[0-9a-fA-F]{8,64}$/.test(argument)) {
+    throw usage(
+      `${JSON.stringify(argument)} is neither an existing file nor 8 to 64 hex digits of a SHA-256`,
+    )
+  }
+  return argument.toLowerCase()
+}
+
+function verdict(match: ContentAnswer['matches'][number] | undefined, inInbox: boolean): string {
+  if (match?.applied !== undefined) {
+    const { name, settledAtMs, lines, amount } = match.applied
+    return `counted ${timeText(settledAtMs)} UTC as ${name}: ${formatCount(lines)} lines, amount ${formatCount(BigInt(amount))}`
+  }
+  if (match?.waiting || inInbox) return 'not counted yet: it waits'
+  if (match?.last !== undefined) {
+    const { outcome, settledAtMs, name, reason } = match.last
+    return `not counted: ${outcome} ${timeText(settledAtMs)} UTC as ${name}: ${reason ?? ''}`
+  }
+  return 'not counted: never seen'
+}
+
+/** Whether an unclaimed file's manifest names this content (the parser may be down). */
+async function standsInInbox(inbox: string, prefix: string): Promise<boolean> {
+  try {
+    for await (const { name } of await opendir(inbox)) {
+      if (!name.endsWith(MANIFEST_SUFFIX)) continue
+      const manifest = await readManifest(join(inbox, name)).catch(error => {
+        if (hasCode(error, 'MANIFEST_INVALID')) return undefined
+        throw error
+      })
+      if (manifest?.sha256.startsWith(prefix)) return true
+    }
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error
+  }
+  return false
+}

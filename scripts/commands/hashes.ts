@@ -1,0 +1,74 @@
+import { formatBytes, formatCount } from '../../shared/numbers.ts'
+import { OUTCOMES, type Outcome, type ProcessedFile, type Question } from '../../shared/protocol.ts'
+import {
+  type Command,
+  DIR_HELP,
+  EXIT,
+  environment,
+  parseOptions,
+  usage,
+  wholeNumber,
+} from '../cli.ts'
+import { fileJson, print, timeText, withAnswers } from '../sources.ts'
+
+export const hashes: Command = {
+  name: 'hashes',
+  summary: 'list processed content hashes, newest first',
+  help: `
+Usage: countersink hashes [--dir D] [--outcome O] [--limit N] [--json]
+
+Lists what was processed, newest first: sha256, size, lines, amount, outcome, name, time (UTC).
+
+${DIR_HELP}
+  --outcome O        only these: ${OUTCOMES.join(', ')}
+  --limit N          at most so many (default: 20; 0: all)
+  --json             one object a line; amounts are strings
+`,
+  async run(args) {
+    const { values } = parseOptions(args, {
+      outcome: { type: 'string' },
+      limit: { type: 'string', default: '20' },
+      json: { type: 'boolean', default: false },
+    })
+    const outcome = parseOutcome(values.outcome)
+    const limit = wholeNumber('limit', values.limit, 0, 1_000_000_000) || Number.POSITIVE_INFINITY
+    const { paths } = environment(values.dir)
+    return withAnswers(paths, async ask => {
+      let left = limit
+      let before: number | undefined
+      do {
+        const question: Question & { kind: 'newest' } = {
+          kind: 'newest',
+          ...(before === undefined ? {} : { before }),
+          ...(outcome === undefined ? {} : { outcome }),
+        }
+        const page = await ask(question)
+        for (const file of page.files.slice(0, left)) {
+          await print(values.json ? `${JSON.stringify(fileJson(file))}\n` : `${row(file)}\n`)
+        }
+        left -= page.files.length
+        before = page.next
+      } while (left > 0 && before !== undefined)
+      return EXIT.ok
+    })
+  },
+}
+
+function parseOutcome(text: string | undefined): Outcome | undefined {
+  if (text === undefined) return undefined
+  const found = OUTCOMES.find(one => one === text)
+  if (found !== undefined) return found
+  throw usage(`--outcome must be one of ${OUTCOMES.join(', ')}, got ${JSON.stringify(text)}`)
+}
+
+function row(file: ProcessedFile): string {
+  return [
+    file.sha256,
+    formatBytes(file.sizeBytes).padStart(9),
+    `${formatCount(file.lines)} lines`.padStart(16),
+    formatCount(BigInt(file.amount)).padStart(20),
+    file.outcome.padEnd(11),
+    timeText(file.settledAtMs),
+    file.name,
+  ].join('  ')
+}

@@ -1,0 +1,173 @@
+import { existsSync } from 'node:fs'
+import { readJournal } from '../../parser/journal/journal.ts'
+import { askOnce } from '../../shared/channel.ts'
+import { hasCode } from '../../shared/errors.ts'
+import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
+import type { StatePaths } from '../../shared/paths.ts'
+import type { Counts, GeneratorHealth, Health, ParserHealth } from '../../shared/protocol.ts'
+import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
+import type { ProcessReport } from '../managed-process.ts'
+import { print, readSupervisor } from '../sources.ts'
+import type { SupervisorStatus } from '../supervisor.ts'
+
+export const status: Command = {
+  name: 'status',
+  summary: 'show what runs, the queue, the file being read, the database, and counts',
+  help: `
+Usage: countersink status [--dir D] [--json]
+
+${DIR_HELP}
+  --json             one object; times are UTC ISO-8601
+`,
+  async run(args) {
+    const { values } = parseOptions(args, { json: { type: 'boolean', default: false } })
+    const { paths, config } = environment(values.dir)
+    if (!existsSync(paths.dir)) {
+      throw cannot(
+        `there is no state directory ${paths.dir}`,
+        'Start it with "countersink up", or name its directory with --dir.',
+      )
+    }
+    const picture = await look(paths, config.databaseUrl === '' ? 'private' : 'yours')
+    await print(values.json ? `${JSON.stringify(picture)}\n` : text(picture))
+    return EXIT.ok
+  },
+}
+
+type Picture = Awaited<ReturnType<typeof look>>
+
+async function look(paths: StatePaths, kind: 'private' | 'yours') {
+  const supervisor = await readSupervisor(paths)
+  const parser = (await healthOf(paths.parserSocket)) as ParserHealth | 'silent' | undefined
+  const generator = (await healthOf(paths.generatorSocket)) as
+    | GeneratorHealth
+    | 'silent'
+    | undefined
+  const down = typeof parser === 'object' ? undefined : await fromJournal(paths)
+  const live = typeof parser === 'object' ? parser : undefined
+  return {
+    answeredBy: live === undefined ? ('journal' as const) : ('parser' as const),
+    supervisor: {
+      state: supervisor?.state ?? 'stopped',
+      pid: supervisor?.pid ?? null,
+      uptimeSeconds: supervisor === undefined ? null : secondsSince(supervisor.startedAtMs),
+    },
+    parser: processPicture(parser, supervisor?.parser),
+    generator: {
+      ...processPicture(generator, supervisor?.generator),
+      ...(typeof generator === 'object'
+        ? {
+            connected: generator.connected,
+            unsettled: generator.unsettled,
+            published: generator.sinceStart.files,
+          }
+        : {}),
+    },
+    queue: live?.queue ?? down?.queue ?? null,
+    reading: live?.reading ?? null,
+    database: {
+      kind,
+      state: live?.database ?? (supervisor?.mariadb?.pid ? 'running' : 'unknown'),
+      ...(live?.databaseReason === undefined ? {} : { reason: live.databaseReason }),
+      ...mariadbPicture(supervisor),
+    },
+    sinceStart: live?.sinceStart ?? null,
+    ever: live?.ever ?? down?.ever ?? null,
+    lastProgressAt: live === undefined ? null : new Date(live.lastProgressAtMs).toISOString(),
+  }
+}
+
+/** `silent`: somebody listens, but does not answer. */
+async function healthOf(path: string): Promise<Health | 'silent' | undefined> {
+  try {
+    return await askOnce(path, async channel => {
+      const { health } = await channel.request<'pong'>({ type: 'ping' }, 3_000)
+      return health
+    })
+  } catch (error) {
+    if (hasCode(error, 'REQUEST_TIMEOUT', 'CHANNEL_CLOSED', 'ECONNRESET')) return 'silent'
+    throw error
+  }
+}
+
+function fromJournal(paths: StatePaths) {
+  return readJournal(paths.journal, (view, state) => {
+    const queue = { files: 0, bytes: 0 }
+    for (const entry of view.queuedFrom(0, Number.MAX_SAFE_INTEGER)) {
+      if (entry.stage === 'settling') continue
+      queue.files += 1
+      queue.bytes += entry.sizeBytes
+    }
+    const { applied, duplicate, quarantined, bytes, lines } = state
+    return { queue, ever: { applied, duplicate, quarantined, bytes, lines } satisfies Counts }
+  })
+}
+
+function processPicture(health: Health | 'silent' | undefined, report: ProcessReport | undefined) {
+  const alive = typeof health === 'object' ? health : undefined
+  return {
+    state: alive?.state ?? (health === 'silent' ? 'silent' : (report?.state ?? 'stopped')),
+    pid: alive?.pid ?? report?.pid ?? null,
+    uptimeSeconds: alive?.uptimeSeconds ?? null,
+    restarts: report?.restarts ?? 0,
+    ...(alive?.reason === undefined ? {} : { reason: alive.reason }),
+    ...(alive === undefined
+      ? {}
+      : { eventLoopDelayMs: Math.round(alive.eventLoopDelayMs * 10) / 10 }),
+  }
+}
+
+function mariadbPicture(supervisor: SupervisorStatus | undefined) {
+  if (supervisor?.mariadb === undefined) return {}
+  return { pid: supervisor.mariadb.pid ?? null, restarts: supervisor.mariadb.restarts }
+}
+
+function secondsSince(ms: number): number {
+  return Math.round((Date.now() - ms) / 1_000)
+}
+
+function text(p: Picture): string {
+  const lines: [string, string][] = [
+    ['supervisor', processText(p.supervisor)],
+    ['generator', processText(p.generator)],
+    ['parser', processText(p.parser)],
+    ['database', `${p.database.state} (${p.database.kind})${because(p.database.reason)}`],
+    [
+      'queue',
+      p.queue === null ? 'unknown' : `${p.queue.files} files, ${formatBytes(p.queue.bytes)}`,
+    ],
+  ]
+  if (p.reading !== null) {
+    const { name, positionBytes, sizeBytes } = p.reading
+    lines.push(['reading', `${name}, ${formatBytes(positionBytes)} of ${formatBytes(sizeBytes)}`])
+  }
+  if (p.sinceStart !== null) lines.push(['since start', countsText(p.sinceStart)])
+  if (p.ever !== null) lines.push(['ever', countsText(p.ever)])
+  const note =
+    p.answeredBy === 'parser'
+      ? ''
+      : '(the parser does not answer; the queue and the counts are from its journal)\n'
+  return `${lines.map(([label, value]) => `${label.padEnd(12)}${value}\n`).join('')}${note}`
+}
+
+function processText(p: {
+  state: string
+  pid: number | null
+  uptimeSeconds: number | null
+  restarts?: number
+  reason?: string
+}): string {
+  const parts = [p.state]
+  if (p.pid !== null) parts.push(`pid ${p.pid}`)
+  if (p.uptimeSeconds !== null) parts.push(`up ${formatDuration(p.uptimeSeconds * 1_000)}`)
+  if (p.restarts) parts.push(`${p.restarts} restarts`)
+  return parts.join(', ') + because(p.reason)
+}
+
+function because(reason: string | undefined): string {
+  return reason === undefined ? '' : `: ${reason}`
+}
+
+function countsText(counts: Counts): string {
+  return `${formatCount(counts.applied)} applied, ${formatCount(counts.duplicate)} duplicate, ${formatCount(counts.quarantined)} quarantined; ${formatBytes(counts.bytes)}, ${formatCount(counts.lines)} lines`
+}

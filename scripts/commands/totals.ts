@@ -1,0 +1,120 @@
+import { existsSync } from 'node:fs'
+import { databaseAddress, Session } from '../../parser/ledger/connection.ts'
+import { readTopTotals, readTotal, readTotals, type Total } from '../../parser/ledger/totals.ts'
+import type { Config } from '../../shared/config.ts'
+import { hasCode } from '../../shared/errors.ts'
+import { parseU64 } from '../../shared/numbers.ts'
+import type { StatePaths } from '../../shared/paths.ts'
+import {
+  type Command,
+  cannot,
+  DIR_HELP,
+  EXIT,
+  environment,
+  parseOptions,
+  usage,
+  wholeNumber,
+} from '../cli.ts'
+import { startPrivateMariadb } from '../private-mariadb.ts'
+import { print } from '../sources.ts'
+import { takeStateLock } from '../state-lock.ts'
+
+export const totals: Command = {
+  name: 'totals',
+  summary: 'print the totals per consumer',
+  help: `
+Usage: countersink totals [--dir D] [--id N | --top N] [--json]
+
+Prints id<TAB>amount, ascending by id. When nothing runs, the private MariaDB is started for the
+question and stopped after it.
+
+${DIR_HELP}
+  --id N             only this consumer; exit status 1 when it has no total
+  --top N            the N largest, largest first, equal ones by id
+  --json             one object a line; ids and amounts are strings
+`,
+  async run(args) {
+    const { values } = parseOptions(args, {
+      id: { type: 'string' },
+      top: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    })
+    if (values.id !== undefined && values.top !== undefined) {
+      throw usage('--id and --top cannot be combined')
+    }
+    const id = values.id === undefined ? undefined : parseU64(values.id)
+    if (values.id !== undefined && id === undefined) {
+      throw usage(
+        `--id must be a whole number from 0 to 18446744073709551615, got ${JSON.stringify(values.id)}`,
+      )
+    }
+    const top =
+      values.top === undefined ? undefined : wholeNumber('top', values.top, 1, 1_000_000_000)
+    const { paths, config } = environment(values.dir)
+    return withSession(paths, config, async session => {
+      const show = async (total: Total): Promise<void> =>
+        print(
+          values.json
+            ? `{"id":"${total.id}","amount":"${total.amount}"}\n`
+            : `${total.id}\t${total.amount}\n`,
+        )
+      if (id !== undefined) {
+        const total = await readTotal(session, config, id)
+        if (total !== undefined) await show(total)
+        return total === undefined ? EXIT.no : EXIT.ok
+      }
+      const all =
+        top === undefined ? readTotals(session, config) : readTopTotals(session, config, top)
+      for await (const total of all) await show(total)
+      return EXIT.ok
+    })
+  },
+}
+
+/** With the running MariaDB, or the private one started for this. */
+async function withSession(
+  paths: StatePaths,
+  config: Config,
+  use: (session: Session) => Promise<number>,
+): Promise<number> {
+  try {
+    return await useSession(paths, config, use)
+  } catch (error) {
+    if (!hasCode(error, 'DATABASE_UNAVAILABLE') || config.databaseUrl !== '') throw error
+  }
+  if (!existsSync(paths.mariadb)) {
+    throw cannot(
+      `there are no totals in ${paths.dir} yet`,
+      'Start it with "countersink up", or name its directory with --dir.',
+    )
+  }
+  const lock = await takeStateLock(paths.supervisorLock, paths.supervisorStatus)
+  try {
+    const server = await startPrivateMariadb({
+      dataDir: paths.mariadb,
+      socketPath: paths.mariadbSocket,
+      pidPath: paths.mariadbPid,
+      logPath: `${paths.log}/mariadb.log`,
+    })
+    try {
+      return await useSession(paths, config, use)
+    } finally {
+      await server.stop()
+    }
+  } finally {
+    await lock.release()
+  }
+}
+
+async function useSession(
+  paths: StatePaths,
+  config: Config,
+  use: (session: Session) => Promise<number>,
+): Promise<number> {
+  const session = await Session.open(databaseAddress(config, paths))
+  try {
+    return await use(session)
+  } finally {
+    await session.close()
+  }
+}

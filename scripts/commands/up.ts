@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto'
+import { readConfig, SETTINGS } from '../../shared/config.ts'
+import { stopRequested } from '../../shared/lifecycle.ts'
+import { statePaths } from '../../shared/paths.ts'
+import type { ProcessedPage } from '../../shared/protocol.ts'
+import { type Command, DIR_HELP, EXIT, parseOptions } from '../cli.ts'
+import { closingReport } from '../closing-report.ts'
+import { ProgressDisplay } from '../progress.ts'
+import { Supervisor } from '../supervisor.ts'
+
+const settingsHelp = Object.values(SETTINGS)
+  .map(
+    setting =>
+      `  ${setting.variable}=${setting.default || "''"}\n      ${setting.meaning}\n      ${setting.allowed}`,
+  )
+  .join('\n')
+
+export const up: Command = {
+  name: 'up',
+  summary: 'run MariaDB, parser and generator on a state directory until Ctrl-C',
+  help: `
+Usage: countersink up [--dir D] [--no-generator] [--files N] [--file-size A-B] [--consumers N] [--seed S]
+
+Starts a private MariaDB (unless COUNTERSINK_DATABASE_URL names yours), the parser and the
+generator, keeps them running, and stops them in order on Ctrl-C or SIGTERM.
+
+${DIR_HELP}
+  --no-generator     only count what others put into the inbox or publish
+  --files N          generate N files, wait until they are settled, prove that it adds up, and end:
+                     exit status 0 only if it does
+  --file-size A-B    sizes of generated files (default: ${SETTINGS.fileSize.default})
+  --consumers N      consumers in the generated stream (default: ${SETTINGS.consumers.default})
+  --seed S           seed of the generated stream (default: ${SETTINGS.seed.default})
+
+Everything else is set by environment variables:
+${settingsHelp}
+`,
+  async run(args) {
+    const { values } = parseOptions(args, {
+      'no-generator': { type: 'boolean', default: false },
+      files: { type: 'string' },
+      'file-size': { type: 'string' },
+      consumers: { type: 'string' },
+      seed: { type: 'string' },
+    })
+    const env = { ...process.env, COUNTERSINK_RUN_ID: randomUUID() }
+    const overrides = {
+      [SETTINGS.files.variable]: values.files,
+      [SETTINGS.fileSize.variable]: values['file-size'],
+      [SETTINGS.consumers.variable]: values.consumers,
+      [SETTINGS.seed.variable]: values.seed,
+    }
+    for (const [variable, value] of Object.entries(overrides)) {
+      if (value !== undefined) Object.assign(env, { [variable]: value })
+    }
+    return supervise(values.dir, env, !values['no-generator'])
+  },
+}
+
+const DRAW_INTERVAL_MS = 200
+
+async function supervise(
+  dir: string,
+  env: NodeJS.ProcessEnv,
+  withGenerator: boolean,
+): Promise<number> {
+  process.umask(0o077)
+  const config = readConfig(env)
+  const paths = statePaths(dir)
+  const display = new ProgressDisplay({
+    isTTY: process.stdout.isTTY,
+    get columns() {
+      return process.stdout.columns ?? 80
+    },
+    write: text => void process.stdout.write(text),
+  })
+  const supervisor = new Supervisor({
+    ...{ paths, config, env, withGenerator },
+    onNotice: text => display.say(text),
+  })
+  const stopRequest = stopRequested(false, () => {
+    display.end()
+    supervisor.abandon()
+    process.exit(130)
+  })
+  const startedMs = performance.now()
+  const settled = new SettledFiles(supervisor, display)
+  const timer = setInterval(() => {
+    void settled.show()
+    display.draw({
+      parser: supervisor.health.parser,
+      generator: supervisor.health.generator,
+      filesWanted: config.files,
+      elapsedMs: performance.now() - startedMs,
+    })
+  }, DRAW_INTERVAL_MS)
+  display.say(
+    `countersink in ${paths.dir}; ${config.databaseUrl === '' ? 'a private MariaDB' : 'your MariaDB'}`,
+  )
+  try {
+    const why = await Promise.race([
+      supervisor.start().then(() => Promise.race([supervisor.drained, supervisor.failed])),
+      stopRequest,
+    ])
+    await settled.show()
+    if (why === undefined) return await finish()
+    display.say(`stopping in order (${why}) …`)
+    await supervisor.stop()
+    display.end()
+    display.say('stopped; everything in hand is safe and goes on at the next start')
+    return EXIT.ok
+  } catch (error) {
+    await supervisor.stop().catch(() => {
+      // What made us stop is the better news, and it is on its way to the terminal.
+    })
+    throw error
+  } finally {
+    clearInterval(timer)
+    display.end()
+  }
+
+  async function finish(): Promise<number> {
+    await supervisor.stopChildren()
+    const report = await closingReport(paths, config)
+    clearInterval(timer)
+    display.end()
+    for (const line of ['', ...report.lines]) display.say(line)
+    await supervisor.stop()
+    return report.addsUp ? EXIT.ok : EXIT.no
+  }
+}
+
+/** Says each file once it is settled, in order, by asking the parser what is new. */
+class SettledFiles {
+  readonly #supervisor: Supervisor
+  readonly #display: ProgressDisplay
+  #shown: number | undefined
+  #asking = false
+
+  constructor(supervisor: Supervisor, display: ProgressDisplay) {
+    this.#supervisor = supervisor
+    this.#display = display
+  }
+
+  async show(): Promise<void> {
+    const { parser } = this.#supervisor.health
+    const channel = this.#supervisor.parserChannel
+    if (parser === undefined || channel === undefined || this.#asking) return
+    // What was settled before this start is history.
+    this.#shown ??= parser.processed - countOf(parser.sinceStart)
+    if (parser.processed < this.#shown) this.#shown = parser.processed
+    if (parser.processed === this.#shown) return
+    this.#asking = true
+    try {
+      const question = { kind: 'after', number: this.#shown }
+      const { body } = await channel.request<'answer'>({ type: 'query', question })
+      for (const file of (body as ProcessedPage).files) {
+        this.#display.settled(file)
+        this.#shown = file.number
+      }
+    } catch {
+      // The parser went away in the middle; the same question is asked again of its successor.
+    } finally {
+      this.#asking = false
+    }
+  }
+}
+
+function countOf(counts: { applied: number; duplicate: number; quarantined: number }): number {
+  return counts.applied + counts.duplicate + counts.quarantined
+}

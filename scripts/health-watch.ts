@@ -1,0 +1,134 @@
+import { type Channel, openChannel } from '../shared/channel.ts'
+import { Bell } from '../shared/handoff.ts'
+import { processActivity } from '../shared/lifecycle.ts'
+import type { Health } from '../shared/protocol.ts'
+import type { ManagedProcess } from './managed-process.ts'
+
+/**
+ * Pings a child over its socket and judges whether it is alive.
+ *
+ * A missing pong alone is no death: a journal commit may stand behind gigabytes of write-back, and
+ * a kill would only make it wait again. So a silent process is killed when it has also done
+ * nothing the kernel can see (no CPU time, not waiting for the disk) for `SILENT_MS`, or after
+ * `SILENT_MAX_MS` whatever it does; and one that answers, when it has work, a database and room,
+ * and yet made no progress for `STALLED_MS`.
+ */
+export class HealthWatch {
+  readonly #process: ManagedProcess
+  readonly #socketPath: string
+  readonly #onHealth: (health: Health) => void
+  #channel: Channel | undefined
+  #pid: number | undefined
+  #health: Health | undefined
+  #durable = 0
+  #aliveAtMs = performance.now()
+  #pongAtMs = performance.now()
+  #cpuTicks = 0
+  readonly #abort = new AbortController()
+  readonly #loop: Promise<void>
+
+  constructor(process: ManagedProcess, socketPath: string, onHealth: (health: Health) => void) {
+    this.#process = process
+    this.#socketPath = socketPath
+    this.#onHealth = onHealth
+    this.#loop = this.#run(this.#abort.signal)
+  }
+
+  /** The last pong of the process that runs now. */
+  get health(): Health | undefined {
+    return this.#health
+  }
+
+  get channel(): Channel | undefined {
+    return this.#channel?.isOpen ? this.#channel : undefined
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort()
+    await this.#loop
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const untilStopped = new Bell()
+    while (!signal.aborted) {
+      const { pid } = this.#process.report
+      if (pid !== this.#pid) this.#startedAnew(pid)
+      if (pid !== undefined) {
+        await this.#ping(pid)
+        if (!signal.aborted) this.#judge(pid)
+      }
+      await untilStopped.wait(
+        signal,
+        this.#health === undefined ? STARTING_INTERVAL_MS : INTERVAL_MS,
+      )
+    }
+    this.#channel?.close()
+  }
+
+  #startedAnew(pid: number | undefined): void {
+    this.#pid = pid
+    this.#health = undefined
+    this.#channel?.close()
+    this.#channel = undefined
+    this.#durable = 0
+    this.#aliveAtMs = this.#pongAtMs = performance.now()
+  }
+
+  async #ping(pid: number): Promise<void> {
+    try {
+      if (!this.#channel?.isOpen) this.#channel = await openChannel(this.#socketPath, 'client')
+      const { health } = await this.#channel.request<'pong'>({ type: 'ping' }, PING_TIMEOUT_MS)
+      // A socket may still be that of the process before.
+      if (health.pid !== pid || this.#process.report.pid !== pid) {
+        this.#channel.close()
+        return
+      }
+      this.#pongAtMs = this.#aliveAtMs = performance.now()
+      this.#health = health
+      this.#process.ready()
+      const durable = durableSteps(health)
+      if (durable > this.#durable) this.#process.progressed()
+      this.#durable = durable
+      this.#onHealth(health)
+    } catch {
+      // Not listening yet, or not answering: `#judge` decides what that means.
+    }
+  }
+
+  #judge(pid: number): void {
+    const nowMs = performance.now()
+    const activity = processActivity(pid)
+    if (activity !== undefined) {
+      if (activity.waitsForDisk || activity.cpuTicks !== this.#cpuTicks) this.#aliveAtMs = nowMs
+      this.#cpuTicks = activity.cpuTicks
+    }
+    const silentMs = nowMs - this.#pongAtMs
+    if (nowMs - this.#aliveAtMs > SILENT_MS || silentMs > SILENT_MAX_MS) {
+      this.#process.kill(`no answer for ${Math.round(silentMs / 1_000)} s`)
+    } else if (this.#health !== undefined && isStalled(this.#health)) {
+      this.#process.kill(`no progress for ${STALLED_MS / 60_000} minutes`)
+    }
+  }
+}
+
+const INTERVAL_MS = 250
+const STARTING_INTERVAL_MS = 25
+const PING_TIMEOUT_MS = 2_000
+const SILENT_MS = 10_000
+const SILENT_MAX_MS = 120_000
+const STALLED_MS = 10 * 60_000
+
+/** A number that grows with every durable step of this process. */
+function durableSteps(health: Health): number {
+  if (health.role === 'generator') return health.sinceStart.files
+  const { applied, duplicate, quarantined } = health.sinceStart
+  return applied + duplicate + quarantined
+}
+
+function isStalled(health: Health): boolean {
+  const expected =
+    health.role === 'parser'
+      ? health.state === 'running' && health.database === 'ready' && health.queue.files > 0
+      : health.state === 'writing'
+  return expected && Date.now() - health.lastProgressAtMs > STALLED_MS
+}

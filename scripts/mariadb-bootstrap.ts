@@ -1,0 +1,307 @@
+import { spawn } from 'node:child_process'
+import { constants, existsSync } from 'node:fs'
+import { access, mkdir, open, readdir, readFile, realpath, rm, stat } from 'node:fs/promises'
+import { delimiter, dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { makeDirectories, renameDurably, syncDirectory } from '../shared/durable.ts'
+import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
+import { isAlive, type ProcessIdentity, processIdentity } from '../shared/lifecycle.ts'
+
+/**
+ * What must be so before the private server can start: its program found, nobody at work on the
+ * data directory, and that directory made, by the server program alone.
+ *
+ * `mariadb-install-db` is not used: it needs programs of the client package and a host name that
+ * resolves. The server's own `--bootstrap` mode reads the same system tables' SQL and needs neither.
+ *
+ *   1. `DIR.initialising` is made and filled.   A crash leaves it; the next start removes it.
+ *   2. Every file and directory in it is synced.                                       The same.
+ *   3. It is renamed to `DIR`.                              From here on it is complete and stays.
+ */
+
+export interface ServerProgram {
+  readonly path: string
+  /** The installation it belongs to, such as `/usr`: messages and SQL lie in its `share`. */
+  readonly baseDir: string
+}
+
+const STOP_TIMEOUT_MS = 60_000
+const KILL_TIMEOUT_MS = 10_000
+const POLL_MS = 20
+
+const ADVICE =
+  'Run `npm run setup`, install the package mariadb-server-core (or your system’s MariaDB server), ' +
+  'or set COUNTERSINK_DATABASE_URL to use a database of yours.'
+
+/**
+ * The server program to use: COUNTERSINK_MARIADBD, or `mariadbd` in PATH and where distributions
+ * put it (Debian outside of an ordinary user's PATH). The same places as in scripts/setup.sh.
+ *
+ * @throws CountersinkError DATABASE_PROGRAM_MISSING
+ */
+export async function findServerProgram(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<ServerProgram> {
+  const chosen = env.COUNTERSINK_MARIADBD
+  const candidates = chosen
+    ? [chosen]
+    : [...(env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/usr/libexec']
+        .filter(directory => directory.startsWith('/'))
+        .map(directory => join(directory, 'mariadbd'))
+  for (const path of candidates) {
+    try {
+      await access(path, constants.X_OK)
+      return { path, baseDir: dirname(dirname(await realpath(path))) }
+    } catch {
+      // Not here, or not ours to run: the next one may be.
+    }
+  }
+  throw new CountersinkError(
+    'DATABASE_PROGRAM_MISSING',
+    chosen
+      ? `COUNTERSINK_MARIADBD names ${chosen}, which cannot be run`
+      : 'there is no mariadbd to start a private database with',
+    { advice: ADVICE },
+  )
+}
+
+/** What every run of the server gets: no file of the host's configuration, no TCP port. */
+export function commonArguments(program: ServerProgram, dataDir: string): string[] {
+  return [
+    '--no-defaults',
+    `--basedir=${program.baseDir}`,
+    `--datadir=${dataDir}`,
+    '--skip-networking',
+    '--character-set-server=utf8mb4',
+    '--collation-server=utf8mb4_bin',
+    // Small beside the data; given at bootstrap too, or the first start would make it anew.
+    '--innodb-log-file-size=256M',
+    // The server refuses to run as root unless told so, and knows no other user's name to be told.
+    ...(process.getuid?.() === 0 ? ['--user=root'] : []),
+  ]
+}
+
+/**
+ * The environment for the server. Under systemd it would otherwise report its own readiness, and
+ * its own end, in the name of the service that started us.
+ */
+export function serverEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(NOTIFY|LISTEN|WATCHDOG)_/.test(name)),
+  )
+}
+
+/** Where a data directory is made before it gets its name. */
+function initialisingDirectory(dataDir: string): string {
+  return `${dataDir}.initialising`
+}
+
+/**
+ * Ends servers, and bootstraps, that still work on this data directory: leftovers of a supervisor
+ * that was killed. Told from other processes by the pid file's pid and start time, or else by where
+ * they work; a process that merely has the pid is left alone.
+ *
+ * @throws CountersinkError DATABASE_FAILED when one cannot be ended.
+ */
+export async function endLeftovers(
+  dataDir: string,
+  pidPath: string,
+  onNotice: (text: string) => void,
+): Promise<void> {
+  for (const leftover of await findLeftovers(dataDir, pidPath)) {
+    await endLeftover(leftover, onNotice)
+  }
+}
+
+/**
+ * Makes the data directory unless it is there, with an empty database `countersink` in it. The
+ * caller has made sure that nobody else is at it.
+ *
+ * @throws CountersinkError STATE_DIRECTORY_UNFIT when something else is there, DATABASE_FAILED with
+ * the server's own words when it cannot be made.
+ */
+export async function ensureDataDirectory(program: ServerProgram, dataDir: string): Promise<void> {
+  const unfinished = initialisingDirectory(dataDir)
+  await rm(unfinished, { recursive: true, force: true })
+  const entries = await readdir(dataDir).catch((error: unknown): string[] => {
+    if (hasCode(error, 'ENOENT')) return []
+    throw error
+  })
+  if (entries.includes('mysql')) return
+  if (entries.length > 0) {
+    throw new CountersinkError(
+      'STATE_DIRECTORY_UNFIT',
+      `${dataDir} holds ${entries[0]} and is not a data directory of MariaDB`,
+      { advice: 'Move what is in it elsewhere, or choose another state directory.' },
+    )
+  }
+  const sql = await systemTablesSql(program)
+  await makeDirectories(dirname(dataDir))
+  await mkdir(unfinished, { mode: 0o700 })
+  await runBootstrap(program, unfinished, sql)
+  await syncTree(unfinished)
+  await renameDurably(unfinished, dataDir)
+}
+
+/** In the order in which they build on each other. Releases from 11 on call them mariadb_*. */
+const SYSTEM_SQL = [
+  'mysql_system_tables.sql',
+  'mysql_performance_tables.sql',
+  'mysql_system_tables_data.sql',
+  'maria_add_gis_sp_bootstrap.sql',
+  'mysql_sys_schema.sql',
+]
+
+async function systemTablesSql(program: ServerProgram): Promise<string> {
+  const candidates = ['mysql', 'mariadb', ''].flatMap(name => {
+    const directory = join(program.baseDir, 'share', name)
+    return [SYSTEM_SQL, SYSTEM_SQL.map(file => file.replace(/^mysql_/, 'mariadb_'))].map(files =>
+      files.map(file => join(directory, file)),
+    )
+  })
+  const files = candidates.find(paths => paths.every(path => existsSync(path)))
+  if (files === undefined) {
+    throw new CountersinkError(
+      'DATABASE_PROGRAM_MISSING',
+      `${program.path} is there, but not its ${SYSTEM_SQL[0]} below ${program.baseDir}/share`,
+      { advice: ADVICE },
+    )
+  }
+  const texts = await Promise.all(files.map(file => readFile(file, 'utf8')))
+  return [
+    // The bootstrap reader takes one statement a line, or more lines up to a semicolon at an end.
+    'create database if not exists mysql;',
+    'use mysql;',
+    ...texts,
+    'create database countersink character set utf8mb4 collate utf8mb4_bin;',
+    '',
+  ].join('\n')
+}
+
+const OUTPUT_CHARACTERS_MAX = 4_096
+
+/** Should we die meanwhile, the server finds the end of its input and ends. */
+async function runBootstrap(program: ServerProgram, dataDir: string, sql: string): Promise<void> {
+  const child = spawn(program.path, [...commonArguments(program, dataDir), '--bootstrap'], {
+    cwd: dataDir,
+    env: serverEnvironment(),
+    detached: true,
+    stdio: 'pipe',
+  })
+  let output = ''
+  const keepTail = (text: string): void => {
+    output = (output + text).slice(-OUTPUT_CHARACTERS_MAX)
+  }
+  child.stdout.setEncoding('utf8').on('data', keepTail)
+  child.stderr.setEncoding('utf8').on('data', keepTail)
+  child.stdin.on('error', () => {
+    // It ended before it had read everything; its exit status and its words say why.
+  })
+  child.stdin.end(sql)
+  const ending = await new Promise<string>(resolve => {
+    child.once('error', error => resolve(toError(error).message))
+    child.once('close', (code, signal) => resolve(code === 0 ? '' : `status ${signal ?? code}`))
+  })
+  if (ending === '') return
+  throw new CountersinkError(
+    'DATABASE_FAILED',
+    `${program.path} could not make the data directory (${ending}):\n${output.trim()}`,
+  )
+}
+
+/** The server syncs its tablespaces and logs, not every table's definition and directory. */
+async function syncTree(directory: string): Promise<void> {
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name)
+    if (entry.isDirectory()) await syncTree(path)
+    else if (entry.isFile()) await syncFile(path)
+  }
+  await syncDirectory(directory)
+}
+
+async function syncFile(path: string): Promise<void> {
+  const handle = await open(path, 'r+')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+async function findLeftovers(dataDir: string, pidPath: string): Promise<ProcessIdentity[]> {
+  const recorded = await readIdentity(pidPath)
+  const found = [
+    ...(recorded && isAlive(recorded) && (await isServer(recorded.pid)) ? [recorded] : []),
+    ...(await serversIn(dataDir)),
+    ...(await serversIn(initialisingDirectory(dataDir))),
+  ]
+  return [...new Map(found.map(identity => [identity.pid, identity])).values()]
+}
+
+async function readIdentity(path: string): Promise<ProcessIdentity | undefined> {
+  try {
+    const { pid, startTime } = JSON.parse(await readFile(path, 'utf8'))
+    return Number.isSafeInteger(pid) && typeof startTime === 'string'
+      ? { pid, startTime }
+      : undefined
+  } catch {
+    // None, or not ours: the working directories below tell the same.
+    return undefined
+  }
+}
+
+/**
+ * A server works in its data directory. The directory itself is compared, not its path: the same
+ * path names another directory inside a container, the same directory has another path outside.
+ */
+async function serversIn(directory: string): Promise<ProcessIdentity[]> {
+  const home = await stat(directory, { bigint: true }).catch(() => undefined)
+  if (home === undefined) return []
+  const servers: ProcessIdentity[] = []
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry)) continue
+    const identity = processIdentity(Number(entry))
+    // Unreadable for processes of others, which cannot be a leftover of ours.
+    const cwd = await stat(`/proc/${entry}/cwd`, { bigint: true }).catch(() => undefined)
+    if (identity === undefined || cwd?.ino !== home.ino || cwd.dev !== home.dev) continue
+    if (await isServer(identity.pid)) servers.push(identity)
+  }
+  return servers
+}
+
+/** A shell or an editor may stand in that directory as well. */
+async function isServer(pid: number): Promise<boolean> {
+  const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+  return commandLine.split('\0').some(argument => argument.startsWith('--datadir='))
+}
+
+async function endLeftover(
+  identity: ProcessIdentity,
+  onNotice: (text: string) => void,
+): Promise<void> {
+  onNotice(`ending mariadbd (pid ${identity.pid}), left behind by a supervisor that was killed`)
+  signal(identity, 'SIGTERM')
+  if (await isGone(identity, STOP_TIMEOUT_MS)) return
+  onNotice(`mariadbd (pid ${identity.pid}) does not end by SIGTERM and is killed`)
+  signal(identity, 'SIGKILL')
+  if (await isGone(identity, KILL_TIMEOUT_MS)) return
+  throw new CountersinkError('DATABASE_FAILED', `mariadbd (pid ${identity.pid}) cannot be ended`)
+}
+
+function signal(identity: ProcessIdentity, name: NodeJS.Signals): void {
+  if (!isAlive(identity)) return
+  try {
+    process.kill(identity.pid, name)
+  } catch (error) {
+    if (!hasCode(error, 'ESRCH')) throw error
+  }
+}
+
+async function isGone(identity: ProcessIdentity, timeoutMs: number): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs
+  while (isAlive(identity)) {
+    if (performance.now() > deadline) return false
+    await sleep(POLL_MS)
+  }
+  return true
+}

@@ -1,0 +1,249 @@
+import { CountersinkError } from './errors.ts'
+import { U64_MAX } from './limits.ts'
+import { formatBytes, parseBytes, parseU64 } from './numbers.ts'
+
+/**
+ * Every tunable, resolved once at the edge of each process from environment variables into a
+ * readonly record. Nothing deeper reads `process.env` or applies a default. The supervisor turns
+ * its own options into these variables for its children.
+ */
+interface Setting<T> {
+  /** The environment variable. */
+  readonly variable: string
+  readonly meaning: string
+  /** In the form an operator would write. */
+  readonly default: string
+  /** What is allowed, for the message of a refusal. */
+  readonly allowed: string
+  /** undefined: not allowed. */
+  parse(text: string): T | undefined
+}
+
+export interface ByteRange {
+  readonly minBytes: number
+  readonly maxBytes: number
+}
+
+const SQL_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,47}$/
+
+function count(variable: string, meaning: string, fallback: number, min: number, max: number) {
+  return {
+    variable,
+    meaning,
+    default: String(fallback),
+    allowed: `a whole number from ${min} to ${max}`,
+    parse(text: string): number | undefined {
+      const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+      return value >= min && value <= max ? value : undefined
+    },
+  } satisfies Setting<number>
+}
+
+function bytes(variable: string, meaning: string, fallback: string, min: number, max: number) {
+  return {
+    variable,
+    meaning,
+    default: fallback,
+    allowed: `a size from ${formatBytes(min)} to ${formatBytes(max)}, such as 64MiB`,
+    parse(text: string): number | undefined {
+      const value = parseBytes(text)
+      return value !== undefined && value >= min && value <= max ? value : undefined
+    },
+  } satisfies Setting<number>
+}
+
+function choice<T extends string>(
+  variable: string,
+  meaning: string,
+  options: readonly [T, ...T[]],
+) {
+  return {
+    variable,
+    meaning,
+    default: options[0],
+    allowed: options.join(' or '),
+    parse: (text: string): T | undefined => options.find(option => option === text),
+  } satisfies Setting<T>
+}
+
+function sqlName(variable: string, meaning: string, fallback: string) {
+  return {
+    variable,
+    meaning,
+    default: fallback,
+    allowed: 'a name of letters, digits and _ (at most 48)',
+    parse: (text: string): string | undefined => (SQL_NAME.test(text) ? text : undefined),
+  } satisfies Setting<string>
+}
+
+/** A generated file is at least this long: shorter ones could be equal by chance. */
+const GENERATED_BYTES_MIN = 1_024
+
+const fileSize: Setting<ByteRange> = {
+  variable: 'COUNTERSINK_FILE_SIZE',
+  meaning: 'sizes of generated files, smallest-largest',
+  default: '10MiB-64MiB',
+  allowed: 'two sizes such as 10MiB-2GiB, from 1 KiB to 64 GiB, the smaller first',
+  parse(text) {
+    const [from = '', to = from, ...more] = text.split('-')
+    const minBytes = parseBytes(from)
+    const maxBytes = parseBytes(to)
+    if (minBytes === undefined || maxBytes === undefined || more.length > 0) return undefined
+    if (minBytes < GENERATED_BYTES_MIN || maxBytes < minBytes || maxBytes > 2 ** 36)
+      return undefined
+    return { minBytes, maxBytes }
+  },
+}
+
+const seed: Setting<bigint | 'random'> = {
+  variable: 'COUNTERSINK_SEED',
+  meaning: 'seed of the generated stream, kept in its state from the first start on',
+  default: 'random',
+  allowed: `a whole number from 0 to ${U64_MAX}, or random`,
+  parse: text => (text === 'random' ? text : parseU64(text)),
+}
+
+const databaseUrl: Setting<string> = {
+  variable: 'COUNTERSINK_DATABASE_URL',
+  meaning: 'your MariaDB, as mariadb://user:password@host:port/database; empty: a private one',
+  default: '',
+  allowed: 'mariadb://user:password@host:port/database',
+  parse(text) {
+    if (text === '') return text
+    const url = URL.canParse(text) ? new URL(text) : undefined
+    if (url === undefined || !/^(mariadb|mysql):$/.test(url.protocol)) return undefined
+    return url.pathname.length > 1 ? text : undefined
+  },
+}
+
+export const SETTINGS = {
+  databaseUrl,
+  totalsTable: sqlName('COUNTERSINK_TOTALS_TABLE', 'the table of totals', 'consumption'),
+  totalsIdColumn: sqlName('COUNTERSINK_TOTALS_ID', 'its primary key, the consumer id', 'id'),
+  totalsAmountColumn: sqlName(
+    'COUNTERSINK_TOTALS_AMOUNT',
+    'its column of amounts',
+    'resource_consumption',
+  ),
+  tablePrefix: sqlName(
+    'COUNTERSINK_TABLE_PREFIX',
+    "first part of the ledger's table names",
+    'countersink_',
+  ),
+
+  scanIntervalMs: count(
+    'COUNTERSINK_SCAN_INTERVAL_MS',
+    'how often the inbox is looked through besides announcements',
+    1_000,
+    50,
+    3_600_000,
+  ),
+  quietMs: count(
+    'COUNTERSINK_QUIET_MS',
+    'how long a file without a manifest must be unchanged before it is taken',
+    2_000,
+    100,
+    86_400_000,
+  ),
+  cutHoldMs: count(
+    'COUNTERSINK_CUT_HOLD_MS',
+    'how long such a file is held when its last line has no line end: it may be a cut copy',
+    30_000,
+    100,
+    86_400_000,
+  ),
+  unterminated: choice('COUNTERSINK_UNTERMINATED', 'what becomes of it then', [
+    'quarantine',
+    'accept',
+  ]),
+  queueFilesMax: count(
+    'COUNTERSINK_QUEUE_FILES_MAX',
+    'files claimed and not yet settled; beyond it announcements are told to come later',
+    100_000,
+    1,
+    10_000_000,
+  ),
+  pairsMax: count(
+    'COUNTERSINK_PAIRS_MAX',
+    'consumers that one file may name',
+    16_000_000,
+    1,
+    100_000_000,
+  ),
+  chunkPairsMax: count(
+    'COUNTERSINK_CHUNK_PAIRS_MAX',
+    'rows in one statement to MariaDB',
+    10_000,
+    1,
+    100_000,
+  ),
+  archiveBytesMax: bytes(
+    'COUNTERSINK_ARCHIVE_BYTES_MAX',
+    'archived bytes of generated files; the oldest are deleted beyond it, a file of yours never',
+    '1GiB',
+    0,
+    2 ** 50,
+  ),
+
+  fileSize,
+  consumers: count(
+    'COUNTERSINK_CONSUMERS',
+    'consumers in the generated stream',
+    10_000,
+    1,
+    2 ** 40,
+  ),
+  distribution: choice(
+    'COUNTERSINK_DISTRIBUTION',
+    'how often each consumer occurs: all alike, or by rank as in real usage',
+    ['uniform', 'zipf'],
+  ),
+  rateBytes: bytes(
+    'COUNTERSINK_RATE',
+    'generated bytes a second; 0 is as fast as possible',
+    '0',
+    0,
+    2 ** 40,
+  ),
+  seed,
+  files: count('COUNTERSINK_FILES', 'files to generate; 0 is without end', 0, 0, 1_000_000_000),
+  backlogFilesMax: count(
+    'COUNTERSINK_BACKLOG_FILES_MAX',
+    'published files not yet settled, at which the generator waits',
+    8,
+    1,
+    1_000_000,
+  ),
+  backlogBytesMax: bytes('COUNTERSINK_BACKLOG_BYTES_MAX', 'the same in bytes', '4GiB', 1, 2 ** 50),
+  reserveBytes: bytes(
+    'COUNTERSINK_RESERVE',
+    'free space on the disk that is left alone: work pauses below it',
+    '256MiB',
+    0,
+    2 ** 50,
+  ),
+} as const
+
+export type Config = {
+  readonly [K in keyof typeof SETTINGS]: Exclude<
+    ReturnType<(typeof SETTINGS)[K]['parse']>,
+    undefined
+  >
+}
+
+/** @throws CountersinkError CONFIG_INVALID naming the variable, the value and what is allowed. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const entries = Object.entries(SETTINGS).map(([key, setting]) => {
+    const text = env[setting.variable] ?? setting.default
+    const value = setting.parse(text)
+    if (value === undefined) {
+      throw new CountersinkError(
+        'CONFIG_INVALID',
+        `${setting.variable} must be ${setting.allowed}; got ${JSON.stringify(text)}`,
+        { advice: `It means: ${setting.meaning}. The default is ${setting.default || 'empty'}.` },
+      )
+    }
+    return [key, value]
+  })
+  return Object.freeze(Object.fromEntries(entries)) as Config
+}

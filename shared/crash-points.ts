@@ -1,0 +1,62 @@
+import { closeSync, existsSync, openSync } from 'node:fs'
+import { join } from 'node:path'
+
+/**
+ * Named places where a test can end the process as a power switch would, one before and one after
+ * each durable step of ARCHITECTURE.md's crash table. Inert unless armed:
+ *
+ * - `COUNTERSINK_CRASH_AT=name` or `name:n` kills this process by SIGKILL at the n-th passing.
+ * - `COUNTERSINK_CRASH_MARKS=directory` makes it happen once for all processes that share the
+ *   directory: the point leaves a file of its name there, and where that stands already it is inert.
+ */
+export const CRASH_POINTS = [
+  'G1-before-tmp-synced',
+  'G1-tmp-synced',
+  'G1-state-written',
+  'G2-manifest-renamed',
+  'G3-data-renamed',
+  'G3-announced',
+  'P1-manifest-moved',
+  'P1-data-moved',
+  'P1-claim-synced',
+  'P1-claim-journalled',
+  'P3-before-digest-journalled',
+  'P3-digest-journalled',
+  'P4-batch-begun',
+  'P5-chunk-written',
+  'P6-before-commit',
+  'P6-batch-committed',
+  'P7-done-journalled',
+  'P8-moved',
+  'P8-move-synced',
+] as const
+
+export type CrashPoint = (typeof CRASH_POINTS)[number]
+
+const armed = parseArmed(process.env.COUNTERSINK_CRASH_AT)
+let passings = 0
+
+/** Ends the process here and now when this point is armed; otherwise does nothing. */
+export function crashPoint(name: CrashPoint): void {
+  if (armed === undefined || armed.name !== name) return
+  passings += 1
+  if (passings < armed.count) return
+  const marks = process.env.COUNTERSINK_CRASH_MARKS
+  if (marks !== undefined) {
+    const mark = join(marks, name)
+    if (existsSync(mark)) return
+    closeSync(openSync(mark, 'wx'))
+  }
+  process.kill(process.pid, 'SIGKILL')
+  // The signal is delivered on return to user mode at the latest; nothing may run until then.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+}
+
+function parseArmed(text: string | undefined): { name: string; count: number } | undefined {
+  if (text === undefined || text === '') return undefined
+  const [name = '', count = '1'] = text.split(':')
+  if (!(CRASH_POINTS as readonly string[]).includes(name) || !/^[1-9]\d*$/.test(count)) {
+    throw new Error(`COUNTERSINK_CRASH_AT must be one of ${CRASH_POINTS.join(', ')}, got ${text}`)
+  }
+  return { name, count: Number(count) }
+}

@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, mkdir, open, rename, rm, statfs } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { CountersinkError } from './errors.ts'
+
+/**
+ * The few file operations that "durable" rests on. After a failed fsync the kernel may drop the
+ * dirty pages and report success the next time (Rebello et al., ATC 2020), so a failure here is
+ * never retried on the same descriptor: it is an IO_FAILED that ends the process.
+ */
+
+/** Syncs a directory: makes the names in it, new, renamed or removed, survive power loss. */
+export async function syncDirectory(path: string): Promise<void> {
+  await guarded(`sync of directory ${path}`, async () => {
+    const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  })
+}
+
+/** Syncs each different directory of the list once. */
+export async function syncDirectories(...paths: readonly string[]): Promise<void> {
+  await Promise.all([...new Set(paths)].map(syncDirectory))
+}
+
+/** Renames within one filesystem and makes it durable at both ends. */
+export async function renameDurably(from: string, to: string): Promise<void> {
+  await guarded(`rename of ${from} to ${to}`, () => rename(from, to))
+  await syncDirectories(dirname(from), dirname(to))
+}
+
+/**
+ * Replaces a small file as a whole: readers and crashes see the old text or the new, never a part.
+ * A crash before the rename leaves a hidden tmp file, which nobody reads.
+ */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const tmp = `${dirname(path)}/.${randomBytes(6).toString('hex')}.tmp`
+  await guarded(`write of ${path}`, async () => {
+    const handle = await open(tmp, 'wx', 0o600)
+    try {
+      await handle.writeFile(text)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(tmp, path)
+  }).catch(async error => {
+    await rm(tmp, { force: true })
+    throw error
+  })
+  await syncDirectory(dirname(path))
+}
+
+/** Creates directories that only their owner may enter, durably. */
+export async function makeDirectories(...paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const first = await mkdir(path, { recursive: true, mode: 0o700 })
+    if (first !== undefined) await syncDirectories(dirname(first), dirname(path))
+  }
+}
+
+/** Bytes that an ordinary user can still write on the filesystem of `path`. */
+export async function freeBytes(path: string): Promise<number> {
+  const stats = await statfs(path)
+  return stats.bavail * stats.bsize
+}
+
+/** Closes a handle whose contents do not matter any more; never throws. */
+export async function closeQuietly(handle: FileHandle): Promise<void> {
+  await handle.close().catch(() => {
+    // Nothing was written through it that is still wanted, and the number is released either way.
+  })
+}
+
+async function guarded(what: string, action: () => Promise<void>): Promise<void> {
+  try {
+    await action()
+  } catch (cause) {
+    throw new CountersinkError('IO_FAILED', `${what} failed`, { cause })
+  }
+}

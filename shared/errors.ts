@@ -1,0 +1,115 @@
+/**
+ * One error family for the whole project.
+ *
+ * Callers and tests look at `code`; the message is for people. It names the thing, the value found
+ * and the range allowed; `advice` says what to do about it.
+ */
+
+export type ErrorCode =
+  // Usage and configuration: the same start would fail again, so nobody restarts it.
+  | 'USAGE'
+  | 'CONFIG_INVALID'
+  | 'STATE_DIRECTORY_UNFIT'
+  | 'STATE_DIRECTORY_IN_USE'
+  | 'SOCKET_PATH_TOO_LONG'
+  | 'DATABASE_UNFIT'
+  | 'DATABASE_PROGRAM_MISSING'
+  | 'LEDGER_UNFIT'
+  | 'LEDGER_BEHIND_JOURNAL'
+  // Somebody else is at work here.
+  | 'OWNERSHIP_LOST'
+  | 'ALREADY_RUNNING'
+  // The socket.
+  | 'FRAME_TOO_LARGE'
+  | 'FRAME_EMPTY'
+  | 'FRAME_UNREADABLE'
+  | 'FRAME_TOO_SLOW'
+  | 'MESSAGE_INVALID'
+  | 'PROTOCOL_MISMATCH'
+  | 'PEER_NOT_READING'
+  | 'TOO_MANY_REQUESTS'
+  | 'CHANNEL_CLOSED'
+  | 'REQUEST_TIMEOUT'
+  // Files.
+  | 'MANIFEST_INVALID'
+  | 'FILE_UNFIT'
+  | 'FILE_CHANGED'
+  | 'IO_FAILED'
+  // Journal and ledger.
+  | 'JOURNAL_FAILED'
+  | 'JOURNAL_UNREADABLE'
+  | 'DATABASE_UNAVAILABLE'
+  | 'DATABASE_FAILED'
+  | 'CURSOR_MOVED'
+  | 'CONTENT_CLAIMED'
+  | 'TOTAL_OVERFLOW'
+  // Processes.
+  | 'CHILD_FAILED'
+  | 'NO_PROGRESS'
+  | 'STOPPED'
+
+/** Codes that a restart cannot mend: the process says so by `EXIT_CONFIG` and is left alone. */
+const FINAL_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'USAGE',
+  'CONFIG_INVALID',
+  'STATE_DIRECTORY_UNFIT',
+  'STATE_DIRECTORY_IN_USE',
+  'SOCKET_PATH_TOO_LONG',
+  'DATABASE_UNFIT',
+  'DATABASE_PROGRAM_MISSING',
+  'LEDGER_UNFIT',
+  'LEDGER_BEHIND_JOURNAL',
+  'OWNERSHIP_LOST',
+  'ALREADY_RUNNING',
+])
+
+/** A process that ended for a reason that a restart would only repeat (sysexits' EX_CONFIG). */
+export const EXIT_CONFIG = 78
+/** A process that ended on an error that a fresh start may well survive (sysexits' EX_SOFTWARE). */
+export const EXIT_FAILED = 70
+
+export interface CountersinkErrorOptions extends ErrorOptions {
+  /** One sentence: what the reader can do now. */
+  readonly advice?: string
+}
+
+export class CountersinkError extends Error {
+  readonly code: ErrorCode
+  readonly advice: string | undefined
+
+  constructor(code: ErrorCode, message: string, options: CountersinkErrorOptions = {}) {
+    super(message, options)
+    this.name = 'CountersinkError'
+    this.code = code
+    this.advice = options.advice
+  }
+
+  /** The exit status of a process that ends on this error. */
+  get exitCode(): number {
+    return FINAL_CODES.has(this.code) ? EXIT_CONFIG : EXIT_FAILED
+  }
+}
+
+/** Anything thrown, as an Error; what was not one is kept as the cause. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown })
+}
+
+/** Whether `thrown` is an error of this code, or of one of these codes. */
+export function hasCode(thrown: unknown, ...codes: readonly string[]): boolean {
+  return (
+    thrown instanceof Error &&
+    'code' in thrown &&
+    typeof thrown.code === 'string' &&
+    codes.includes(thrown.code)
+  )
+}
+
+/** `CODE: message (because: …) advice`, on one line, for a log or a terminal. */
+export function describeError(thrown: unknown): string {
+  const error = toError(thrown)
+  const code = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : ''
+  const cause = error.cause === undefined ? '' : ` (because: ${toError(error.cause).message})`
+  const advice = error instanceof CountersinkError && error.advice ? ` ${error.advice}` : ''
+  return `${code}${error.message}${cause}${advice}`.replace(/\s*\n\s*/g, ' ')
+}

@@ -1,0 +1,83 @@
+import { readFile } from 'node:fs/promises'
+import { CountersinkError } from './errors.ts'
+import { parseU128 } from './numbers.ts'
+
+/**
+ * Control totals that stand beside a data file as `NAME.manifest.json`. The manifest is the
+ * announcement on disk: synced and renamed in before the data, so a data file that has one is
+ * complete by construction, and its numbers survive a dead generator and a lost journal.
+ */
+export interface Manifest {
+  readonly sizeBytes: number
+  /** Lower-case hex. */
+  readonly sha256: string
+  /** undefined: the maker copied the file without looking into it. */
+  readonly lines: number | undefined
+  readonly amount: bigint | undefined
+  /** The maker can do without the file once it is counted: the archive limit may delete it. */
+  readonly disposable: boolean
+}
+
+const MANIFEST_VERSION = 1
+/** A manifest is a few hundred bytes; a larger file under that name is not one. */
+const MANIFEST_BYTES_MAX = 4_096
+
+export function formatManifest(manifest: Manifest): string {
+  return `${JSON.stringify({
+    version: MANIFEST_VERSION,
+    size: manifest.sizeBytes,
+    sha256: manifest.sha256,
+    lines: manifest.lines,
+    amount: manifest.amount?.toString(),
+    ...(manifest.disposable ? { disposable: true } : {}),
+  })}\n`
+}
+
+/** @throws CountersinkError MANIFEST_INVALID naming the field. Unknown fields are ignored. */
+export function parseManifest(text: string): Manifest {
+  let fields: unknown
+  try {
+    fields = JSON.parse(text)
+  } catch (cause) {
+    throw invalid('it is not JSON', cause)
+  }
+  if (typeof fields !== 'object' || fields === null) throw invalid('it is not a JSON object')
+  const { version, size, sha256, lines, amount, disposable } = fields as Record<string, unknown>
+  if (version !== MANIFEST_VERSION) {
+    throw invalid(`version must be ${MANIFEST_VERSION}, got ${JSON.stringify(version)}`)
+  }
+  if (!isCount(size)) throw invalid(`size must be a whole number, got ${JSON.stringify(size)}`)
+  if (lines !== undefined && !isCount(lines))
+    throw invalid(`lines must be a whole number, got ${JSON.stringify(lines)}`)
+  if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)) {
+    throw invalid(`sha256 must be 64 lower-case hex digits, got ${JSON.stringify(sha256)}`)
+  }
+  const total = typeof amount === 'string' ? parseU128(amount) : undefined
+  if (amount !== undefined && total === undefined) {
+    throw invalid(`amount must be a decimal string, got ${JSON.stringify(amount)}`)
+  }
+  return { sizeBytes: size, sha256, lines, amount: total, disposable: disposable === true }
+}
+
+/** The manifest at `path`, or undefined when none stands there. */
+export async function readManifest(path: string): Promise<Manifest | undefined> {
+  let text: Buffer
+  try {
+    text = await readFile(path)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+  if (text.length > MANIFEST_BYTES_MAX) {
+    throw invalid(`it has ${text.length} bytes, at most ${MANIFEST_BYTES_MAX} are allowed`)
+  }
+  return parseManifest(text.toString('utf8'))
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
+
+function invalid(why: string, cause?: unknown): CountersinkError {
+  return new CountersinkError('MANIFEST_INVALID', `the manifest cannot be used: ${why}`, { cause })
+}

@@ -1,0 +1,326 @@
+import { CountersinkError, type ErrorCode } from './errors.ts'
+import { REASON_CHARACTERS_MAX } from './limits.ts'
+import { parseU128 } from './numbers.ts'
+
+/**
+ * What the processes say to each other. The first frame each way is a `hello`; then requests carry
+ * an `id` that the reply repeats, and `settled` comes unasked to whoever announced a file.
+ *
+ * Amounts are decimal strings and hashes lower-case hex on the wire. `parseMessage` is the only
+ * place that sees anything unknown: it copies the known fields into a fresh object, checks each,
+ * and never walks into nested values (a hostile payload may be circular).
+ */
+export const PROTOCOL_NAME = 'countersink'
+export const PROTOCOL_VERSION = 1
+
+export type Role = 'parser' | 'generator' | 'client'
+export type Outcome = 'applied' | 'duplicate' | 'quarantined'
+export const OUTCOMES: readonly Outcome[] = ['applied', 'duplicate', 'quarantined']
+
+/**
+ * accepted: claimed, durably. known: accepted as well, and the announced hash was counted before
+ * (a hint; the content decides). later: try again, nothing was taken. refused: never as announced.
+ */
+export type AckOutcome = 'accepted' | 'known' | 'later' | 'refused'
+const ACK_OUTCOMES: readonly AckOutcome[] = ['accepted', 'known', 'later', 'refused']
+
+export interface Hello {
+  readonly type: 'hello'
+  readonly protocol: string
+  readonly version: number
+  readonly role: Role
+  readonly pid: number
+}
+export interface Failure {
+  readonly type: 'error'
+  readonly code: string
+  readonly message: string
+}
+export interface Announce {
+  readonly type: 'announce'
+  readonly id: number
+  /** A basename in the inbox, never a path; the receiver decides whether it is fit. */
+  readonly name: string
+  readonly sizeBytes: number
+  readonly sha256: string
+  readonly lines?: number
+  readonly amount?: string
+}
+export interface Ack {
+  readonly type: 'ack'
+  readonly id: number
+  readonly outcome: AckOutcome
+  readonly reason?: string
+}
+export interface Settled {
+  readonly type: 'settled'
+  readonly name: string
+  /** Of the content that was read; a quarantined file's may differ from the announced one. */
+  readonly sha256: string
+  readonly outcome: Outcome
+  readonly reason?: string
+}
+export interface Ping {
+  readonly type: 'ping'
+  readonly id: number
+}
+export interface Pong {
+  readonly type: 'pong'
+  readonly id: number
+  readonly health: Health
+}
+export interface Query {
+  readonly type: 'query'
+  readonly id: number
+  readonly question: Question
+}
+export interface Answer {
+  readonly type: 'answer'
+  readonly id: number
+  readonly body: unknown
+}
+
+export type Message = Hello | Failure | Announce | Ack | Settled | Ping | Pong | Query | Answer
+
+/** Processed files in the order they were settled; numbers count from 1. */
+export type Question =
+  | { readonly kind: 'newest'; readonly before?: number; readonly outcome?: Outcome }
+  | { readonly kind: 'after'; readonly number: number }
+  | { readonly kind: 'content'; readonly prefix: string }
+
+export interface Counts {
+  readonly applied: number
+  readonly duplicate: number
+  readonly quarantined: number
+  readonly bytes: number
+  readonly lines: number
+}
+
+interface CommonHealth {
+  readonly pid: number
+  readonly uptimeSeconds: number
+  /** When work was last made durable or visibly advanced; milliseconds since 1970. */
+  readonly lastProgressAtMs: number
+  /** Mean delay of the event loop since the last ping. */
+  readonly eventLoopDelayMs: number
+}
+
+export interface ParserHealth extends CommonHealth {
+  readonly role: 'parser'
+  readonly state: 'starting' | 'running' | 'paused' | 'stopping'
+  /** Why it is paused, or what keeps it from starting. */
+  readonly reason?: string
+  readonly queue: { readonly files: number; readonly bytes: number }
+  readonly reading?: {
+    readonly name: string
+    readonly positionBytes: number
+    readonly sizeBytes: number
+  }
+  readonly database: 'ready' | 'unavailable'
+  readonly databaseReason?: string
+  readonly sinceStart: Counts
+  readonly ever: Counts
+  /** The number of the newest processed record. */
+  readonly processed: number
+}
+
+export interface GeneratorHealth extends CommonHealth {
+  readonly role: 'generator'
+  readonly state: 'writing' | 'waiting' | 'draining' | 'stopping'
+  readonly reason?: string
+  readonly connected: boolean
+  /** Published, not yet reported as settled. */
+  readonly unsettled: number
+  readonly writing?: {
+    readonly name: string
+    readonly positionBytes: number
+    readonly sizeBytes: number
+  }
+  readonly sinceStart: { readonly files: number; readonly bytes: number }
+}
+
+export type Health = ParserHealth | GeneratorHealth
+
+/** What is kept of a processed file; times are milliseconds since 1970. */
+export interface ProcessedFile {
+  readonly number: number
+  readonly name: string
+  readonly sha256: string
+  readonly sizeBytes: number
+  readonly lines: number
+  readonly amount: string
+  readonly outcome: Outcome
+  readonly reason?: string
+  readonly claimedAtMs: number
+  readonly digestStartedAtMs: number
+  readonly digestedAtMs: number
+  readonly settledAtMs: number
+}
+
+/** The answer to `newest` and `after`. */
+export interface ProcessedPage {
+  readonly files: readonly ProcessedFile[]
+  /** More follows from here: the next `before` (newest) or `number` (after). */
+  readonly next?: number
+}
+
+/** The answer to `content`: the contents whose hash begins with the prefix, two at the most. */
+export interface ContentAnswer {
+  readonly matches: readonly {
+    readonly sha256: string
+    /** The record that counted it in the totals. */
+    readonly applied?: ProcessedFile
+    /** Otherwise: the last that was done with it … */
+    readonly last?: ProcessedFile
+    /** … and whether a file of this content is on its way. */
+    readonly waiting?: boolean
+  }[]
+}
+
+/** @throws CountersinkError MESSAGE_INVALID naming the field. */
+export function parseMessage(value: unknown): Message {
+  if (typeof value !== 'object' || value === null) {
+    throw invalid('a message must be a map')
+  }
+  const f = new FieldReader(value)
+  const type = f.text('type', 20)
+  switch (type) {
+    case 'hello':
+      return {
+        type,
+        protocol: f.text('protocol', 40),
+        version: f.count('version'),
+        role: f.oneOf('role', ['parser', 'generator', 'client']),
+        pid: f.count('pid'),
+      }
+    case 'error':
+      return { type, code: f.text('code', 60), message: f.text('message', 2_000) }
+    case 'announce':
+      return {
+        type,
+        id: f.count('id'),
+        name: f.text('name', 1_000),
+        sizeBytes: f.count('sizeBytes'),
+        sha256: f.sha256('sha256'),
+        ...f.optional('lines', () => f.count('lines')),
+        ...f.optional('amount', () => f.amount('amount')),
+      }
+    case 'ack':
+      return {
+        type,
+        id: f.count('id'),
+        outcome: f.oneOf('outcome', ACK_OUTCOMES),
+        ...f.optional('reason', () => f.text('reason', REASON_CHARACTERS_MAX)),
+      }
+    case 'settled':
+      return {
+        type,
+        name: f.text('name', 1_000),
+        sha256: f.sha256('sha256'),
+        outcome: f.oneOf('outcome', OUTCOMES),
+        ...f.optional('reason', () => f.text('reason', REASON_CHARACTERS_MAX)),
+      }
+    case 'ping':
+      return { type, id: f.count('id') }
+    case 'pong':
+      return { type, id: f.count('id'), health: f.map('health') as unknown as Health }
+    case 'query':
+      return { type, id: f.count('id'), question: parseQuestion(f.map('question')) }
+    case 'answer':
+      return { type, id: f.count('id'), body: f.map('body') }
+    default:
+      throw invalid(`type ${JSON.stringify(type)} is not known`)
+  }
+}
+
+function parseQuestion(map: object): Question {
+  const f = new FieldReader(map)
+  const kind = f.oneOf('kind', ['newest', 'after', 'content'])
+  switch (kind) {
+    case 'newest':
+      return {
+        kind,
+        ...f.optional('before', () => f.count('before')),
+        ...f.optional('outcome', () => f.oneOf('outcome', OUTCOMES)),
+      }
+    case 'after':
+      return { kind, number: f.count('number') }
+    case 'content': {
+      const prefix = f.text('prefix', 64)
+      if (!/^[0-9a-f]{8,64}$/.test(prefix)) throw invalid('prefix must be 8 to 64 hex digits')
+      return { kind, prefix }
+    }
+  }
+}
+
+/** Reads own properties only, one level deep. */
+class FieldReader {
+  readonly #fields: Readonly<Record<string, unknown>>
+
+  constructor(fields: object) {
+    this.#fields = fields as Record<string, unknown>
+  }
+
+  #own(key: string): unknown {
+    return Object.hasOwn(this.#fields, key) ? this.#fields[key] : undefined
+  }
+
+  optional<K extends string, T>(key: K, read: () => T): { [key in K]?: T } {
+    return this.#own(key) === undefined ? {} : ({ [key]: read() } as { [key in K]?: T })
+  }
+
+  text(key: string, charactersMax: number): string {
+    const value = this.#own(key)
+    if (typeof value === 'string' && value.length <= charactersMax) return value
+    throw invalid(`${key} must be a text of at most ${charactersMax} characters`)
+  }
+
+  count(key: string): number {
+    const raw = this.#own(key)
+    // Other msgpack writers send what is past 32 bits as uint64, which decodes as a bigint.
+    const value = typeof raw === 'bigint' ? Number(raw) : raw
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
+    throw invalid(`${key} must be a whole number from 0 to 2^53-1`)
+  }
+
+  amount(key: string): string {
+    const value = this.text(key, 40)
+    if (parseU128(value) !== undefined) return value
+    throw invalid(`${key} must be a decimal string below 2^128`)
+  }
+
+  sha256(key: string): string {
+    const value = this.text(key, 64)
+    if (/^[0-9a-f]{64}$/.test(value)) return value
+    throw invalid(`${key} must be 64 lower-case hex digits`)
+  }
+
+  oneOf<T extends string>(key: string, allowed: readonly T[]): T {
+    const value = this.#own(key)
+    const found = allowed.find(one => one === value)
+    if (found !== undefined) return found
+    throw invalid(`${key} must be one of ${allowed.join(', ')}`)
+  }
+
+  map(key: string): object {
+    const value = this.#own(key)
+    if (typeof value === 'object' && value !== null) return value
+    throw invalid(`${key} must be a map`)
+  }
+}
+
+function invalid(why: string): CountersinkError {
+  return new CountersinkError('MESSAGE_INVALID', why)
+}
+
+/** The frame that tells a peer why its connection ends. */
+export function failure(code: ErrorCode | string, message: string): Failure {
+  return { type: 'error', code, message: message.slice(0, 2_000) }
+}
+
+/** A reason cut to what the journal, the ledger and the wire carry. */
+export function boundedReason(reason: string): string {
+  return reason.length <= REASON_CHARACTERS_MAX
+    ? reason
+    : `${reason.slice(0, REASON_CHARACTERS_MAX - 1)}…`
+}

@@ -1,0 +1,64 @@
+import t from 'tap'
+import { reasonToWait } from '../../generator/backpressure.ts'
+import { Pacer, Wakeup } from '../../generator/pacing.ts'
+
+const MIB = 2 ** 20
+const limits = { backlogFilesMax: 8, backlogBytesMax: 100 * MIB, reserveBytes: 256 * MIB }
+const room = {
+  unsettledFiles: 7,
+  unsettledBytes: 100 * MIB - 1,
+  connected: true,
+  freeBytes: 320 * MIB,
+  nextBytes: 64 * MIB,
+  directory: '/state/inbox',
+}
+
+t.test('a file waits for the parser and for the disk, with a sentence', async t => {
+  t.equal(reasonToWait(room, limits), undefined, 'up to the limits it does not')
+  t.same(reasonToWait({ ...room, unsettledFiles: 8, unsettledBytes: 5 * MIB }, limits), {
+    kind: 'unsettled',
+    text: 'waiting: 8 files are published and not yet settled (5.0 MiB)',
+  })
+  t.same(reasonToWait({ ...room, unsettledFiles: 1, unsettledBytes: 100 * MIB }, limits), {
+    kind: 'unsettled',
+    text: 'waiting: 1 file is published and not yet settled (100 MiB)',
+  })
+  t.match(reasonToWait({ ...room, unsettledFiles: 8, connected: false }, limits), {
+    kind: 'disconnected',
+    text: /not yet settled \(.*\); the parser is not connected$/,
+  })
+  t.same(reasonToWait({ ...room, freeBytes: 120 * MIB }, limits), {
+    kind: 'disk',
+    text: 'waiting: 120 MiB free on /state/inbox, 320 MiB wanted',
+  })
+})
+
+t.test('a wakeup ends a wait, also one that has not begun', async t => {
+  const wakeup = new Wakeup()
+  wakeup.wake()
+  await wakeup.wait(1_000_000)
+  const waiting = wakeup.wait(1_000_000)
+  wakeup.wake()
+  await waiting
+  await wakeup.wait(1)
+  t.pass('and without one it ends in time')
+})
+
+t.test('a rate is kept, and an abort ends the wait', async t => {
+  const abort = new AbortController()
+  const pacer = new Pacer(100_000, abort.signal)
+  t.equal(pacer.sliceBytes, 10_000)
+  const startedAtMs = performance.now()
+  for (let i = 0; i < 3; i += 1) await pacer.take(10_000)
+  t.ok(performance.now() - startedAtMs > 295)
+  const long = pacer.take(10 ** 12)
+  abort.abort()
+  await long
+})
+
+t.test('without a rate nothing waits', async t => {
+  const pacer = new Pacer(0, new AbortController().signal)
+  await pacer.take(10 ** 15)
+  t.equal(pacer.sliceBytes, 256 * 1_024)
+  t.equal(new Pacer(1, new AbortController().signal).sliceBytes, 4_096)
+})

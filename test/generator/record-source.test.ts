@@ -1,0 +1,137 @@
+import { createHash } from 'node:crypto'
+import t from 'tap'
+import { RecordSource } from '../../generator/record-source.ts'
+import { readRecords } from './helpers.ts'
+
+const KIB = 1_024
+
+function options(overrides: object = {}) {
+  return {
+    fileSize: { minBytes: 20 * KIB, maxBytes: 200 * KIB },
+    consumers: 10_000,
+    distribution: 'uniform' as const,
+    ...overrides,
+  }
+}
+
+function wholeFile(source: RecordSource, bufferBytes = 64 * KIB): Buffer {
+  const buffer = Buffer.alloc(bufferBytes)
+  const parts: Buffer[] = []
+  for (let bytes = source.fill(buffer); bytes > 0; bytes = source.fill(buffer)) {
+    parts.push(Buffer.from(buffer.subarray(0, bytes)))
+  }
+  return Buffer.concat(parts)
+}
+
+const hashOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
+
+t.test('the same seed, number and options make the same bytes', async t => {
+  for (const distribution of ['uniform', 'zipf']) {
+    const make = (bufferBytes?: number) =>
+      wholeFile(new RecordSource(42n, 3, options({ distribution })), bufferBytes)
+    t.ok(make().equals(make()))
+    t.ok(make().equals(make(64)), 'whatever the buffer')
+    t.ok(make().equals(make(1_000)), 'whatever the buffer')
+  }
+})
+
+t.test('the bytes stay what they were in earlier versions', async t => {
+  const fileSize = { minBytes: 4 * KIB, maxBytes: 8 * KIB }
+  const digests = (['uniform', 'zipf'] as const).map(distribution =>
+    hashOf(wholeFile(new RecordSource(1n, 1, { fileSize, consumers: 1_000, distribution }))),
+  )
+  t.same(digests, GOLDEN)
+})
+
+t.test('another seed or another number makes another file', async t => {
+  const hashes = new Set<string>()
+  for (const seed of [0n, 1n, 2n ** 64n - 1n]) {
+    for (let number = 1; number <= 20; number += 1) {
+      const fileSize = { minBytes: KIB, maxBytes: KIB }
+      hashes.add(
+        hashOf(wholeFile(new RecordSource(seed, number, options({ fileSize, consumers: 1 })))),
+      )
+    }
+  }
+  t.equal(hashes.size, 60)
+})
+
+t.test('lines and amount are those of an independent reading', async t => {
+  for (const consumers of [1, 9, 10, 10_000, 10 ** 8 + 5, 2 ** 40]) {
+    for (const distribution of ['uniform', 'zipf']) {
+      const source = new RecordSource(5n, 1, options({ consumers, distribution }))
+      const records = readRecords(wholeFile(source, 4 * KIB))
+      t.equal(records.lines, source.lines)
+      t.equal(records.amount, source.amount)
+      t.equal(records.sizeBytes, source.sizeBytes)
+      t.ok(records.ids.every(id => id >= 1 && id <= consumers))
+    }
+  }
+})
+
+t.test('every size is met to the byte', async t => {
+  for (let size = KIB; size < KIB + 64; size += 1) {
+    const fileSize = { minBytes: size, maxBytes: size }
+    const bytes = wholeFile(new RecordSource(9n, size, options({ fileSize, consumers: 2 ** 40 })))
+    t.equal(bytes.length, size)
+    t.equal(bytes.at(-1), 0x0a)
+    readRecords(bytes)
+  }
+})
+
+t.test('sizes are spread evenly over the logarithm, between the bounds', async t => {
+  const fileSize = { minBytes: KIB, maxBytes: KIB * KIB }
+  const sizes = Array.from(
+    { length: 2_000 },
+    (_, i) => new RecordSource(1n, i, options({ fileSize })).sizeBytes,
+  )
+  t.ok(sizes.every(size => size >= fileSize.minBytes && size <= fileSize.maxBytes))
+  const small = sizes.filter(size => size < 32 * KIB).length
+  t.ok(small > 900 && small < 1_100, `${small} of 2000 below the middle of the logarithm`)
+})
+
+function histogram(distribution: 'uniform' | 'zipf', consumers: number): Map<number, number> {
+  const fileSize = { minBytes: 2_000 * KIB, maxBytes: 2_000 * KIB }
+  const source = new RecordSource(11n, 1, { fileSize, consumers, distribution })
+  const counts = new Map<number, number>()
+  for (const id of readRecords(wholeFile(source)).ids) counts.set(id, (counts.get(id) ?? 0) + 1)
+  return counts
+}
+
+t.test('uniform: every consumer about as often', async t => {
+  const counts = histogram('uniform', 100)
+  t.equal(counts.size, 100)
+  const values = [...counts.values()]
+  t.ok(Math.max(...values) < 1.15 * Math.min(...values))
+})
+
+t.test('zipf: as often as the rank to the power of -1.1 says', async t => {
+  const consumers = 1_000
+  const counts = histogram('zipf', consumers)
+  let lines = 0
+  for (const count of counts.values()) lines += count
+  let weight = 0
+  for (let k = 1; k <= consumers; k += 1) weight += k ** -1.1
+  for (const rank of [1, 2, 3, 10, 100]) {
+    const expected = (lines * rank ** -1.1) / weight
+    const found = counts.get(rank) ?? 0
+    // Six standard deviations: a fixed seed that passes once passes always.
+    t.ok(Math.abs(found - expected) < 6 * Math.sqrt(expected), `${rank}: ${found} of ${expected}`)
+  }
+  t.ok(Math.max(...counts.keys()) > 900, 'the tail occurs')
+})
+
+t.test('2^40 consumers: large numbers occur, odd ones too', async t => {
+  for (const distribution of ['uniform', 'zipf'] as const) {
+    const ids = [...histogram(distribution, 2 ** 40).keys()]
+    const large = ids.filter(id => id > 2 ** 39)
+    t.ok(large.length > 100)
+    t.ok(large.some(id => id % 2 === 1))
+    t.ok(ids.every(id => id <= 2 ** 40))
+  }
+})
+
+const GOLDEN = [
+  '69d73370a1e229d36d06464f221e4b824ab831e7b21a3f3948c6d3bc510b96ec',
+  '24180ee0da90e5d0c7027ca5b8b7e114ba5fabb8daf7db2d7c868c9862a10265',
+]

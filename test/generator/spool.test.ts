@@ -1,0 +1,122 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { RecordSource } from '../../generator/record-source.ts'
+import { Spool, type WriteOptions } from '../../generator/spool.ts'
+import { sweepLeftovers } from '../../generator/sweep.ts'
+import { processIdentity } from '../../shared/lifecycle.ts'
+import { readManifest } from '../../shared/manifest.ts'
+import { readFiles, smallConfig, stateDirectory } from './helpers.ts'
+
+const NAME = 'usage-0123abcd-000001.txt'
+const self = processIdentity(process.pid)!
+
+function writeOptions(overrides: Partial<WriteOptions> = {}): WriteOptions {
+  return {
+    signal: new AbortController().signal,
+    sliceBytes: 1_024,
+    pace: async () => {},
+    onWritten: () => {},
+    ...overrides,
+  }
+}
+
+t.test('a published file and its manifest say the same', async t => {
+  const paths = stateDirectory(t)
+  const spool = new Spool(paths, self)
+  const file = await spool.write(NAME, new RecordSource(1n, 1, smallConfig()), writeOptions())
+  t.same(readdirSync(paths.generatorTmp), [`${NAME}.${self.pid}.${self.startTime}.tmp`])
+  t.same(readdirSync(paths.inbox), [])
+  await spool.publish(file!)
+  t.same(readdirSync(paths.generatorTmp), [])
+  t.same(readdirSync(paths.inbox).sort(), [NAME, `${NAME}.manifest.json`])
+  const manifest = await readManifest(join(paths.inbox, `${NAME}.manifest.json`))
+  const [found] = readFiles(paths.inbox)
+  t.match(found, { ...file, tmp: undefined })
+  const { sizeBytes, sha256, lines, amount } = found!
+  t.same(manifest, { sizeBytes, sha256, lines, amount, disposable: true })
+  for (const entry of readdirSync(paths.inbox)) {
+    t.equal(statSync(join(paths.inbox, entry)).mode & 0o777, 0o600)
+  }
+})
+
+t.test('an abandoned file leaves nothing', async t => {
+  const paths = stateDirectory(t)
+  const abort = new AbortController()
+  const written = await new Spool(paths, self).write(
+    NAME,
+    new RecordSource(1n, 1, smallConfig({ COUNTERSINK_FILE_SIZE: '64KiB' })),
+    writeOptions({
+      signal: abort.signal,
+      onWritten: source => source.positionBytes > 10_000 && abort.abort(),
+    }),
+  )
+  t.equal(written, undefined)
+  t.same(readdirSync(paths.generatorTmp), [])
+})
+
+t.test('a failure while writing leaves nothing and ends in IO_FAILED', async t => {
+  const paths = stateDirectory(t)
+  const fail = async (): Promise<void> => {
+    throw new Error('the disk is on fire')
+  }
+  const source = new RecordSource(1n, 1, smallConfig())
+  await t.rejects(new Spool(paths, self).write(NAME, source, writeOptions({ pace: fail })), {
+    code: 'IO_FAILED',
+  })
+  t.same(readdirSync(paths.generatorTmp), [])
+})
+
+t.test('a full disk is told as such', async t => {
+  const paths = stateDirectory(t)
+  const full = async (): Promise<void> => {
+    throw Object.assign(new Error('no space left'), { code: 'ENOSPC' })
+  }
+  const source = new RecordSource(1n, 1, smallConfig())
+  await t.rejects(new Spool(paths, self).write(NAME, source, writeOptions({ pace: full })), {
+    code: 'ENOSPC',
+  })
+  t.same(readdirSync(paths.generatorTmp), [])
+})
+
+t.test('tmp files of the dead are swept, of the living left', async t => {
+  const paths = stateDirectory(t)
+  const dead = spawn(process.execPath, ['-e', 'process.stdin.resume()'])
+  await once(dead, 'spawn')
+  const deadIdentity = processIdentity(dead.pid!)!
+  dead.kill('SIGKILL')
+  await once(dead, 'close')
+  const living = `${NAME}.${self.pid}.${self.startTime}.tmp`
+  const reused = `${NAME}.${self.pid}.1.tmp`
+  const ofDead = `${NAME}.${deadIdentity.pid}.${deadIdentity.startTime}.tmp`
+  for (const entry of [living, reused, ofDead, 'notes.txt']) {
+    writeFileSync(join(paths.generatorTmp, entry), '1 1\n')
+  }
+  writeFileSync(join(paths.generator, '.0123456789ab.tmp'), '{')
+  t.equal(await sweepLeftovers(paths, Date.now()), 3)
+  t.same(readdirSync(paths.generatorTmp).sort(), ['notes.txt', living])
+  t.same(readdirSync(paths.generator), ['tmp'])
+})
+
+t.test('old manifests of ours without data are swept, nothing else in the inbox', async t => {
+  const paths = stateDirectory(t)
+  const put = (name: string, ageHours: number): string => {
+    const path = join(paths.inbox, name)
+    writeFileSync(path, '')
+    const at = Date.now() / 1_000 - ageHours * 3_600
+    utimesSync(path, at, at)
+    return path
+  }
+  const lonely = put('usage-0123abcd-000001.txt.manifest.json', 25)
+  const kept = [
+    put('usage-0123abcd-000002.txt.manifest.json', 23),
+    put('usage-0123abcd-000003.txt.manifest.json', 25),
+    put('usage-0123abcd-000003.txt', 25),
+    put('theirs.txt.manifest.json', 25),
+  ]
+  await sweepLeftovers(paths, Date.now())
+  t.notOk(existsSync(lonely))
+  t.ok(kept.every(existsSync))
+})

@@ -1,0 +1,37 @@
+import t from 'tap'
+import { describeBadLine, findDefect, LINE_DEFECTS } from '../../../parser/digest/line-defects.ts'
+import { DEFECTS } from './fixtures/defect-cases.ts'
+
+t.test('every defect of a line, and where it is', async t => {
+  for (const [text, reason, column] of DEFECTS) {
+    const found = findDefect(Buffer.from(text, 'latin1').subarray(0, 64))
+    t.strictSame(found, { reason, column }, JSON.stringify(text.slice(0, 70)))
+  }
+})
+
+t.test('the cases are complete', async t => {
+  const covered = new Set<string>(DEFECTS.map(([, reason]) => reason))
+  const notOfOneLine = ['CONSUMER_SUM_OVERFLOW', 'TOO_MANY_CONSUMERS']
+  const missing = LINE_DEFECTS.filter(r => !covered.has(r) && !notOfOneLine.includes(r))
+  t.strictSame(missing, [])
+})
+
+t.test('good lines have no defect', async t => {
+  const max = '18446744073709551615'
+  for (const text of ['0 0', `${max} ${max}`, '1 2\r', `${'0'.repeat(20)} ${'0'.repeat(19)}7\r`]) {
+    t.equal(findDefect(Buffer.from(text)), undefined, JSON.stringify(text))
+  }
+})
+
+t.test('a bad line is described with its place', async t => {
+  const bad = {
+    line: 3,
+    offset: 20,
+    column: 4,
+    firstBytes: Buffer.from('1 2 3'),
+    consumer: undefined,
+  }
+  const text = describeBadLine({ ...bad, reason: 'TRAILING_BYTES' })
+  t.equal(text, 'TRAILING_BYTES: line 3, byte 5 of it (it starts at offset 20)')
+  t.match(describeBadLine({ ...bad, reason: 'CONSUMER_SUM_OVERFLOW', consumer: 7n }), /consumer 7$/)
+})
