@@ -9,8 +9,6 @@ export type GeneratorReport = Omit<GeneratorHealth, 'pid' | 'uptimeSeconds' | 'e
 
 /** How often the event loop's delay is sampled. */
 const RESOLUTION_MS = 10
-/** How long a peer that hangs up may keep the socket's end waiting. */
-const CLOSE_MS_MAX = 500
 
 /** Answers pings at the generator's socket. */
 export class HealthServer {
@@ -33,7 +31,7 @@ export class HealthServer {
         const health: GeneratorHealth = {
           ...report(),
           pid: process.pid,
-          uptimeSeconds: process.uptime(),
+          uptimeSeconds: Math.round(process.uptime()),
           eventLoopDelayMs: meanDelayMs(delay.mean),
         }
         delay.reset()
@@ -45,8 +43,7 @@ export class HealthServer {
 
   async close(): Promise<void> {
     this.#delay.disable()
-    const timeout = sleep(CLOSE_MS_MAX, undefined, { ref: false })
-    await Promise.race([this.#server.close(), timeout])
+    await this.#server.close()
   }
 }
 

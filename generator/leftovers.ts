@@ -43,9 +43,10 @@ export class Leftovers {
       if (name === undefined) return undefined
       this.#next += 1
       const manifest = await readOwnManifest(join(this.#inbox, `${name}${MANIFEST_SUFFIX}`))
-      // Without a manifest the parser has begun to claim it, and needs no announcement.
-      if (manifest?.lines !== undefined && manifest.amount !== undefined) {
-        const { sizeBytes, sha256, lines, amount } = manifest
+      // Without a manifest the parser has begun to claim it, and needs no announcement; one without
+      // totals is not of our making, and the parser's to judge.
+      const { sizeBytes, sha256, lines, amount } = manifest ?? {}
+      if (sizeBytes !== undefined && sha256 && lines !== undefined && amount !== undefined) {
         return { name, sizeBytes, sha256, lines, amount }
       }
     }

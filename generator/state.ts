@@ -98,7 +98,7 @@ export async function readGeneratorState(path: string): Promise<GeneratorState |
  */
 export async function readPublished(
   paths: StatePaths,
-): Promise<Pick<GeneratorState, 'stream' | 'control' | 'run'> | undefined> {
+): Promise<Pick<GeneratorState, 'stream' | 'control' | 'run' | 'earlier'> | undefined> {
   const state = await readGeneratorState(paths.generatorState)
   if (state?.pending == null || (await standsInTmp(paths, state.pending))) return state
   return withPendingCounted(state)

@@ -1,4 +1,4 @@
-import { readGeneratorState, runNames } from '../generator/state.ts'
+import { readPublished, runNames } from '../generator/state.ts'
 import { readJournal } from '../parser/journal/journal.ts'
 import { databaseAddress, Session } from '../parser/ledger/connection.ts'
 import { type Balance, readBalance } from '../parser/ledger/totals.ts'
@@ -22,7 +22,7 @@ export interface ClosingReport {
 const ROWS_MAX = 200
 
 export async function closingReport(paths: StatePaths, config: Config): Promise<ClosingReport> {
-  const published = await readGeneratorState(paths.generatorState)
+  const published = await readPublished(paths)
   const names =
     published?.run == null ? new Set<string>() : new Set(runNames(published.stream, published.run))
   const files = await filesOf(paths, names)

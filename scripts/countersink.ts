@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { CountersinkError, describeError } from '../shared/errors.ts'
+import { CountersinkError, describeError, explainError } from '../shared/errors.ts'
 import { type Command, EXIT, nearest } from './cli.ts'
 
 /** The command line: finds the subcommand, runs it, turns its end into an exit status. */
@@ -47,7 +47,7 @@ async function main([name, ...args]: string[]): Promise<number> {
     const isUsage =
       error instanceof CountersinkError &&
       (error.code === 'USAGE' || error.code === 'CONFIG_INVALID')
-    const text = describeError(error).replace(/^(USAGE|STOPPED): /, '')
+    const text = error instanceof CountersinkError ? explainError(error) : describeError(error)
     const more = isUsage ? `\nSee: countersink ${name} --help` : ''
     process.stderr.write(`countersink ${name}: ${text}${more}\n`)
     return isUsage ? EXIT.usage : EXIT.cannot

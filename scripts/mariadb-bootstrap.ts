@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { constants, existsSync } from 'node:fs'
 import { access, mkdir, open, readdir, readFile, realpath, rm, stat } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { delimiter, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeDirectories, renameDurably, syncDirectory } from '../shared/durable.ts'
@@ -28,6 +29,9 @@ export interface ServerProgram {
 const STOP_TIMEOUT_MS = 60_000
 const KILL_TIMEOUT_MS = 10_000
 const POLL_MS = 20
+const GREETING_TIMEOUT_MS = 1_000
+/** For a leftover that does not greet: it may be on its way out, or still on its way in. */
+const SETTLE_TIMEOUT_MS = 10_000
 
 const ADVICE =
   'Run `npm run setup`, install the package mariadb-server-core (or your system’s MariaDB server), ' +
@@ -71,6 +75,9 @@ export function commonArguments(program: ServerProgram, dataDir: string): string
     '--no-defaults',
     `--basedir=${program.baseDir}`,
     `--datadir=${dataDir}`,
+    // A server removes all leftover temporary tables of its tmpdir when it starts: in a shared /tmp
+    // those of any other server that is being made or started at that moment, too.
+    `--tmpdir=${dataDir}`,
     '--skip-networking',
     '--character-set-server=utf8mb4',
     '--collation-server=utf8mb4_bin',
@@ -96,6 +103,24 @@ function initialisingDirectory(dataDir: string): string {
   return `${dataDir}.initialising`
 }
 
+const PROTOCOL_VERSION = 10
+const PACKET_HEADER_BYTES = 4
+
+/** Whether a server accepts connections here: it speaks first, beginning with its protocol version. */
+export function greets(socketPath: string): Promise<boolean> {
+  return new Promise(settle => {
+    const socket = connect(socketPath)
+    const answer = (yes: boolean): void => {
+      socket.destroy()
+      settle(yes)
+    }
+    socket.setTimeout(GREETING_TIMEOUT_MS, () => answer(false))
+    socket.on('error', () => answer(false))
+    socket.on('close', () => answer(false))
+    socket.once('data', bytes => answer(bytes[PACKET_HEADER_BYTES] === PROTOCOL_VERSION))
+  })
+}
+
 /**
  * Ends servers, and bootstraps, that still work on this data directory: leftovers of a supervisor
  * that was killed. Told from other processes by the pid file's pid and start time, or else by where
@@ -104,12 +129,15 @@ function initialisingDirectory(dataDir: string): string {
  * @throws CountersinkError DATABASE_FAILED when one cannot be ended.
  */
 export async function endLeftovers(
-  dataDir: string,
-  pidPath: string,
+  places: { readonly dataDir: string; readonly pidPath: string; readonly socketPath: string },
   onNotice: (text: string) => void,
 ): Promise<void> {
-  for (const leftover of await findLeftovers(dataDir, pidPath)) {
-    await endLeftover(leftover, onNotice)
+  for (const bootstrap of await serversIn(initialisingDirectory(places.dataDir))) {
+    // What it makes is thrown away.
+    await killLeftover(bootstrap)
+  }
+  for (const server of await findServers(places.dataDir, places.pidPath)) {
+    await endServer(server, places.socketPath, onNotice)
   }
 }
 
@@ -228,12 +256,11 @@ async function syncFile(path: string): Promise<void> {
   }
 }
 
-async function findLeftovers(dataDir: string, pidPath: string): Promise<ProcessIdentity[]> {
+async function findServers(dataDir: string, pidPath: string): Promise<ProcessIdentity[]> {
   const recorded = await readIdentity(pidPath)
   const found = [
     ...(recorded && isAlive(recorded) && (await isServer(recorded.pid)) ? [recorded] : []),
     ...(await serversIn(dataDir)),
-    ...(await serversIn(initialisingDirectory(dataDir))),
   ]
   return [...new Map(found.map(identity => [identity.pid, identity])).values()]
 }
@@ -275,17 +302,32 @@ async function isServer(pid: number): Promise<boolean> {
   return commandLine.split('\0').some(argument => argument.startsWith('--datadir='))
 }
 
-async function endLeftover(
-  identity: ProcessIdentity,
+/**
+ * A SIGTERM before the first greeting makes mariadbd 10.11 hang for good, deaf to further ones, so
+ * it is sent only to a server that greets.
+ */
+async function endServer(
+  server: ProcessIdentity,
+  socketPath: string,
   onNotice: (text: string) => void,
 ): Promise<void> {
-  onNotice(`ending mariadbd (pid ${identity.pid}), left behind by a supervisor that was killed`)
-  signal(identity, 'SIGTERM')
-  if (await isGone(identity, STOP_TIMEOUT_MS)) return
-  onNotice(`mariadbd (pid ${identity.pid}) does not end by SIGTERM and is killed`)
-  signal(identity, 'SIGKILL')
-  if (await isGone(identity, KILL_TIMEOUT_MS)) return
-  throw new CountersinkError('DATABASE_FAILED', `mariadbd (pid ${identity.pid}) cannot be ended`)
+  onNotice(`ending mariadbd (pid ${server.pid}), left behind by a supervisor that was killed`)
+  const greeted = await within(
+    SETTLE_TIMEOUT_MS,
+    async () => !isAlive(server) || (await greets(socketPath)),
+  )
+  if (greeted) {
+    signal(server, 'SIGTERM')
+    if (await within(STOP_TIMEOUT_MS, () => !isAlive(server))) return
+  }
+  onNotice(`mariadbd (pid ${server.pid}) does not answer and is killed`)
+  await killLeftover(server)
+}
+
+async function killLeftover(leftover: ProcessIdentity): Promise<void> {
+  signal(leftover, 'SIGKILL')
+  if (await within(KILL_TIMEOUT_MS, () => !isAlive(leftover))) return
+  throw new CountersinkError('DATABASE_FAILED', `mariadbd (pid ${leftover.pid}) cannot be ended`)
 }
 
 function signal(identity: ProcessIdentity, name: NodeJS.Signals): void {
@@ -297,9 +339,12 @@ function signal(identity: ProcessIdentity, name: NodeJS.Signals): void {
   }
 }
 
-async function isGone(identity: ProcessIdentity, timeoutMs: number): Promise<boolean> {
+async function within(
+  timeoutMs: number,
+  condition: () => boolean | Promise<boolean>,
+): Promise<boolean> {
   const deadline = performance.now() + timeoutMs
-  while (isAlive(identity)) {
+  while (!(await condition())) {
     if (performance.now() > deadline) return false
     await sleep(POLL_MS)
   }

@@ -82,7 +82,7 @@ export class ProgressDisplay {
   }
 
   #erase(): void {
-    if (this.#blockLines > 0) this.#screen.write(`\u001b[${this.#blockLines}A\u001b[0J`)
+    if (this.#blockLines > 0) this.#screen.write(`\r\u001b[${this.#blockLines}A\u001b[0J`)
     this.#blockLines = 0
   }
 

@@ -1,7 +1,9 @@
-import { chmodSync, renameSync, statSync, unlinkSync } from 'node:fs'
+import { chmodSync, readdirSync, renameSync, statSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { basename, dirname, join } from 'node:path'
 import { CountersinkError, hasCode, toError } from './errors.ts'
 import { decodePayload, encodeFrame, FrameSplitter } from './frames.ts'
+import { processIdentity } from './lifecycle.ts'
 import {
   CONNECTIONS_MAX,
   DRAIN_TIMEOUT_MS,
@@ -323,7 +325,8 @@ export async function askOnce<T>(
   try {
     channel = await openChannel(path, 'client')
   } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ECONNREFUSED')) return undefined
+    // Nobody listens, or is just about to end.
+    if (hasCode(error, 'ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'CHANNEL_CLOSED')) return undefined
     throw error
   }
   try {
@@ -368,6 +371,7 @@ export class ChannelServer {
     server.maxConnections = CONNECTIONS_MAX
     const own = `${path}.${process.pid}`
     removeIfThere(own)
+    sweepUnfinishedBinds(path)
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen(own, () => {
@@ -381,18 +385,39 @@ export class ChannelServer {
     return new ChannelServer(server, path, channels)
   }
 
-  /** Stops listening, says good-bye on every channel, and waits until all are closed. */
+  /** Stops listening and ends every channel; whoever does not end its side soon is cut off. */
   close(): Promise<void> {
     this.#closing ??= new Promise(resolve => {
+      const cutOff = setTimeout(() => {
+        const error = new CountersinkError('STOPPED', 'this side has ended')
+        for (const channel of this.#channels) channel.destroy(error)
+      }, GOODBYE_MS)
       try {
         if (statSync(this.#path).ino === this.#inode) unlinkSync(this.#path)
       } catch {
         // Gone already, with the state directory; nothing is left to tidy.
       }
-      this.#server.close(() => resolve())
+      this.#server.close(() => {
+        clearTimeout(cutOff)
+        resolve()
+      })
       for (const channel of this.#channels) channel.close()
     })
     return this.#closing
+  }
+}
+
+/** How long a closing server waits for its peers to end their side. */
+const GOODBYE_MS = 500
+
+/** Names that servers bound to and had no time to rename. */
+function sweepUnfinishedBinds(path: string): void {
+  const prefix = `${basename(path)}.`
+  for (const name of readdirSync(dirname(path))) {
+    const pid = name.startsWith(prefix) ? name.slice(prefix.length) : ''
+    if (/^\d+$/.test(pid) && processIdentity(Number(pid)) === undefined) {
+      removeIfThere(join(dirname(path), name))
+    }
   }
 }
 

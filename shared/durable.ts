@@ -1,7 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, rm, statfs } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { CountersinkError } from './errors.ts'
 
 /**
@@ -35,12 +34,13 @@ export async function renameDurably(from: string, to: string): Promise<void> {
 
 /**
  * Replaces a small file as a whole: readers and crashes see the old text or the new, never a part.
- * A crash before the rename leaves a hidden tmp file, which nobody reads.
+ * A crash before the rename leaves a hidden tmp file, which nobody reads and the next replacement
+ * of this file writes over. One writer per file.
  */
 export async function replaceFile(path: string, text: string): Promise<void> {
-  const tmp = `${dirname(path)}/.${randomBytes(6).toString('hex')}.tmp`
+  const tmp = join(dirname(path), `.${basename(path)}.tmp`)
   await guarded(`write of ${path}`, async () => {
-    const handle = await open(tmp, 'wx', 0o600)
+    const handle = await open(tmp, 'w', 0o600)
     try {
       await handle.writeFile(text)
       await handle.sync()

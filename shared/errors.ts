@@ -105,11 +105,18 @@ export function hasCode(thrown: unknown, ...codes: readonly string[]): boolean {
   )
 }
 
-/** `CODE: message (because: …) advice`, on one line, for a log or a terminal. */
+/** `CODE: message (because: …). Advice`, on one line, for a log. */
 export function describeError(thrown: unknown): string {
   const error = toError(thrown)
   const code = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : ''
+  return `${code}${explainError(error)}`.replace(/\s*\n\s*/g, ' ')
+}
+
+/** The same without the code and with its line breaks, for a terminal. */
+export function explainError(thrown: unknown): string {
+  const error = toError(thrown)
   const cause = error.cause === undefined ? '' : ` (because: ${toError(error.cause).message})`
-  const advice = error instanceof CountersinkError && error.advice ? ` ${error.advice}` : ''
-  return `${code}${error.message}${cause}${advice}`.replace(/\s*\n\s*/g, ' ')
+  const what = `${error.message}${cause}`
+  if (!(error instanceof CountersinkError) || error.advice === undefined) return what
+  return `${what}${/[.!?…]$/.test(what) ? '' : '.'} ${error.advice}`
 }

@@ -26,11 +26,12 @@ for (const point of POINTS) {
     `died at ${point}: each file is published once, counted once, and all are made`,
     async t => {
       const paths = stateDirectory(t)
-      await fakeParser(t, paths)
+      const parser = await fakeParser(t, paths)
       const env = { COUNTERSINK_FILES: String(FILES), COUNTERSINK_RUN_ID: 'run' }
       const crashed = await startProcess(t, paths, { ...env, COUNTERSINK_CRASH_AT: `${point}:3` })
         .ended
       t.equal(crashed.signal, 'SIGKILL', crashed.log)
+      await eventually('the parser has done its part', parser.idle)
       const made = [...readFiles(paths.inbox), ...readFiles(paths.work)]
       t.ok(made.length === 2 || made.length === 3)
       t.same((await readPublished(paths))?.control, sumFiles(made), 'the reader sees the truth')

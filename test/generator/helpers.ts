@@ -146,6 +146,8 @@ export interface FakeParser {
   readonly announced: Announce[]
   readonly hellos: Hello[]
   readonly unanswered: () => number
+  /** Nobody is connected, and all that was announced has been dealt with. */
+  readonly idle: () => boolean
   ack(announce: Announce, outcome: AckOutcome, reason?: string): void
   settle(name: string, outcome?: 'applied' | 'duplicate' | 'quarantined'): void
   /** Ends all connections; it goes on listening. */
@@ -164,10 +166,12 @@ export async function fakeParser(
 ): Promise<FakeParser> {
   const channels = new Set<Channel>()
   const askers = new Map<Announce, Channel>()
+  let scriptsRunning = 0
   const parser: FakeParser = {
     announced: [],
     hellos: [],
     unanswered: () => askers.size,
+    idle: () => channels.size === 0 && scriptsRunning === 0,
     ack(announce, outcome, reason) {
       askers.get(announce)?.send({
         type: 'ack',
@@ -195,7 +199,10 @@ export async function fakeParser(
       if (message.type !== 'announce') return
       parser.announced.push(message)
       askers.set(message, channel)
-      void script(message, parser)
+      scriptsRunning += 1
+      void Promise.resolve(script(message, parser)).finally(() => {
+        scriptsRunning -= 1
+      })
     },
     onClose(channel) {
       channels.delete(channel)

@@ -65,6 +65,19 @@ t.test('a killed holder takes the server with it', async t => {
   await eventually('the watcher has gone', () => !watcherOf(holder.server.pid))
 })
 
+t.test('a holder killed before the server is ready takes it along too', async t => {
+  const { options } = await place(t)
+  await startPrivateMariadb(options).then(server => server.stop())
+  const holder = spawnHolder(t, options)
+  // The socket is there long before anybody is greeted; a SIGTERM now would make the server hang.
+  await eventually('it starts', () => existsSync(options.socketPath))
+  const server: ProcessIdentity = JSON.parse(await readFile(options.pidPath, 'utf8'))
+  t.teardown(() => endOf(server))
+  await kill(holder)
+  await eventually('the server has ended', () => !isAlive(server), 20_000)
+  await startPrivateMariadb(options).then(server => server.stop())
+})
+
 t.test('a leftover is ended before a new start', async t => {
   for (const pidFile of ['with its pid file', 'without its pid file']) {
     await t.test(pidFile, async t => {
@@ -272,10 +285,14 @@ async function endOf(server: ProcessIdentity): Promise<void> {
 
 const EVENTUALLY_MS = 60_000
 
-async function eventually(what: string, condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + EVENTUALLY_MS
+async function eventually(
+  what: string,
+  condition: () => boolean,
+  withinMs = EVENTUALLY_MS,
+): Promise<void> {
+  const deadline = performance.now() + withinMs
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`not within ${EVENTUALLY_MS} ms: ${what}`)
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`)
     await sleep(5)
   }
 }

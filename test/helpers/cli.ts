@@ -1,0 +1,30 @@
+import { type Ended, type Program, startProgram, type Teardown } from './processes.ts'
+import type { Site } from './state-dir.ts'
+
+/** Runs a command of the built command line on a site, to its end. */
+export function countersink(
+  t: Teardown,
+  site: Site,
+  command: string,
+  ...args: string[]
+): Promise<Ended> {
+  return startCountersink(t, site, command, ...args).ended
+}
+
+export function startCountersink(
+  t: Teardown,
+  site: Site,
+  command: string,
+  ...args: string[]
+): Program {
+  const { dir } = site.paths
+  return startProgram(t, dir, ['scripts/countersink.js', command, '--dir', dir, ...args], site.env)
+}
+
+/** What a command printed with `--json`, a line an object. */
+export function jsonLines(ended: Ended): Record<string, unknown>[] {
+  return ended.stdout
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => JSON.parse(line))
+}

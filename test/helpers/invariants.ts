@@ -1,0 +1,147 @@
+import { readdirSync } from 'node:fs'
+import type { Test } from 'tap'
+import { readJournal } from '../../parser/journal/journal.ts'
+import type { Session } from '../../parser/ledger/connection.ts'
+import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
+import { readTotals } from '../../parser/ledger/totals.ts'
+import type { Outcome, ProcessedFile } from '../../shared/protocol.ts'
+import { withSession } from './database.ts'
+import { type DataFile, sha256Of, type Totals, totalsOf } from './files.ts'
+import type { Site } from './state-dir.ts'
+
+/** A file and what must have become of it. */
+export type Fate = readonly [file: DataFile, outcome: Outcome]
+
+type Asserts = Pick<Test, 'equal' | 'same' | 'ok'>
+
+/** All invariants, when every file is settled. */
+export async function assertEverythingAddsUp(
+  t: Asserts,
+  site: Site,
+  fates: readonly Fate[],
+): Promise<void> {
+  const applied = fates.flatMap(([file, outcome]) => (outcome === 'applied' ? [file] : []))
+  await withSession(site, async session => {
+    await assertTotalsEqual(t, site, session, totalsOf(applied))
+    await assertLedgerBalances(t, site, session)
+    await assertEachFileHasOneOutcome(t, site, session, fates)
+  })
+  await assertNoLeftovers(t, site)
+}
+
+/** The totals in MariaDB are these, row by row, and no others. */
+export async function assertTotalsEqual(
+  t: Asserts,
+  site: Site,
+  session: Session,
+  expected: Totals,
+): Promise<void> {
+  const found = new Map<bigint, bigint>()
+  for await (const { id, amount } of readTotals(session, site.config)) found.set(id, amount)
+  const wrong = [...new Set([...expected.keys(), ...found.keys()])]
+    .filter(id => expected.get(id) !== found.get(id))
+    .map(id => `${id}: ${found.get(id) ?? 'no row'}, expected ${expected.get(id) ?? 'no row'}`)
+  t.same(wrong.slice(0, 10), [], `the totals of ${expected.size} consumers are exact`)
+}
+
+/** What the totals grew by is what the ledger's files, and its batches, say. */
+export async function assertLedgerBalances(
+  t: Asserts,
+  site: Site,
+  session: Session,
+): Promise<void> {
+  const n = ledgerNames(site.config)
+  const [sums] = await session.query<Record<string, string | bigint>>(
+    `SELECT (SELECT COALESCE(SUM(${n.amount}), 0) FROM ${n.totals}) - opening_amount AS totals,
+            (SELECT COALESCE(SUM(amount), 0) FROM ${n.file} WHERE state = 'applied') AS files,
+            (SELECT COALESCE(SUM(amount_applied), 0) FROM ${n.batch}) AS batches,
+            (SELECT COALESCE(MAX(${n.amount}), 0) FROM ${n.totals}) <= total_upper_bound AS bounded
+       FROM ${n.meta}`,
+  )
+  const { totals = 0, files = 0, batches = 0, bounded = 0 } = sums ?? {}
+  t.equal(BigInt(totals), BigInt(files), 'the totals grew by what the files of the ledger hold')
+  t.equal(BigInt(batches), BigInt(files), 'the batches applied what the files hold')
+  t.equal(BigInt(bounded), 1n, 'no total is above its upper bound')
+  const open = await session.query(
+    `SELECT b.state FROM ${n.batch} b
+      WHERE state <> 'applied' OR pairs_applied <> pairs_planned OR amount_applied <> amount_planned
+         OR ended_at IS NULL OR NOT EXISTS (SELECT 1 FROM ${n.file} f WHERE f.batch_id = b.id)`,
+  )
+  t.same(open, [], 'every batch is applied as planned and has a file')
+}
+
+/** Each file is in the ledger, in the journal and in one directory, with the same outcome. */
+export async function assertEachFileHasOneOutcome(
+  t: Asserts,
+  site: Site,
+  session: Session,
+  fates: readonly Fate[],
+): Promise<void> {
+  const told = fates.map(([file, outcome]) => tell(outcome, file.name, sha256Of(file.content)))
+  told.sort()
+  const n = ledgerNames(site.config)
+  const rows = await session.query<{ outcome: Outcome; name: string; sha256: Buffer }>(
+    `SELECT state AS outcome, name, sha256 FROM ${n.file}
+      UNION ALL SELECT outcome, name, sha256 FROM ${n.sighting}`,
+  )
+  const inLedger = rows.map(row => tell(row.outcome, row.name, row.sha256.toString('hex')))
+  t.same(inLedger.sort(), told, 'the ledger has each file once, with its outcome')
+
+  const records = await processedFiles(site)
+  const inJournal = records.map(file => tell(file.outcome, file.name, file.sha256))
+  t.same(inJournal.sort(), told, 'the journal has each file once, with its outcome')
+
+  // Equal contents of one name lie over each other, which loses nothing.
+  const expected = fates.map(
+    ([file, outcome]) => `${outcome} ${file.name}.${sha256Of(file.content).slice(0, 16)}`,
+  )
+  t.same(settledNames(site), [...new Set(expected)].sort(), 'each file lies where its outcome says')
+}
+
+/** Nothing half done lies around; the parser may run or not. */
+export async function assertNoLeftovers(t: Asserts, site: Site): Promise<void> {
+  const { inbox, work, runs, generatorTmp } = site.paths
+  for (const path of [inbox, work, runs, generatorTmp]) {
+    t.same(list(path), [], `${path.slice(site.paths.dir.length + 1)} is empty`)
+  }
+  const queued = await readJournal(site.paths.journal, view =>
+    [...view.queuedFrom(0, 1_000)].filter(({ stage }) => stage !== 'settling'),
+  )
+  t.same(queued, [], 'nothing waits in the journal')
+}
+
+/** Every record of the journal, oldest first. */
+export async function processedFiles(site: Site): Promise<ProcessedFile[]> {
+  const files = await readJournal(site.paths.journal, (view, state) =>
+    Array.from({ length: state.nextNumber - 1 }, (_, i) => view.processed(i + 1)),
+  )
+  return (files ?? []).flatMap(file => (file === undefined ? [] : [file]))
+}
+
+function tell(outcome: Outcome, name: string, sha256: string): string {
+  return `${outcome} ${name} ${sha256}`
+}
+
+function settledNames(site: Site): string[] {
+  const { archive, archiveDisposable, duplicate, quarantine } = site.paths
+  const within = (outcome: Outcome, path: string): string[] =>
+    list(path).map(name => `${outcome} ${name}`)
+  return [
+    ...within('applied', archive),
+    ...within('applied', archiveDisposable),
+    ...within('duplicate', duplicate),
+    ...within('quarantined', quarantine).filter(name => !name.endsWith('.reason.json')),
+  ].sort()
+}
+
+/** The files in a directory; none when it was never made. */
+export function list(path: string): string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true })
+      .filter(entry => !entry.isDirectory())
+      .map(({ name }) => name)
+      .sort()
+  } catch {
+    return []
+  }
+}
