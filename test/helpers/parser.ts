@@ -18,12 +18,17 @@ export function spawnParser(
   })
 }
 
+export interface RunningParser extends Program {
+  /** As `untilSettled` below, but ends with the parser. */
+  untilSettled(files: number): Promise<ParserHealth>
+}
+
 /** The same, counting already. */
 export async function startParser(
   t: Teardown,
   site: Site,
   env: Readonly<Record<string, string>> = {},
-): Promise<Program> {
+): Promise<RunningParser> {
   const parser = spawnParser(t, site, env)
   await eventually('the parser is ready', async () => {
     if (!parser.isRunning()) return true
@@ -31,7 +36,13 @@ export async function startParser(
     return health?.pid === parser.pid && health.database === 'ready'
   })
   if (!parser.isRunning()) throw new Error(`the parser ended at its start:\n${parser.output()}`)
-  return parser
+  const died = parser.ended.then(({ code, signal }) => {
+    throw new Error(`the parser ended (${signal ?? code}) before all files were settled`)
+  })
+  died.catch(() => {
+    // Who waits for files is told.
+  })
+  return { ...parser, untilSettled: files => Promise.race([untilSettled(site, files), died]) }
 }
 
 export async function stopProgram(program: Program): Promise<Ended> {

@@ -6,6 +6,7 @@ import { processIdentity } from '../../shared/lifecycle.ts'
 /** The part of a tap test that the helpers need. */
 export interface Teardown {
   teardown(run: () => void | Promise<void>): void
+  passing(): boolean
 }
 
 export interface Ended {
@@ -31,6 +32,9 @@ export const BUILT = fileURLToPath(new URL('../../dist/', import.meta.url))
 
 /** By this variable every descendant of a program under test can be found in /proc. */
 const MARK = 'COUNTERSINK_TEST_DIRECTORY'
+
+/** How much of a program's output a failed test shows. */
+const SHOWN = 4_000
 
 /** Starts a built program; it is killed at the end of the test if it still runs. */
 export function startProgram(
@@ -67,6 +71,8 @@ export function startProgram(
     child.stdout?.destroy()
     child.stderr?.destroy()
     await ended
+    if (!t.passing())
+      process.stderr.write(`--- ${file} said:\n${(stdout + stderr).slice(-SHOWN)}\n`)
   })
   return {
     pid: child.pid ?? 0,

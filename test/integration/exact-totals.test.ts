@@ -4,7 +4,7 @@ import { U64_MAX } from '../../shared/limits.ts'
 import { startDatabaseServer } from '../helpers/database.ts'
 import { amountOf, type DataFile, dataFile, drop, seededFile } from '../helpers/files.ts'
 import { assertEverythingAddsUp, type Fate, list } from '../helpers/invariants.ts'
-import { startParser, stopProgram, untilSettled } from '../helpers/parser.ts'
+import { startParser, stopProgram } from '../helpers/parser.ts'
 import { makeSite } from '../helpers/state-dir.ts'
 
 const server = await startDatabaseServer(t)
@@ -25,7 +25,7 @@ t.test('several files together, with every number and line end that is allowed',
   ]
   drop(site.paths, files)
   const parser = await startParser(t, site)
-  await untilSettled(site, files.length)
+  await parser.untilSettled(files.length)
   t.match(await stopProgram(parser), { code: 0, signal: null })
   await assertEverythingAddsUp(t, site, allApplied(files))
 })
@@ -38,7 +38,7 @@ t.test('amounts whose sum is far above 64 bits', async t => {
   t.ok(amountOf(huge.content) > 99n * U64_MAX, 'the total of the file needs more than 64 bits')
   drop(site.paths, [huge, more])
   const parser = await startParser(t, site)
-  await untilSettled(site, 2)
+  await parser.untilSettled(2)
   await stopProgram(parser)
   await assertEverythingAddsUp(t, site, allApplied([huge, more]))
 })
@@ -49,11 +49,11 @@ t.test('totals that stood there before are added to, not replaced', async t => {
   const second = seededFile('second', 12)
   drop(site.paths, [first])
   const before = await startParser(t, site)
-  await untilSettled(site, 1)
+  await before.untilSettled(1)
   await stopProgram(before)
   drop(site.paths, [second])
   const after = await startParser(t, site)
-  await untilSettled(site, 2)
+  await after.untilSettled(2)
   await stopProgram(after)
   await assertEverythingAddsUp(t, site, allApplied([first, second]))
 })
@@ -65,13 +65,13 @@ t.test('a duplicate is counted once', async t => {
   const later = { ...first, name: 'third-name-much-later' }
   drop(site.paths, [first, beside])
   const before = await startParser(t, site)
-  await untilSettled(site, 2)
+  await before.untilSettled(2)
   await stopProgram(before)
   drop(site.paths, [later])
   const after = await startParser(t, site)
-  await untilSettled(site, 3)
+  await after.untilSettled(3)
   drop(site.paths, [later])
-  await untilSettled(site, 4)
+  await after.untilSettled(4)
   await stopProgram(after)
   // Which of the two that came together is first is up to the directory.
   const { archive } = site.paths
@@ -90,13 +90,13 @@ t.test('a duplicate is known when only the ledger remembers it', async t => {
   const first = seededFile('first', 31)
   drop(site.paths, [first])
   const before = await startParser(t, site)
-  await untilSettled(site, 1)
+  await before.untilSettled(1)
   await stopProgram(before)
   rmSync(site.paths.parser, { recursive: true })
   rmSync(site.paths.archive, { recursive: true })
   drop(site.paths, [{ ...first, name: 'again' }])
   const after = await startParser(t, site)
-  const { ever } = await untilSettled(site, 2)
+  const { ever } = await after.untilSettled(2)
   t.match(ever, { applied: 1, duplicate: 1 })
   await stopProgram(after)
 })
@@ -107,9 +107,9 @@ t.test('one name with two contents is two files', async t => {
   const tuesday = seededFile('usage.txt', 42)
   drop(site.paths, [monday])
   const parser = await startParser(t, site)
-  await untilSettled(site, 1)
+  await parser.untilSettled(1)
   drop(site.paths, [tuesday])
-  await untilSettled(site, 2)
+  await parser.untilSettled(2)
   await stopProgram(parser)
   await assertEverythingAddsUp(t, site, allApplied([monday, tuesday]))
 })

@@ -11,9 +11,9 @@ import { eventually, HELLO, type RawPeer, rawPeer, tempDir } from './helpers.ts'
 
 interface Scene {
   readonly path: string
+  /** Of all but the good peers. */
   readonly closings: (Error | undefined)[]
   readonly received: string[]
-  readonly hellos: Hello[]
   /** A good peer asks and is answered: on an old connection and on a new one. */
   goodPeerIsAnswered(): Promise<void>
 }
@@ -25,10 +25,10 @@ async function scene(
   const path = `${tempDir(t)}/s`
   const closings: (Error | undefined)[] = []
   const received: string[] = []
-  const hellos: Hello[] = []
+  const good = new Set<Channel>()
   const server = await ChannelServer.listen(path, 'parser', {
     onOpen(channel, hello) {
-      hellos.push(hello)
+      if (hello.pid === process.pid) good.add(channel)
       onOpen(channel, hello)
     },
     onMessage(message, channel) {
@@ -36,7 +36,9 @@ async function scene(
       if (message.type !== 'query') return
       channel.send({ type: 'answer', id: message.id, body: { files: [] } })
     },
-    onClose: (_channel, error) => closings.push(error),
+    onClose(channel, error) {
+      if (!good.has(channel)) closings.push(error)
+    },
   })
   t.teardown(() => server.close())
   const ask = { type: 'query', question: { kind: 'after', number: 0 } } as const
@@ -45,7 +47,6 @@ async function scene(
     path,
     closings,
     received,
-    hellos,
     async goodPeerIsAnswered() {
       t.match(await old.request<'answer'>(ask), { body: { files: [] } }, 'an old peer')
       const fresh = await openChannel(path, 'client')

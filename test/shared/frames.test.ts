@@ -74,21 +74,24 @@ t.test('our own message beyond the limit is refused before it is sent', async t 
   t.match(await failureOf(() => encodeFrame({ a: `${text}12345678` })), { code: 'FRAME_TOO_LARGE' })
 })
 
-t.test('a payload that is not one msgpack value is unreadable, and says so in few words', async t => {
-  const two = Buffer.concat([
-    Buffer.from([0xd9, 200]),
-    Buffer.alloc(200, 0x61),
-    Buffer.from([0xc0]),
-  ])
-  const deep = Buffer.alloc(FRAME_BYTES_MAX, 0x91)
-  const bombs = [0xdd, 0xdf, 0xdb, 0xc6].map(type => Buffer.from([type, 255, 255, 255, 255, 0]))
-  const unknownExtension = Buffer.from([0xd4, 0x55, 0])
-  for (const payload of [two, deep, unknownExtension, ...bombs, Buffer.from([0x93, 1])]) {
-    const error = await failureOf(() => decodePayload(payload))
-    t.match(error, { code: 'FRAME_UNREADABLE' }, payload.subarray(0, 3).toString('hex'))
-    t.ok(error.message.length < 200, 'it does not carry the payload')
-  }
-})
+t.test(
+  'a payload that is not one msgpack value is unreadable, and says so in few words',
+  async t => {
+    const two = Buffer.concat([
+      Buffer.from([0xd9, 200]),
+      Buffer.alloc(200, 0x61),
+      Buffer.from([0xc0]),
+    ])
+    const deep = Buffer.alloc(FRAME_BYTES_MAX, 0x91)
+    const bombs = [0xdd, 0xdf, 0xdb, 0xc6].map(type => Buffer.from([type, 255, 255, 255, 255, 0]))
+    const unknownExtension = Buffer.from([0xd4, 0x55, 0])
+    for (const payload of [two, deep, unknownExtension, ...bombs, Buffer.from([0x93, 1])]) {
+      const error = await failureOf(() => decodePayload(payload))
+      t.match(error, { code: 'FRAME_UNREADABLE' }, payload.subarray(0, 3).toString('hex'))
+      t.ok(error.message.length < 200, 'it does not carry the payload')
+    }
+  },
+)
 
 t.test('maps cannot reach a prototype', async t => {
   const payload = new Packr({ useRecords: false }).pack(
