@@ -121,12 +121,14 @@ function newEntry(facts: {
     stage: 'claimed',
     digest: undefined,
     outcome: undefined,
+    checkpoint: undefined,
+    runName: undefined,
   }
 }
 
 /**
- * Start-up: what stands in work/ and is not in the journal is claimed under the sequence in its
- * name; a manifest that lost its data goes back to the inbox.
+ * At the start and now and then: what stands in work/ and is not in the journal is claimed; a
+ * manifest that lost its data goes back to the inbox. Must not run while files are being claimed.
  *
  * @returns the entries that are new to the journal.
  */
@@ -151,15 +153,19 @@ export async function adoptWork(
       putBack = true
       continue
     }
-    if (journal.queued(work.sequence) !== undefined) continue
-    const path = join(paths.work, name)
-    const stats = await lstat(path)
+    if (journal.queued(work.sequence)?.name === work.name) continue
+    const stats = await ifThere(lstat(join(paths.work, name)))
+    if (stats === undefined) continue
     if (!stats.isFile()) {
       log.warn('left alone: not a regular file in work/', { name })
       continue
     }
+    const sequence = await ownSequence(work, paths, journal)
+    const path = join(paths.work, workName(sequence, work.name))
     const control = await readControl(`${path}${MANIFEST_SUFFIX}`)
-    adopted.push(newEntry({ ...work, sizeBytes: stats.size, control, announced: undefined }))
+    adopted.push(
+      newEntry({ name: work.name, sequence, sizeBytes: stats.size, control, announced: undefined }),
+    )
     log.warn('adopted a file in work/ that the journal did not know', { name })
   }
   if (putBack) await syncDirectories(paths.inbox, paths.work)
@@ -168,6 +174,27 @@ export async function adoptWork(
     journal.claim(adopted)
   }
   return adopted
+}
+
+/**
+ * The sequence to adopt a file under: the one in its name, which the ledger may know it by. But one
+ * that the journal has given to another file was given twice, by a parser that had been replaced
+ * and did not know it yet: that file gets a new one.
+ */
+async function ownSequence(
+  work: { sequence: number; name: string },
+  paths: StatePaths,
+  journal: Journal,
+): Promise<number> {
+  if (journal.isNew || work.sequence >= journal.firstUncommittedSequence) return work.sequence
+  const sequence = journal.nextSequence
+  journal.skipSequences(sequence)
+  const from = join(paths.work, workName(work.sequence, work.name))
+  const to = join(paths.work, workName(sequence, work.name))
+  await moved(`${from}${MANIFEST_SUFFIX}`, `${to}${MANIFEST_SUFFIX}`)
+  await moved(from, to)
+  await syncDirectories(paths.work)
+  return sequence
 }
 
 /** Unless the inbox has one of that name again. */

@@ -1,41 +1,25 @@
 import { join } from 'node:path'
 import type { Config } from '../shared/config.ts'
 import { crashPoint } from '../shared/crash-points.ts'
-import { hasCode } from '../shared/errors.ts'
+import { describeError, hasCode } from '../shared/errors.ts'
 import { Bell, type Handoff } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
 import { type StatePaths, workName } from '../shared/paths.ts'
 import type { Digest, DigestWorkers } from './digest/digest.ts'
-import { type BadLine, describeBadLine } from './digest/line-defects.ts'
+import { RunSums } from './digest/run-reader.ts'
+import type { DiskWatch } from './disk-watch.ts'
 import type { Journal } from './journal/journal.ts'
 import type { DigestFacts, QueueEntry } from './journal/records.ts'
-import type { PairSource } from './ledger/batch.ts'
-import type { Evidence } from './settle.ts'
+import { nothingRead, objectionTo, type Verdict } from './verdict.ts'
 import { openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
-
-/** What reading a file has led to; the ledger stage does it. */
-export type Verdict =
-  | {
-      readonly kind: 'count'
-      readonly entry: QueueEntry
-      readonly digest: DigestFacts
-      readonly sums: PairSource
-      readonly largestSum: bigint
-    }
-  | { readonly kind: 'duplicate'; readonly entry: QueueEntry; readonly digest: DigestFacts }
-  | {
-      readonly kind: 'quarantine'
-      readonly entry: QueueEntry
-      readonly digest: DigestFacts
-      readonly reason: string
-      readonly evidence: Evidence
-    }
 
 /** What is being read now, for `status`. */
 export interface Reading {
   readonly name: string
   readonly positionBytes: number
   readonly sizeBytes: number
+  /** The sums of what stands before were taken from a checkpoint; it is only hashed again. */
+  readonly resumedFromBytes: number
 }
 
 /**
@@ -43,8 +27,12 @@ export interface Reading {
  * descriptor, and hands the verdict on.
  *
  * Nothing is said about a file before everything is known of it: hash, every line, the control
- * totals that came with it, that it did not change meanwhile, and that its content is new. A crash
- * or a stop before P3 leaves the entry `claimed`, one after it `digested`; both are read again.
+ * totals that came with it, that it did not change meanwhile, and that its content is new.
+ *
+ * A crash or a stop in mid-file leaves the entry `claimed` with its last checkpoint (P2): the next
+ * start sums on from there. One after P3 leaves it `digested`: its sealed sums are opened again, or,
+ * if they were held in memory only, the file is read again. A full disk is waited for, then the
+ * file is begun again from its checkpoint.
  */
 export class DigestStage {
   readonly #paths: StatePaths
@@ -52,6 +40,7 @@ export class DigestStage {
   readonly #journal: Journal
   readonly #workers: DigestWorkers
   readonly #output: Handoff<Verdict>
+  readonly #disk: DiskWatch
   readonly #onProgress: () => void
   readonly #log: Log
   readonly #bell = new Bell()
@@ -63,6 +52,7 @@ export class DigestStage {
     journal: Journal
     workers: DigestWorkers
     output: Handoff<Verdict>
+    disk: DiskWatch
     onProgress: () => void
     log: Log
   }) {
@@ -71,6 +61,7 @@ export class DigestStage {
     this.#journal = options.journal
     this.#workers = options.workers
     this.#output = options.output
+    this.#disk = options.disk
     this.#onProgress = options.onProgress
     this.#log = options.log
   }
@@ -88,28 +79,58 @@ export class DigestStage {
   async run(signal: AbortSignal): Promise<void> {
     let from = 0
     while (!signal.aborted) {
+      await this.#disk.room(signal)
       const [entry] = this.#journal.queuedFrom(from, 1)
-      if (entry === undefined) {
+      if (entry === undefined || signal.aborted) {
         await this.#bell.wait(signal)
         continue
       }
-      from = entry.sequence + 1
-      if (entry.stage === 'settling') continue
+      if (entry.stage === 'settling') {
+        from = entry.sequence + 1
+        continue
+      }
       try {
-        const verdict = await this.#read(entry, signal)
+        const verdict = (await this.#reopen(entry, signal)) ?? (await this.#read(entry, signal))
+        from = entry.sequence + 1
         if (!(await this.#output.put(verdict, signal)) && verdict.kind === 'count') {
           await verdict.sums.close()
         }
       } catch (error) {
-        if (!signal.aborted || error !== signal.reason) throw error
-        this.#log.info('left in mid-file; it is read again at the next start', { name: entry.name })
+        if (hasCode(error, 'DISK_FULL')) {
+          await this.#disk.foundFull(describeError(error), signal)
+        } else if (!signal.aborted || error !== signal.reason) {
+          throw error
+        } else {
+          this.#log.info('left in mid-file; the next start goes on', { name: entry.name })
+        }
       } finally {
         this.#reading = undefined
       }
     }
   }
 
-  async #read(entry: QueueEntry, signal: AbortSignal): Promise<Verdict> {
+  /** A file that was digested before a restart, from its sealed sums. */
+  async #reopen(entry: QueueEntry, signal: AbortSignal): Promise<Verdict | undefined> {
+    const { digest, runName } = entry
+    if (entry.stage !== 'digested' || digest === undefined || runName === undefined)
+      return undefined
+    try {
+      const sums = await RunSums.open(join(this.#paths.runs, runName))
+      await sums.verify(signal)
+      return { kind: 'count', entry, digest, sums, largestSum: sums.facts.largestSum }
+    } catch (error) {
+      if (!hasCode(error, 'RUN_UNREADABLE')) throw error
+      this.#log.warn('sealed sums cannot be used; the file is read again', {
+        name: entry.name,
+        because: describeError(error),
+      })
+      return undefined
+    }
+  }
+
+  async #read(queued: QueueEntry, signal: AbortSignal): Promise<Verdict> {
+    // Digested before, but the sums are gone: everything about it is found out again.
+    const entry = queued.stage === 'digested' ? this.#journal.undigest(queued) : queued
     const startedAtMs = Date.now()
     let file: WorkFile | undefined
     try {
@@ -142,30 +163,56 @@ export class DigestStage {
   ): Promise<Digest | undefined> {
     for (let reading = 1; reading <= READINGS_MAX; reading += 1) {
       const before = await file.identity()
-      const sizeBytes = Number(before.size)
-      this.#reading = { name: entry.name, positionBytes: 0, sizeBytes }
-      let digest: Digest | undefined
-      try {
-        digest = await this.#workers.digest({
-          fd: file.handle.fd,
-          sizeBytes,
-          pairsMax: this.#config.pairsMax,
-          signal,
-          onProgress: positionBytes => {
-            this.#reading = { name: entry.name, positionBytes, sizeBytes }
-            this.#onProgress()
-          },
-        })
-      } catch (error) {
-        if (!hasCode(error, 'FILE_CHANGED')) throw error
-      }
+      const digest = await this.#digest(entry, file.handle.fd, Number(before.size), signal)
       if (digest !== undefined) {
         if (sameIdentity(before, await file.identity())) return digest
-        if (digest.verdict.ok) await digest.verdict.sums.close()
+        await digest.discard()
       }
       this.#log.warn('the file changed while it was read', { name: entry.name, reading })
     }
     return undefined
+  }
+
+  /** undefined: it became shorter while it was read. */
+  async #digest(
+    entry: QueueEntry,
+    fd: number,
+    sizeBytes: number,
+    signal: AbortSignal,
+  ): Promise<Digest | undefined> {
+    const { name, sequence } = entry
+    const resume = this.#journal.queued(sequence)?.checkpoint
+    const resumedFromBytes = resume?.resumeBytes ?? 0
+    this.#reading = { name, positionBytes: 0, sizeBytes, resumedFromBytes }
+    if (resume !== undefined) {
+      this.#log.info('goes on from a checkpoint', { name, resumedFromBytes, sizeBytes })
+    }
+    try {
+      const digest = await this.#workers.digest({
+        ...{ fd, sizeBytes, signal },
+        pairsMax: this.#config.pairsMax,
+        memoryPairsMax: this.#config.memoryPairsMax,
+        checkpointBytes: this.#config.checkpointBytes,
+        runsDirectory: this.#paths.runs,
+        runsPrefix: workName(sequence, 'sums'),
+        ...(resume === undefined ? {} : { resume }),
+        onCheckpoint: checkpoint => {
+          this.#journal.checkpoint(sequence, checkpoint)
+          this.#onProgress()
+        },
+        onProgress: positionBytes => {
+          this.#reading = { name, positionBytes, sizeBytes, resumedFromBytes }
+          this.#onProgress()
+        },
+      })
+      if (digest.checkpointDropped !== undefined) {
+        this.#log.warn('a checkpoint was dropped', { name, because: digest.checkpointDropped })
+      }
+      return digest
+    } catch (error) {
+      if (hasCode(error, 'FILE_CHANGED')) return undefined
+      throw error
+    }
   }
 
   async #judge(
@@ -190,93 +237,25 @@ export class DigestStage {
       startedAtMs,
       endedAtMs: Date.now(),
     }
-    const objection = this.#objectionTo(entry, digest, facts)
+    const objection = objectionTo(entry, digest, facts, this.#config)
     if (objection !== undefined || !digest.verdict.ok) {
-      if (digest.verdict.ok) await digest.verdict.sums.close()
+      await digest.discard()
       const { reason, evidence } = objection ?? { reason: 'unreadable', evidence: {} }
       return { kind: 'quarantine', entry, digest: facts, reason, evidence }
     }
     const { sums, largestSum } = digest.verdict
     if ((this.#journal.content(digest.sha256)?.applied ?? 0) > 0) {
-      await sums.close()
+      await digest.discard()
       return { kind: 'duplicate', entry, digest: facts }
     }
     crashPoint('P3-before-digest-journalled')
-    const digested = this.#journal.digested(entry, facts)
+    const digested = this.#journal.digested(entry, facts, digest.runName)
     crashPoint('P3-digest-journalled')
+    await digest.release()
     this.#onProgress()
     return { kind: 'count', entry: digested, digest: facts, sums, largestSum }
-  }
-
-  /** Why the file cannot be counted, most basic first. */
-  #objectionTo(
-    entry: QueueEntry,
-    digest: Digest,
-    facts: DigestFacts,
-  ): { reason: string; evidence: Evidence } | undefined {
-    if (entry.manifestProblem !== undefined) {
-      return { reason: `MANIFEST_INVALID: ${entry.manifestProblem}`, evidence: {} }
-    }
-    const mismatch = mismatchWith(entry, facts, digest.verdict.ok)
-    if (mismatch !== undefined) return { reason: `MANIFEST_MISMATCH: ${mismatch}`, evidence: {} }
-    if (!digest.verdict.ok) return badLineObjection(digest.verdict.bad)
-    const mayBeCut = entry.expected === undefined && !digest.endsWithLineEnd
-    if (mayBeCut && this.#config.unterminated === 'quarantine') {
-      return {
-        reason: `UNTERMINATED: the last line has no line end and no manifest vouches for it: it may be a cut copy (COUNTERSINK_UNTERMINATED=accept counts such files)`,
-        evidence: { lines: digest.lines },
-      }
-    }
-    return undefined
   }
 }
 
 /** A file that changes is read once more; if it changes again, somebody is still writing it. */
 const READINGS_MAX = 2
-
-function mismatchWith(entry: QueueEntry, facts: DigestFacts, isValid: boolean): string | undefined {
-  const { expected } = entry
-  if (expected === undefined) return undefined
-  const found = Buffer.from(facts.sha256).toString('hex')
-  if (expected.sizeBytes !== facts.sizeBytes) {
-    return `size is ${facts.sizeBytes}, announced were ${expected.sizeBytes}`
-  }
-  if (expected.sha256 !== found) return `sha256 is ${found}, announced was ${expected.sha256}`
-  // Lines and amount of a file with a bad line mean nothing; the bad line is the better reason.
-  if (!isValid) return undefined
-  if (expected.lines !== undefined && expected.lines !== facts.lines) {
-    return `lines are ${facts.lines}, announced were ${expected.lines}`
-  }
-  if (expected.amount !== undefined && expected.amount !== facts.amount) {
-    return `amount is ${facts.amount}, announced was ${expected.amount}`
-  }
-  return undefined
-}
-
-function badLineObjection(bad: BadLine): { reason: string; evidence: Evidence } {
-  const bytes = Buffer.from(bad.firstBytes)
-  const shown = bytes.toString('latin1').replace(/[^ -~]/g, '·')
-  return {
-    reason: `${describeBadLine(bad)}: "${shown}"`,
-    evidence: {
-      code: bad.reason,
-      line: bad.line,
-      lineOffset: bad.offset,
-      byteInLine: bad.column + 1,
-      firstBytes: shown,
-      firstBytesHex: bytes.toString('hex'),
-    },
-  }
-}
-
-/** The facts of a file that could not be read to its end; its hash is the announced one or zeros. */
-function nothingRead(entry: QueueEntry, startedAtMs: number): DigestFacts {
-  return {
-    sha256: Buffer.from(entry.expected?.sha256 ?? '0'.repeat(64), 'hex'),
-    sizeBytes: entry.sizeBytes,
-    lines: 0,
-    amount: 0n,
-    startedAtMs,
-    endedAtMs: Date.now(),
-  }
-}

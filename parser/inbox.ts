@@ -4,7 +4,8 @@ import type { Log } from '../shared/log.ts'
 import { classifyName, type StatePaths } from '../shared/paths.ts'
 import type { AckOutcome, Announce, ProcessedFile } from '../shared/protocol.ts'
 import type { Backlog } from './backlog.ts'
-import { type ClaimResult, claimFiles } from './claim.ts'
+import { adoptWork, type ClaimResult, claimFiles } from './claim.ts'
+import type { DiskWatch } from './disk-watch.ts'
 import type { Journal } from './journal/journal.ts'
 import type { QueueEntry } from './journal/records.ts'
 import type { InboxScanner } from './scan.ts'
@@ -38,11 +39,13 @@ export class Inbox {
   readonly #scanner: InboxScanner
   readonly #scanIntervalMs: number
   readonly #queueFilesMax: number
+  readonly #disk: DiskWatch
   readonly #onClaimed: () => void
   readonly #log: Log
   readonly #bell = new Bell()
   #waiting: Waiting[] = []
   #stopped = false
+  #nextAdoptionMs = 0
 
   constructor(options: {
     paths: StatePaths
@@ -51,6 +54,7 @@ export class Inbox {
     scanner: InboxScanner
     scanIntervalMs: number
     queueFilesMax: number
+    disk: DiskWatch
     /** New entries are in the journal. */
     onClaimed: () => void
     log: Log
@@ -61,6 +65,7 @@ export class Inbox {
     this.#scanner = options.scanner
     this.#scanIntervalMs = options.scanIntervalMs
     this.#queueFilesMax = options.queueFilesMax
+    this.#disk = options.disk
     this.#onClaimed = options.onClaimed
     this.#log = options.log
   }
@@ -99,7 +104,7 @@ export class Inbox {
   }
 
   get #room(): number {
-    return this.#queueFilesMax - this.#backlog.files
+    return this.#disk.reason === undefined ? this.#queueFilesMax - this.#backlog.files : 0
   }
 
   async #claimAnnounced(announced: readonly Waiting[]): Promise<void> {
@@ -139,6 +144,10 @@ export class Inbox {
   /** Whether there may be more to take at once. */
   async #claimFound(): Promise<boolean> {
     if (this.#room <= 0) return false
+    if (performance.now() >= this.#nextAdoptionMs) {
+      this.#nextAdoptionMs = performance.now() + ADOPTION_INTERVAL_MS
+      this.#take(await adoptWork(this.#paths, this.#journal, this.#log))
+    }
     const names = (await this.#scanner.look(performance.now())).slice(0, this.#room)
     const results = await claimFiles(
       names.map(name => ({ name, announced: undefined })),
@@ -150,7 +159,10 @@ export class Inbox {
   }
 
   #enqueue(results: readonly ClaimResult[]): void {
-    const entries = results.flatMap(result => (result.kind === 'claimed' ? [result.entry] : []))
+    this.#take(results.flatMap(result => (result.kind === 'claimed' ? [result.entry] : [])))
+  }
+
+  #take(entries: readonly QueueEntry[]): void {
     for (const entry of entries) this.#backlog.add(entry)
     if (entries.length > 0) this.#onClaimed()
     for (const entry of entries) logClaim(this.#log, entry)
@@ -178,6 +190,12 @@ export class Inbox {
     }
   }
 }
+
+/**
+ * How often work/ is looked through for files that no journal knows: a parser that was replaced may
+ * have moved one there and then not been allowed to write it down.
+ */
+const ADOPTION_INTERVAL_MS = 30_000
 
 function later(reason: string): AnnounceResult {
   return { outcome: 'later', reason }

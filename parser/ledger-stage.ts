@@ -1,157 +1,269 @@
+import { describeError, hasCode } from '../shared/errors.ts'
 import type { Handoff } from '../shared/handoff.ts'
-import type { Verdict } from './digest-stage.ts'
+import type { Log } from '../shared/log.ts'
+import type { BatchMaker } from './batch-maker.ts'
+import type { BatchResumer } from './batch-resumer.ts'
+import type { DiskWatch } from './disk-watch.ts'
 import type { Journal } from './journal/journal.ts'
-import { batchOf } from './ledger/batch.ts'
+import type { BatchFile } from './ledger/batch.ts'
 import type { Ledger, LedgerFile } from './ledger/ledger.ts'
-import type { Evidence, Settler } from './settle.ts'
+import type { Ending, Settler } from './settle.ts'
+import type { Verdict } from './verdict.ts'
 
 type Count = Extract<Verdict, { kind: 'count' }>
 
 /**
- * P4 to P8: the only loop that speaks to MariaDB. Takes verdicts in order and brings each to its
- * end: adds the sums to the totals, or writes down why not, then settles the file.
+ * P4 to P8: the only loop that speaks to MariaDB. Takes all verdicts that wait, merges the sums of
+ * those to be counted into one batch, adds it to the totals, writes down why the others are not,
+ * and settles the files. The deeper the backlog, the larger the batch, and the fewer rows are
+ * touched per file.
  *
- * A stop lets the file in hand come to its end; verdicts behind it are dropped, their entries are
- * still in the journal and are read again.
+ * Files whose content is being applied by somebody else wait here, without holding up others, until
+ * that is decided. A stop lets the batch in hand come to its end; verdicts behind it are dropped,
+ * their entries are still in the journal.
  */
 export class LedgerStage {
   readonly #input: Handoff<Verdict>
   readonly #journal: Journal
   readonly #ledger: Ledger
   readonly #settler: Settler
+  readonly #maker: BatchMaker
+  readonly #resumer: BatchResumer
+  readonly #disk: DiskWatch
+  readonly #filesMax: number
+  readonly #log: Log
+  #undecided: Count[] = []
 
   constructor(options: {
     input: Handoff<Verdict>
     journal: Journal
     ledger: Ledger
     settler: Settler
+    maker: BatchMaker
+    resumer: BatchResumer
+    disk: DiskWatch
+    filesMax: number
+    log: Log
   }) {
     this.#input = options.input
     this.#journal = options.journal
     this.#ledger = options.ledger
     this.#settler = options.settler
+    this.#maker = options.maker
+    this.#resumer = options.resumer
+    this.#disk = options.disk
+    this.#filesMax = options.filesMax
+    this.#log = options.log
   }
 
   /** The loop; ends when the signal is raised. */
   async run(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      const verdict = await this.#input.take(signal)
-      if (verdict === undefined) break
+    let lookAgainMs = 0
+    try {
+      while (!signal.aborted) {
+        const verdicts = await this.#input.takeAll(
+          this.#filesMax,
+          signal,
+          this.#undecided.length > 0 ? UNDECIDED_INTERVAL_MS : undefined,
+        )
+        await this.#disk.room(signal)
+        if (signal.aborted) {
+          await closeAll(verdicts)
+          break
+        }
+        await this.#bringToEnd(verdicts, signal)
+        if (this.#undecided.length > 0 && performance.now() >= lookAgainMs) {
+          lookAgainMs = performance.now() + UNDECIDED_INTERVAL_MS
+          await this.#lookAtUndecided(signal)
+        }
+      }
+    } catch (error) {
+      // The ledger gives up waiting for a database that is away when the signal is raised.
+      if (!signal.aborted || error !== signal.reason) throw error
+    }
+    await closeAll([...this.#undecided, ...this.#input.drain()])
+  }
+
+  async #bringToEnd(verdicts: readonly Verdict[], signal: AbortSignal): Promise<void> {
+    const counts: Count[] = []
+    const endings: Ending[] = []
+    for (const verdict of verdicts) {
+      if (verdict.kind === 'count') counts.push(verdict)
+      else endings.push(await this.#refuse(verdict))
+    }
+    await this.#settler.settle(endings)
+    await this.#countAll(counts, signal)
+  }
+
+  async #countAll(counts: Count[], signal: AbortSignal): Promise<void> {
+    while (counts.length > 0) {
       try {
-        await this.#bringToEnd(verdict)
+        await this.#countSome(counts)
       } catch (error) {
-        // The ledger gives up waiting for a database that is away when the signal is raised.
-        if (!signal.aborted || error !== signal.reason) throw error
+        if (!hasCode(error, 'DISK_FULL')) throw error
+        await this.#disk.foundFull(describeError(error), signal)
+        signal.throwIfAborted()
       }
     }
-    for (const verdict of this.#input.drain()) {
-      if (verdict.kind === 'count') await verdict.sums.close()
-    }
   }
 
-  async #bringToEnd(verdict: Verdict): Promise<void> {
-    switch (verdict.kind) {
-      case 'count':
-        try {
-          await this.#count(verdict)
-        } finally {
-          await verdict.sums.close()
+  /** Brings at least one of the files to an end, and takes it off the list. */
+  async #countSome(counts: Count[]): Promise<void> {
+    const repeated = await this.#takeRepeated(counts)
+    if (repeated.length > 0) return this.#end(repeated)
+    const firsts = firstOfEachContent(counts)
+    const batch = await this.#maker.make(firsts.map(batchFile))
+    try {
+      const taken = firsts.slice(0, batch.files.length)
+      const result = await this.#ledger.apply(batch)
+      switch (result.kind) {
+        case 'applied':
+          remove(counts, taken)
+          return await this.#end(
+            taken.map(count => ({
+              count,
+              ending: {
+                ...count,
+                outcome: 'applied' as const,
+                ledgerSequence: result.ledgerSequence,
+              },
+            })),
+          )
+        case 'overflow': {
+          const guilty = taken[result.fileIndex]!
+          remove(counts, [guilty])
+          const { reason } = result
+          const ending = await this.#refuse({ ...guilty, kind: 'quarantine', reason, evidence: {} })
+          return await this.#end([{ count: guilty, ending }])
         }
-        break
-      case 'duplicate':
-        await this.#duplicate(verdict, this.#journal.content(verdict.digest.sha256)?.applied)
-        break
-      case 'quarantine':
-        await this.#quarantine(verdict, verdict.reason, verdict.evidence)
-        break
+        case 'claimed':
+          return await this.#takeClaimed(counts, taken)
+        case 'blocked':
+          this.#resumer.blocked(batch.id, result.reason)
+          remove(counts, taken)
+          return await closeAll(taken)
+      }
+    } finally {
+      await this.#maker.release(batch)
     }
   }
 
-  async #count(verdict: Count): Promise<void> {
-    const { entry, digest, sums, largestSum } = verdict
-    // The same content may have been counted between this file's digest and now.
-    const applied = this.#journal.content(digest.sha256)?.applied ?? 0
-    if (applied > 0) return this.#duplicate(verdict, applied)
-    const batch = batchOf(
-      [
-        {
-          sha256: digest.sha256,
-          workSequence: entry.sequence,
-          name: entry.name,
-          sizeBytes: digest.sizeBytes,
-          lines: digest.lines,
-          amount: digest.amount,
-          largestSum,
-          claimedAtMs: entry.claimedAtMs,
-          digestedAtMs: digest.endedAtMs,
-        },
-      ],
-      sums,
-    )
-    const result = await this.#ledger.apply(batch)
-    switch (result.kind) {
-      case 'applied':
-        await this.#settler.settle(entry, 'applied', {
-          digest,
-          ledgerSequence: result.ledgerSequence,
-        })
-        break
-      case 'claimed':
-        await this.#claimedBefore(verdict)
-        break
-      case 'overflow':
-        await this.#quarantine(verdict, result.reason, {})
-        break
+  /** Those whose content has been counted meanwhile. */
+  async #takeRepeated(counts: Count[]): Promise<Finished[]> {
+    const repeated: Finished[] = []
+    for (const count of [...counts]) {
+      if ((this.#journal.content(count.digest.sha256)?.applied ?? 0) === 0) continue
+      remove(counts, [count])
+      repeated.push({ count, ending: await this.#refuse({ ...count, kind: 'duplicate' }) })
     }
+    return repeated
   }
 
-  /** The ledger has the content already: our own work before a crash, or somebody else's. */
-  async #claimedBefore(verdict: Count): Promise<void> {
+  /** The ledger has a content of these already: our own work before a crash, or somebody else's. */
+  async #takeClaimed(counts: Count[], taken: readonly Count[]): Promise<void> {
+    const finished: Finished[] = []
+    for (const count of taken) {
+      const row = await this.#ledger.find(count.digest.sha256)
+      if (row === undefined) continue
+      remove(counts, [count])
+      if (row.state === 'applying') this.#undecided.push(count)
+      else finished.push({ count, ending: await this.#endingOf(count, row) })
+    }
+    await this.#end(finished)
+  }
+
+  async #lookAtUndecided(signal: AbortSignal): Promise<void> {
+    const finished: Finished[] = []
+    const free: Count[] = []
+    for (const count of [...this.#undecided]) {
+      const row = await this.#ledger.find(count.digest.sha256)
+      if (row?.state === 'applying') {
+        await this.#resumer.takeOverIfStalled(row.batchId, signal)
+        continue
+      }
+      remove(this.#undecided, [count])
+      if (row === undefined) free.push(count)
+      else finished.push({ count, ending: await this.#endingOf(count, row) })
+    }
+    await this.#end(finished)
+    await this.#countAll(free, signal)
+  }
+
+  async #endingOf(count: Count, row: LedgerFile): Promise<Ending> {
+    if (this.#ledger.isOwn(row, count.entry.sequence)) {
+      return { ...count, outcome: 'applied', ledgerSequence: row.sequence }
+    }
+    return this.#refuse({ ...count, kind: 'duplicate' }, row)
+  }
+
+  async #end(finished: readonly Finished[]): Promise<void> {
+    await this.#settler.settle(finished.map(({ ending }) => ending))
+    await closeAll(finished.map(({ count }) => count))
+    for (const { count } of finished) await this.#maker.discardRun(count.entry.runName)
+  }
+
+  /** Writes down in the ledger why a file is not counted. */
+  async #refuse(
+    verdict: Exclude<Verdict, { kind: 'count' }>,
+    counted?: LedgerFile,
+  ): Promise<Ending> {
     const { entry, digest } = verdict
-    const row = await this.#ledger.find(digest.sha256)
-    if (row === undefined || row.state === 'applying') {
-      // It was taken back, or is not decided yet: the next try finds out.
-      return this.#count(verdict)
-    }
-    if (this.#ledger.isOwn(row, entry.sequence)) {
-      await this.#settler.settle(entry, 'applied', { digest, ledgerSequence: row.sequence })
-    } else {
-      await this.#duplicate(verdict, row)
-    }
-  }
-
-  async #duplicate(
-    verdict: Exclude<Verdict, { kind: 'quarantine' }>,
-    of: number | LedgerFile | undefined,
-  ): Promise<void> {
-    const first = typeof of === 'number' ? this.#journal.processed(of) : of
-    const reason = first === undefined ? 'counted before' : `counted before as ${first.name}`
-    await this.#sight(verdict, 'duplicate', reason)
-    await this.#settler.settle(verdict.entry, 'duplicate', { digest: verdict.digest, reason })
-  }
-
-  async #quarantine(verdict: Verdict, reason: string, evidence: Evidence): Promise<void> {
-    await this.#sight(verdict, 'quarantined', reason)
-    await this.#settler.settle(verdict.entry, 'quarantined', {
-      digest: verdict.digest,
-      reason,
-      evidence,
-    })
-  }
-
-  async #sight(
-    verdict: Verdict,
-    outcome: 'duplicate' | 'quarantined',
-    reason: string,
-  ): Promise<void> {
-    const { entry, digest } = verdict
+    const outcome = verdict.kind === 'duplicate' ? 'duplicate' : 'quarantined'
+    const reason =
+      verdict.kind === 'duplicate' ? this.#duplicateReason(digest.sha256, counted) : verdict.reason
     await this.#ledger.sight({
       workSequence: entry.sequence,
-      sha256: digest.sha256,
-      name: entry.name,
-      outcome,
-      reason,
-      seenAtMs: Date.now(),
+      ...{ sha256: digest.sha256, name: entry.name, outcome, reason, seenAtMs: Date.now() },
     })
+    const evidence = verdict.kind === 'duplicate' ? {} : { evidence: verdict.evidence }
+    return { entry, digest, outcome, reason, ...evidence }
   }
+
+  #duplicateReason(sha256: Uint8Array, counted: LedgerFile | undefined): string {
+    const known = this.#journal.content(sha256)
+    const first = counted ?? this.#journal.processed(known?.applied ?? 0)
+    if (first === undefined) this.#log.warn('a duplicate of a content that has no record')
+    return first === undefined ? 'counted before' : `counted before as ${first.name}`
+  }
+}
+
+interface Finished {
+  readonly count: Count
+  readonly ending: Ending
+}
+
+/** How often it is asked whether another parser's batch has ended. */
+const UNDECIDED_INTERVAL_MS = 500
+
+/** Equal contents of one batch: the first is counted, the others are duplicates of it later. */
+function firstOfEachContent(counts: readonly Count[]): Count[] {
+  const seen = new Set<string>()
+  return counts.filter(({ digest }) => {
+    const sha256 = Buffer.from(digest.sha256).toString('hex')
+    return !seen.has(sha256) && seen.add(sha256)
+  })
+}
+
+function batchFile({ entry, digest, sums, largestSum }: Count): BatchFile {
+  return {
+    sha256: digest.sha256,
+    workSequence: entry.sequence,
+    name: entry.name,
+    sizeBytes: digest.sizeBytes,
+    lines: digest.lines,
+    amount: digest.amount,
+    largestSum,
+    claimedAtMs: entry.claimedAtMs,
+    digestedAtMs: digest.endedAtMs,
+    sums,
+  }
+}
+
+function remove(list: Count[], some: readonly Count[]): void {
+  const gone = new Set(some)
+  list.splice(0, list.length, ...list.filter(one => !gone.has(one)))
+}
+
+async function closeAll(verdicts: readonly Verdict[]): Promise<void> {
+  for (const verdict of verdicts) if (verdict.kind === 'count') await verdict.sums.close()
 }

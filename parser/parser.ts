@@ -10,9 +10,12 @@ import type { StatePaths } from '../shared/paths.ts'
 import type { ParserHealth } from '../shared/protocol.ts'
 import { ArchiveLimit } from './archive-limit.ts'
 import { Backlog } from './backlog.ts'
+import { BatchMaker } from './batch-maker.ts'
+import { BatchResumer } from './batch-resumer.ts'
 import { adoptWork } from './claim.ts'
 import { DigestWorkers } from './digest/digest.ts'
-import { DigestStage, type Verdict } from './digest-stage.ts'
+import { DigestStage } from './digest-stage.ts'
+import { DiskWatch } from './disk-watch.ts'
 import { Inbox } from './inbox.ts'
 import { loadInstance } from './instance.ts'
 import { Journal } from './journal/journal.ts'
@@ -22,7 +25,8 @@ import { LedgerStage } from './ledger-stage.ts'
 import { Listener } from './listener.ts'
 import { reconcileWithLedger } from './rebuild.ts'
 import { InboxScanner } from './scan.ts'
-import { Settler } from './settle.ts'
+import { type Ending, Settler } from './settle.ts'
+import type { Verdict } from './verdict.ts'
 
 /**
  * The parser as a whole: builds the parts, starts the loops, and ends them in order.
@@ -49,6 +53,9 @@ export class Parser implements Service {
   readonly #digestStage: DigestStage
   readonly #ledgerStage: LedgerStage
   readonly #settler: Settler
+  readonly #maker: BatchMaker
+  readonly #resumer: BatchResumer
+  readonly #disk: DiskWatch
   readonly #startedAtMs = Date.now()
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 })
   #state: ParserHealth['state'] = 'starting'
@@ -67,7 +74,7 @@ export class Parser implements Service {
     const { paths, config, log } = options
     await makeDirectories(
       ...[paths.inbox, paths.work, paths.archive, paths.archiveDisposable, paths.quarantine],
-      ...[paths.duplicate, paths.parser, paths.run],
+      ...[paths.duplicate, paths.parser, paths.runs, paths.run],
     )
     await checkOneFilesystem(paths)
     const parser = new Parser({
@@ -93,7 +100,7 @@ export class Parser implements Service {
     const onProgress = (): void => {
       this.#lastProgressAtMs = Date.now()
     }
-    const verdicts = new Handoff<Verdict>(VERDICTS_WAITING_MAX)
+    const verdicts = new Handoff(VERDICTS_WEIGHT_MAX, weightOf)
     this.#log = log
     this.#journal = journal
     this.#workers = new DigestWorkers()
@@ -105,10 +112,26 @@ export class Parser implements Service {
       onAvailability: reason => this.#databaseChanged(reason),
       onProgress,
     })
+    this.#disk = new DiskWatch({
+      directories: [paths.work, paths.journal, paths.runs, paths.mariadb],
+      reserveBytes: config.reserveBytes,
+      log,
+    })
+    this.#maker = new BatchMaker({
+      runsDirectory: paths.runs,
+      chunkPairsMax: config.chunkPairsMax,
+    })
+    this.#resumer = new BatchResumer({
+      ...{ paths, config, journal, log },
+      ledger: this.#ledger,
+      maker: this.#maker,
+      newWorkers: () => new DigestWorkers(),
+    })
     this.#digestStage = new DigestStage({
       ...{ paths, config, journal, log, onProgress },
       workers: this.#workers,
       output: verdicts,
+      disk: this.#disk,
     })
     this.#inbox = new Inbox({
       ...{ paths, journal, log },
@@ -121,6 +144,7 @@ export class Parser implements Service {
       }),
       scanIntervalMs: config.scanIntervalMs,
       queueFilesMax: config.queueFilesMax,
+      disk: this.#disk,
       onClaimed: () => {
         onProgress()
         this.#digestStage.wake()
@@ -140,10 +164,14 @@ export class Parser implements Service {
       },
     })
     this.#ledgerStage = new LedgerStage({
+      ...{ journal, log },
       input: verdicts,
-      journal,
       ledger: this.#ledger,
       settler: this.#settler,
+      maker: this.#maker,
+      resumer: this.#resumer,
+      disk: this.#disk,
+      filesMax: config.batchFilesMax,
     })
   }
 
@@ -159,13 +187,14 @@ export class Parser implements Service {
       this.#backlog.add(entry)
     }
     for (const entry of await adoptWork(paths, this.#journal, this.#log)) this.#backlog.add(entry)
-    for (const entry of [...this.#journal.queuedFrom(0, Number.MAX_SAFE_INTEGER)]) {
-      if (entry.stage === 'settling') await this.#settler.move(entry)
-    }
+    const entries = [...this.#journal.queuedFrom(0, Number.MAX_SAFE_INTEGER)]
+    await this.#settler.move(entries.filter(entry => entry.stage === 'settling'))
+    await this.#disk.look()
     this.#log.info('started', { queued: this.#backlog.files, epoch: this.#journal.state.epoch })
     const { signal } = this.#abort
     this.#loops = Promise.all([
       this.#inbox.run(signal),
+      this.#disk.run(signal),
       this.#countWhenLedgerIsOpen(signal),
       this.#checkReaders(signal),
     ])
@@ -175,12 +204,32 @@ export class Parser implements Service {
   async #countWhenLedgerIsOpen(signal: AbortSignal): Promise<void> {
     try {
       await reconcileWithLedger(this.#journal, this.#ledger, this.#log)
+      await this.#goOnFromLedger(signal)
     } catch (error) {
       if (signal.aborted && error === signal.reason) return
       throw error
     }
     if (this.#state === 'starting') this.#state = 'running'
     await Promise.all([this.#digestStage.run(signal), this.#ledgerStage.run(signal)])
+  }
+
+  /** What was begun before this start: batches are finished, their files settled, runs swept. */
+  async #goOnFromLedger(signal: AbortSignal): Promise<void> {
+    const needed = new Set(await this.#resumer.resumeAll(signal))
+    const endings: Ending[] = []
+    for (const entry of [...this.#journal.queuedFrom(0, Number.MAX_SAFE_INTEGER)]) {
+      const { digest, stage, checkpoint, runName } = entry
+      const row =
+        stage === 'digested' && digest ? await this.#ledger.find(digest.sha256) : undefined
+      if (digest && row?.state === 'applied' && this.#ledger.isOwn(row, entry.sequence)) {
+        endings.push({ entry, digest, outcome: 'applied', ledgerSequence: row.sequence })
+        continue
+      }
+      for (const name of [...(checkpoint?.runs ?? []), runName]) if (name) needed.add(name)
+    }
+    await this.#settler.settle(endings)
+    const swept = await this.#maker.sweep(needed)
+    if (swept > 0) this.#log.info('removed sums that nobody needs', { files: swept })
   }
 
   async #checkReaders(signal: AbortSignal): Promise<void> {
@@ -214,10 +263,13 @@ export class Parser implements Service {
     const eventLoopDelayMs = this.#loopDelay.mean / 1e6
     this.#loopDelay.reset()
     const reading = this.#digestStage.reading
+    const paused = this.#disk.reason
+    const reason = paused ?? this.#resumer.reason
     return {
       role: 'parser',
       pid: process.pid,
-      state: this.#state,
+      state: this.#state === 'running' && paused !== undefined ? 'paused' : this.#state,
+      ...(reason === undefined ? {} : { reason }),
       uptimeSeconds: Math.round((Date.now() - this.#startedAtMs) / 1_000),
       lastProgressAtMs: this.#lastProgressAtMs,
       eventLoopDelayMs: Number.isFinite(eventLoopDelayMs) ? eventLoopDelayMs : 0,
@@ -232,8 +284,18 @@ export class Parser implements Service {
   }
 }
 
-/** Read, not yet brought to the ledger: their sums stand in memory. */
-const VERDICTS_WAITING_MAX = 1
+/** Read, not yet brought to the ledger: a weight is a pair held in memory, 16 bytes. */
+const VERDICTS_WEIGHT_MAX = 1_000_000
+/** What a verdict weighs besides its sums. */
+const VERDICT_WEIGHT = 200
+/** Sums in run files need a descriptor and a buffer. */
+const SEALED_WEIGHT = 20_000
+
+function weightOf(verdict: Verdict): number {
+  if (verdict.kind !== 'count') return VERDICT_WEIGHT
+  const isSealed = verdict.entry.runName !== undefined
+  return VERDICT_WEIGHT + (isSealed ? SEALED_WEIGHT : verdict.sums.pairs)
+}
 const READER_CHECK_INTERVAL_MS = 5_000
 
 /** Files are renamed between these directories, which works within one filesystem only. */

@@ -66,6 +66,6 @@ function processedFile(row: LedgerFile) {
 function behind(why: string): CountersinkError {
   return new CountersinkError('LEDGER_BEHIND_JOURNAL', `MariaDB does not fit the journal: ${why}`, {
     advice:
-      'Connect the right database. If it is right as it is, move parser/journal away: what the ledger lacks is then counted when it comes again.',
+      'Connect the right database. If it is right as it is, run "countersink recover": what the ledger lacks is then counted again from the archive.',
   })
 }

@@ -1,27 +1,37 @@
-import { rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { crashPoint } from '../shared/crash-points.ts'
-import { renameDurably, replaceFile } from '../shared/durable.ts'
+import { replaceFile, syncDirectories } from '../shared/durable.ts'
 import { CountersinkError, hasCode } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { MANIFEST_SUFFIX, type StatePaths, settledName, workName } from '../shared/paths.ts'
 import { boundedReason, type Outcome, type ProcessedFile } from '../shared/protocol.ts'
 import type { ArchiveLimit } from './archive-limit.ts'
 import type { Backlog } from './backlog.ts'
-import type { Journal } from './journal/journal.ts'
+import type { Journal, Settlement } from './journal/journal.ts'
 import type { DigestFacts, QueueEntry } from './journal/records.ts'
 
 /** Why a file is where it is, for the person who looks into quarantine/. */
 export type Evidence = Readonly<Record<string, unknown>>
 
+/** The end of one file's way, as the ledger stage knows it. */
+export interface Ending {
+  readonly entry: QueueEntry
+  readonly outcome: Outcome
+  readonly digest: DigestFacts
+  readonly reason?: string
+  readonly evidence?: Evidence
+  readonly ledgerSequence?: bigint
+}
+
 /**
- * P7 and P8: the last steps of a file, whatever became of it.
+ * P7 and P8: the last steps of files, whatever became of them, several in one go.
  *
- * The sidecar of a quarantined file comes first (a crash after it makes it again), then the journal
- * says `settling` with the outcome (P7), then the file leaves work/ for archive/, duplicate/ or
- * quarantine/ under a name that carries its hash (P8), then whoever asked is told. A crash between
- * P7 and P8 leaves a settled file in work/: the start moves it. A file that is missing then was
- * moved before the crash.
+ * The sidecars of quarantined files come first (a crash after them makes them again), then the
+ * journal says `settling` with the outcomes (P7), then the files leave work/ for archive/,
+ * duplicate/ or quarantine/ under names that carry their hash (P8), then whoever asked is told. A
+ * crash between P7 and P8 leaves settled files in work/: the start moves them. A file that is
+ * missing then was moved before the crash.
  */
 export class Settler {
   readonly #paths: StatePaths
@@ -47,94 +57,76 @@ export class Settler {
     this.#log = options.log
   }
 
-  async settle(
-    entry: QueueEntry,
-    outcome: Outcome,
-    details: {
-      digest: DigestFacts
-      reason?: string
-      evidence?: Evidence
-      ledgerSequence?: bigint
-    },
-  ): Promise<void> {
-    const { digest, ledgerSequence } = details
-    const reason = details.reason === undefined ? undefined : boundedReason(details.reason)
-    const settled: QueueEntry = { ...entry, digest, outcome }
-    if (outcome === 'quarantined') await this.#writeSidecar(settled, digest, details)
-    const file = this.#journal.settle(
-      settled,
-      outcome,
-      {
-        sha256: Buffer.from(digest.sha256).toString('hex'),
-        sizeBytes: digest.sizeBytes,
-        lines: digest.lines,
-        amount: digest.amount.toString(),
-        ...(reason === undefined ? {} : { reason }),
-        digestStartedAtMs: digest.startedAtMs,
-        digestedAtMs: digest.endedAtMs,
-        settledAtMs: Date.now(),
-      },
-      ledgerSequence,
-    )
+  async settle(endings: readonly Ending[]): Promise<void> {
+    if (endings.length === 0) return
+    for (const ending of endings) {
+      if (ending.outcome === 'quarantined') await this.#writeSidecar(ending)
+    }
+    crashPoint('P7-before-journalled')
+    const files = this.#journal.settle(endings.map(settlementOf))
     crashPoint('P7-done-journalled')
-    await this.move(settled)
-    this.#log[outcome === 'quarantined' ? 'warn' : 'info'](outcome, {
-      name: file.name,
-      sha256: file.sha256.slice(0, 16),
-      size: file.sizeBytes,
-      lines: file.lines,
-      amount: file.amount,
-      ms: file.settledAtMs - file.claimedAtMs,
-      reason,
-    })
-    this.#onSettled(file, entry.sequence)
+    await this.move(endings.map(({ entry, outcome, digest }) => ({ ...entry, outcome, digest })))
+    for (const [i, file] of files.entries()) {
+      this.#log[file.outcome === 'quarantined' ? 'warn' : 'info'](file.outcome, {
+        name: file.name,
+        sha256: file.sha256.slice(0, 16),
+        size: file.sizeBytes,
+        lines: file.lines,
+        amount: file.amount,
+        ms: file.settledAtMs - file.claimedAtMs,
+        reason: file.reason,
+      })
+      this.#onSettled(file, endings[i]!.entry.sequence)
+    }
   }
 
   /** P8 alone: also for entries found `settling` at the start. */
-  async move(entry: QueueEntry): Promise<void> {
-    const { digest, outcome } = entry
+  async move(entries: readonly QueueEntry[]): Promise<void> {
+    const directories = new Set<string>()
+    for (const entry of entries) {
+      const to = this.#destination(entry)
+      if (await moveIfThere(this.#workPath(entry), to)) directories.add(dirname(to))
+    }
+    crashPoint('P8-moved')
+    if (directories.size > 0) await syncDirectories(this.#paths.work, ...directories)
+    crashPoint('P8-move-synced')
+    for (const entry of entries) {
+      await rm(`${this.#workPath(entry)}${MANIFEST_SUFFIX}`, { force: true })
+      crashPoint('P8-manifest-removed')
+      this.#journal.moved(entry.sequence)
+      this.#backlog.remove(entry.sequence)
+      if (entry.outcome === 'applied' && entry.disposable && entry.digest !== undefined) {
+        const name = settledName(entry.name, entry.digest.sha256)
+        await this.#archiveLimit.added(name, entry.digest.sizeBytes)
+      }
+    }
+  }
+
+  #workPath(entry: QueueEntry): string {
+    return join(this.#paths.work, workName(entry.sequence, entry.name))
+  }
+
+  #destination({ name, digest, outcome, disposable }: QueueEntry): string {
     if (digest === undefined || outcome === undefined) {
       throw new CountersinkError(
         'JOURNAL_UNREADABLE',
-        `the entry of ${entry.name} is settling without an outcome`,
+        `the entry of ${name} is settling without an outcome`,
       )
     }
-    const from = join(this.#paths.work, workName(entry.sequence, entry.name))
-    const name = settledName(entry.name, digest.sha256)
-    await moveIfThere(from, join(this.#directory(outcome, entry.disposable), name))
-    crashPoint('P8-moved')
-    await rm(`${from}${MANIFEST_SUFFIX}`, { force: true })
-    crashPoint('P8-move-synced')
-    this.#journal.moved(entry.sequence)
-    this.#backlog.remove(entry.sequence)
-    if (outcome === 'applied' && entry.disposable) {
-      await this.#archiveLimit.added(name, digest.sizeBytes)
-    }
+    const { archive, archiveDisposable, duplicate, quarantine } = this.#paths
+    const applied = disposable ? archiveDisposable : archive
+    const directory = { applied, duplicate, quarantined: quarantine }[outcome]
+    return join(directory, settledName(name, digest.sha256))
   }
 
-  #directory(outcome: Outcome, disposable: boolean): string {
-    switch (outcome) {
-      case 'applied':
-        return disposable ? this.#paths.archiveDisposable : this.#paths.archive
-      case 'duplicate':
-        return this.#paths.duplicate
-      case 'quarantined':
-        return this.#paths.quarantine
-    }
-  }
-
-  async #writeSidecar(
-    entry: QueueEntry,
-    digest: DigestFacts,
-    details: { reason?: string; evidence?: Evidence },
-  ): Promise<void> {
+  async #writeSidecar({ entry, digest, reason, evidence }: Ending): Promise<void> {
     const name = `${settledName(entry.name, digest.sha256)}.reason.json`
     const sidecar = {
       name: entry.name,
       sha256: Buffer.from(digest.sha256).toString('hex'),
       size: digest.sizeBytes,
-      reason: details.reason,
-      ...details.evidence,
+      reason,
+      ...evidence,
       ...(entry.expected === undefined
         ? {}
         : { manifest: { ...entry.expected, amount: entry.expected.amount?.toString() } }),
@@ -144,15 +136,35 @@ export class Settler {
         'Nothing of this file was counted. Mend it and put it into the inbox again under any name.',
     }
     await replaceFile(join(this.#paths.quarantine, name), `${JSON.stringify(sidecar, null, 2)}\n`)
+    crashPoint('P7-sidecar-written')
   }
 }
 
-async function moveIfThere(from: string, to: string): Promise<void> {
-  try {
-    await stat(from)
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return
-    throw new CountersinkError('IO_FAILED', `reading ${from} failed`, { cause: error })
+function settlementOf({ entry, outcome, digest, reason, ledgerSequence }: Ending): Settlement {
+  return {
+    entry: { ...entry, digest },
+    outcome,
+    ledgerSequence,
+    facts: {
+      sha256: Buffer.from(digest.sha256).toString('hex'),
+      sizeBytes: digest.sizeBytes,
+      lines: digest.lines,
+      amount: digest.amount.toString(),
+      ...(reason === undefined ? {} : { reason: boundedReason(reason) }),
+      digestStartedAtMs: digest.startedAtMs,
+      digestedAtMs: digest.endedAtMs,
+      settledAtMs: Date.now(),
+    },
   }
-  await renameDurably(from, to)
+}
+
+/** false: there is nothing to move. */
+async function moveIfThere(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to)
+    return true
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false
+    throw new CountersinkError('IO_FAILED', `rename of ${from} to ${to} failed`, { cause: error })
+  }
 }

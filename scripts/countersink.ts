@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./commands/check.ts')).check,
   totals: async () => (await import('./commands/totals.ts')).totals,
   status: async () => (await import('./commands/status.ts')).status,
+  recover: async () => (await import('./commands/recover.ts')).recover,
   ping: async () => (await import('./commands/ping.ts')).ping,
 }
 

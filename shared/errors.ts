@@ -35,6 +35,8 @@ export type ErrorCode =
   | 'FILE_UNFIT'
   | 'FILE_CHANGED'
   | 'IO_FAILED'
+  | 'DISK_FULL'
+  | 'RUN_UNREADABLE'
   // Journal and ledger.
   | 'JOURNAL_FAILED'
   | 'JOURNAL_UNREADABLE'

@@ -32,39 +32,52 @@ export class Bell {
   }
 }
 
-/** Items from one loop to the next, at most `capacity` on the way. */
+/** Items from one loop to the next; their weights on the way add up to `capacity` at the most. */
 export class Handoff<T> {
   readonly #capacity: number
+  readonly #weigh: (item: T) => number
   readonly #items: T[] = []
   readonly #filled = new Bell()
   readonly #emptied = new Bell()
+  #weight = 0
 
-  constructor(capacity: number) {
+  /** An item heavier than the capacity goes through alone. */
+  constructor(capacity: number, weigh: (item: T) => number = () => 1) {
     this.#capacity = capacity
+    this.#weigh = weigh
   }
 
   /** Waits while it is full. false: the signal was raised first and the item was not taken. */
   async put(item: T, signal: AbortSignal): Promise<boolean> {
-    while (this.#items.length >= this.#capacity && !signal.aborted) {
+    const weight = this.#weigh(item)
+    while (this.#items.length > 0 && this.#weight + weight > this.#capacity && !signal.aborted) {
       await this.#emptied.wait(signal)
     }
     if (signal.aborted) return false
     this.#items.push(item)
+    this.#weight += weight
     this.#filled.ring()
     return true
   }
 
-  /** Waits while it is empty. undefined: the signal was raised first. */
-  async take(signal: AbortSignal): Promise<T | undefined> {
-    while (this.#items.length === 0 && !signal.aborted) await this.#filled.wait(signal)
-    if (signal.aborted) return undefined
-    const item = this.#items.shift()
+  /**
+   * Waits until there is something, then takes all there is, `most` at the most. Empty: the signal
+   * was raised, or `timeoutMs` have passed.
+   */
+  async takeAll(most: number, signal: AbortSignal, timeoutMs?: number): Promise<T[]> {
+    if (this.#items.length === 0) await this.#filled.wait(signal, timeoutMs)
+    if (signal.aborted) return []
+    const items = this.#items.splice(0, most)
+    this.#weight -= items.reduce((sum, item) => sum + this.#weigh(item), 0)
+    // What is left must be heard by the next call, which may have missed its ring.
+    if (this.#items.length > 0) this.#filled.ring()
     this.#emptied.ring()
-    return item
+    return items
   }
 
   /** What nobody will take any more. */
   drain(): T[] {
+    this.#weight = 0
     return this.#items.splice(0)
   }
 }

@@ -128,7 +128,18 @@ export function parseWorkName(entry: string): { sequence: number; name: string }
   return { sequence: Number(match[1]), name: match[2] }
 }
 
+const SETTLED_HASH_DIGITS = 16
+
 /** The name of a settled file: the hash in it keeps equal names from overwriting each other. */
 export function settledName(name: string, sha256: Uint8Array): string {
-  return `${name}.${Buffer.from(sha256).toString('hex').slice(0, 16)}`
+  return `${name}.${Buffer.from(sha256).toString('hex').slice(0, SETTLED_HASH_DIGITS)}`
+}
+
+/** The reverse of `settledName`; undefined for what the parser did not put there. */
+export function parseSettledName(
+  entry: string,
+): { readonly name: string; readonly hashPrefix: string } | undefined {
+  const match = /^(.+)\.([0-9a-f]{16})$/s.exec(entry)
+  if (match?.[1] === undefined || match[2] === undefined) return undefined
+  return { name: match[1], hashPrefix: match[2] }
 }

@@ -115,6 +115,8 @@ export interface ParserHealth extends CommonHealth {
     readonly name: string
     readonly positionBytes: number
     readonly sizeBytes: number
+    /** What stands before was summed before a restart; it is only hashed again. */
+    readonly resumedFromBytes: number
   }
   readonly database: 'ready' | 'unavailable'
   readonly databaseReason?: string

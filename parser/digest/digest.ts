@@ -10,16 +10,29 @@
  */
 
 import assert from 'node:assert/strict'
-import { extname } from 'node:path'
-import { CountersinkError, toError } from '../../shared/errors.ts'
-import type { BadLine } from './line-defects.ts'
+import { randomBytes } from 'node:crypto'
+import { extname, join } from 'node:path'
+import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
+import { type Checkpoint, unfitCheckpoint } from './checkpoint.ts'
+import { Checkpoints } from './checkpoints.ts'
+import type { BadLine, BadSum } from './line-defects.ts'
 import { PIECE_BYTES_MAX } from './line-parser.ts'
+import { isRunName, RunKeeper, RunSums } from './runs.ts'
+import { SlowerOfTwo } from './slower-of-two.ts'
 import { TABLE_PAIRS_MAX } from './sum-table.ts'
 import { MemorySums, type Sums } from './sums.ts'
-import type { HashResult, Job, SumJob, SumResult } from './worker-messages.ts'
+import type {
+  HashEvent,
+  HashJob,
+  HashResult,
+  SumEvent,
+  SumJob,
+  SumResult,
+} from './worker-messages.ts'
 import { JobCancelled, WorkerThread } from './worker-thread.ts'
 
-export type { BadLine, LineDefect } from './line-defects.ts'
+export type { Checkpoint } from './checkpoint.ts'
+export type { BadLine, BadSum, LineDefect } from './line-defects.ts'
 export type { PairChunk, Sums } from './sums.ts'
 
 /** How much each thread reads at once. @see DigestWorkersOptions.readBytes */
@@ -34,8 +47,21 @@ export interface Digest {
   /** Whether the last byte is a line feed. True for an empty file. */
   readonly endsWithLineEnd: boolean
   readonly verdict: Verdict
+  /** Where the sum went on from a checkpoint; 0 if the whole file was parsed. */
+  readonly resumedFromBytes: number
+  /** Why the checkpoint that was given could not be used. */
+  readonly checkpointDropped?: string
+  /** The file's sums, sealed in the runs directory; undefined if they are in memory. */
+  readonly runName?: string
   readonly hashMs: number
   readonly sumMs: number
+  /**
+   * To be called when no kept checkpoint of this file matters any more (P3 is durable): deletes
+   * its runs, all but `runName`. Safe to repeat.
+   */
+  release(): Promise<void>
+  /** Closes the sums and deletes all runs of the file, also `runName`. Safe to repeat. */
+  discard(): Promise<void>
 }
 
 export type Verdict =
@@ -48,18 +74,37 @@ export type Verdict =
       /** 0 if there are no sums. */
       readonly largestSum: bigint
     }
-  | { readonly ok: false; readonly bad: BadLine }
+  | { readonly ok: false; readonly bad: BadLine | BadSum }
 
 export interface DigestOptions {
   /** Open for reading. Stays the caller's, who must not close it before the digest settles. */
   readonly fd: number
   /** The file's size. Bytes beyond it are not read. */
   readonly sizeBytes: number
-  /** More distinct consumers than this are a verdict of TOO_MANY_CONSUMERS. */
+  /** Consumers held in memory at once: beyond it, sums are sealed in a run and the table is emptied. */
   readonly pairsMax: number
-  /** Ends the digest within one read of each thread. */
+  /** Sums of at most so many consumers stay in memory, if no run had to be written before. */
+  readonly memoryPairsMax: number
+  /** A checkpoint is made after each so many bytes of the file. */
+  readonly checkpointBytes: number
+  /** Exists; on a filesystem with room for 16 bytes a consumer, a few times over. */
+  readonly runsDirectory: string
+  /** The names of this file's runs begin with it, and it is the owner named in them. */
+  readonly runsPrefix: string
+  /** What the last `onCheckpoint` of an earlier digest of this file was given. */
+  readonly resume?: Checkpoint
+  /**
+   * Makes a checkpoint durable: it counts as committed when this returns or resolves, and it alone
+   * counts from then on. Calls come in order of position, never two at once, and none after the
+   * digest has settled. Its failure fails the digest. Without it there are no checkpoints.
+   */
+  readonly onCheckpoint?: (checkpoint: Checkpoint) => void | Promise<void>
+  /** Ends the digest within one read of each thread. Committed checkpoints stay usable. */
   readonly signal?: AbortSignal
-  /** Told, after each read, how far both threads have come. Never goes back. */
+  /**
+   * Told, after each read, how far both threads have come, and now and then the same position
+   * again while runs are merged. Goes back only when a checkpoint is dropped.
+   */
   readonly onProgress?: (positionBytes: number) => void
 }
 
@@ -75,8 +120,8 @@ export interface DigestWorkersOptions {
 /** Two long-lived worker threads that digest one file at a time. */
 export class DigestWorkers {
   readonly #readBytes: number
-  readonly #hash: WorkerThread<Job, HashResult>
-  readonly #sum: WorkerThread<SumJob, SumResult>
+  readonly #hash: WorkerThread<HashJob, HashEvent, HashResult>
+  readonly #sum: WorkerThread<SumJob, SumEvent, SumResult>
   #busy = false
   #closing: Promise<void> | undefined
 
@@ -93,23 +138,31 @@ export class DigestWorkers {
    * However it settles, neither thread reads the descriptor any more, and both are ready for the
    * next file.
    *
-   * Rejects with the signal's reason, or with FILE_CHANGED (shorter than `sizeBytes`), IO_FAILED
-   * (not readable, or a thread died) or STOPPED (`close`). A bad line is not an error but a
-   * verdict; the hash is complete all the same.
+   * A checkpoint to resume from that turns out not to be this file's, or whose runs cannot be
+   * read, is dropped, and the file digested from its start.
+   *
+   * Rejects with the signal's reason, with what `onCheckpoint` threw, or with FILE_CHANGED (shorter
+   * than `sizeBytes`), DISK_FULL, RUN_UNREADABLE (a run of this very digest), IO_FAILED (not
+   * readable, a run not writable, or a thread died) or STOPPED (`close`). A bad line is not an
+   * error but a verdict; the hash is complete all the same.
    */
   async digest(options: DigestOptions): Promise<Digest> {
-    assertRange('sizeBytes', options.sizeBytes, 0, Number.MAX_SAFE_INTEGER)
-    assertRange('pairsMax', options.pairsMax, 1, TABLE_PAIRS_MAX)
+    assertOptions(options)
     assert(!this.#busy, 'a digest is under way')
     options.signal?.throwIfAborted()
     this.#throwIfClosed()
     const cancel = () => this.#cancel()
+    const runs = new RunKeeper(options.runsDirectory, options.resume?.runs ?? [])
     this.#busy = true
     options.signal?.addEventListener('abort', cancel, { once: true })
     try {
-      return await this.#runBoth(options)
+      return await this.#resumeOrStart(options, runs)
+    } catch (error: unknown) {
+      runs.use([])
+      throw error
     } finally {
       options.signal?.removeEventListener('abort', cancel)
+      await runs.settled()
       this.#busy = false
     }
   }
@@ -120,9 +173,29 @@ export class DigestWorkers {
     return this.#closing
   }
 
-  async #runBoth({ fd, sizeBytes, pairsMax, signal, onProgress }: DigestOptions): Promise<Digest> {
-    const job = { fd, sizeBytes, readBytes: this.#readBytes }
-    const progress = new SlowerOfTwo(sizeBytes, onProgress)
+  async #resumeOrStart(options: DigestOptions, runs: RunKeeper): Promise<Digest> {
+    const { resume } = options
+    if (resume === undefined) return await this.#runBoth(options, undefined, runs)
+    let checkpointDropped = unfitCheckpoint(resume, options.sizeBytes)
+    if (checkpointDropped === undefined) {
+      try {
+        return await this.#runBoth(options, resume, runs)
+      } catch (error: unknown) {
+        if (!(error instanceof PrefixChanged) && !hasCode(error, 'RUN_UNREADABLE')) throw error
+        checkpointDropped = toError(error).message
+        runs.use([])
+      }
+    }
+    return { ...(await this.#runBoth(options, undefined, runs)), checkpointDropped }
+  }
+
+  async #runBoth(
+    options: DigestOptions,
+    resume: Checkpoint | undefined,
+    runs: RunKeeper,
+  ): Promise<Digest> {
+    const { sizeBytes } = options
+    const progress = new SlowerOfTwo(sizeBytes, options.onProgress)
     // The first failure counts; it also ends the other thread's work.
     let failure: Error | undefined
     const fail = (error: unknown) => {
@@ -130,23 +203,81 @@ export class DigestWorkers {
       this.#cancel()
       return undefined
     }
+    const checkpoints = new Checkpoints({
+      runs,
+      onCheckpoint: options.onCheckpoint ?? (() => {}),
+      onSettled: count => this.#settleCheckpoints(count),
+      onFailure: fail,
+    })
+    const hashing = this.#hash.run(this.#hashJob(options, resume), {
+      onPosition: at => progress.hashAt(at),
+      onEvent(event) {
+        if (event.positionBytes !== resume?.positionBytes) checkpoints.addHashPart(event)
+        else if (Buffer.compare(event.sha256, resume.prefixSha256) !== 0) {
+          fail(new PrefixChanged(event.positionBytes))
+        }
+      },
+    })
+    runs.use(resume?.runs ?? [])
+    const summing = this.#sum.run(this.#sumJob(options, resume), {
+      onPosition: at => progress.sumAt(at),
+      onEvent(event) {
+        if (event.kind === 'checkpoint') checkpoints.addSumPart(event)
+        else if (event.kind === 'runs') runs.use(event.runs)
+        else progress.alive()
+      },
+    })
     const [hash, sum] = await Promise.all([
-      this.#hash.run(job, at => progress.hashAt(at)).catch(fail),
-      this.#sum
-        .run({ ...job, pairsMax }, at => progress.sumAt(at))
-        .then(result => {
-          progress.sumAt(sizeBytes) // a bad line ends its reading early
-          return result
-        }, fail),
+      hashing.catch(fail),
+      summing.then(async result => {
+        progress.sumAt(sizeBytes) // a bad line ends its reading early …
+        if (result.verdict.ok) return result
+        runs.use([])
+        await checkpoints.stop() // … and then the hash thread must not wait for it
+        this.#settleCheckpoints(CHECKPOINTS_UNLIMITED)
+        return result
+      }, fail),
     ])
-    signal?.throwIfAborted()
+    await checkpoints.stop()
+    options.signal?.throwIfAborted()
     this.#throwIfClosed()
     if (failure !== undefined) throw failure
     assert(hash !== undefined && sum !== undefined)
-    const { sha256, endsWithLineEnd, hashMs } = hash
-    const { lines, sumMs } = sum
-    const verdict = verdictOf(sum)
-    return { sha256, sizeBytes, lines, endsWithLineEnd, verdict, hashMs, sumMs }
+    return await digestOf(options, resume, runs, hash, sum)
+  }
+
+  #hashJob(options: DigestOptions, resume: Checkpoint | undefined): HashJob {
+    const { fd, sizeBytes, onCheckpoint } = options
+    return {
+      fd,
+      sizeBytes,
+      readBytes: this.#readBytes,
+      startBytes: 0,
+      // None lies inside the file if nobody commits them.
+      checkpointBytes: onCheckpoint === undefined ? sizeBytes + 1 : options.checkpointBytes,
+      resumedBytes: resume?.positionBytes ?? 0,
+    }
+  }
+
+  #sumJob(options: DigestOptions, resume: Checkpoint | undefined): SumJob {
+    const { pairsMax, memoryPairsMax, runsDirectory, runsPrefix } = options
+    return {
+      ...this.#hashJob(options, resume),
+      startBytes: resume?.resumeBytes ?? 0,
+      pairsMax,
+      memoryPairsMax,
+      runsDirectory,
+      runsPrefix,
+      runNamesFrom: `${runsPrefix}-${randomBytes(6).toString('hex')}`,
+      lines: resume?.lines ?? 0,
+      amount: resume?.amount ?? 0n,
+      runs: resume?.runs ?? [],
+    }
+  }
+
+  #settleCheckpoints(count: number): void {
+    this.#hash.settleCheckpoints(count)
+    this.#sum.settleCheckpoints(count)
   }
 
   #cancel(): void {
@@ -159,42 +290,69 @@ export class DigestWorkers {
   }
 }
 
-function verdictOf({ verdict }: SumResult): Verdict {
-  if (!verdict.ok) return verdict
-  const { amount, ids, amounts, largestSum } = verdict
-  return { ok: true, amount, sums: new MemorySums(ids, amounts), largestSum }
-}
-
-/** Reports the position of the thread that is behind, whenever it has moved. */
-class SlowerOfTwo {
-  readonly #sizeBytes: number
-  readonly #report: ((positionBytes: number) => void) | undefined
-  #hashBytes = 0
-  #sumBytes = 0
-  #reportedBytes = 0
-
-  constructor(sizeBytes: number, report: ((positionBytes: number) => void) | undefined) {
-    this.#sizeBytes = sizeBytes
-    this.#report = report
-  }
-
-  hashAt(positionBytes: number): void {
-    this.#hashBytes = positionBytes
-    this.#tell()
-  }
-
-  sumAt(positionBytes: number): void {
-    this.#sumBytes = positionBytes
-    this.#tell()
-  }
-
-  #tell(): void {
-    const position = Math.min(this.#hashBytes, this.#sumBytes, this.#sizeBytes)
-    if (position <= this.#reportedBytes) return
-    this.#reportedBytes = position
-    this.#report?.(position)
+/** What the checkpoint told of is not the beginning of this file. */
+class PrefixChanged extends Error {
+  constructor(positionBytes: number) {
+    super(`the first ${positionBytes} bytes of the file are not those of the checkpoint`)
   }
 }
+
+/** Lets a thread pass any number of checkpoints. */
+const CHECKPOINTS_UNLIMITED = 2 ** 31 - 1
+
+async function digestOf(
+  { sizeBytes, runsDirectory }: DigestOptions,
+  resume: Checkpoint | undefined,
+  runs: RunKeeper,
+  { sha256, endsWithLineEnd, hashMs }: HashResult,
+  { lines, verdict: found, sumMs }: SumResult,
+): Promise<Digest> {
+  const release = () => {
+    runs.release()
+    return runs.settled()
+  }
+  let verdict: Verdict
+  let runName: string | undefined
+  if (found.ok) {
+    const { amount, largestSum } = found
+    if ('runName' in found.sums) runName = found.sums.runName
+    const sums =
+      'runName' in found.sums
+        ? await RunSums.open(join(runsDirectory, found.sums.runName))
+        : new MemorySums(found.sums.ids, found.sums.amounts)
+    verdict = { ok: true, amount, sums, largestSum }
+  } else verdict = found
+  return {
+    sha256,
+    sizeBytes,
+    lines,
+    endsWithLineEnd,
+    verdict,
+    resumedFromBytes: resume?.resumeBytes ?? 0,
+    ...(runName === undefined ? {} : { runName }),
+    hashMs,
+    sumMs,
+    release,
+    async discard() {
+      if (verdict.ok) await verdict.sums.close()
+      runs.use([])
+      await release()
+    },
+  }
+}
+
+function assertOptions(options: DigestOptions): void {
+  const { sizeBytes, pairsMax, memoryPairsMax, checkpointBytes, runsPrefix } = options
+  assertRange('sizeBytes', sizeBytes, 0, Number.MAX_SAFE_INTEGER - 1)
+  assertRange('pairsMax', pairsMax, 1, TABLE_PAIRS_MAX)
+  assertRange('memoryPairsMax', memoryPairsMax, 0, TABLE_PAIRS_MAX)
+  assertRange('checkpointBytes', checkpointBytes, 1, Number.MAX_SAFE_INTEGER)
+  const fits = isRunName(`${runsPrefix}.run`) && runsPrefix.length <= PREFIX_CHARACTERS_MAX
+  assert(fits, `runsPrefix must be 1..${PREFIX_CHARACTERS_MAX} of A-Za-z0-9._-, got ${runsPrefix}`)
+}
+
+/** Leaves room for what tells a digest's runs apart. */
+const PREFIX_CHARACTERS_MAX = 150
 
 function assertRange(name: string, value: number, min: number, max: number): void {
   const fits = Number.isSafeInteger(value) && value >= min && value <= max

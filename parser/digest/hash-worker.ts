@@ -2,16 +2,21 @@
 
 import { createHash } from 'node:crypto'
 import { LF } from './line-defects.ts'
-import type { HashResult, Job } from './worker-messages.ts'
+import type { HashEvent, HashJob, HashResult } from './worker-messages.ts'
 import { serveJobs } from './worker-side.ts'
 
-serveJobs<Job, HashResult>((_job, file) => {
+serveJobs<HashJob, HashEvent, HashResult>((_job, file) => {
   const startMs = performance.now()
   const hash = createHash('sha256')
   let last: number | undefined = LF // an empty file lacks no line end
-  for (const piece of file.pieces) {
-    hash.update(piece)
-    last = piece.at(-1)
+  for (const { bytes, endBytes, endsAt } of file.pieces) {
+    hash.update(bytes)
+    last = bytes.at(-1)
+    if (endsAt === undefined) continue
+    const sha256 = new Uint8Array(hash.copy().digest())
+    const event = { kind: 'prefix', positionBytes: endBytes, sha256 } as const
+    if (endsAt === 'checkpoint') file.tellCheckpoint(event)
+    else file.tell(event)
   }
   const sha256 = new Uint8Array(hash.digest())
   const hashMs = performance.now() - startMs

@@ -18,7 +18,8 @@ import {
   SPACE,
   ZERO,
 } from './line-defects.ts'
-import { type SumTable, u64 } from './sum-table.ts'
+import { u64 } from './pair-words.ts'
+import type { SumTable } from './sum-table.ts'
 
 /**
  * The largest piece that may be given at once. It holds at most 2^20 lines (of 4 bytes), whose
@@ -30,8 +31,18 @@ export const PIECE_BYTES_MAX = 4 * 1024 * 1024
 const EXACT_DIGITS = 15
 const TWO_32 = 2 ** 32
 
+export interface ParsedSoFar {
+  readonly resumeBytes: number
+  /** Good lines before `resumeBytes`, and the sum of their amounts. */
+  readonly lines: number
+  readonly amount: bigint
+}
+
+const NOTHING_PARSED: ParsedSoFar = { resumeBytes: 0, lines: 0, amount: 0n }
+
 export class LineParser {
   readonly #table: SumTable
+  readonly #whenFull: () => void
   /** The start of a line whose end has not been seen, and one byte of room for a line feed. */
   readonly #cut = new Uint8Array(FIRST_BYTES_MAX + 1)
   #cutBytes = 0
@@ -45,8 +56,21 @@ export class LineParser {
   /** Where `readWide` leaves the halves of a number: high, low. */
   readonly #wide = new Int32Array(2)
 
-  constructor(table: SumTable) {
+  /**
+   * `whenFull` must empty the table, which has no room for one more consumer; what it throws ends
+   * the parse. `from`: where the first piece begins, at a line, and what is known of before.
+   */
+  constructor(table: SumTable, whenFull: () => void, from: ParsedSoFar = NOTHING_PARSED) {
     this.#table = table
+    this.#whenFull = whenFull
+    this.#positionBytes = from.resumeBytes
+    this.#lines = from.lines
+    this.#amount = from.amount
+  }
+
+  /** Where the line begins that is not finished, or the next one. */
+  get resumeBytes(): number {
+    return this.#cutBytes > 0 ? this.#cutOffset : this.#positionBytes
   }
 
   /** Good lines so far. */
@@ -167,6 +191,15 @@ export class LineParser {
       }
 
       outcome = table.add(idHigh, idLow, amountHigh, amountLow)
+      if (outcome === 'full') {
+        // With all before it counted, in case this is where the parse ends; then the line again.
+        this.#count(lines, totalHigh, totalLow)
+        lines = 0
+        totalHigh = 0
+        totalLow = 0
+        this.#whenFull()
+        continue
+      }
       if (outcome !== 'added') {
         wide[0] = idHigh
         wide[1] = idLow
@@ -178,25 +211,21 @@ export class LineParser {
       lineStart = at + 1
     }
 
-    this.#lines += lines
-    this.#amount += (BigInt(totalHigh) << 32n) + BigInt(totalLow)
+    this.#count(lines, totalHigh, totalLow)
     if (lineStart === end) return
-    const consumer = outcome === 'added' ? undefined : u64(wide[0]!, wide[1]!)
     if (outcome === 'added') this.#refuse(bytes, lineStart, origin)
-    else if (outcome === 'full') {
-      this.#refuse(bytes, lineStart, origin, {
-        reason: 'TOO_MANY_CONSUMERS',
-        column: 0,
-        consumer,
-      })
-    } else {
-      const column = amountStart - lineStart
+    else {
       this.#refuse(bytes, lineStart, origin, {
         reason: 'CONSUMER_SUM_OVERFLOW',
-        column,
-        consumer,
+        column: amountStart - lineStart,
+        consumer: u64(wide[0]!, wide[1]!),
       })
     }
+  }
+
+  #count(lines: number, totalHigh: number, totalLow: number): void {
+    this.#lines += lines
+    this.#amount += (BigInt(totalHigh) << 32n) + BigInt(totalLow)
   }
 
   /** Ends the parse at the line that begins at `bytes[lineStart]`. */

@@ -4,10 +4,14 @@
  * An entry is four 32-bit words: id low, id high, sum low, sum high. All words of an entry share a
  * cache line, and no BigInt is made while adding. Open addressing, linear probing, at most half
  * full. The id 0 marks an empty entry, so the consumer 0 has a place of its own behind the table.
+ *
+ * The table is bounded: it refuses one consumer too many, until it is emptied. One table serves
+ * many files: the memory that it grew to, for entries and for sorting, is kept for the next.
  */
 
 import assert from 'node:assert/strict'
-import { endianness } from 'node:os'
+import { PairBuffer, PairTally } from './pair-words.ts'
+import type { PairChunk } from './sums.ts'
 
 /** The most consumers that a table may be allowed: 2 GiB of entries. */
 export const TABLE_PAIRS_MAX = 2 ** 26
@@ -15,6 +19,8 @@ export const TABLE_PAIRS_MAX = 2 ** 26
 const WORDS_PER_ENTRY = 4
 const CAPACITY_FIRST_LOG2 = 12
 const U32_MAX = 0xffff_ffff
+/** Four times as much at each growth: what is left behind is a third of what was allocated. */
+const GROWTH_LOG2 = 2
 
 export interface SortedSums {
   /** Ascending. */
@@ -26,18 +32,40 @@ export interface SortedSums {
 }
 
 export class SumTable {
-  readonly #pairsMax: number
+  #pairsMax = 0
+  #capacityMaxLog2 = CAPACITY_FIRST_LOG2
   #capacityLog2 = CAPACITY_FIRST_LOG2
   #words = wordsFor(CAPACITY_FIRST_LOG2)
+  /** The largest array so far, in use or not. Its contents are stale when it is not. */
+  #largest = this.#words
+  #sortBuffer = new PairBuffer(0)
   #pairs = 0
   #zeroSeen = false
 
+  /** @see reset */
   constructor(pairsMax: number) {
+    this.reset(pairsMax)
+  }
+
+  /** Empties the table for another use. */
+  reset(pairsMax: number): void {
     assert(
       Number.isInteger(pairsMax) && pairsMax >= 1 && pairsMax <= TABLE_PAIRS_MAX,
       `pairsMax must be 1..${TABLE_PAIRS_MAX}, got ${pairsMax}`,
     )
     this.#pairsMax = pairsMax
+    this.#capacityMaxLog2 = Math.max(CAPACITY_FIRST_LOG2, Math.ceil(Math.log2(pairsMax * 2)))
+    this.#capacityLog2 = CAPACITY_FIRST_LOG2
+    this.#words = wordsFor(CAPACITY_FIRST_LOG2)
+    this.#pairs = 0
+    this.#zeroSeen = false
+  }
+
+  /** Empties the table, which stays as large as it is. */
+  clear(): void {
+    this.#words.fill(0)
+    this.#pairs = 0
+    this.#zeroSeen = false
   }
 
   get pairs(): number {
@@ -80,32 +108,45 @@ export class SumTable {
 
   /** All sums by ascending id, as arrays of their own that may be transferred. */
   sorted(): SortedSums {
-    const ids = new BigUint64Array(this.#pairs)
-    const amounts = new BigUint64Array(this.#pairs)
-    const idWords = new Uint32Array(ids.buffer)
-    const amountWords = new Uint32Array(amounts.buffer)
-    let next = this.#zeroSeen ? 2 : 0 // the array is zeroed: the consumer 0 is already in it
+    const into = new PairBuffer(this.#pairs)
+    this.#sortInto(into)
+    const tally = new PairTally()
+    tally.add(into)
+    return { ids: into.ids, amounts: into.amounts, largestSum: tally.largestSum }
+  }
+
+  /** The same as a view of memory that the next call uses again. */
+  sortedView(): PairChunk {
+    if (this.#sortBuffer.capacity < this.#pairs) {
+      // By half at least, so that a table that is cleared often does not allocate each time.
+      const wanted = Math.max(this.#pairs, Math.ceil(this.#sortBuffer.capacity * 1.5))
+      this.#sortBuffer = new PairBuffer(0) // let go of before the larger one is made
+      this.#sortBuffer = new PairBuffer(Math.min(wanted, this.#pairsMax))
+    }
+    this.#sortInto(this.#sortBuffer)
+    return this.#sortBuffer.chunk()
+  }
+
+  #sortInto(into: PairBuffer): void {
     const words = this.#words
+    const { idWords, amountWords } = into
+    into.pairs = this.#pairs
+    let next = 0
+    if (this.#zeroSeen) {
+      idWords[next++] = 0
+      idWords[next++] = 0
+    }
     forEachEntry(words, at => {
       idWords[next++] = words[at]!
       idWords[next++] = words[at + 1]!
     })
     // Sorting the ids alone is a native sort; their sums are then looked up once more.
-    ids.sort()
-    let largestHigh = 0
-    let largestLow = 0
-    for (let i = 0; i < idWords.length; i += 2) {
+    into.ids.subarray(0, into.pairs).sort()
+    for (let i = 0; i < next; i += 2) {
       const at = this.#find(idWords[i + 1]! | 0, idWords[i]! | 0)
-      const low = words[at + 2]!
-      const high = words[at + 3]!
-      amountWords[i] = low
-      amountWords[i + 1] = high
-      if (high > largestHigh || (high === largestHigh && low > largestLow)) {
-        largestHigh = high
-        largestLow = low
-      }
+      amountWords[i] = words[at + 2]!
+      amountWords[i + 1] = words[at + 3]!
     }
-    return { ids, amounts, largestSum: u64(largestHigh, largestLow) }
   }
 
   /** The first word of the entry that holds this id, or that is free for it. */
@@ -131,14 +172,22 @@ export class SumTable {
 
   #grow(): void {
     const before = this.#words
-    this.#capacityLog2++
-    const after = wordsFor(this.#capacityLog2)
+    this.#capacityLog2 = Math.min(this.#capacityLog2 + GROWTH_LOG2, this.#capacityMaxLog2)
+    const after = this.#cleanWords()
     this.#words = after
     const move = (from: number, to: number) => {
       for (let i = 0; i < WORDS_PER_ENTRY; i++) after[to + i] = before[from + i]!
     }
     forEachEntry(before, at => move(at, this.#find(before[at + 1]! | 0, before[at]! | 0)))
     move(before.length - WORDS_PER_ENTRY, after.length - WORDS_PER_ENTRY)
+  }
+
+  /** Zeros for the present capacity: the largest array again if it is of that size. */
+  #cleanWords(): Uint32Array<ArrayBuffer> {
+    if (this.#largest.length === lengthFor(this.#capacityLog2)) return this.#largest.fill(0)
+    const words = wordsFor(this.#capacityLog2)
+    if (words.length > this.#largest.length) this.#largest = words
+    return words
   }
 }
 
@@ -149,14 +198,10 @@ function forEachEntry(words: Uint32Array, visit: (at: number) => void): void {
   }
 }
 
-/** The 64-bit number of these two 32-bit patterns. */
-export function u64(high: number, low: number): bigint {
-  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
+function lengthFor(capacityLog2: number): number {
+  return (2 ** capacityLog2 + 1) * WORDS_PER_ENTRY
 }
 
 function wordsFor(capacityLog2: number): Uint32Array<ArrayBuffer> {
-  return new Uint32Array((2 ** capacityLog2 + 1) * WORDS_PER_ENTRY)
+  return new Uint32Array(lengthFor(capacityLog2))
 }
-
-// `sorted` reads pairs of words as one 64-bit number.
-assert.equal(endianness(), 'LE', 'sums are kept little-endian')

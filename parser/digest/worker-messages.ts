@@ -1,6 +1,7 @@
 /** What passes between the digest and its worker threads. Both sides import this file only. */
 
-import type { BadLine } from './line-defects.ts'
+import type { ErrorCode } from '../../shared/errors.ts'
+import type { BadLine, BadSum } from './line-defects.ts'
 
 /** One file's worth of work. A worker does one at a time and answers each with one outcome. */
 export interface Job {
@@ -9,11 +10,54 @@ export interface Job {
   readonly sizeBytes: number
   /** How much is read at once. */
   readonly readBytes: number
+  /** Where reading begins. */
+  readonly startBytes: number
+  /** Both threads tell what they know at each multiple of this that lies inside the file … */
+  readonly checkpointBytes: number
+  /** … and behind the checkpoint that the digest goes on from (0 if there is none). */
+  readonly resumedBytes: number
+}
+
+export interface HashJob extends Job {
+  /** Starts at 0, and tells the hash also at `resumedBytes`. */
+  readonly startBytes: 0
 }
 
 export interface SumJob extends Job {
   readonly pairsMax: number
+  readonly memoryPairsMax: number
+  readonly runsDirectory: string
+  readonly runsPrefix: string
+  /** What the names of new runs begin with. */
+  readonly runNamesFrom: string
+  /** What is known of the lines before `startBytes`. */
+  readonly lines: number
+  readonly amount: bigint
+  readonly runs: readonly string[]
 }
+
+/** The hash of the file's first bytes. */
+export interface HashEvent {
+  readonly kind: 'prefix'
+  readonly positionBytes: number
+  readonly sha256: Uint8Array
+}
+
+/** The sums' part of a checkpoint. */
+export interface SumPart {
+  readonly positionBytes: number
+  readonly resumeBytes: number
+  readonly lines: number
+  readonly amount: bigint
+  readonly runs: readonly string[]
+}
+
+export type SumEvent =
+  | ({ readonly kind: 'checkpoint' } & SumPart)
+  /** The runs in use are these from now on; others are not needed here any more. */
+  | { readonly kind: 'runs'; readonly runs: readonly string[] }
+  /** A long step is going on. */
+  | { readonly kind: 'alive' }
 
 export interface HashResult {
   readonly sha256: Uint8Array
@@ -31,25 +75,43 @@ export type SumVerdict =
   | {
       readonly ok: true
       readonly amount: bigint
-      readonly ids: BigUint64Array<ArrayBuffer>
-      readonly amounts: BigUint64Array<ArrayBuffer>
       readonly largestSum: bigint
+      readonly sums:
+        | {
+            readonly ids: BigUint64Array<ArrayBuffer>
+            readonly amounts: BigUint64Array<ArrayBuffer>
+          }
+        | { readonly runName: string }
     }
-  | { readonly ok: false; readonly bad: BadLine }
+  | { readonly ok: false; readonly bad: BadLine | BadSum }
+
+/**
+ * Two shared 32-bit words. A worker in its loop takes no messages, so these are all that reaches
+ * it: whether the job is given up (not 0), and how many checkpoints are done with.
+ */
+export type Control = Int32Array
+export const CONTROL_CANCELLED = 0
+export const CONTROL_CHECKPOINTS = 1
+export const CONTROL_WORDS = 2
+
+/** A thread that is so many checkpoints ahead of what is done with waits. */
+export const CHECKPOINTS_AHEAD_MAX = 4
 
 export interface JobMessage<J extends Job> {
   readonly job: J
-  /**
-   * One shared 32-bit word, not 0 when the job is given up. A worker in its loop takes no
-   * messages, so this is the only thing that reaches it.
-   */
-  readonly cancelled: Int32Array
+  readonly control: Control
 }
 
-export type WorkerMessage<R> =
+export type WorkerMessage<E, R> =
   | { readonly kind: 'progress'; readonly positionBytes: number }
+  | { readonly kind: 'event'; readonly event: E }
   | { readonly kind: 'done'; readonly result: R }
   | { readonly kind: 'cancelled' }
-  | { readonly kind: 'changed'; readonly message: string }
-  /** `errno` is the system's name of the error: a cloned Error loses its code. */
-  | { readonly kind: 'failed'; readonly message: string; readonly errno: string }
+  /** The error's parts: a cloned Error loses its code. `errno` is the system's name of the cause. */
+  | {
+      readonly kind: 'failed'
+      readonly code: ErrorCode
+      readonly message: string
+      readonly advice: string | undefined
+      readonly errno: string | undefined
+    }

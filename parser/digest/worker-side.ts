@@ -1,91 +1,149 @@
 /**
  * The worker's side: takes jobs, reads the file, answers.
  *
- * What a file can do to a worker (end early, fail to be read) is an answer. Anything else thrown
- * is a fault of the program, ends the thread, and is reported by the thread's death.
+ * What files can do to a worker (end early, fail to be read or written) is a CountersinkError and
+ * becomes an answer. Anything else thrown is a fault of the program, ends the thread, and is
+ * reported by the thread's death.
  */
 
 import { readSync } from 'node:fs'
 import { parentPort, type TransferListItem } from 'node:worker_threads'
-import type { Job, JobMessage, WorkerMessage } from './worker-messages.ts'
+import { CountersinkError, toError } from '../../shared/errors.ts'
+import {
+  CHECKPOINTS_AHEAD_MAX,
+  CONTROL_CANCELLED,
+  CONTROL_CHECKPOINTS,
+  type Control,
+  type Job,
+  type JobMessage,
+  type WorkerMessage,
+} from './worker-messages.ts'
+
+/** Bytes of the file, only valid until the next piece is asked for. */
+export interface Piece {
+  readonly bytes: Uint8Array
+  /** The position behind them. */
+  readonly endBytes: number
+  /** A piece ends at each checkpoint's position, and at the one that the digest goes on from. */
+  readonly endsAt: 'checkpoint' | 'resumed' | undefined
+}
 
 /** The file as seen by one job. */
-export interface FileSource {
-  /** The file's bytes in order, in pieces that are only valid until the next one is asked for. */
-  readonly pieces: Iterable<Uint8Array>
+export interface FileSource<E> {
+  /** The file's bytes in order. */
+  readonly pieces: Iterable<Piece>
+  tell(event: E): void
+  /** Tells this thread's part of a checkpoint; waits if too many are not done with. */
+  tellCheckpoint(part: E): void
   /** Throws if the job has been given up: to be called between long steps. */
   throwIfCancelled(): void
 }
 
-/** Ends a job without a result. */
-class JobEnd extends Error {
-  readonly outcome: WorkerMessage<never>
-
-  constructor(outcome: WorkerMessage<never>) {
-    super(outcome.kind)
-    this.outcome = outcome
-  }
-}
+/** Ends a job that was given up. */
+class Cancelled extends Error {}
 
 /** Does every job that is sent to this thread, until the thread is terminated. */
-export function serveJobs<J extends Job, R>(
-  work: (job: J, file: FileSource) => { result: R; transfer?: TransferListItem[] },
+export function serveJobs<J extends Job, E, R>(
+  work: (job: J, file: FileSource<E>) => { result: R; transfer?: TransferListItem[] },
 ): void {
   const port = parentPort
   if (port === null) throw new Error('this module is the main file of a worker thread')
-  const post = (message: WorkerMessage<R>, transfer?: TransferListItem[]) =>
+  const post = (message: WorkerMessage<E, R>, transfer?: TransferListItem[]) =>
     port.postMessage(message, transfer)
-  port.on('message', ({ job, cancelled }: JobMessage<J>) => {
+  port.on('message', ({ job, control }: JobMessage<J>) => {
     try {
-      const onPosition = (positionBytes: number) => post({ kind: 'progress', positionBytes })
-      const { result, transfer } = work(job, openSource(job, cancelled, onPosition))
+      const { result, transfer } = work(job, openSource(job, control, post))
       post({ kind: 'done', result }, transfer)
     } catch (error: unknown) {
-      if (!(error instanceof JobEnd)) throw error
-      post(error.outcome)
+      if (error instanceof Cancelled) post({ kind: 'cancelled' })
+      else if (error instanceof CountersinkError) post(failureOf(error))
+      else throw error
     }
   })
 }
 
-function openSource(
+function openSource<E>(
   job: Job,
-  cancelled: Int32Array,
-  onPosition: (positionBytes: number) => void,
-): FileSource {
+  control: Control,
+  post: (message: WorkerMessage<E, never>) => void,
+): FileSource<E> {
   const throwIfCancelled = () => {
-    if (Atomics.load(cancelled, 0) !== 0) throw new JobEnd({ kind: 'cancelled' })
+    if (Atomics.load(control, CONTROL_CANCELLED) !== 0) throw new Cancelled()
   }
-  return { pieces: readPieces(job, throwIfCancelled, onPosition), throwIfCancelled }
+  const onPosition = (positionBytes: number) => post({ kind: 'progress', positionBytes })
+  const tell = (event: E) => post({ kind: 'event', event })
+  let told = 0
+  return {
+    pieces: readPieces(job, throwIfCancelled, onPosition),
+    tell,
+    tellCheckpoint(part) {
+      tell(part)
+      told += 1
+      for (;;) {
+        throwIfCancelled()
+        const settled = Atomics.load(control, CONTROL_CHECKPOINTS)
+        if (told - settled <= CHECKPOINTS_AHEAD_MAX) return
+        // A cancellation does not change the word waited for: look after it now and then.
+        Atomics.wait(control, CONTROL_CHECKPOINTS, settled, 50)
+      }
+    },
+    throwIfCancelled,
+  }
 }
 
 function* readPieces(
-  { fd, sizeBytes, readBytes }: Job,
+  job: Job,
   throwIfCancelled: () => void,
   onPosition: (positionBytes: number) => void,
-): Generator<Uint8Array> {
-  const buffer = new Uint8Array(Math.min(readBytes, sizeBytes))
-  let position = 0
+): Generator<Piece> {
+  const { fd, sizeBytes, readBytes } = job
+  let position = job.startBytes
+  const buffer = new Uint8Array(Math.min(readBytes, sizeBytes - position))
   while (position < sizeBytes) {
     throwIfCancelled()
-    const wanted = Math.min(buffer.length, sizeBytes - position)
-    const got = readOrEnd(fd, buffer, wanted, position)
+    const stop = nextStop(job, position)
+    const wanted = Math.min(buffer.length, stop - position)
+    const got = readOrFail(fd, buffer, wanted, position)
     if (got === 0) {
       const message = `the file ends after ${position} bytes, expected ${sizeBytes}`
-      throw new JobEnd({ kind: 'changed', message })
+      throw new CountersinkError('FILE_CHANGED', message)
     }
     position += got
-    yield buffer.subarray(0, got)
+    yield { bytes: buffer.subarray(0, got), endBytes: position, endsAt: endsAt(job, position) }
     onPosition(position)
   }
   throwIfCancelled()
 }
 
-function readOrEnd(fd: number, buffer: Uint8Array, wanted: number, position: number): number {
+/** The first position behind this one where a piece has to end. */
+function nextStop({ sizeBytes, checkpointBytes, resumedBytes }: Job, position: number): number {
+  if (position < resumedBytes) return resumedBytes
+  return Math.min((Math.floor(position / checkpointBytes) + 1) * checkpointBytes, sizeBytes)
+}
+
+function endsAt({ sizeBytes, checkpointBytes, resumedBytes }: Job, at: number): Piece['endsAt'] {
+  if (at === resumedBytes) return 'resumed'
+  const isCheckpoint = at > resumedBytes && at < sizeBytes && at % checkpointBytes === 0
+  return isCheckpoint ? 'checkpoint' : undefined
+}
+
+function readOrFail(fd: number, buffer: Uint8Array, wanted: number, position: number): number {
   try {
     return readSync(fd, buffer, 0, wanted, position)
   } catch (error: unknown) {
-    if (!(error instanceof Error && 'errno' in error && 'code' in error)) throw error
-    const message = `reading ${wanted} bytes at ${position}: ${error.message}`
-    throw new JobEnd({ kind: 'failed', message, errno: String(error.code) })
+    const cause = toError(error)
+    if (!('syscall' in cause)) throw cause
+    const message = `reading ${wanted} bytes at ${position}: ${cause.message}`
+    throw new CountersinkError('IO_FAILED', message, { cause })
   }
+}
+
+function failureOf({
+  code,
+  message,
+  advice,
+  cause,
+}: CountersinkError): WorkerMessage<never, never> {
+  const errno = cause instanceof Error && 'code' in cause ? String(cause.code) : undefined
+  return { kind: 'failed', code, message, advice, errno }
 }

@@ -8,23 +8,37 @@
 import assert from 'node:assert/strict'
 import { Worker } from 'node:worker_threads'
 import { CountersinkError } from '../../shared/errors.ts'
-import type { Job, JobMessage, WorkerMessage } from './worker-messages.ts'
+import {
+  CONTROL_CANCELLED,
+  CONTROL_CHECKPOINTS,
+  CONTROL_WORDS,
+  type Control,
+  type Job,
+  type JobMessage,
+  type WorkerMessage,
+} from './worker-messages.ts'
 
 /** A job ended because it was given up. Not a failure: whoever gave it up knows why. */
 export class JobCancelled extends Error {}
 
-interface Waiter<R> {
-  readonly cancelled: Int32Array
-  readonly onPosition: (positionBytes: number) => void
+/** What is heard of a job before it has ended. */
+export interface JobListener<E> {
+  onPosition(positionBytes: number): void
+  onEvent(event: E): void
+}
+
+interface Waiter<E, R> {
+  readonly control: Control
+  readonly listener: JobListener<E>
   readonly resolve: (result: R) => void
   readonly reject: (error: Error) => void
 }
 
-export class WorkerThread<J extends Job, R> {
+export class WorkerThread<J extends Job, E, R> {
   readonly #url: URL
   readonly #name: string
   #worker: Worker | undefined
-  #waiter: Waiter<R> | undefined
+  #waiter: Waiter<E, R> | undefined
   #closed = false
 
   /** `name` is for messages and for whoever looks at the process's threads. */
@@ -35,24 +49,32 @@ export class WorkerThread<J extends Job, R> {
 
   /**
    * Does one job. Settles only once the thread has let go of the job's descriptor.
-   * Rejects with `JobCancelled`, FILE_CHANGED (the file is too short) or IO_FAILED (it cannot be
-   * read, or the thread died).
+   * Rejects with `JobCancelled`, IO_FAILED if the thread died, or with the thread's own error.
    */
-  run(job: J, onPosition: (positionBytes: number) => void): Promise<R> {
+  run(job: J, listener: JobListener<E>): Promise<R> {
     assert(this.#waiter === undefined, `the ${this.#name} thread has a job already`)
     assert(!this.#closed, `the ${this.#name} thread is closed`)
-    const cancelled = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+    const control = new Int32Array(
+      new SharedArrayBuffer(CONTROL_WORDS * Int32Array.BYTES_PER_ELEMENT),
+    )
     return new Promise<R>((resolve, reject) => {
       const worker = this.#worker ?? this.#start()
-      this.#waiter = { cancelled, onPosition, resolve, reject }
+      this.#waiter = { control, listener, resolve, reject }
       worker.ref()
-      worker.postMessage({ job, cancelled } satisfies JobMessage<J>)
+      worker.postMessage({ job, control } satisfies JobMessage<J>)
     })
   }
 
   /** Gives up the running job, if there is one: it ends within one read. */
   cancel(): void {
-    if (this.#waiter !== undefined) Atomics.store(this.#waiter.cancelled, 0, 1)
+    if (this.#waiter !== undefined) Atomics.store(this.#waiter.control, CONTROL_CANCELLED, 1)
+  }
+
+  /** Lets the running job, if there is one, go on past so many checkpoints and a few more. */
+  settleCheckpoints(count: number): void {
+    if (this.#waiter === undefined) return
+    Atomics.store(this.#waiter.control, CONTROL_CHECKPOINTS, count)
+    Atomics.notify(this.#waiter.control, CONTROL_CHECKPOINTS)
   }
 
   /** Ends the thread. A running job is cancelled. */
@@ -66,7 +88,7 @@ export class WorkerThread<J extends Job, R> {
     const worker = new Worker(this.#url, { name: `digest-${this.#name}` })
     this.#worker = worker
     let fault: unknown
-    worker.on('message', (message: WorkerMessage<R>) => this.#onMessage(message))
+    worker.on('message', (message: WorkerMessage<E, R>) => this.#onMessage(message))
     // A thread that dies of an error always exits as well, and only then is it really gone.
     worker.on('error', error => {
       fault = error
@@ -80,10 +102,13 @@ export class WorkerThread<J extends Job, R> {
     return worker
   }
 
-  #onMessage(message: WorkerMessage<R>): void {
+  #onMessage(message: WorkerMessage<E, R>): void {
     switch (message.kind) {
       case 'progress':
-        this.#waiter?.onPosition(message.positionBytes)
+        this.#waiter?.listener.onPosition(message.positionBytes)
+        return
+      case 'event':
+        this.#waiter?.listener.onEvent(message.event)
         return
       case 'done':
         this.#release()?.resolve(message.result)
@@ -91,12 +116,15 @@ export class WorkerThread<J extends Job, R> {
       case 'cancelled':
         this.#fail(new JobCancelled())
         return
-      case 'changed':
-        this.#fail(new CountersinkError('FILE_CHANGED', message.message))
-        return
       case 'failed': {
-        const cause = Object.assign(new Error(message.message), { code: message.errno })
-        this.#fail(new CountersinkError('IO_FAILED', message.message, { cause }))
+        const { code, advice, errno } = message
+        const cause = Object.assign(new Error(message.message), { code: errno })
+        this.#fail(
+          new CountersinkError(code, message.message, {
+            ...(advice === undefined ? {} : { advice }),
+            ...(errno === undefined ? {} : { cause }),
+          }),
+        )
         return
       }
       default:
@@ -109,7 +137,7 @@ export class WorkerThread<J extends Job, R> {
   }
 
   /** The thread has no job any more; whoever waits for it is returned, to be told. */
-  #release(): Waiter<R> | undefined {
+  #release(): Waiter<E, R> | undefined {
     const waiter = this.#waiter
     this.#waiter = undefined
     this.#worker?.unref()

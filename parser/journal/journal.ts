@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { CountersinkError } from '../../shared/errors.ts'
 import type { Counts, Outcome, ProcessedFile } from '../../shared/protocol.ts'
+import type { Checkpoint } from '../digest/digest.ts'
 import {
   type ContentRecord,
   type DigestFacts,
@@ -35,6 +36,7 @@ export class Journal extends JournalView {
   readonly #dataPath: string
   readonly #inode: bigint
   #state: JournalState
+  #firstUncommittedSequence: number
   /** Entries whose file has left work/: deleted with the next commit, which comes anyway. */
   #moved: number[] = []
   readonly #sinceStart = { applied: 0, duplicate: 0, quarantined: 0, bytes: 0, lines: 0 }
@@ -62,6 +64,7 @@ export class Journal extends JournalView {
         tables.state.putSync(STATE_KEY, encodeState(this.#state))
       })
     })
+    this.#firstUncommittedSequence = this.#state.nextSequence
   }
 
   /**
@@ -106,6 +109,11 @@ export class Journal extends JournalView {
     return this.#state.nextSequence
   }
 
+  /** Sequences from here on are in no commit; those below were given out in one. */
+  get firstUncommittedSequence(): number {
+    return this.#firstUncommittedSequence
+  }
+
   /** Makes sure that sequences found in work/ are not given out again. In memory until a commit. */
   skipSequences(highest: number): void {
     const nextSequence = Math.max(this.#state.nextSequence, highest + 1)
@@ -117,18 +125,31 @@ export class Journal extends JournalView {
     this.#commit('claim', (tables, state) => {
       let { nextSequence } = state
       for (const entry of entries) {
-        tables.queue.putSync(numberKey(entry.sequence), encodeQueueEntry(entry))
+        this.#putEntry(tables, entry)
         nextSequence = Math.max(nextSequence, entry.sequence + 1)
       }
       return { ...state, nextSequence }
     })
   }
 
+  /** P2: the runs up to here are durable. Of an entry that is settled by now it is nothing. */
+  checkpoint(sequence: number, checkpoint: Checkpoint): void {
+    this.#commit('checkpoint', (tables, state) => {
+      const entry = this.queued(sequence)
+      if (entry?.stage === 'claimed') this.#putEntry(tables, { ...entry, checkpoint })
+      return state
+    })
+  }
+
   /** P3: the entry's content is known, good and new. Claims it unless another entry has. */
-  digested(entry: QueueEntry, digest: DigestFacts): QueueEntry {
-    const digested: QueueEntry = { ...entry, stage: 'digested', digest }
+  digested(entry: QueueEntry, digest: DigestFacts, runName: string | undefined): QueueEntry {
+    const digested: QueueEntry = {
+      ...entry,
+      ...{ stage: 'digested', digest, runName },
+      checkpoint: undefined,
+    }
     this.#commit('digest', (tables, state) => {
-      tables.queue.putSync(numberKey(entry.sequence), encodeQueueEntry(digested))
+      this.#putEntry(tables, digested)
       const content = this.content(digest.sha256) ?? UNKNOWN
       if (content.claim === 0) {
         this.#putContent(tables, digest.sha256, { ...content, claim: entry.sequence })
@@ -138,40 +159,58 @@ export class Journal extends JournalView {
     return digested
   }
 
-  /**
-   * P7: the outcome is final. Records it, indexes it, and leaves the entry `settling` until the
-   * file has left work/ (`moved`).
-   */
-  settle(
-    entry: QueueEntry,
-    outcome: Outcome,
-    facts: Omit<ProcessedFile, 'number' | 'name' | 'outcome' | 'claimedAtMs'>,
-    ledgerSequence?: bigint,
-  ): ProcessedFile {
-    const settled: QueueEntry = { ...entry, stage: 'settling', outcome }
-    const number = this.#state.nextNumber
-    const file: ProcessedFile = {
-      number,
-      name: entry.name,
-      outcome,
-      claimedAtMs: entry.claimedAtMs,
-      ...facts,
+  /** The sealed sums of a digested file cannot be used: it is read again. */
+  undigest(entry: QueueEntry): QueueEntry {
+    const claimed: QueueEntry = {
+      ...entry,
+      ...{ stage: 'claimed', digest: undefined, runName: undefined },
     }
-    this.#commit('settlement', (tables, state) => {
-      tables.queue.putSync(numberKey(entry.sequence), encodeQueueEntry(settled))
-      this.#record(tables, file, entry.sequence)
-      return {
-        ...countIn(state, file),
-        nextNumber: number + 1,
-        ledgerSequence: ledgerSequence ?? state.ledgerSequence,
-      }
+    this.#commit('undigest', (tables, state) => {
+      this.#putEntry(tables, claimed)
+      return state
     })
-    this.#sinceStart[outcome] += 1
-    if (outcome === 'applied') {
+    return claimed
+  }
+
+  /**
+   * P7: the outcomes are final. Records and indexes them in one commit, and leaves the entries
+   * `settling` until their files have left work/ (`moved`).
+   */
+  settle(settlements: readonly Settlement[]): ProcessedFile[] {
+    const first = this.#state.nextNumber
+    const files = settlements.map(
+      ({ entry, outcome, facts }, i): ProcessedFile => ({
+        number: first + i,
+        name: entry.name,
+        outcome,
+        claimedAtMs: entry.claimedAtMs,
+        ...facts,
+      }),
+    )
+    this.#commit('settlement', (tables, state) => {
+      let next = state
+      for (const [i, { entry, outcome, ledgerSequence }] of settlements.entries()) {
+        const file = files[i]!
+        this.#putEntry(tables, {
+          ...entry,
+          ...{ stage: 'settling', outcome, checkpoint: undefined, runName: undefined },
+        })
+        this.#record(tables, file, entry.sequence)
+        next = {
+          ...countIn(next, file),
+          nextNumber: file.number + 1,
+          ledgerSequence: larger(next.ledgerSequence, ledgerSequence ?? 0n),
+        }
+      }
+      return next
+    })
+    for (const file of files) {
+      this.#sinceStart[file.outcome] += 1
+      if (file.outcome !== 'applied') continue
       this.#sinceStart.bytes += file.sizeBytes
       this.#sinceStart.lines += file.lines
     }
-    return file
+    return files
   }
 
   /** P8 is done: forgets the entry, durably with the next commit (a second move is harmless). */
@@ -219,6 +258,10 @@ export class Journal extends JournalView {
     })
   }
 
+  #putEntry(tables: Tables, entry: QueueEntry): void {
+    tables.queue.putSync(numberKey(entry.sequence), encodeQueueEntry(entry))
+  }
+
   #putContent(tables: Tables, sha256: Uint8Array, content: ContentRecord): void {
     tables.contents.putSync(Buffer.from(sha256), encodeContent(content))
   }
@@ -242,6 +285,7 @@ export class Journal extends JournalView {
         this.tables.state.putSync(STATE_KEY, encodeState(next))
       })
       this.#state = next
+      this.#firstUncommittedSequence = next.nextSequence
       this.#moved = []
       this.#checkStillThere()
     })
@@ -254,6 +298,19 @@ export class Journal extends JournalView {
       throw new CountersinkError('JOURNAL_FAILED', `${this.#dataPath} was removed or replaced`)
     }
   }
+}
+
+/** The end of one file's way. */
+export interface Settlement {
+  readonly entry: QueueEntry
+  readonly outcome: Outcome
+  readonly facts: Omit<ProcessedFile, 'number' | 'name' | 'outcome' | 'claimedAtMs'>
+  /** Of the ledger's row that counts it. */
+  readonly ledgerSequence: bigint | undefined
+}
+
+function larger(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
 }
 
 const UNKNOWN: ContentRecord = { applied: 0, last: 0, claim: 0 }

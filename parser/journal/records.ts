@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib'
 import { Packr, Unpackr } from 'msgpackr'
 import { CountersinkError } from '../../shared/errors.ts'
 import type { Outcome, ProcessedFile } from '../../shared/protocol.ts'
+import type { Checkpoint } from '../digest/digest.ts'
 
 /**
  * How the journal's records look on disk: `version u8 | crc32 u32 | msgpack array`.
@@ -53,6 +54,10 @@ export interface QueueEntry {
   readonly stage: 'claimed' | 'digested' | 'settling'
   readonly digest: DigestFacts | undefined
   readonly outcome: Outcome | undefined
+  /** P2: how far its reading has come, while it is `claimed`. */
+  readonly checkpoint: Checkpoint | undefined
+  /** The sealed sums of a `digested` file, unless they are held in memory only. */
+  readonly runName: string | undefined
 }
 
 /** What is known of one content; numbers are of processed records, 0 for none. */
@@ -93,6 +98,8 @@ export function encodeQueueEntry(entry: QueueEntry): Buffer {
     entry.stage,
     digest && encodeDigest(digest),
     entry.outcome,
+    entry.checkpoint && encodeCheckpoint(entry.checkpoint),
+    entry.runName,
   ])
 }
 
@@ -107,6 +114,8 @@ export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEnt
     QueueEntry['stage'],
     DigestFields | undefined,
     Outcome | undefined,
+    CheckpointFields | undefined,
+    string | undefined,
   ]
   const [name, sizeBytes, claimedAtMs, expected, manifestProblem, disposable, stage] = fields
   return {
@@ -125,7 +134,21 @@ export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEnt
     stage,
     digest: fields[7] && decodeDigest(fields[7]),
     outcome: fields[8],
+    checkpoint: fields[9] && decodeCheckpoint(fields[9]),
+    runName: fields[10],
   }
+}
+
+type CheckpointFields = [number, Uint8Array, number, number, string, string[]]
+
+function encodeCheckpoint(checkpoint: Checkpoint): CheckpointFields {
+  const { positionBytes, prefixSha256, resumeBytes, lines, amount, runs } = checkpoint
+  return [positionBytes, prefixSha256, resumeBytes, lines, amount.toString(), [...runs]]
+}
+
+function decodeCheckpoint(fields: CheckpointFields): Checkpoint {
+  const [positionBytes, prefixSha256, resumeBytes, lines, amount, runs] = fields
+  return { positionBytes, prefixSha256, resumeBytes, lines, amount: BigInt(amount), runs }
 }
 
 type DigestFields = [Uint8Array, number, number, string, number, number]

@@ -1,6 +1,5 @@
 import { crashPoint } from '../../shared/crash-points.ts'
-import { CountersinkError } from '../../shared/errors.ts'
-import { U64_MAX } from '../../shared/limits.ts'
+import { CountersinkError, toError } from '../../shared/errors.ts'
 import type { Batch, BatchFile, PairChunk } from './batch.ts'
 import {
   databaseFailed,
@@ -11,102 +10,129 @@ import {
   SQL_VALUE_OUT_OF_RANGE,
   sqlNumber,
 } from './connection.ts'
-import { type LedgerNames, sqlTime } from './schema/tables.ts'
+import { provenWithinBound } from './overflow.ts'
+import { type LedgerNames, sqlTime, type TotalsRange } from './schema/tables.ts'
 
 /**
  * P4 to P6: adds a batch to the totals, exactly once.
  *
- * A batch is one transaction: the batch's row and one row per content (the primary key is the hash:
- * claim and proof in one), then chunk by chunk the cursor, moved by compare-and-set, and the
- * upserts in ascending order of id; then applied must equal planned. A crash before the COMMIT
- * leaves nothing, a crash after it everything.
+ * - **begun** (P4): one transaction writes the batch's row and one row per content (the primary key
+ *   is the hash: claim and proof in one). A crash before its COMMIT leaves nothing; after it the
+ *   batch is `applying` with its cursor before the first id.
+ * - **chunk** (P5): one transaction moves the cursor by compare-and-set, then adds the chunk's sums
+ *   in ascending order of id. A crash leaves the cursor behind the last whole chunk.
+ * - **applied** (P6): in the last chunk's own transaction, if applied equals planned.
+ * - **blocked**: a total does not fit its column in mid-batch, which only a foreign writer can
+ *   cause; the cursor is kept, and the batch goes on once that is mended.
+ *
+ * A batch that fits one chunk is all of this in a single transaction.
  */
 export type ApplyResult =
   | { readonly kind: 'applied'; readonly ledgerSequence: bigint }
   /** Some content of the batch has a row already: nothing was written. */
   | { readonly kind: 'claimed' }
-  /** Some total does not fit its column: nothing was written. */
-  | { readonly kind: 'overflow'; readonly reason: string }
+  /** It is not certain that all totals fit their column: nothing was written. */
+  | { readonly kind: 'unproven' }
+  | { readonly kind: 'blocked'; readonly reason: string }
 
 export interface ApplyOptions {
   readonly names: LedgerNames
   readonly instance: Uint8Array
+  /** Pairs in one transaction. */
   readonly chunkPairsMax: number
+  readonly range: TotalsRange
+  /** All totals were looked at and fit: the bound need not prove it. */
+  readonly checked: boolean
   readonly onChunk: () => void
 }
 
+/** Where a batch stands in the ledger. */
+export interface BatchPosition {
+  readonly state: 'applying' | 'applied' | 'blocked'
+  readonly cursor: bigint | null
+  readonly pairsApplied: bigint
+}
+
+const FROM_START: BatchPosition = { state: 'applying', cursor: null, pairsApplied: 0n }
+
 /**
+ * @param known where the batch stands, from `findBatch`; undefined when it is certain that the
+ *   ledger has never heard of it.
  * @throws the transient error after which the caller asks `findBatch` on a new connection and tries
  *   again; CountersinkError CURSOR_MOVED, DATABASE_FAILED: the process must end.
  */
 export async function applyBatch(
   session: Session,
   batch: Batch,
+  known: BatchPosition | undefined,
   options: ApplyOptions,
 ): Promise<ApplyResult> {
-  const { names } = options
-  await session.execute('START TRANSACTION')
   try {
-    await insertBatch(session, batch, options)
-    const ledgerSequence = await insertFiles(session, batch, options)
-    if (ledgerSequence === undefined) {
-      await session.rollback()
-      return { kind: 'claimed' }
+    if (known?.state === 'applied') return await appliedResult(session, batch, options.names)
+    const isSmall = batch.sums.pairs <= options.chunkPairsMax
+    if (known === undefined) {
+      await session.execute('START TRANSACTION')
+      const objection = await begin(session, batch, options)
+      if (objection !== undefined) {
+        await session.rollback()
+        return { kind: objection }
+      }
+      crashPoint('P4-before-commit')
+      if (!isSmall) await session.execute('COMMIT')
+      crashPoint('P4-batch-begun')
+    } else if (known.state === 'blocked') {
+      await unblock(session, batch, options.names)
     }
-    crashPoint('P4-batch-begun')
-    const overflow = await applyChunks(session, batch, options)
-    if (overflow !== undefined) {
-      await session.rollback()
-      return { kind: 'overflow', reason: overflow }
-    }
-    await finishBatch(session, batch, names)
-    crashPoint('P6-before-commit')
-    await session.execute('COMMIT')
-    crashPoint('P6-batch-committed')
-    return { kind: 'applied', ledgerSequence }
+    const isOpen = known === undefined && isSmall
+    return await applyFrom(session, batch, known ?? FROM_START, isOpen, options)
   } catch (error) {
     if (error instanceof CountersinkError) throw error
     throw isTransient(error) ? error : databaseFailed('applying a batch', error)
   }
 }
 
-/** What became of a batch whose COMMIT was not answered. */
+/**
+ * Where the batch stands, for certain. A locking read: it waits for a transaction of a lost
+ * connection, if that still lives on the server; a plain read would see the state before it.
+ */
 export async function findBatch(
   session: Session,
-  batch: Batch,
+  id: Uint8Array,
   names: LedgerNames,
-): Promise<bigint | undefined> {
-  // A locking read: it waits for the old transaction, if that still lives on the server. A plain
-  // read would see the state before it and the batch would be applied twice.
-  const [row] = await session.query<{ state: string }>(
-    `SELECT state FROM ${names.batch} WHERE id = ? FOR UPDATE`,
-    [batch.id],
+): Promise<BatchPosition | undefined> {
+  const [row] = await session.query<BatchPosition>(
+    `SELECT state, cursor_id AS cursor, pairs_applied AS pairsApplied
+       FROM ${names.batch} WHERE id = ? FOR UPDATE`,
+    [Buffer.from(id)],
   )
-  if (row === undefined) return undefined
-  const [last] = await session.query<{ sequence: bigint }>(
-    `SELECT MAX(sequence) AS sequence FROM ${names.file} WHERE batch_id = ?`,
-    [batch.id],
-  )
-  return last?.sequence
+  return row
 }
 
-async function insertBatch(session: Session, batch: Batch, options: ApplyOptions): Promise<void> {
+async function begin(
+  session: Session,
+  batch: Batch,
+  options: ApplyOptions,
+): Promise<'claimed' | 'unproven' | undefined> {
+  const { names } = options
   await session.execute(
-    `INSERT INTO ${options.names.batch}
+    `INSERT INTO ${names.batch}
        (id, instance, kind, state, cursor_id, pairs_planned, pairs_applied,
         amount_planned, amount_applied, begun_at)
      VALUES (?, ?, 'add', 'applying', NULL, ?, 0, ?, 0, UTC_TIMESTAMP(3))`,
     [batch.id, options.instance, batch.sums.pairs, batch.amount.toString()],
   )
+  if (!(await insertFiles(session, batch, options))) return 'claimed'
+  const largest = batch.files.reduce((sum, file) => sum + file.largestSum, 0n)
+  return (await provenWithinBound(session, largest, options)) ? undefined : 'unproven'
 }
 
-/** The newest sequence given, or undefined when a content is claimed already. */
+/** false: some content has a row already. */
 async function insertFiles(
   session: Session,
   batch: Batch,
   options: ApplyOptions,
-): Promise<bigint | undefined> {
-  const row = "(?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 'applied', ?, ?, UTC_TIMESTAMP(3))"
+): Promise<boolean> {
+  const row = "(?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 'applying', ?, ?, UTC_TIMESTAMP(3))"
   const values = (file: BatchFile): unknown[] => [
     Buffer.from(file.sha256),
     batch.id,
@@ -121,42 +147,63 @@ async function insertFiles(
     sqlTime(file.digestedAtMs),
   ]
   try {
-    const rows = await session.query<{ sequence: bigint }>(
+    await session.execute(
       `INSERT INTO ${options.names.file}
          (sha256, batch_id, instance, work_sequence, name, size_bytes, \`lines\`, rejected_lines,
           amount, largest_sum, state, claimed_at, digested_at, recorded_at)
-       VALUES ${batch.files.map(() => row).join(', ')} RETURNING sequence`,
+       VALUES ${batch.files.map(() => row).join(', ')}`,
       batch.files.flatMap(values),
     )
-    return rows.reduce((highest, one) => (one.sequence > highest ? one.sequence : highest), 0n)
+    return true
   } catch (error) {
-    if (sqlNumber(error) === SQL_DUPLICATE_KEY) return undefined
+    if (sqlNumber(error) === SQL_DUPLICATE_KEY) return false
     throw error
   }
 }
 
-/** A sentence about the total that does not fit, or undefined when all were added. */
-async function applyChunks(
+/** P5 and P6. `isOpen`: the transaction that began the batch is still open, and is the only one. */
+async function applyFrom(
   session: Session,
   batch: Batch,
+  position: BatchPosition,
+  isOpen: boolean,
   options: ApplyOptions,
-): Promise<string | undefined> {
-  let cursor: bigint | null = null
-  for await (const chunk of batch.sums.chunks(options.chunkPairsMax)) {
+): Promise<ApplyResult> {
+  const { names } = options
+  let { cursor } = position
+  let applied = Number(position.pairsApplied)
+  for await (const chunk of batch.sums.chunks(options.chunkPairsMax, cursor)) {
     const next: bigint = chunk.ids[chunk.ids.length - 1]!
-    await moveCursor(session, batch, options.names, { cursor, next, chunk })
+    applied += chunk.ids.length
+    if (!isOpen) await session.execute('START TRANSACTION')
+    await moveCursor(session, batch, names, { cursor, next, chunk })
     try {
-      await session.execute(upsertStatement(chunk, options.names))
+      await addChunk(session, chunk, names)
     } catch (error) {
-      const number = sqlNumber(error)
-      if (number !== SQL_OUT_OF_RANGE && number !== SQL_VALUE_OUT_OF_RANGE) throw error
-      return await describeOverflow(session, chunk, options.names)
+      if (![SQL_OUT_OF_RANGE, SQL_VALUE_OUT_OF_RANGE].includes(sqlNumber(error))) throw error
+      await session.rollback()
+      // Nothing of a single transaction is left: the totals are looked at, and it is begun again.
+      if (isOpen) return { kind: 'unproven' }
+      return await block(session, batch, toError(error), names)
     }
-    crashPoint('P5-chunk-written')
+    if (applied === batch.sums.pairs) await finish(session, batch, names)
+    crashPoint('P5-before-commit')
+    if (!isOpen || applied === batch.sums.pairs) await session.execute('COMMIT')
+    crashPoint('P5-chunk-committed')
     options.onChunk()
     cursor = next
   }
-  return undefined
+  // Without pairs there was no chunk; of a batch resumed behind its last chunk there is none left.
+  if (applied === 0) {
+    if (!isOpen) await session.execute('START TRANSACTION')
+    await finish(session, batch, names)
+    await session.execute('COMMIT')
+  }
+  if (applied !== batch.sums.pairs) {
+    throw moved(batch, `${applied} of ${batch.sums.pairs} pairs are applied`)
+  }
+  crashPoint('P6-batch-committed')
+  return await appliedResult(session, batch, names)
 }
 
 async function moveCursor(
@@ -171,52 +218,79 @@ async function moveCursor(
       WHERE id = ? AND cursor_id <=> ? AND state = 'applying'`,
     [step.next, step.chunk.ids.length, sumOf(step.chunk).toString(), batch.id, step.cursor],
   )
-  if (changed !== 1) throw cursorMoved(batch, `after id ${step.cursor ?? 'none'}`)
+  if (changed !== 1) throw moved(batch, `its cursor is not at ${step.cursor ?? 'its beginning'}`)
 }
 
-async function finishBatch(session: Session, batch: Batch, names: LedgerNames): Promise<void> {
-  const largest = batch.files.reduce((sum, file) => sum + file.largestSum, 0n)
-  await session.execute(
-    `UPDATE ${names.meta} SET total_upper_bound = total_upper_bound + ? WHERE only_row = 1`,
-    [largest.toString()],
+async function finish(session: Session, batch: Batch, names: LedgerNames): Promise<void> {
+  const files = await session.execute(
+    `UPDATE ${names.file} SET state = 'applied', recorded_at = UTC_TIMESTAMP(3)
+      WHERE batch_id = ? AND state = 'applying'`,
+    [batch.id],
   )
+  if (files !== batch.files.length) throw moved(batch, `${files} of its files are open`)
   const changed = await session.execute(
     `UPDATE ${names.batch} SET state = 'applied', ended_at = UTC_TIMESTAMP(3)
       WHERE id = ? AND state = 'applying'
         AND pairs_applied = pairs_planned AND amount_applied = amount_planned`,
     [batch.id],
   )
-  if (changed !== 1) throw cursorMoved(batch, 'at its end: applied differs from planned')
+  if (changed !== 1) throw moved(batch, 'applied differs from planned')
+  crashPoint('P6-before-commit')
+}
+
+async function appliedResult(
+  session: Session,
+  batch: Batch,
+  names: LedgerNames,
+): Promise<ApplyResult> {
+  const [last] = await session.query<{ sequence: bigint | null }>(
+    `SELECT MAX(sequence) AS sequence FROM ${names.file} WHERE batch_id = ?`,
+    [batch.id],
+  )
+  return { kind: 'applied', ledgerSequence: last?.sequence ?? 0n }
+}
+
+/** Rows in one statement: well within the smallest max_allowed_packet in use. */
+const STATEMENT_ROWS_MAX = 10_000
+
+async function addChunk(session: Session, chunk: PairChunk, names: LedgerNames): Promise<void> {
+  for (let from = 0; from < chunk.ids.length; from += STATEMENT_ROWS_MAX) {
+    const to = Math.min(from + STATEMENT_ROWS_MAX, chunk.ids.length)
+    await session.execute(upsertStatement(chunk, from, to, names))
+  }
 }
 
 /** Numbers come from 64-bit arrays, so the text can hold nothing but digits. */
-function upsertStatement(chunk: PairChunk, names: LedgerNames): string {
-  const rows: string[] = new Array(chunk.ids.length)
-  for (let i = 0; i < rows.length; i += 1) rows[i] = `(${chunk.ids[i]},${chunk.amounts[i]})`
+function upsertStatement(chunk: PairChunk, from: number, to: number, names: LedgerNames): string {
+  const rows: string[] = new Array(to - from)
+  for (let i = 0; i < rows.length; i += 1) {
+    rows[i] = `(${chunk.ids[from + i]},${chunk.amounts[from + i]})`
+  }
   return (
     `INSERT INTO ${names.totals} (${names.id}, ${names.amount}) VALUES ${rows.join(',')} ` +
     `ON DUPLICATE KEY UPDATE ${names.amount} = ${names.amount} + VALUES(${names.amount})`
   )
 }
 
-async function describeOverflow(
+async function block(
   session: Session,
-  chunk: PairChunk,
+  batch: Batch,
+  cause: Error,
   names: LedgerNames,
-): Promise<string> {
-  const rows = await session.query<{ id: bigint; amount: bigint | string }>(
-    `SELECT CAST(${names.id} AS UNSIGNED) AS id, ${names.amount} AS amount
-       FROM ${names.totals} WHERE ${names.id} IN (${chunk.ids.join(',')}) ORDER BY ${names.id}`,
+): Promise<ApplyResult> {
+  await session.execute(
+    `UPDATE ${names.batch} SET state = 'blocked' WHERE id = ? AND state = 'applying'`,
+    [batch.id],
   )
-  const totals = new Map(rows.map(row => [row.id, BigInt(row.amount)]))
-  for (const [i, id] of chunk.ids.entries()) {
-    const total = totals.get(id) ?? 0n
-    const amount = chunk.amounts[i]!
-    if (total + amount > U64_MAX) {
-      return `TOTAL_OVERFLOW: consumer ${id} stands at ${total}; adding ${amount} would pass ${U64_MAX}`
-    }
-  }
-  return `TOTAL_OVERFLOW: a number between id ${chunk.ids[0]} and ${chunk.ids[chunk.ids.length - 1]} does not fit the columns of ${names.totals}`
+  const reason = `a total does not fit its column, although all did when the batch began: ${cause.message}`
+  return { kind: 'blocked', reason }
+}
+
+async function unblock(session: Session, batch: Batch, names: LedgerNames): Promise<void> {
+  await session.execute(
+    `UPDATE ${names.batch} SET state = 'applying' WHERE id = ? AND state = 'blocked'`,
+    [batch.id],
+  )
 }
 
 function sumOf(chunk: PairChunk): bigint {
@@ -225,10 +299,10 @@ function sumOf(chunk: PairChunk): bigint {
   return sum
 }
 
-function cursorMoved(batch: Batch, where: string): CountersinkError {
+function moved(batch: Batch, where: string): CountersinkError {
   return new CountersinkError(
     'CURSOR_MOVED',
-    `batch ${batch.id.toString('hex')} is not where it was left, ${where}: somebody else is at work on it`,
-    { advice: 'Nothing was added. Only one parser may work on a state directory.' },
+    `batch ${batch.id.toString('hex')} is not where it was left (${where}): somebody else is at work on it`,
+    { advice: 'Nothing was added twice. Only one parser may work on a state directory.' },
   )
 }

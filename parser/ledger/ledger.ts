@@ -1,27 +1,46 @@
 import type { Config } from '../../shared/config.ts'
+import { U64_MAX } from '../../shared/limits.ts'
 import type { Outcome } from '../../shared/protocol.ts'
 import { type ApplyResult, applyBatch, findBatch } from './apply.ts'
 import type { Batch } from './batch.ts'
 import { type DatabaseAddress, type Session, SessionKeeper } from './connection.ts'
+import { findOverflow, type Overflow, tightenBound } from './overflow.ts'
 import { type LedgerIdentity, openLedger } from './schema/opening.ts'
-import { type LedgerNames, ledgerNames, sqlTime } from './schema/tables.ts'
+import { type LedgerNames, ledgerNames, sqlTime, type TotalsRange } from './schema/tables.ts'
 
 /** A content's row in the ledger. */
 export interface LedgerFile {
   readonly sha256: Buffer
   readonly sequence: bigint
+  readonly batchId: Buffer
   readonly instance: Buffer
   readonly workSequence: bigint
   readonly name: string
   readonly sizeBytes: bigint
   readonly lines: bigint
   readonly amount: string
+  readonly largestSum: bigint
   readonly state: 'applying' | 'applied' | 'reverted'
   /** UTC, see `fromSqlTime`. */
   readonly claimedAt: string
   readonly digestedAt: string
   readonly recordedAt: string
 }
+
+/** A batch that is not finished. */
+export interface OpenBatch {
+  readonly id: Buffer
+  readonly instance: Buffer
+  readonly state: 'applying' | 'blocked'
+  readonly cursor: bigint | null
+  readonly pairsPlanned: bigint
+  readonly amountPlanned: string
+}
+
+export type LedgerResult =
+  | Exclude<ApplyResult, { kind: 'unproven' }>
+  /** This file would make a total overflow: nothing was written. */
+  | ({ readonly kind: 'overflow' } & Overflow)
 
 /** A file that was not counted, and why. */
 export interface Sighting {
@@ -44,6 +63,7 @@ export class Ledger {
   readonly #names: LedgerNames
   readonly #instance: Uint8Array
   readonly #onProgress: () => void
+  #range: TotalsRange = { idMax: 0n, amountMax: 0n }
 
   constructor(options: {
     config: Config
@@ -65,8 +85,11 @@ export class Ledger {
     this.#onProgress = options.onProgress
   }
 
-  open(): Promise<LedgerIdentity> {
-    return this.#keeper.run(session => openLedger(session, this.#config))
+  /** First of all calls. @throws CountersinkError DATABASE_UNFIT, LEDGER_UNFIT */
+  async open(): Promise<LedgerIdentity> {
+    const identity = await this.#keeper.run(session => openLedger(session, this.#config))
+    this.#range = identity.range
+    return identity
   }
 
   /** The row of a content, as committed. */
@@ -82,10 +105,7 @@ export class Ledger {
 
   /** Whether this row is about the work file of that sequence in our own state directory. */
   isOwn(row: LedgerFile, workSequence: number): boolean {
-    return (
-      Buffer.compare(row.instance, this.#instance) === 0 &&
-      row.workSequence === BigInt(workSequence)
-    )
+    return this.isOurs(row) && row.workSequence === BigInt(workSequence)
   }
 
   /** Applied rows after a sequence, ascending: what a new journal's index is made from. */
@@ -99,22 +119,93 @@ export class Ledger {
     )
   }
 
-  /** P4 to P6, exactly once through any number of lost connections. */
-  apply(batch: Batch): Promise<ApplyResult> {
-    let sent = false
+  /**
+   * P4 to P6, exactly once through any number of lost connections.
+   *
+   * @param begun the ledger may have heard of this batch: it is asked, and goes on where it stands.
+   */
+  apply(batch: Batch, begun = false): Promise<LedgerResult> {
+    let mayBeKnown = begun
     return this.#keeper.run(async session => {
-      if (sent) {
-        const ledgerSequence = await findBatch(session, batch, this.#names)
-        if (ledgerSequence !== undefined) return { kind: 'applied', ledgerSequence }
+      for (let checked = false; ; checked = true) {
+        const known = mayBeKnown ? await findBatch(session, batch.id, this.#names) : undefined
+        mayBeKnown = true
+        const result = await applyBatch(session, batch, known, {
+          names: this.#names,
+          instance: this.#instance,
+          chunkPairsMax: this.#config.chunkPairsMax,
+          range: this.#range,
+          checked,
+          onChunk: this.#onProgress,
+        })
+        if (result.kind !== 'unproven') return result
+        const overflow = await this.#findOverflow(session, batch)
+        if (overflow !== undefined) return { kind: 'overflow', ...overflow }
       }
-      sent = true
-      return await applyBatch(session, batch, {
-        names: this.#names,
-        instance: this.#instance,
-        chunkPairsMax: this.#config.chunkPairsMax,
-        onChunk: this.#onProgress,
-      })
     })
+  }
+
+  async #findOverflow(session: Session, batch: Batch): Promise<Overflow | undefined> {
+    const limits = { names: this.#names, range: this.#range }
+    const largest = batch.files.reduce((sum, file) => sum + file.largestSum, 0n)
+    const fits = await tightenBound(session, largest, limits)
+    const idsAlwaysFit = this.#range.idMax >= U64_MAX
+    return fits && idsAlwaysFit ? undefined : findOverflow(session, batch.files, limits)
+  }
+
+  /** Batches that have begun and not ended, of whichever parser. */
+  openBatches(): Promise<OpenBatch[]> {
+    return this.#keeper.run(session =>
+      session.query<OpenBatch>(
+        `SELECT id, instance, state, cursor_id AS cursor, pairs_planned AS pairsPlanned,
+                amount_planned AS amountPlanned
+           FROM ${this.#names.batch} WHERE state <> 'applied' ORDER BY begun_at, id`,
+      ),
+    )
+  }
+
+  filesOf(batchId: Uint8Array): Promise<LedgerFile[]> {
+    return this.#keeper.run(session =>
+      session.query<LedgerFile>(
+        `SELECT ${FILE_COLUMNS} FROM ${this.#names.file} WHERE batch_id = ? ORDER BY sequence`,
+        [Buffer.from(batchId)],
+      ),
+    )
+  }
+
+  /** Whether this row, of a file or of a batch, was written by this state directory's parser. */
+  isOurs(row: { readonly instance: Buffer }): boolean {
+    return Buffer.compare(row.instance, this.#instance) === 0
+  }
+
+  /** From now on these files, and the batch they are in, are this parser's. */
+  async takeOver(
+    batchId: Uint8Array,
+    files: readonly { readonly sha256: Uint8Array; readonly workSequence: number }[],
+  ): Promise<void> {
+    await this.#keeper.run(async session => {
+      for (const { sha256, workSequence } of files) {
+        await session.execute(
+          `UPDATE ${this.#names.file} SET instance = ?, work_sequence = ?
+            WHERE sha256 = ? AND batch_id = ?`,
+          [this.#instance, workSequence, Buffer.from(sha256), Buffer.from(batchId)],
+        )
+      }
+      await session.execute(`UPDATE ${this.#names.batch} SET instance = ? WHERE id = ?`, [
+        this.#instance,
+        Buffer.from(batchId),
+      ])
+    })
+  }
+
+  /** A batch that can be finished by nobody. */
+  async block(batchId: Uint8Array): Promise<void> {
+    await this.#keeper.run(session =>
+      session.execute(
+        `UPDATE ${this.#names.batch} SET state = 'blocked' WHERE id = ? AND state = 'applying'`,
+        [Buffer.from(batchId)],
+      ),
+    )
   }
 
   /** Writes down a file that was not counted; once per work file, however often it is called. */
@@ -142,6 +233,6 @@ export class Ledger {
   }
 }
 
-const FILE_COLUMNS = `sha256, sequence, instance, work_sequence AS workSequence, name,
-  size_bytes AS sizeBytes, \`lines\`, amount, state,
+const FILE_COLUMNS = `sha256, sequence, batch_id AS batchId, instance, work_sequence AS workSequence, name,
+  size_bytes AS sizeBytes, \`lines\`, amount, largest_sum AS largestSum, state,
   claimed_at AS claimedAt, digested_at AS digestedAt, recorded_at AS recordedAt`

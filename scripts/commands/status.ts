@@ -138,8 +138,13 @@ function text(p: Picture): string {
     ],
   ]
   if (p.reading !== null) {
-    const { name, positionBytes, sizeBytes } = p.reading
-    lines.push(['reading', `${name}, ${formatBytes(positionBytes)} of ${formatBytes(sizeBytes)}`])
+    const { name, positionBytes, sizeBytes, resumedFromBytes } = p.reading
+    const resumed =
+      resumedFromBytes > 0 ? `, resumed from a checkpoint at ${formatBytes(resumedFromBytes)}` : ''
+    lines.push([
+      'reading',
+      `${name}, ${formatBytes(positionBytes)} of ${formatBytes(sizeBytes)}${resumed}`,
+    ])
   }
   if (p.sinceStart !== null) lines.push(['since start', countsText(p.sinceStart)])
   if (p.ever !== null) lines.push(['ever', countsText(p.ever)])

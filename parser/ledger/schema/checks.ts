@@ -1,5 +1,6 @@
 import { CountersinkError } from '../../../shared/errors.ts'
 import type { Session } from '../connection.ts'
+import type { TotalsRange } from './tables.ts'
 
 /**
  * What must be true of a server and of the totals table before a number is written. Each refusal
@@ -56,6 +57,7 @@ interface Column {
   readonly name: string
   readonly type: string
   readonly columnType: string
+  readonly digits: bigint | number | null
   readonly scale: bigint | number | null
   readonly optional: bigint | number
 }
@@ -66,8 +68,11 @@ export interface TotalsTable {
   readonly amount: string
 }
 
-/** @throws CountersinkError DATABASE_UNFIT when the table cannot hold exact totals. */
-export async function checkTotals(session: Session, totals: TotalsTable): Promise<void> {
+/**
+ * @returns the largest id and the largest total that the table takes.
+ * @throws CountersinkError DATABASE_UNFIT when the table cannot hold exact totals.
+ */
+export async function checkTotals(session: Session, totals: TotalsTable): Promise<TotalsRange> {
   const refuse = (why: string, advice: string): CountersinkError =>
     unfit(`the table of totals \`${totals.table}\`: ${why}`, advice)
   const [table] = await session.query<{ engine: string; kind: string }>(
@@ -81,7 +86,7 @@ export async function checkTotals(session: Session, totals: TotalsTable): Promis
   }
   const columns = await session.query<Column>(
     `SELECT column_name AS name, data_type AS type, column_type AS columnType,
-            numeric_scale AS scale,
+            numeric_precision AS digits, numeric_scale AS scale,
             (is_nullable = 'YES' OR column_default IS NOT NULL OR extra <> '') AS optional
        FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?`,
     [totals.table],
@@ -115,6 +120,23 @@ export async function checkTotals(session: Session, totals: TotalsTable): Promis
     throw refuse(`its column \`${needed.name}\` has no default`, 'New rows could not be inserted.')
   }
   await checkKeys(session, totals, refuse)
+  return {
+    idMax: integerMax(id),
+    amountMax: wholeDecimal ? 10n ** BigInt(amount.digits ?? 0) - 1n : integerMax(amount),
+  }
+}
+
+const INTEGER_BITS: Readonly<Record<string, bigint>> = {
+  tinyint: 8n,
+  smallint: 16n,
+  mediumint: 24n,
+  int: 32n,
+  bigint: 64n,
+}
+
+function integerMax(column: Column): bigint {
+  const bits = INTEGER_BITS[column.type] ?? 0n
+  return 2n ** (column.columnType.includes('unsigned') ? bits : bits - 1n) - 1n
 }
 
 async function checkKeys(

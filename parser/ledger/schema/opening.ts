@@ -9,6 +9,7 @@ import {
   type LedgerNames,
   ledgerNames,
   SCHEMA_VERSION,
+  type TotalsRange,
 } from './tables.ts'
 
 /** The ledger as it is found at the start of a parser. */
@@ -16,6 +17,7 @@ export interface LedgerIdentity {
   readonly uuid: string
   /** The newest sequence in it; 0 when it has none. */
   readonly lastSequence: bigint
+  readonly range: TotalsRange
   readonly warnings: readonly string[]
 }
 
@@ -30,7 +32,7 @@ export async function openLedger(session: Session, config: Config): Promise<Ledg
   const names = ledgerNames(config)
   const warnings = await checkServer(session)
   await session.execute(createTotals(names))
-  await checkTotals(session, {
+  const range = await checkTotals(session, {
     table: config.totalsTable,
     id: config.totalsIdColumn,
     amount: config.totalsAmountColumn,
@@ -47,7 +49,7 @@ export async function openLedger(session: Session, config: Config): Promise<Ledg
   const [last] = await session.query<{ sequence: bigint | null }>(
     `SELECT MAX(sequence) AS sequence FROM ${names.file}`,
   )
-  return { uuid: meta.uuid, lastSequence: last?.sequence ?? 0n, warnings }
+  return { uuid: meta.uuid, lastSequence: last?.sequence ?? 0n, range, warnings }
 }
 
 interface Meta {

@@ -26,6 +26,12 @@ export function ledgerNames(
   }
 }
 
+/** The largest numbers that the columns of the totals take. */
+export interface TotalsRange {
+  readonly idMax: bigint
+  readonly amountMax: bigint
+}
+
 /** Raised by each migration; a program refuses a ledger that is newer than itself. */
 export const SCHEMA_VERSION = 1
 

@@ -1,0 +1,192 @@
+/**
+ * The sums of one file, however many consumers it has: a table of bounded size, and sealed runs of
+ * what did not fit. Lives in the sum thread; every step here blocks it.
+ *
+ * Runs are only ever added and, many at a time, replaced by a merged one: nothing is deleted here.
+ * Who names a run is the main thread's knowledge (`run-keeper.ts`), which hears of each change.
+ */
+
+import { join } from 'node:path'
+import { crashPoint } from '../../shared/crash-points.ts'
+import { Merger } from './merger.ts'
+import { PairBuffer } from './pair-words.ts'
+import { BLOCK_PAIRS, type RunFacts, type RunLabel, unreadable } from './run-format.ts'
+import { RunBlocks, verifyRunSync } from './run-reader.ts'
+import { writeRunSync } from './run-writer.ts'
+import type { SumTable } from './sum-table.ts'
+import type { PairChunk } from './sums.ts'
+
+/** More runs than this are merged before another is added. */
+export const RUNS_MAX = 32
+/** At least so many of the newest are merged at once. */
+const COMPACTED_MIN = RUNS_MAX / 2
+/** Blocks of a merge between two signs of life. */
+const BLOCKS_PER_SIGN = 256
+
+/** A consumer's sum passes 2^64 − 1 when runs are merged. */
+export class SumOverflow extends Error {
+  readonly consumer: bigint
+
+  constructor(consumer: bigint) {
+    super(`the sum of consumer ${consumer} passes 2^64 - 1`)
+    this.consumer = consumer
+  }
+}
+
+export interface BoundedSumsOptions {
+  readonly table: SumTable
+  readonly pairsMax: number
+  readonly directory: string
+  /** The owner that runs name. */
+  readonly owner: string
+  /** What the names of new runs begin with: of no earlier digest. */
+  readonly namesFrom: string
+  /** Called when the list of runs has changed, after the change is durable. */
+  readonly onRuns: (names: readonly string[]) => void
+  /** Called now and then in a long step; may throw to end it. */
+  readonly pause: () => void
+}
+
+interface Run {
+  readonly name: string
+  readonly pairs: number
+}
+
+export class BoundedSums {
+  readonly #options: BoundedSumsOptions
+  readonly #label: RunLabel
+  #runs: Run[] = []
+  #named = 0
+
+  constructor(options: BoundedSumsOptions) {
+    this.#options = options
+    this.#label = { kind: 'file', owner: options.owner, members: [] }
+    options.table.reset(options.pairsMax)
+  }
+
+  get table(): SumTable {
+    return this.#options.table
+  }
+
+  /** Names, oldest first. */
+  get runs(): readonly string[] {
+    return this.#runs.map(run => run.name)
+  }
+
+  /** Goes on from these runs, which together hold `amount`. @throws RUN_UNREADABLE */
+  adopt(names: readonly string[], amount: bigint): void {
+    let found = 0n
+    for (const name of names) {
+      const path = this.#path(name)
+      const facts = verifyRunSync(path, this.#options.pause)
+      if (facts.kind !== 'file' || facts.owner !== this.#options.owner) {
+        throw unreadable(path, `it belongs to ${facts.kind} ${facts.owner}`)
+      }
+      found += facts.amount
+      this.#runs.push({ name, pairs: facts.pairs })
+    }
+    if (found !== amount) {
+      throw unreadable(this.#options.directory, `the runs hold ${found}, expected ${amount}`)
+    }
+  }
+
+  /** Moves the table's sums into a durable run. @throws SumOverflow */
+  seal(): void {
+    if (this.table.pairs === 0) return
+    const view = this.table.sortedView()
+    const { name, pairs } = this.#write(put => put(view))
+    this.#runs.push({ name, pairs })
+    this.table.clear()
+    this.#changed()
+    if (this.#runs.length > RUNS_MAX) this.#compact()
+  }
+
+  /** All sums in exactly one run. @throws SumOverflow */
+  finish(): RunFacts & { name: string } {
+    const [only] = this.#runs
+    let run: RunFacts & { name: string }
+    if (only !== undefined && this.#runs.length === 1 && this.table.pairs === 0) {
+      const blocks = RunBlocks.open(this.#path(only.name))
+      blocks.close()
+      run = { ...blocks.facts, name: only.name }
+    } else {
+      const view = this.table.sortedView()
+      run = this.#write(put => this.#merge(this.#runs, view, put))
+      this.table.clear()
+      this.#runs = [run]
+      this.#changed()
+    }
+    crashPoint('P3-final-run-sealed')
+    return run
+  }
+
+  /**
+   * Merges the newest runs, and those before them that are not much larger: a large run is not
+   * written again before as much has gathered behind it, and what all runs take on the disk stays
+   * within a small multiple of what the file's consumers take once.
+   */
+  #compact(): void {
+    let first = this.#runs.length - COMPACTED_MIN
+    let pairs = this.#runs.slice(first).reduce((sum, run) => sum + run.pairs, 0)
+    while (first > 0 && this.#runs[first - 1]!.pairs <= pairs * 2) {
+      first -= 1
+      pairs += this.#runs[first]!.pairs
+    }
+    const merged = this.#write(put => this.#merge(this.#runs.slice(first), undefined, put))
+    crashPoint('P2-runs-compacted')
+    this.#runs.splice(first, this.#runs.length - first, merged)
+    this.#changed()
+  }
+
+  #write(fill: (put: (chunk: PairChunk) => void) => void): RunFacts & { name: string } {
+    const { directory, namesFrom } = this.#options
+    this.#named += 1
+    const name = `${namesFrom}-${String(this.#named).padStart(6, '0')}.run`
+    return { ...writeRunSync(directory, name, this.#label, fill), name }
+  }
+
+  #merge(runs: readonly Run[], more: PairChunk | undefined, put: (chunk: PairChunk) => void): void {
+    const sources: { next(): PairChunk | undefined }[] = []
+    const opened: RunBlocks[] = []
+    try {
+      for (const { name } of runs) opened.push(RunBlocks.open(this.#path(name)))
+      sources.push(...opened)
+      if (more !== undefined && more.ids.length > 0) sources.push(once(more))
+      const merger = new Merger(sources.length)
+      const out = new PairBuffer(BLOCK_PAIRS)
+      for (let blocks = 1; ; ) {
+        const state = merger.run(out)
+        if (state === 'overflow') throw new SumOverflow(merger.overflow!.id)
+        if (state === 'hungry') {
+          merger.supply(sources[merger.hungry]!.next())
+          continue
+        }
+        put(out.chunk())
+        out.pairs = 0
+        if (state === 'ended') return
+        if (blocks++ % BLOCKS_PER_SIGN === 0) this.#options.pause()
+      }
+    } finally {
+      for (const run of opened) run.close()
+    }
+  }
+
+  #changed(): void {
+    this.#options.onRuns(this.runs)
+  }
+
+  #path(name: string): string {
+    return join(this.#options.directory, name)
+  }
+}
+
+function once(chunk: PairChunk): { next(): PairChunk | undefined } {
+  let left: PairChunk | undefined = chunk
+  return {
+    next() {
+      const next = left
+      left = undefined
+      return next
+    },
+  }
+}

@@ -1,0 +1,103 @@
+import type { Config } from '../shared/config.ts'
+import type { Digest } from './digest/digest.ts'
+import { type BadLine, type BadSum, describeBadLine } from './digest/line-defects.ts'
+import type { DigestFacts, QueueEntry } from './journal/records.ts'
+import type { PairSource } from './ledger/batch.ts'
+import type { Evidence } from './settle.ts'
+
+/** What reading a file has led to; the ledger stage does it. */
+export type Verdict =
+  | {
+      readonly kind: 'count'
+      readonly entry: QueueEntry
+      readonly digest: DigestFacts
+      readonly sums: PairSource
+      readonly largestSum: bigint
+    }
+  | { readonly kind: 'duplicate'; readonly entry: QueueEntry; readonly digest: DigestFacts }
+  | {
+      readonly kind: 'quarantine'
+      readonly entry: QueueEntry
+      readonly digest: DigestFacts
+      readonly reason: string
+      readonly evidence: Evidence
+    }
+
+export interface Objection {
+  readonly reason: string
+  readonly evidence: Evidence
+}
+
+/** Why a file cannot be counted, most basic first; undefined when nothing speaks against it. */
+export function objectionTo(
+  entry: QueueEntry,
+  digest: Digest,
+  facts: DigestFacts,
+  config: Pick<Config, 'unterminated'>,
+): Objection | undefined {
+  if (entry.manifestProblem !== undefined) {
+    return { reason: `MANIFEST_INVALID: ${entry.manifestProblem}`, evidence: {} }
+  }
+  const mismatch = mismatchWith(entry, facts, digest.verdict.ok)
+  if (mismatch !== undefined) return { reason: `MANIFEST_MISMATCH: ${mismatch}`, evidence: {} }
+  if (!digest.verdict.ok) return badLineObjection(digest.verdict.bad)
+  const mayBeCut = entry.expected === undefined && !digest.endsWithLineEnd
+  if (mayBeCut && config.unterminated === 'quarantine') {
+    return {
+      reason: `UNTERMINATED: the last line has no line end and no manifest vouches for it: it may be a cut copy (COUNTERSINK_UNTERMINATED=accept counts such files)`,
+      evidence: { lines: digest.lines },
+    }
+  }
+  return undefined
+}
+
+function mismatchWith(entry: QueueEntry, facts: DigestFacts, isValid: boolean): string | undefined {
+  const { expected } = entry
+  if (expected === undefined) return undefined
+  const found = Buffer.from(facts.sha256).toString('hex')
+  if (expected.sizeBytes !== facts.sizeBytes) {
+    return `size is ${facts.sizeBytes}, announced were ${expected.sizeBytes}`
+  }
+  if (expected.sha256 !== found) return `sha256 is ${found}, announced was ${expected.sha256}`
+  // Lines and amount of a file with a bad line mean nothing; the bad line is the better reason.
+  if (!isValid) return undefined
+  if (expected.lines !== undefined && expected.lines !== facts.lines) {
+    return `lines are ${facts.lines}, announced were ${expected.lines}`
+  }
+  if (expected.amount !== undefined && expected.amount !== facts.amount) {
+    return `amount is ${facts.amount}, announced was ${expected.amount}`
+  }
+  return undefined
+}
+
+function badLineObjection(bad: BadLine | BadSum): Objection {
+  if (bad.line === undefined) {
+    const evidence = { code: bad.reason, consumer: bad.consumer.toString() }
+    return { reason: describeBadLine(bad), evidence }
+  }
+  const bytes = Buffer.from(bad.firstBytes)
+  const shown = bytes.toString('latin1').replace(/[^ -~]/g, '·')
+  return {
+    reason: `${describeBadLine(bad)}: "${shown}"`,
+    evidence: {
+      code: bad.reason,
+      line: bad.line,
+      lineOffset: bad.offset,
+      byteInLine: bad.column + 1,
+      firstBytes: shown,
+      firstBytesHex: bytes.toString('hex'),
+    },
+  }
+}
+
+/** The facts of a file that could not be read to its end; its hash is the announced one or zeros. */
+export function nothingRead(entry: QueueEntry, startedAtMs: number): DigestFacts {
+  return {
+    sha256: Buffer.from(entry.expected?.sha256 ?? '0'.repeat(64), 'hex'),
+    sizeBytes: entry.sizeBytes,
+    lines: 0,
+    amount: 0n,
+    startedAtMs,
+    endedAtMs: Date.now(),
+  }
+}
