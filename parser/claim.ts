@@ -40,6 +40,7 @@ export async function claimFiles(
   paths: StatePaths,
   journal: Journal,
 ): Promise<ClaimResult[]> {
+  if (candidates.length > 0) journal.assertOwner()
   const results: ClaimResult[] = []
   const entries: QueueEntry[] = []
   for (const candidate of candidates) {
@@ -145,13 +146,14 @@ export async function adoptWork(
       continue
     }
     journal.skipSequences(work.sequence)
+    // Known to the journal, or the manifest of what is: whoever has the entry moves or removes it.
+    if (journal.queued(work.sequence) !== undefined) continue
     if (name.endsWith(MANIFEST_SUFFIX)) {
       if (names.has(name.slice(0, -MANIFEST_SUFFIX.length))) continue
       await putManifestBack(join(paths.work, name), join(paths.inbox, work.name))
       putBack = true
       continue
     }
-    if (journal.queued(work.sequence) !== undefined) continue
     const path = join(paths.work, name)
     const stats = await lstat(path)
     if (!stats.isFile()) {

@@ -159,6 +159,8 @@ async function applyChunks(
   return undefined
 }
 
+// A text operand would make the server add in DOUBLE, which rounds above 2^53: hence the casts.
+
 async function moveCursor(
   session: Session,
   batch: Batch,
@@ -167,7 +169,7 @@ async function moveCursor(
 ): Promise<void> {
   const changed = await session.execute(
     `UPDATE ${names.batch}
-        SET cursor_id = ?, pairs_applied = pairs_applied + ?, amount_applied = amount_applied + ?
+        SET cursor_id = ?, pairs_applied = pairs_applied + ?, amount_applied = amount_applied + CAST(? AS DECIMAL(38,0))
       WHERE id = ? AND cursor_id <=> ? AND state = 'applying'`,
     [step.next, step.chunk.ids.length, sumOf(step.chunk).toString(), batch.id, step.cursor],
   )
@@ -177,7 +179,7 @@ async function moveCursor(
 async function finishBatch(session: Session, batch: Batch, names: LedgerNames): Promise<void> {
   const largest = batch.files.reduce((sum, file) => sum + file.largestSum, 0n)
   await session.execute(
-    `UPDATE ${names.meta} SET total_upper_bound = total_upper_bound + ? WHERE only_row = 1`,
+    `UPDATE ${names.meta} SET total_upper_bound = total_upper_bound + CAST(? AS DECIMAL(38,0)) WHERE only_row = 1`,
     [largest.toString()],
   )
   const changed = await session.execute(
