@@ -40,6 +40,7 @@ export async function claimFiles(
   paths: StatePaths,
   journal: Journal,
 ): Promise<ClaimResult[]> {
+  if (candidates.length > 0) journal.assertOwner()
   const results: ClaimResult[] = []
   const entries: QueueEntry[] = []
   for (const candidate of candidates) {
@@ -147,13 +148,15 @@ export async function adoptWork(
       continue
     }
     journal.skipSequences(work.sequence)
+    // Known to the journal, or the manifest of what is: whoever has the entry moves or removes it.
+    const known = journal.queued(work.sequence)?.name
+    if (work.name === known || work.name === `${known}${MANIFEST_SUFFIX}`) continue
     if (name.endsWith(MANIFEST_SUFFIX)) {
       if (names.has(name.slice(0, -MANIFEST_SUFFIX.length))) continue
       await putManifestBack(join(paths.work, name), join(paths.inbox, work.name))
       putBack = true
       continue
     }
-    if (journal.queued(work.sequence)?.name === work.name) continue
     const stats = await ifThere(lstat(join(paths.work, name)))
     if (stats === undefined) continue
     if (!stats.isFile()) {
@@ -186,7 +189,9 @@ async function ownSequence(
   paths: StatePaths,
   journal: Journal,
 ): Promise<number> {
-  if (journal.isNew || work.sequence >= journal.firstUncommittedSequence) return work.sequence
+  const isTaken = journal.queued(work.sequence) !== undefined
+  const wasGiven = !journal.isNew && work.sequence < journal.firstUncommittedSequence
+  if (!isTaken && !wasGiven) return work.sequence
   const sequence = journal.nextSequence
   journal.skipSequences(sequence)
   const from = join(paths.work, workName(work.sequence, work.name))

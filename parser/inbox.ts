@@ -179,8 +179,11 @@ export class Inbox {
       case 'gone': {
         const sequence = this.#backlog.find(announce.name, announce.sha256)
         if (sequence !== undefined) return { outcome: isKnown ? 'known' : 'accepted', sequence }
-        const number = content?.applied || content?.last || 0
-        const settled = this.#journal.processed(number)
+        const last = this.#journal.processed(content?.last ?? 0)
+        const settled =
+          last?.name === announce.name
+            ? last
+            : (this.#journal.processed(content?.applied ?? 0) ?? last)
         if (settled !== undefined) return { outcome: 'known', settled }
         return {
           outcome: 'refused',

@@ -120,6 +120,23 @@ export class Journal extends JournalView {
     this.#state = { ...this.#state, nextSequence }
   }
 
+  /**
+   * To be called before files are moved: a parser that was replaced must not touch them. Costs no
+   * commit; what happens right after it is caught by the commit that follows.
+   *
+   * @throws CountersinkError OWNERSHIP_LOST
+   */
+  assertOwner(): void {
+    const record = this.tables.state.get(STATE_KEY)
+    const epoch = record === undefined ? 0 : decodeState(record).epoch
+    if (epoch === this.#state.epoch) return
+    throw new CountersinkError(
+      'OWNERSHIP_LOST',
+      `another parser has taken over this state directory (epoch ${epoch}, mine is ${this.#state.epoch})`,
+      { advice: 'Nothing was lost or counted twice. Run one parser per state directory.' },
+    )
+  }
+
   /** P1: the files stand in work/ under their sequences. */
   claim(entries: readonly QueueEntry[]): void {
     this.#commit('claim', (tables, state) => {
@@ -271,15 +288,7 @@ export class Journal extends JournalView {
     guarded(what, () => {
       let next = this.#state
       this.#root.transactionSync(() => {
-        const record = this.tables.state.get(STATE_KEY)
-        const epoch = record === undefined ? 0 : decodeState(record).epoch
-        if (epoch !== this.#state.epoch) {
-          throw new CountersinkError(
-            'OWNERSHIP_LOST',
-            `another parser has taken over this state directory (epoch ${epoch}, mine is ${this.#state.epoch})`,
-            { advice: 'Nothing was lost or counted twice. Run one parser per state directory.' },
-          )
-        }
+        this.assertOwner()
         for (const sequence of moved) this.tables.queue.removeSync(numberKey(sequence))
         next = change(this.tables, this.#state)
         this.tables.state.putSync(STATE_KEY, encodeState(next))

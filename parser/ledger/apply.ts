@@ -206,6 +206,7 @@ async function applyFrom(
   return await appliedResult(session, batch, names)
 }
 
+// A text operand would make the server add in DOUBLE, which rounds above 2^53: hence the cast.
 async function moveCursor(
   session: Session,
   batch: Batch,
@@ -214,7 +215,7 @@ async function moveCursor(
 ): Promise<void> {
   const changed = await session.execute(
     `UPDATE ${names.batch}
-        SET cursor_id = ?, pairs_applied = pairs_applied + ?, amount_applied = amount_applied + ?
+        SET cursor_id = ?, pairs_applied = pairs_applied + ?, amount_applied = amount_applied + CAST(? AS DECIMAL(38,0))
       WHERE id = ? AND cursor_id <=> ? AND state = 'applying'`,
     [step.next, step.chunk.ids.length, sumOf(step.chunk).toString(), batch.id, step.cursor],
   )

@@ -50,7 +50,7 @@ export async function tightenBound(
   await session.execute('START TRANSACTION')
   await session.query(`SELECT 1 FROM ${names.meta} WHERE only_row = 1 FOR UPDATE`)
   await session.execute(
-    `UPDATE ${names.meta} SET total_upper_bound = LEAST(?,
+    `UPDATE ${names.meta} SET total_upper_bound = LEAST(CAST(? AS DECIMAL(38,0)),
        (SELECT COALESCE(MAX(${names.amount}), 0) FROM ${names.totals}) +
        (SELECT COALESCE(SUM(largest_sum), 0) FROM ${names.file} WHERE state = 'applying'))
      WHERE only_row = 1`,

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Generous: the machine that runs the tests may be busy with something else. */
 const WITHIN_MS = 30_000
-const POLL_MS = 10
+const POLL_MS = 20
 
 /**
  * The value of `probe` once it is neither undefined nor false. Tests wait for conditions, never for

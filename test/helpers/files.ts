@@ -53,6 +53,14 @@ export function totalsOf(files: readonly DataFile[]): Totals {
   return totals
 }
 
+/** As `countersink totals` prints them. */
+export function totalsText(files: readonly DataFile[]): string {
+  return [...totalsOf(files)]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([id, amount]) => `${id}\t${amount}\n`)
+    .join('')
+}
+
 function records(content: Buffer): { id: bigint; amount: bigint }[] {
   const lines = content.toString('latin1').split('\n')
   if (lines.at(-1) === '') lines.pop()

@@ -24,8 +24,6 @@ export interface Program {
   /** Both streams, as far as they have come. */
   output(): string
   signal(signal: NodeJS.Signals): void
-  /** Closes its standard output without reading on. */
-  closeOutput(): void
 }
 
 export const BUILT = fileURLToPath(new URL('../../dist/', import.meta.url))
@@ -80,7 +78,6 @@ export function startProgram(
     isRunning: () => running,
     output: () => stdout + stderr,
     signal: signal => void child.kill(signal),
-    closeOutput: () => child.stdout?.destroy(),
   }
 }
 
