@@ -33,7 +33,7 @@ export class BatchResumer {
   readonly #maker: BatchMaker
   readonly #newWorkers: () => DigestWorkers
   readonly #log: Log
-  readonly #watched = new Map<string, { cursor: bigint | null; sinceMs: number }>()
+  readonly #watched = new Map<string, { cursorId: bigint | null; sinceMs: number }>()
   readonly #blocked = new Map<string, string>()
 
   constructor(options: {
@@ -91,8 +91,8 @@ export class BatchResumer {
     const batch = (await this.#ledger.openBatches()).find(one => one.id.equals(batchId))
     if (batch === undefined || this.#blocked.has(hex)) return
     const seen = this.#watched.get(hex)
-    if (seen === undefined || seen.cursor !== batch.cursor) {
-      this.#watched.set(hex, { cursor: batch.cursor, sinceMs: performance.now() })
+    if (seen === undefined || seen.cursorId !== batch.cursorId) {
+      this.#watched.set(hex, { cursorId: batch.cursorId, sinceMs: performance.now() })
       return
     }
     if (performance.now() - seen.sinceMs < this.#config.takeoverMs) return

@@ -1,8 +1,14 @@
 /**
  * The digest of a file: its SHA-256, and every line validated and added up per consumer.
  *
- *     digest ──► hash thread   SHA-256 ──────────────────────────────────┐
- *            └─► sum thread    lines ► line parser ► table ► sorted sums ┴─► Digest
+ *     digest ──► hash thread   SHA-256 ─────────────────────────────────────────┐
+ *            └─► sum thread    lines ► line parser ► table ► sorted sums, a run ┴─► Digest
+ *                                                      └► runs of what does not fit (runs.ts)
+ *
+ * P2: at fixed positions of a long file both threads tell what they know, which together is a
+ * checkpoint (checkpoints.ts); a later digest of the file goes on from the last one. The sums then
+ * go on where the line began that was cut; the hash begins anew, which is fast, and proves on its
+ * way that the file still begins with what the checkpoint tells of.
  *
  * Both threads read the same descriptor at positions of their own. The main thread does nothing
  * for a file but pass messages: results come by transfer, not by copy. Everything behind
@@ -15,12 +21,17 @@ import { extname, join } from 'node:path'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import { type Checkpoint, unfitCheckpoint } from './checkpoint.ts'
 import { Checkpoints } from './checkpoints.ts'
-import type { BadLine, BadSum } from './line-defects.ts'
+import {
+  assertOptions,
+  assertRange,
+  type Digest,
+  type DigestOptions,
+  type Verdict,
+} from './digest-types.ts'
 import { PIECE_BYTES_MAX } from './line-parser.ts'
-import { isRunName, RunKeeper, RunSums } from './runs.ts'
+import { RunKeeper, RunSums } from './runs.ts'
 import { SlowerOfTwo } from './slower-of-two.ts'
-import { TABLE_PAIRS_MAX } from './sum-table.ts'
-import { MemorySums, type Sums } from './sums.ts'
+import { MemorySums } from './sums.ts'
 import type {
   HashEvent,
   HashJob,
@@ -32,81 +43,12 @@ import type {
 import { JobCancelled, WorkerThread } from './worker-thread.ts'
 
 export type { Checkpoint } from './checkpoint.ts'
+export type { Digest, DigestOptions, Verdict } from './digest-types.ts'
 export type { BadLine, BadSum, LineDefect } from './line-defects.ts'
 export type { PairChunk, Sums } from './sums.ts'
 
 /** How much each thread reads at once. @see DigestWorkersOptions.readBytes */
 export const READ_BYTES = 1024 * 1024
-
-export interface Digest {
-  /** 32 bytes. */
-  readonly sha256: Uint8Array
-  readonly sizeBytes: number
-  /** Good lines; those before the bad one if there is one. */
-  readonly lines: number
-  /** Whether the last byte is a line feed. True for an empty file. */
-  readonly endsWithLineEnd: boolean
-  readonly verdict: Verdict
-  /** Where the sum went on from a checkpoint; 0 if the whole file was parsed. */
-  readonly resumedFromBytes: number
-  /** Why the checkpoint that was given could not be used. */
-  readonly checkpointDropped?: string
-  /** The file's sums, sealed in the runs directory; undefined if they are in memory. */
-  readonly runName?: string
-  readonly hashMs: number
-  readonly sumMs: number
-  /**
-   * To be called when no kept checkpoint of this file matters any more (P3 is durable): deletes
-   * its runs, all but `runName`. Safe to repeat.
-   */
-  release(): Promise<void>
-  /** Closes the sums and deletes all runs of the file, also `runName`. Safe to repeat. */
-  discard(): Promise<void>
-}
-
-export type Verdict =
-  | {
-      readonly ok: true
-      /** The sum of all lines' amounts: may be more than 64 bits. */
-      readonly amount: bigint
-      /** To be closed by the caller. */
-      readonly sums: Sums
-      /** 0 if there are no sums. */
-      readonly largestSum: bigint
-    }
-  | { readonly ok: false; readonly bad: BadLine | BadSum }
-
-export interface DigestOptions {
-  /** Open for reading. Stays the caller's, who must not close it before the digest settles. */
-  readonly fd: number
-  /** The file's size. Bytes beyond it are not read. */
-  readonly sizeBytes: number
-  /** Consumers held in memory at once: beyond it, sums are sealed in a run and the table is emptied. */
-  readonly pairsMax: number
-  /** Sums of at most so many consumers stay in memory, if no run had to be written before. */
-  readonly memoryPairsMax: number
-  /** A checkpoint is made after each so many bytes of the file. */
-  readonly checkpointBytes: number
-  /** Exists; on a filesystem with room for 16 bytes a consumer, a few times over. */
-  readonly runsDirectory: string
-  /** The names of this file's runs begin with it, and it is the owner named in them. */
-  readonly runsPrefix: string
-  /** What the last `onCheckpoint` of an earlier digest of this file was given. */
-  readonly resume?: Checkpoint
-  /**
-   * Makes a checkpoint durable: it counts as committed when this returns or resolves, and it alone
-   * counts from then on. Calls come in order of position, never two at once, and none after the
-   * digest has settled. Its failure fails the digest. Without it there are no checkpoints.
-   */
-  readonly onCheckpoint?: (checkpoint: Checkpoint) => void | Promise<void>
-  /** Ends the digest within one read of each thread. Committed checkpoints stay usable. */
-  readonly signal?: AbortSignal
-  /**
-   * Told, after each read, how far both threads have come, and now and then the same position
-   * again while runs are merged. Goes back only when a checkpoint is dropped.
-   */
-  readonly onProgress?: (positionBytes: number) => void
-}
 
 export interface DigestWorkersOptions {
   /** How much each thread reads at once. @default READ_BYTES */
@@ -339,24 +281,6 @@ async function digestOf(
       await release()
     },
   }
-}
-
-function assertOptions(options: DigestOptions): void {
-  const { sizeBytes, pairsMax, memoryPairsMax, checkpointBytes, runsPrefix } = options
-  assertRange('sizeBytes', sizeBytes, 0, Number.MAX_SAFE_INTEGER - 1)
-  assertRange('pairsMax', pairsMax, 1, TABLE_PAIRS_MAX)
-  assertRange('memoryPairsMax', memoryPairsMax, 0, TABLE_PAIRS_MAX)
-  assertRange('checkpointBytes', checkpointBytes, 1, Number.MAX_SAFE_INTEGER)
-  const fits = isRunName(`${runsPrefix}.run`) && runsPrefix.length <= PREFIX_CHARACTERS_MAX
-  assert(fits, `runsPrefix must be 1..${PREFIX_CHARACTERS_MAX} of A-Za-z0-9._-, got ${runsPrefix}`)
-}
-
-/** Leaves room for what tells a digest's runs apart. */
-const PREFIX_CHARACTERS_MAX = 150
-
-function assertRange(name: string, value: number, min: number, max: number): void {
-  const fits = Number.isSafeInteger(value) && value >= min && value <= max
-  assert(fits, `${name} must be ${min}..${max}, got ${value}`)
 }
 
 /** The sources run as they are (.ts) and built (.js): a thread's file is of the same kind. */

@@ -49,11 +49,12 @@ export interface ApplyOptions {
 /** Where a batch stands in the ledger. */
 export interface BatchPosition {
   readonly state: 'applying' | 'applied' | 'blocked'
-  readonly cursor: bigint | null
+  /** The last consumer id applied. */
+  readonly cursorId: bigint | null
   readonly pairsApplied: bigint
 }
 
-const FROM_START: BatchPosition = { state: 'applying', cursor: null, pairsApplied: 0n }
+const FROM_START: BatchPosition = { state: 'applying', cursorId: null, pairsApplied: 0n }
 
 /**
  * @param known where the batch stands, from `findBatch`; undefined when it is certain that the
@@ -101,7 +102,7 @@ export async function findBatch(
   names: LedgerNames,
 ): Promise<BatchPosition | undefined> {
   const [row] = await session.query<BatchPosition>(
-    `SELECT state, cursor_id AS cursor, pairs_applied AS pairsApplied
+    `SELECT state, cursor_id AS cursorId, pairs_applied AS pairsApplied
        FROM ${names.batch} WHERE id = ? FOR UPDATE`,
     [Buffer.from(id)],
   )
@@ -170,7 +171,7 @@ async function applyFrom(
   options: ApplyOptions,
 ): Promise<ApplyResult> {
   const { names } = options
-  let { cursor } = position
+  let cursor = position.cursorId
   let applied = Number(position.pairsApplied)
   for await (const chunk of batch.sums.chunks(options.chunkPairsMax, cursor)) {
     const next: bigint = chunk.ids[chunk.ids.length - 1]!

@@ -208,7 +208,9 @@ function unavailable(cause: Error): CountersinkError {
 /** An unexpected SQL error, without the statement's text (it may hold a million numbers). */
 export function databaseFailed(what: string, thrown: unknown): CountersinkError {
   const message = toError(thrown).message.slice(0, 300)
-  return new CountersinkError('DATABASE_FAILED', `${what} failed in MariaDB: ${message}`)
+  return new CountersinkError('DATABASE_FAILED', `${what} failed in MariaDB: ${message}`, {
+    advice: 'This is not expected: please report it.',
+  })
 }
 
 /**
@@ -253,7 +255,8 @@ export class SessionKeeper {
         return result
       } catch (error) {
         this.#drop()
-        if (!isTransient(error)) throw error
+        if (!isTransient(error))
+          throw sqlNumber(error) === 0 ? error : databaseFailed('a statement', error)
         this.#onChange(describeError(error))
         await pause(RETRY_PAUSE_MS(tries, this.#random), this.#signal)
       }

@@ -32,7 +32,7 @@ export interface OpenBatch {
   readonly id: Buffer
   readonly instance: Buffer
   readonly state: 'applying' | 'blocked'
-  readonly cursor: bigint | null
+  readonly cursorId: bigint | null
   readonly pairsPlanned: bigint
   readonly amountPlanned: string
 }
@@ -157,7 +157,7 @@ export class Ledger {
   openBatches(): Promise<OpenBatch[]> {
     return this.#keeper.run(session =>
       session.query<OpenBatch>(
-        `SELECT id, instance, state, cursor_id AS cursor, pairs_planned AS pairsPlanned,
+        `SELECT id, instance, state, cursor_id AS cursorId, pairs_planned AS pairsPlanned,
                 amount_planned AS amountPlanned
            FROM ${this.#names.batch} WHERE state <> 'applied' ORDER BY begun_at, id`,
       ),
