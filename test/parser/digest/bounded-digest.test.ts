@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { type Checkpoint, type Digest, DigestWorkers } from '../../../parser/digest/digest.ts'
 import { describeBadLine } from '../../../parser/digest/line-defects.ts'
 import { listRuns, RunSums } from '../../../parser/digest/runs.ts'
@@ -12,7 +13,6 @@ import {
   fileOf,
   limitsOf,
   mismatch,
-  pairsOf,
   runsIn,
   saidOf,
   withFile,
@@ -24,27 +24,42 @@ const MAX = (1n << 64n) - 1n
 const workers = new DigestWorkers({ readBytes: 5000 })
 t.teardown(() => workers.close())
 
-/** Stops a digest, by a failing commit, once this many checkpoints are committed. */
+/**
+ * The checkpoint that is left when a digest is stopped after so many commits; undefined if it was
+ * through with the file before.
+ */
 async function stoppedAfter(
-  t: Test,
   options: Parameters<DigestWorkers['digest']>[0],
   commits: number,
-): Promise<Checkpoint> {
+): Promise<Checkpoint | undefined> {
   let last: Checkpoint | undefined
   let left = commits
-  const stop = new Error('stopped')
-  const digest = workers.digest({
+  const stop = new AbortController()
+  const digesting = workers.digest({
     ...options,
-    async onCheckpoint(checkpoint) {
-      if (left-- === 0) throw stop
+    signal: stop.signal,
+    onCheckpoint(checkpoint) {
       last = checkpoint
+      if (--left === 0) stop.abort()
     },
   })
-  await digest.catch((error: unknown) => {
-    if (error !== stop) throw error
-  })
-  if (last === undefined) t.fail('no checkpoint was committed')
-  return last as Checkpoint
+  try {
+    await (await digesting).discard()
+    return undefined
+  } catch (error: unknown) {
+    if (error !== stop.signal.reason) throw error
+    return last
+  }
+}
+
+/** The same for a file that is long enough. */
+async function checkpointOf(
+  options: Parameters<DigestWorkers['digest']>[0],
+  commits = 2,
+): Promise<Checkpoint> {
+  const checkpoint = await stoppedAfter(options, commits)
+  if (checkpoint === undefined) throw new Error('the digest was not stopped')
+  return checkpoint
 }
 
 t.test('tiny tables: all sums are in one run, whatever had to be sealed on the way', async t => {
@@ -177,6 +192,7 @@ t.test('resumed at every checkpoint, the digest is the same', async t => {
     { pairsMax: 64, checkpointBytes: KIB, lines: 500 },
     { pairsMax: 100_000, checkpointBytes: 64 * KIB, lines: 9000 },
   ]
+  let resumed = 0
   for (const { lines, ...sizes } of cases) {
     for (const spoiled of [false, true]) {
       const content = Buffer.from(randomLines(random, lines))
@@ -187,7 +203,9 @@ t.test('resumed at every checkpoint, the digest is the same', async t => {
         const checkpoints = Math.floor((file.sizeBytes * 0.9 - 100) / sizes.checkpointBytes)
         const step = Math.ceil(checkpoints / 12)
         for (let commits = 1; commits <= checkpoints; commits += step) {
-          const resume = await stoppedAfter(t, options, commits)
+          const resume = await stoppedAfter(options, commits)
+          if (resume === undefined) continue
+          resumed += 1
           const stopped = runsIn(limits.runsDirectory)
           if (!isDeepStrictEqual(stopped, [...resume.runs].sort())) return { stopped, resume }
           const digest = await workers.digest({ ...options, resume, onCheckpoint() {} })
@@ -203,6 +221,7 @@ t.test('resumed at every checkpoint, the digest is the same', async t => {
       if (wrong !== undefined) return t.fail(`SEED=${random.seed}`, { sizes, spoiled, ...wrong })
     }
   }
+  t.ok(resumed > 20, `resumed ${resumed} times`)
 })
 
 t.test('stopped again and again, a file is read to its end', async t => {
@@ -267,7 +286,7 @@ t.test('a checkpoint that does not fit is dropped, and the file read from its st
     },
   }
   for (const [name, spoil] of Object.entries(cases)) {
-    const resume = spoil(await stoppedAfter(t, options, 2))
+    const resume = spoil(await checkpointOf(options))
     const digest = await workers.digest({ ...options, resume })
     t.type(digest.checkpointDropped, 'string', `${name}: ${digest.checkpointDropped}`)
     t.equal(digest.resumedFromBytes, 0)
@@ -275,12 +294,12 @@ t.test('a checkpoint that does not fit is dropped, and the file read from its st
     await digest.discard()
     for (const left of await listRuns(limits.runsDirectory)) rmSync(path(left))
   }
-  const good = await workers.digest({ ...options, resume: await stoppedAfter(t, options, 2) })
+  const good = await workers.digest({ ...options, resume: await checkpointOf(options) })
   t.equal(good.checkpointDropped, undefined)
   await good.discard()
 
   const changed = Buffer.from(content)
-  const kept = await stoppedAfter(t, options, 2)
+  const kept = await checkpointOf(options)
   changed.write('0', content.indexOf(0x20) + 1)
   await withFile(t, changed, async file => {
     const digest = await workers.digest({ ...options, ...file, resume: kept })
@@ -291,9 +310,9 @@ t.test('a checkpoint that does not fit is dropped, and the file read from its st
 })
 
 t.test('a run of another work file is not taken', async t => {
-  const limits = { ...limitsOf(t), pairsMax: 1, checkpointBytes: 8 }
-  const options = { ...limits, ...fileOf(t, '1 1\n2 2\n3 3\n4 4\n5 5\n') }
-  const resume = await stoppedAfter(t, options, 1)
+  const limits = { ...limitsOf(t), pairsMax: 2, checkpointBytes: 400 }
+  const options = { ...limits, ...fileOf(t, '1 1\n2 2\n3 3\n4 4\n5 5\n'.repeat(200)) }
+  const resume = await checkpointOf(options, 1)
   const digest = await workers.digest({ ...options, runsPrefix: 'work-2', resume })
   t.match(digest.checkpointDropped, /belongs to file work-1/)
   await digest.discard()
@@ -382,7 +401,7 @@ t.test('a commit that fails, or never ends, holds the digest', async t => {
 t.test('a bad line early, with checkpoints: the hash does not wait for the sum', async t => {
   const limits = { ...limitsOf(t), checkpointBytes: 100 }
   const content = Buffer.from(`1 1\nx\n${'2 2\n'.repeat(20_000)}`)
-  const onCheckpoint = () => t.fail('nothing to commit')
+  const onCheckpoint = () => void t.fail('nothing to commit')
   const digest = await workers.digest({ ...limits, ...fileOf(t, content), onCheckpoint })
   t.equal(await mismatch(digest, content), undefined)
 })
@@ -398,14 +417,17 @@ t.test('a runs directory that cannot be written to', async t => {
 
 t.test('a full disk fails the digest and leaves the last checkpoint usable', async t => {
   const limits = limitsOf(t)
-  const small = join(t.testdirName, 'small')
-  mkdirSync(small)
+  const small = mkdtempSync(join(tmpdir(), 'countersink-small-'))
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=128k', 'tmpfs', small], { stdio: 'ignore' })
   } catch {
+    rmdirSync(small)
     return t.comment('no small filesystem can be made here')
   }
-  t.teardown(() => execFileSync('umount', [small]))
+  t.teardown(() => {
+    execFileSync('umount', ['-l', small]) // lazily: whatever a failed test has left open
+    rmdirSync(small)
+  })
   const lines = Array.from({ length: 40_000 }, (_, i) => `${i} 1\n`)
   const content = Buffer.from(lines.join(''))
   const options = {

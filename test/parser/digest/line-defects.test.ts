@@ -11,7 +11,7 @@ t.test('every defect of a line, and where it is', async t => {
 
 t.test('the cases are complete', async t => {
   const covered = new Set<string>(DEFECTS.map(([, reason]) => reason))
-  const notOfOneLine = ['CONSUMER_SUM_OVERFLOW', 'TOO_MANY_CONSUMERS']
+  const notOfOneLine = ['CONSUMER_SUM_OVERFLOW']
   const missing = LINE_DEFECTS.filter(r => !covered.has(r) && !notOfOneLine.includes(r))
   t.strictSame(missing, [])
 })
@@ -33,5 +33,7 @@ t.test('a bad line is described with its place', async t => {
   }
   const text = describeBadLine({ ...bad, reason: 'TRAILING_BYTES' })
   t.equal(text, 'TRAILING_BYTES: line 3, byte 5 of it (it starts at offset 20)')
-  t.match(describeBadLine({ ...bad, reason: 'CONSUMER_SUM_OVERFLOW', consumer: 7n }), /consumer 7$/)
+  const overflow = { reason: 'CONSUMER_SUM_OVERFLOW', consumer: 7n } as const
+  t.match(describeBadLine({ ...bad, ...overflow }), /^CONSUMER_SUM_OVERFLOW: line 3.*consumer 7$/)
+  t.match(describeBadLine({ ...overflow, line: undefined }), /whole file, consumer 7$/)
 })

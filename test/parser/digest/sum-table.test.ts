@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
-import { SumTable, TABLE_PAIRS_MAX, u64 } from '../../../parser/digest/sum-table.ts'
+import { u64 } from '../../../parser/digest/pair-words.ts'
+import { SumTable, TABLE_PAIRS_MAX } from '../../../parser/digest/sum-table.ts'
 import { Random } from './fixtures/random.ts'
 
 const MAX = (1n << 64n) - 1n
@@ -87,6 +89,27 @@ t.test('a full table refuses new consumers and goes on adding to known ones', as
       [1n, 10n],
       [2n, 11n],
     ])
+  }
+})
+
+t.test('a table is used again, smaller and larger, and remembers nothing', async t => {
+  const random = new Random()
+  const table = new SumTable(1)
+  for (const pairsMax of [10_000, 20, 40_000, 3000, 40_000]) {
+    table.reset(pairsMax)
+    for (let clear = 0; clear < 2; clear++) {
+      const model = new Map<bigint, bigint>()
+      while (model.size < pairsMax) {
+        const id = random.chance(100) ? 0n : random.u64()
+        model.set(id, (model.get(id) ?? 0n) + 1n)
+        if (add(table, id, 1n) !== 'added') return t.fail(`SEED=${random.seed} ${pairsMax}`)
+      }
+      const { ids, amounts } = table.sortedView()
+      const found = [...ids].map((id, i) => [id, amounts[i]])
+      const expected = [...model].sort(([a], [b]) => (a < b ? -1 : 1))
+      if (!isDeepStrictEqual(found, expected)) return t.fail(`SEED=${random.seed} ${pairsMax}`)
+      table.clear()
+    }
   }
 })
 
