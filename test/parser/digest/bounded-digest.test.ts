@@ -84,6 +84,7 @@ t.test('tiny tables: all sums are in one run, whatever had to be sealed on the w
       if (wrong !== undefined) return t.fail(`SEED=${random.seed} pairsMax ${pairsMax}`, { wrong })
     }
   }
+  t.pass('all agree')
 })
 
 t.test('sums up to memoryPairsMax are in memory, more in a run', async t => {
@@ -449,10 +450,7 @@ t.test('a full disk fails the digest and leaves the last checkpoint usable', asy
   execFileSync('mount', ['-o', 'remount,size=10m', small])
   const digest = await workers.digest({ ...options, resume })
   t.equal(digest.resumedFromBytes, resume.resumeBytes)
-  t.equal(
-    (await pairsOf(digest.verdict.ok ? digest.verdict.sums : (t.fail() as never))).length,
-    40_000,
-  )
+  t.match(digest.verdict, { ok: true, amount: 40_000n, sums: { pairs: 40_000 } })
   await digest.discard()
   t.strictSame(runsIn(small), [])
 })

@@ -1,0 +1,252 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import t from 'tap'
+import { verifyRunSync } from '../../../parser/digest/run-reader.ts'
+import { RunWriter, writeRunSync } from '../../../parser/digest/run-writer.ts'
+import {
+  deleteRun,
+  isRunName,
+  listRuns,
+  type RunLabel,
+  RunSums,
+  sweepRuns,
+} from '../../../parser/digest/runs.ts'
+import { MemorySums, type PairChunk, type Sums } from '../../../parser/digest/sums.ts'
+import { pairsOf, runsDirectoryOf, runsIn } from './fixtures/files.ts'
+import { Random } from './fixtures/random.ts'
+
+const MAX = (1n << 64n) - 1n
+const LABEL: RunLabel = { kind: 'file', owner: 'work-7', members: [] }
+
+/** Ascending pairs, often with the smallest and the largest id. */
+function randomPairs(random: Random, count: number): [bigint, bigint][] {
+  const ids = new Set<bigint>(random.chance(2) ? [0n, MAX].slice(0, count) : [])
+  while (ids.size < count) ids.add(random.u64())
+  return [...ids].sort((a, b) => (a < b ? -1 : 1)).map(id => [id, random.u64()])
+}
+
+function chunkOf(pairs: readonly (readonly [bigint, bigint])[]): PairChunk {
+  return {
+    ids: BigUint64Array.from(pairs, ([id]) => id),
+    amounts: BigUint64Array.from(pairs, ([, amount]) => amount),
+  }
+}
+
+function factsOf(pairs: readonly (readonly [bigint, bigint])[], label = LABEL): object {
+  const amount = pairs.reduce((sum, [, more]) => sum + more, 0n)
+  const largestSum = pairs.reduce((most, [, sum]) => (sum > most ? sum : most), 0n)
+  return { ...label, pairs: pairs.length, amount, largestSum }
+}
+
+/** Writes the same pairs by both writers, put in different portions. */
+async function writeBoth(
+  directory: string,
+  pairs: [bigint, bigint][],
+  portion: number,
+): Promise<void> {
+  const writer = await RunWriter.open(directory, 'async.run', LABEL)
+  for (let at = 0; at < pairs.length; at += portion) {
+    await writer.put(chunkOf(pairs.slice(at, at + portion)))
+  }
+  await writer.seal()
+  writeRunSync(directory, 'sync.run', LABEL, put => put(chunkOf(pairs)))
+}
+
+t.test('both writers, both readers: what was written is read', async t => {
+  const random = new Random()
+  const directory = runsDirectoryOf(t)
+  const wrong: unknown[] = []
+  for (const count of [0, 1, 2, 4095, 4096, 4097, 8192, 70_000]) {
+    const pairs = randomPairs(random, count)
+    await writeBoth(directory, pairs, 1 + random.below(9000))
+    for (const name of ['sync.run', 'async.run']) {
+      const path = join(directory, name)
+      const run = await RunSums.open(path)
+      await run.verify()
+      const said = [run.facts, verifyRunSync(path, () => {})]
+      if (!isDeepStrictEqual(said, [factsOf(pairs), factsOf(pairs)])) wrong.push({ count, said })
+      for (const pairsMax of [5000, 4096, 100_000]) {
+        const found = await pairsOf(run, pairsMax)
+        if (!isDeepStrictEqual(found, pairs)) wrong.push({ count, name, pairsMax })
+      }
+      await run.close()
+    }
+  }
+  t.strictSame(wrong, [], `SEED=${random.seed}`)
+  t.strictSame(runsIn(directory), ['async.run', 'sync.run'], 'no tmp file is left')
+})
+
+t.test('find, and chunks after an id, in memory and in a run', async t => {
+  const random = new Random()
+  const directory = runsDirectoryOf(t)
+  const wrong: unknown[] = []
+  for (const count of [0, 1, 3, 4096, 10_000]) {
+    const pairs = randomPairs(random, count)
+    const { ids, amounts } = chunkOf(pairs)
+    writeRunSync(directory, 'x.run', LABEL, put => put({ ids, amounts }))
+    const run = await RunSums.open(join(directory, 'x.run'))
+    const both: [string, Sums][] = [
+      ['memory', new MemorySums(ids, amounts)],
+      ['run', run],
+    ]
+    const near = (at: number) => pairs[at]?.[0] ?? 5n
+    const asked = [0n, 1n, MAX, MAX - 1n, near(0), near(count - 1), near(4095), near(4096)]
+    for (let i = 0; i < 20; i++) asked.push(random.u64(), near(random.below(count + 1)))
+    for (const id of [...asked, ...asked.map(id => id && id - 1n)]) {
+      const expected = pairs.filter(([found]) => found > id)
+      const sum = pairs.find(([found]) => found === id)?.[1]
+      for (const [name, sums] of both) {
+        if ((await sums.find(id)) !== sum) wrong.push({ count, name, find: id })
+        const after = await pairsOf(sums, 1000 + random.below(9000), id)
+        if (!isDeepStrictEqual(after, expected)) wrong.push({ count, name, after: id })
+      }
+    }
+    for (const [, sums] of both) await sums.close()
+  }
+  t.strictSame(wrong, [], `SEED=${random.seed}`)
+})
+
+t.test('chunks are full but for the last, and start over; null is no id', async t => {
+  const directory = runsDirectoryOf(t)
+  const pairs = Array.from({ length: 10_000 }, (_, i) => [BigInt(i), 1n] as const)
+  writeRunSync(directory, 'x.run', LABEL, put => put(chunkOf(pairs)))
+  const run = await RunSums.open(join(directory, 'x.run'))
+  for (let twice = 0; twice < 2; twice++) {
+    const sizes: number[] = []
+    for await (const { ids } of run.chunks(3000, null)) sizes.push(ids.length)
+    t.strictSame(sizes, [3000, 3000, 3000, 1000])
+  }
+  for await (const { ids } of run.chunks(10)) {
+    t.equal(ids.length, 10)
+    break
+  }
+  await t.rejects(pairsOf(run, 0), { code: 'ERR_ASSERTION' })
+  await run.close()
+  await run.close()
+  await t.rejects(pairsOf(run), { code: 'STOPPED' })
+})
+
+t.test("a batch's run names its members", async t => {
+  const directory = runsDirectoryOf(t)
+  const members = Array.from({ length: 500 }, (_, i) => new Uint8Array(32).fill(i))
+  const label: RunLabel = { kind: 'batch', owner: 'ab'.repeat(16), members }
+  const pairs = [[1n, MAX] as const, [9n, MAX] as const]
+  writeRunSync(directory, 'batch.run', label, put => put(chunkOf(pairs)))
+  const run = await RunSums.open(join(directory, 'batch.run'))
+  await run.verify()
+  t.strictSame(run.facts, factsOf(pairs, label))
+  t.equal(run.facts.amount, 2n * MAX)
+  await run.close()
+})
+
+t.test('any byte changed, added or missing is noticed', async t => {
+  const random = new Random()
+  const directory = runsDirectoryOf(t)
+  const path = join(directory, 'x.run')
+  writeRunSync(directory, 'x.run', LABEL, put => put(chunkOf(randomPairs(random, 5000))))
+  const good = readFileSync(path)
+  const read = async () => {
+    const run = await RunSums.open(path)
+    try {
+      await run.verify()
+    } finally {
+      await run.close()
+    }
+  }
+  /** How both readers end, which must be alike. */
+  const outcome = async () => {
+    const codes: unknown[] = []
+    await read().catch((error: { code: unknown }) => codes.push(error.code))
+    try {
+      verifyRunSync(path, () => {})
+    } catch (error: unknown) {
+      codes.push((error as { code: unknown }).code)
+    }
+    return codes
+  }
+  t.strictSame(await outcome(), [])
+  const refused = ['RUN_UNREADABLE', 'RUN_UNREADABLE']
+  const wrong: unknown[] = []
+  const places = [0, 20, 26, 27, 40, 2000, 4086, 4094, 4095, 4096, good.length - 1]
+  places.push(4096 + 65_536, 4096 + 65_536 + 4, 4096 + 65_551, 4096 + 65_552, good.length - 16)
+  for (let i = 0; i < 60; i++) places.push(random.below(good.length))
+  for (const at of places) {
+    const bad = Buffer.from(good)
+    bad[at]! ^= 1 << random.below(8)
+    writeFileSync(path, bad)
+    const codes = await outcome()
+    if (!isDeepStrictEqual(codes, refused)) wrong.push({ at, codes })
+  }
+  for (const bytes of [0, 10, 4095, 4096, 5000, good.length - 65_552, good.length - 1]) {
+    writeFileSync(path, good.subarray(0, bytes))
+    const codes = await outcome()
+    if (!isDeepStrictEqual(codes, refused)) wrong.push({ bytes, codes })
+  }
+  writeFileSync(path, Buffer.concat([good, Buffer.alloc(16)]))
+  if (!isDeepStrictEqual(await outcome(), refused)) wrong.push('longer')
+  await deleteRun(directory, 'x.run')
+  if (!isDeepStrictEqual(await outcome(), refused)) wrong.push('missing')
+  t.strictSame(wrong, [], `SEED=${random.seed}`)
+})
+
+t.test('a garbled block is noticed by whoever comes across it', async t => {
+  const directory = runsDirectoryOf(t)
+  const path = join(directory, 'x.run')
+  const pairs = Array.from({ length: 9000 }, (_, i) => [BigInt(i), 1n] as const)
+  writeRunSync(directory, 'x.run', LABEL, put => put(chunkOf(pairs)))
+  const other = join(directory, 'y.run')
+  writeRunSync(directory, 'y.run', LABEL, put => put(chunkOf(pairs)))
+  // A sound block, but of another run.
+  const bytes = readFileSync(path)
+  readFileSync(other).copy(bytes, 4096 + 2 * 65_552, 4096 + 2 * 65_552)
+  writeFileSync(path, bytes)
+  const run = await RunSums.open(path)
+  t.equal(await run.find(5n), 1n)
+  await t.rejects(run.find(8500n), { code: 'RUN_UNREADABLE', message: /block 2/ })
+  await t.rejects(pairsOf(run), { code: 'RUN_UNREADABLE' })
+  await t.rejects(pairsOf(run, 10, 6000n), { code: 'RUN_UNREADABLE' })
+  for await (const { ids } of run.chunks(8192)) {
+    t.equal(ids.length, 8192, 'what stands before it is sound')
+    break
+  }
+  await run.close()
+})
+
+t.test('a writer that fails leaves nothing', async t => {
+  const directory = runsDirectoryOf(t)
+  const disordered = chunkOf([
+    [2n, 1n],
+    [2n, 1n],
+  ])
+  t.throws(() => writeRunSync(directory, 'x.run', LABEL, put => put(disordered)), {
+    code: 'ERR_ASSERTION',
+  })
+  const writer = await RunWriter.open(directory, 'y.run', LABEL)
+  await t.rejects(writer.put(disordered), { code: 'ERR_ASSERTION' })
+  await writer.abandon()
+  await writer.abandon()
+  t.strictSame(runsIn(directory), [])
+  const missing = join(directory, 'missing')
+  t.throws(() => writeRunSync(missing, 'x.run', LABEL, () => {}), { code: 'IO_FAILED' })
+  await t.rejects(RunWriter.open(missing, 'x.run', LABEL), { code: 'IO_FAILED' })
+})
+
+t.test('leftovers are swept, and nothing else', async t => {
+  const directory = runsDirectoryOf(t)
+  const names = ['a.run', 'b.run', '.c.run.tmp', 'other.txt', '.hidden', '.x.tmp']
+  for (const name of names) writeFileSync(join(directory, name), '')
+  t.strictSame(await listRuns(directory), ['a.run', 'b.run'])
+  t.strictSame((await sweepRuns(directory, new Set(['a.run', 'z.run']))).sort(), [
+    '.c.run.tmp',
+    'b.run',
+  ])
+  t.strictSame(runsIn(directory), ['.hidden', '.x.tmp', 'a.run', 'other.txt'])
+})
+
+t.test('names of runs', async t => {
+  for (const good of ['a.run', 'work-1-00.run', 'A_b.c.run']) t.ok(isRunName(good), good)
+  for (const bad of ['', '.run', '.a.run', '../a.run', 'a/b.run', 'a.run.tmp', 'a', 'a.run\n']) {
+    t.notOk(isRunName(bad), JSON.stringify(bad))
+  }
+})

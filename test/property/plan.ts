@@ -1,0 +1,95 @@
+import { CRASH_POINTS } from '../../shared/crash-points.ts'
+import { seeded } from '../helpers/files.ts'
+import { type Below, type PlannedFile, planFiles } from './contents.ts'
+
+/** A history as data: made from a seed alone, so that it can be told, cut down and run again. */
+export interface Plan {
+  readonly seed: number
+  readonly limits: Limits
+  readonly files: readonly PlannedFile[]
+  /** Those that come to a planned end; one more follows, which finishes everything. */
+  readonly lives: readonly Life[]
+}
+
+/** Much smaller than anybody would set them, so that small files come to all of them. */
+export interface Limits {
+  readonly pairsMax: number
+  readonly memoryPairsMax: number
+  readonly checkpointBytes: number
+  readonly chunkPairsMax: number
+  readonly batchFilesMax: number
+}
+
+/** A moment of a life: so many bytes of log, or so many changes of names in work/ and runs/. */
+export interface Moment {
+  readonly of: 'log' | 'names'
+  readonly after: number
+}
+
+/** What ends a life: a crash point at its n-th passing, or a signal at a moment. */
+export type End =
+  | { readonly point: string }
+  | { readonly signal: 'SIGKILL' | 'SIGTERM'; readonly at: Moment }
+
+export interface Life {
+  readonly end: End
+  /** A second parser is started on the same directory then. */
+  readonly twin?: Moment
+  /** What is deleted after it. */
+  readonly lost: readonly ('journal' | 'runs')[]
+}
+
+const KILLS_MAX = 3
+const LOG_BYTES = 3_000
+const NAME_CHANGES = 60
+const PASSINGS_MAX = 12
+const POINTS = CRASH_POINTS.filter(name => name.startsWith('P'))
+
+export function planOf(seed: number): Plan {
+  const below = seeded(seed)
+  const limits = planLimits(below)
+  const lives = Array.from({ length: below(KILLS_MAX + 1) }, () => planLife(below))
+  return { seed, limits, lives, files: planFiles(below, limits, lives.length) }
+}
+
+function planLimits(below: Below): Limits {
+  return {
+    pairsMax: 1 + below(64),
+    memoryPairsMax: below(33),
+    checkpointBytes: 1_024 * (1 + below(64)),
+    chunkPairsMax: 1 + below(32),
+    batchFilesMax: 1 + below(5),
+  }
+}
+
+function planLife(below: Below): Life {
+  const lost = (['journal', 'runs'] as const).filter(() => below(6) === 0)
+  return {
+    end: planEnd(below),
+    ...(below(8) === 0 ? { twin: planMoment(below) } : {}),
+    lost,
+  }
+}
+
+function planEnd(below: Below): End {
+  if (below(3) > 0) {
+    // The first passings are the most different from each other.
+    const passing = 1 + below(1 + below(PASSINGS_MAX))
+    return { point: `${POINTS[below(POINTS.length)]}:${passing}` }
+  }
+  return { signal: below(3) === 0 ? 'SIGTERM' : 'SIGKILL', at: planMoment(below) }
+}
+
+export function planMoment(below: Below): Moment {
+  return below(2) === 0
+    ? { of: 'log', after: below(LOG_BYTES) }
+    : { of: 'names', after: below(NAME_CHANGES) }
+}
+
+/** In a few lines, for the report of a failure. */
+export function describePlan({ seed, limits, files, lives }: Plan): string {
+  const told = files.map(({ content, ...file }) => ({ ...file, bytes: content.length }))
+  const list = (items: readonly unknown[]): string =>
+    items.map(item => `\n  ${JSON.stringify(item)}`).join('')
+  return `seed ${seed}, limits ${JSON.stringify(limits)}\nfiles:${list(told)}\nlives:${list(lives)}`
+}
