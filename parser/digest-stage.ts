@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Config } from '../shared/config.ts'
 import { crashPoint } from '../shared/crash-points.ts'
-import { hasCode } from '../shared/errors.ts'
+import { describeError, hasCode } from '../shared/errors.ts'
 import { Bell, type Handoff } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
 import { type StatePaths, workName } from '../shared/paths.ts'
@@ -112,17 +112,19 @@ export class DigestStage {
   async #read(entry: QueueEntry, signal: AbortSignal): Promise<Verdict> {
     const startedAtMs = Date.now()
     let file: WorkFile | undefined
+    let reason = 'WORK_FILE_MISSING: somebody took the claimed file out of work/'
     try {
       file = await openWorkFile(join(this.#paths.work, workName(entry.sequence, entry.name)))
     } catch (error) {
       if (!hasCode(error, 'FILE_UNFIT')) throw error
+      reason = describeError(error)
     }
     if (file === undefined) {
       return {
         kind: 'quarantine',
         entry,
         digest: nothingRead(entry, startedAtMs),
-        reason: 'WORK_FILE_MISSING: somebody took the claimed file out of work/',
+        reason,
         evidence: {},
       }
     }

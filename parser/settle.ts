@@ -101,13 +101,13 @@ export class Settler {
     }
     const from = join(this.#paths.work, workName(entry.sequence, entry.name))
     const name = settledName(entry.name, digest.sha256)
-    await moveIfThere(from, join(this.#directory(outcome, entry.disposable), name))
+    const moved = await moveIfThere(from, join(this.#directory(outcome, entry.disposable), name))
     crashPoint('P8-moved')
     await rm(`${from}${MANIFEST_SUFFIX}`, { force: true })
     crashPoint('P8-move-synced')
     this.#journal.moved(entry.sequence)
     this.#backlog.remove(entry.sequence)
-    if (outcome === 'applied' && entry.disposable) {
+    if (moved && outcome === 'applied' && entry.disposable) {
       await this.#archiveLimit.added(name, digest.sizeBytes)
     }
   }
@@ -147,12 +147,13 @@ export class Settler {
   }
 }
 
-async function moveIfThere(from: string, to: string): Promise<void> {
+async function moveIfThere(from: string, to: string): Promise<boolean> {
   try {
     await stat(from)
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return
+    if (hasCode(error, 'ENOENT')) return false
     throw new CountersinkError('IO_FAILED', `reading ${from} failed`, { cause: error })
   }
   await renameDurably(from, to)
+  return true
 }

@@ -1,5 +1,5 @@
 import type { Config } from '../../shared/config.ts'
-import type { Outcome } from '../../shared/protocol.ts'
+import { boundedReason, type Outcome } from '../../shared/protocol.ts'
 import { type ApplyResult, applyBatch, findBatch } from './apply.ts'
 import type { Batch } from './batch.ts'
 import { type DatabaseAddress, type Session, SessionKeeper } from './connection.ts'
@@ -130,7 +130,7 @@ export class Ledger {
           sighting.sha256 === undefined ? null : Buffer.from(sighting.sha256),
           sighting.name,
           sighting.outcome,
-          sighting.reason,
+          boundedReason(sighting.reason),
           sqlTime(sighting.seenAtMs),
         ],
       )
