@@ -70,6 +70,10 @@ async function moveIntoWork(
   const stats = await ifThere(lstat(from))
   if (stats === undefined) return { kind: 'gone' }
   if (!stats.isFile()) return { kind: 'unfit', why: 'it is not a regular file' }
+  const manifest = await ifThere(lstat(`${from}${MANIFEST_SUFFIX}`))
+  if (manifest !== undefined && !manifest.isFile()) {
+    return { kind: 'unfit', why: 'its manifest is not a regular file' }
+  }
   const control = await readControl(`${from}${MANIFEST_SUFFIX}`)
   const manifestMoved = await moved(`${from}${MANIFEST_SUFFIX}`, `${to}${MANIFEST_SUFFIX}`)
   crashPoint('P1-manifest-moved')

@@ -133,17 +133,19 @@ export class DigestStage {
     const entry = queued.stage === 'digested' ? this.#journal.undigest(queued) : queued
     const startedAtMs = Date.now()
     let file: WorkFile | undefined
+    let reason = 'WORK_FILE_MISSING: somebody took the claimed file out of work/'
     try {
       file = await openWorkFile(join(this.#paths.work, workName(entry.sequence, entry.name)))
     } catch (error) {
       if (!hasCode(error, 'FILE_UNFIT')) throw error
+      reason = describeError(error)
     }
     if (file === undefined) {
       return {
         kind: 'quarantine',
         entry,
         digest: nothingRead(entry, startedAtMs),
-        reason: 'WORK_FILE_MISSING: somebody took the claimed file out of work/',
+        reason,
         evidence: {},
       }
     }

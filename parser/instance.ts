@@ -18,7 +18,12 @@ export async function loadInstance(path: string): Promise<Buffer> {
     await replaceFile(path, `${JSON.stringify({ version: 1, instance: uuid })}\n`)
     return uuidBytes(uuid)
   }
-  const uuid: unknown = /^\s*\{/.test(text) ? JSON.parse(text).instance : undefined
+  let uuid: unknown
+  try {
+    uuid = JSON.parse(text)?.instance
+  } catch {
+    // It is refused below.
+  }
   if (typeof uuid === 'string' && /^[0-9a-f-]{36}$/.test(uuid)) return uuidBytes(uuid)
   throw new CountersinkError('STATE_DIRECTORY_UNFIT', `${path} does not name an instance`, {
     advice: 'Restore it, or delete it: then files in work/ count as those of a new parser.',

@@ -83,9 +83,12 @@ export class Settler {
   /** P8 alone: also for entries found `settling` at the start. */
   async move(entries: readonly QueueEntry[]): Promise<void> {
     const directories = new Set<string>()
+    const movedNow = new Set<QueueEntry>()
     for (const entry of entries) {
       const to = this.#destination(entry)
-      if (await moveIfThere(this.#workPath(entry), to)) directories.add(dirname(to))
+      if (!(await moveIfThere(this.#workPath(entry), to))) continue
+      movedNow.add(entry)
+      directories.add(dirname(to))
     }
     crashPoint('P8-moved')
     if (directories.size > 0) await syncDirectories(this.#paths.work, ...directories)
@@ -95,7 +98,9 @@ export class Settler {
       crashPoint('P8-manifest-removed')
       this.#journal.moved(entry.sequence)
       this.#backlog.remove(entry.sequence)
-      if (entry.outcome === 'applied' && entry.disposable && entry.digest !== undefined) {
+      // One that was moved before a crash is counted by the limit already.
+      if (!movedNow.has(entry) || entry.outcome !== 'applied' || !entry.disposable) continue
+      if (entry.digest !== undefined) {
         const name = settledName(entry.name, entry.digest.sha256)
         await this.#archiveLimit.added(name, entry.digest.sizeBytes)
       }

@@ -24,7 +24,7 @@ export interface WorkFile {
  * Opens a claimed file: never through a symbolic link, never blocking on a pipe.
  *
  * @returns undefined when there is none.
- * @throws CountersinkError FILE_UNFIT when it is not a regular file, IO_FAILED
+ * @throws CountersinkError FILE_UNFIT when it is not a regular file or may not be read, IO_FAILED
  */
 export async function openWorkFile(path: string): Promise<WorkFile | undefined> {
   let handle: FileHandle
@@ -32,13 +32,16 @@ export async function openWorkFile(path: string): Promise<WorkFile | undefined> 
     handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined
-    if (hasCode(error, 'ELOOP')) throw new CountersinkError('FILE_UNFIT', `${path} is a link`)
+    if (hasCode(error, 'ELOOP')) throw new CountersinkError('FILE_UNFIT', 'it is a link')
+    if (hasCode(error, 'EACCES', 'EPERM')) {
+      throw new CountersinkError('FILE_UNFIT', 'the parser may not read it', { cause: error })
+    }
     throw new CountersinkError('IO_FAILED', `opening ${path} failed`, { cause: error })
   }
   const stats = await handle.stat({ bigint: true })
   if (!stats.isFile()) {
     await handle.close()
-    throw new CountersinkError('FILE_UNFIT', `${path} is not a regular file`)
+    throw new CountersinkError('FILE_UNFIT', 'it is not a regular file')
   }
   return {
     handle,

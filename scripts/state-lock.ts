@@ -58,14 +58,13 @@ export async function takeStateLock(lockPath: string, statusPath: string): Promi
 }
 
 async function inUse(lockPath: string, statusPath: string): Promise<CountersinkError> {
-  const owner = await readFile(statusPath, 'utf8').then(
-    text => {
-      const pid: unknown = JSON.parse(text).pid
+  const owner = await readFile(statusPath, 'utf8')
+    .then(text => {
+      const pid: unknown = JSON.parse(text)?.pid
       return typeof pid === 'number' ? ` (pid ${pid})` : ''
-    },
+    })
     // Whoever holds it has not written it yet, or is a command that never does.
-    () => '',
-  )
+    .catch(() => '')
   return new CountersinkError(
     'STATE_DIRECTORY_IN_USE',
     `a countersink is at work in ${dirname(dirname(lockPath))} already${owner}`,

@@ -112,6 +112,12 @@ const databaseUrl: Setting<string> = {
     if (text === '') return text
     const url = URL.canParse(text) ? new URL(text) : undefined
     if (url === undefined || !/^(mariadb|mysql):$/.test(url.protocol)) return undefined
+    try {
+      for (const part of [url.username, url.password, url.pathname]) decodeURIComponent(part)
+    } catch {
+      // A % that is not written as %25 would be refused only when it is used.
+      return undefined
+    }
     return url.pathname.length > 1 ? text : undefined
   },
 }

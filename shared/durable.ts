@@ -59,7 +59,10 @@ export async function replaceFile(path: string, text: string): Promise<void> {
 export async function makeDirectories(...paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     const first = await mkdir(path, { recursive: true, mode: 0o700 })
-    if (first !== undefined) await syncDirectories(dirname(first), dirname(path))
+    if (first === undefined) continue
+    const parents = [dirname(path)]
+    while (parents[0] !== dirname(first)) parents.unshift(dirname(parents[0]!))
+    await syncDirectories(...parents)
   }
 }
 

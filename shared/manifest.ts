@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises'
-import { CountersinkError } from './errors.ts'
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { CountersinkError, hasCode } from './errors.ts'
 import { parseU128 } from './numbers.ts'
 
 /**
@@ -61,17 +62,25 @@ export function parseManifest(text: string): Manifest {
 
 /** The manifest at `path`, or undefined when none stands there. */
 export async function readManifest(path: string): Promise<Manifest | undefined> {
-  let text: Buffer
+  let handle: FileHandle
   try {
-    text = await readFile(path)
+    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (hasCode(error, 'ENOENT')) return undefined
+    if (hasCode(error, 'ELOOP')) throw invalid('it is a link', error)
+    if (hasCode(error, 'EACCES', 'EPERM')) throw invalid('it may not be read', error)
     throw error
   }
-  if (text.length > MANIFEST_BYTES_MAX) {
-    throw invalid(`it has ${text.length} bytes, at most ${MANIFEST_BYTES_MAX} are allowed`)
+  try {
+    const stats = await handle.stat()
+    if (!stats.isFile()) throw invalid('it is not a regular file')
+    if (stats.size > MANIFEST_BYTES_MAX) {
+      throw invalid(`it has ${stats.size} bytes, at most ${MANIFEST_BYTES_MAX} are allowed`)
+    }
+    return parseManifest(await handle.readFile('utf8'))
+  } finally {
+    await handle.close()
   }
-  return parseManifest(text.toString('utf8'))
 }
 
 function isCount(value: unknown): value is number {

@@ -15,6 +15,8 @@ import type { HashEvent, SumPart } from './worker-messages.ts'
 
 export interface CheckpointsOptions {
   readonly runs: RunKeeper
+  /** None is committed any more once it is raised. */
+  readonly signal: AbortSignal | undefined
   readonly onCheckpoint: (checkpoint: Checkpoint) => void | Promise<void>
   /** So many checkpoints are done with. */
   readonly onSettled: (count: number) => void
@@ -60,6 +62,7 @@ export class Checkpoints {
     const [sum] = this.#sumParts
     const [hash] = this.#hashParts
     if (this.#committing !== undefined || sum === undefined || hash === undefined) return
+    if (this.#options.signal?.aborted) return
     this.#sumParts.shift()
     this.#hashParts.shift()
     assert.equal(sum.positionBytes, hash.positionBytes, 'the threads made different checkpoints')
@@ -70,7 +73,6 @@ export class Checkpoints {
       },
       (error: unknown) => {
         this.#committing = undefined
-        this.#stopped = true
         this.#options.onFailure(toError(error))
       },
     )

@@ -142,11 +142,14 @@ export class DigestWorkers {
     let failure: Error | undefined
     const fail = (error: unknown) => {
       if (!(error instanceof JobCancelled)) failure ??= toError(error)
+      // At once: what the threads still tell may rest on a checkpoint that is not this file's.
+      void checkpoints.stop()
       this.#cancel()
       return undefined
     }
     const checkpoints = new Checkpoints({
       runs,
+      signal: options.signal,
       onCheckpoint: options.onCheckpoint ?? (() => {}),
       onSettled: count => this.#settleCheckpoints(count),
       onFailure: fail,

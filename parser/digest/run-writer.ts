@@ -34,6 +34,7 @@ export function writeRunSync(
 ): RunFacts {
   const { path, tmp } = pathsOf(directory, name)
   const encoder = new RunEncoder(label)
+  let left = tmp
   crashPoint('P2-before-run-written')
   try {
     const fd = openSync(tmp, 'w', 0o600)
@@ -52,12 +53,12 @@ export function writeRunSync(
     }
     crashPoint('P2-run-synced')
     renameSync(tmp, path)
+    left = path
     crashPoint('P2-run-renamed')
     syncDirectorySync(directory)
     return encoder.facts
   } catch (error: unknown) {
-    rmSync(tmp, { force: true })
-    rmSync(path, { force: true })
+    rmSync(left, { force: true })
     throw writeFailure(path, error)
   }
 }
@@ -82,6 +83,8 @@ export class RunWriter {
   readonly #directory: string
   readonly #path: string
   readonly #tmp: string
+  /** What there is to delete if it comes to nothing. */
+  #left: string
   readonly #encoder: RunEncoder
   readonly #handle: FileHandle
 
@@ -90,6 +93,7 @@ export class RunWriter {
     this.#directory = directory
     this.#path = path
     this.#tmp = tmp
+    this.#left = tmp
     this.#encoder = encoder
     this.#handle = handle
   }
@@ -124,6 +128,7 @@ export class RunWriter {
       await this.#handle.close()
       crashPoint('P2-run-synced')
       await rename(this.#tmp, this.#path)
+      this.#left = this.#path
       crashPoint('P2-run-renamed')
       await syncDirectory(this.#directory)
     } catch (error: unknown) {
@@ -135,8 +140,7 @@ export class RunWriter {
   /** Leaves no file. */
   async abandon(): Promise<void> {
     await this.#handle.close() // a second close resolves as well
-    await rm(this.#tmp, { force: true })
-    await rm(this.#path, { force: true })
+    await rm(this.#left, { force: true })
   }
 
   async #write(position: number, bytes: Uint8Array): Promise<void> {

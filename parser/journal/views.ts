@@ -48,6 +48,8 @@ const RECORDS_PER_SCAN_MAX = 2_000
 /** Waiting files looked at for one question about a content. */
 const QUEUE_SCAN_MAX = 20_000
 const SHA256_BYTES = 32
+/** Numbers are keys of six bytes. */
+const KEY_MAX = 2 ** 48 - 1
 
 /** Everything that is only read, for the parser's own answers and for the CLI while it is down. */
 export class JournalView {
@@ -102,7 +104,7 @@ export class JournalView {
     const files: ProcessedFile[] = []
     let seen = 0
     for (const { key, value } of this.tables.processed.getRange({
-      ...(from.start === undefined ? {} : { start: numberKey(from.start) }),
+      ...(from.start === undefined ? {} : { start: numberKey(Math.min(from.start, KEY_MAX)) }),
       reverse: from.reverse,
       limit: RECORDS_PER_SCAN_MAX,
     })) {

@@ -26,7 +26,7 @@ const CONNECT_TIMEOUT_MS = 5_000
  * deadlock neighbouring chunks), UTC, and limits for a connection whose owner has vanished.
  */
 const SESSION_SETTINGS = [
-  "sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+  "sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
   "tx_isolation = 'READ-COMMITTED'",
   "time_zone = '+00:00'",
   'autocommit = 1',

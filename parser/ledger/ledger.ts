@@ -1,6 +1,6 @@
 import type { Config } from '../../shared/config.ts'
 import { U64_MAX } from '../../shared/limits.ts'
-import type { Outcome } from '../../shared/protocol.ts'
+import { boundedReason, type Outcome } from '../../shared/protocol.ts'
 import { type ApplyResult, applyBatch, findBatch } from './apply.ts'
 import type { Batch } from './batch.ts'
 import { type DatabaseAddress, type Session, SessionKeeper } from './connection.ts'
@@ -221,7 +221,7 @@ export class Ledger {
           sighting.sha256 === undefined ? null : Buffer.from(sighting.sha256),
           sighting.name,
           sighting.outcome,
-          sighting.reason,
+          boundedReason(sighting.reason),
           sqlTime(sighting.seenAtMs),
         ],
       )

@@ -11,7 +11,7 @@ import type { CrashPoint } from '../../shared/crash-points.ts'
 import { connectAnnouncer } from '../helpers/client.ts'
 import type { DatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { type DataFile, dataFile, drop, seeded } from '../helpers/files.ts'
+import { type DataFile, dataFile, drop, manifestOf, seeded, sha256Of } from '../helpers/files.ts'
 import type { Fate } from '../helpers/invariants.ts'
 import { type RunningParser, spawnParser, startParser, stopProgram } from '../helpers/parser.ts'
 import type { Program, Teardown } from '../helpers/processes.ts'
@@ -115,14 +115,19 @@ export async function feed(
   parser: Program,
   files: readonly DataFile[],
 ): Promise<number> {
-  const isUp = await eventually('the parser listens', () =>
-    parser.isRunning() ? connectAnnouncer(t, site.paths).catch(() => undefined) : 'dead',
-  )
-  if (isUp === 'dead') return 0
+  const announcer = await eventually('the parser listens', async () => {
+    if (!parser.isRunning()) return 'dead' as const
+    return connectAnnouncer(t, site.paths)
+  })
+  if (announcer === 'dead') return 0
   for (const [i, file] of files.entries()) {
-    if (!existsSync(join(site.paths.inbox, file.name))) drop(site.paths, [file])
+    if (!existsSync(join(site.paths.inbox, file.name))) bringIn(site, file)
+    const { name, content } = file
     try {
-      const { outcome } = await isUp.announce(file)
+      const { outcome } = await announcer.channel.request<'ack'>({
+        type: 'announce',
+        ...{ name, sizeBytes: content.length, sha256: sha256Of(content) },
+      })
       if (outcome !== 'accepted' && outcome !== 'known') throw new Error(`${file.name}: ${outcome}`)
     } catch (error) {
       if (await dies(parser)) return i
@@ -130,6 +135,14 @@ export async function feed(
     }
   }
   return files.length
+}
+
+/** With a manifest, though without lines and amount where the lines are no lines. */
+export function bringIn(site: Site, file: DataFile): void {
+  const { content } = file
+  const isGood = /^(\d+ \d+\n)*$/.test(content.toString('latin1'))
+  const none = { lines: undefined, amount: undefined }
+  drop(site.paths, [file], isGood ? {} : { manifest: manifestOf(content, none) })
 }
 
 /** After its socket has closed: whether it is ending. */

@@ -67,8 +67,8 @@ const wire = (peer: RawPeer, ...bytes: readonly Buffer[]): void => {
   peer.socket.write(Buffer.concat(bytes))
 }
 const hello = encodeFrame(HELLO)
-const circular: Record<string, unknown> = { type: 'query', id: 1 }
-circular.question = circular
+const circular: unknown[] = []
+circular.push(circular)
 
 const OFFENCES: Readonly<Record<string, readonly [code: string, bytes: Buffer]>> = {
   'garbage instead of a hello': ['FRAME_TOO_LARGE', Buffer.alloc(4_096, 0xa5)],
@@ -101,7 +101,13 @@ const OFFENCES: Readonly<Record<string, readonly [code: string, bytes: Buffer]>>
     'MESSAGE_INVALID',
     Buffer.concat([
       hello,
-      framed(new Packr({ useRecords: false, structuredClone: true }).pack(circular)),
+      framed(
+        new Packr({ useRecords: false, structuredClone: true }).pack({
+          type: 'query',
+          id: 1,
+          question: circular,
+        }),
+      ),
     ]),
   ],
   'arrays as deep as a frame': [

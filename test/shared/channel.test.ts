@@ -64,7 +64,7 @@ t.test('requests are settled by the reply of their id, in any order', async t =>
   const answers = [1, 2, 3].map(() => channel.request<'answer'>(QUESTION))
   await eventually('all came', () => held.length === 3)
   t.equal(new Set(held).size, 3, 'ids differ')
-  for (const id of held.toReversed?.() ?? [...held].reverse()) {
+  for (const id of [...held].reverse()) {
     peer.send({ type: 'answer', id, body: { to: id } })
   }
   t.same(

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { decodePayload, encodeFrame, FrameSplitter } from '../../shared/frames.ts'
 
 /** The part of a tap test that the helpers need. */
@@ -34,7 +35,7 @@ export async function eventually<T>(
 }
 
 /** The outcome of `work`, or a failure when it has none in time: for what might hang for good. */
-export function within<T>(what: string, work: Promise<T>, ms = 10_000): Promise<T> {
+export function within<T>(what: string, work: Promise<T>, ms = 60_000): Promise<T> {
   const abort = new AbortController()
   const late = sleep(ms, undefined, { signal: abort.signal }).then(() => {
     throw new Error(`not within ${ms} ms: ${what}`)
@@ -113,8 +114,26 @@ export async function rawPeer(t: Teardown, path: string): Promise<RawPeer> {
   return peer
 }
 
-/** The loader that runs .ts, without the test runner's own hooks. */
-const LOADER = process.execArgv.filter(one => one.includes('typescript'))
+const ROOT = new URL('../../', import.meta.url)
+
+/** Of the program as it is built, if that is up to date: it starts ten times as fast. */
+function runnable(): { loader: readonly string[]; url: (file: string) => string } {
+  const built = statSync(new URL('dist/.tsbuildinfo', ROOT), { throwIfNoEntry: false })
+  const newest = ['generator', 'parser', 'scripts', 'shared']
+    .flatMap(room => {
+      const folder = fileURLToPath(new URL(room, ROOT))
+      return readdirSync(folder, { recursive: true, encoding: 'utf8' }).map(
+        file => statSync(join(folder, file)).mtimeMs,
+      )
+    })
+    .reduce((most, one) => Math.max(most, one))
+  if (built !== undefined && built.mtimeMs > newest) {
+    return { loader: [], url: file => new URL(`dist/${file.replace(/ts$/, 'js')}`, ROOT).href }
+  }
+  // The loader that runs .ts, without the test runner's own hooks.
+  const loader = process.execArgv.filter(one => one.includes('typescript'))
+  return { loader, url: file => new URL(file, ROOT).href }
+}
 
 export interface Child {
   readonly process: ChildProcess
@@ -134,13 +153,11 @@ export function runModule(
   text: string,
   options: { env?: Readonly<Record<string, string>>; args?: readonly string[] } = {},
 ): Child {
-  const root = new URL('../../', import.meta.url).href
+  const { loader, url } = runnable()
+  const module = text.replace(/'@\/([^']+)'/g, (_match, file: string) => `'${url(file)}'`)
   const child = spawn(
     process.execPath,
-    [
-      ...[...LOADER, '--input-type=module', '-e', text.replaceAll("'@/", `'${root}`)],
-      ...['--', ...(options.args ?? [])],
-    ],
+    [...[...loader, '--input-type=module', '-e', module], ...['--', ...(options.args ?? [])]],
     { env: { PATH: process.env.PATH, ...options.env }, stdio: ['pipe', 'pipe', 'pipe'] },
   )
   let out = ''

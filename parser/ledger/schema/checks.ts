@@ -109,7 +109,7 @@ export async function checkTotals(session: Session, totals: TotalsTable): Promis
     )
   }
   const wholeDecimal = amount.type === 'decimal' && Number(amount.scale) === 0
-  if (amount.columnType !== 'bigint(20) unsigned' && !wholeDecimal) {
+  if (!/^bigint(\(\d+\))? unsigned$/.test(amount.columnType) && !wholeDecimal) {
     throw refuse(
       `its amount column is ${amount.columnType}`,
       'It must be BIGINT UNSIGNED or DECIMAL(p,0).',

@@ -300,11 +300,17 @@ t.test('a checkpoint that does not fit is dropped, and the file read from its st
   await good.discard()
 
   const changed = Buffer.from(content)
+  const wrong: unknown[] = []
+  const onCheckpoint = (told: Checkpoint) => {
+    const { lines, amount } = expectedOf(changed.subarray(0, told.resumeBytes)) as Checkpoint
+    if (lines !== told.lines || amount !== told.amount) wrong.push(told)
+  }
   const kept = await checkpointOf(options)
   changed.write('0', content.indexOf(0x20) + 1)
   await withFile(t, changed, async file => {
-    const digest = await workers.digest({ ...options, ...file, resume: kept })
+    const digest = await workers.digest({ ...options, ...file, resume: kept, onCheckpoint })
     t.match(digest.checkpointDropped, /first 2048 bytes/)
+    t.strictSame(wrong, [], 'no checkpoint rests on the one that was dropped')
     t.equal(await mismatch(digest, changed), undefined)
     await digest.discard()
   })

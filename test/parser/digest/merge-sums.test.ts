@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util'
 import t, { type Test } from 'tap'
 import { type MergeOptions, mergeSums } from '../../../parser/digest/merge-sums.ts'
 import { writeRunSync } from '../../../parser/digest/run-writer.ts'
-import { RunSums } from '../../../parser/digest/runs.ts'
+import { deleteRun, RunSums } from '../../../parser/digest/runs.ts'
 import { MemorySums, type Sums } from '../../../parser/digest/sums.ts'
 import { pairsOf, runsDirectoryOf, runsIn } from './fixtures/files.ts'
 import { Random } from './fixtures/random.ts'
@@ -97,6 +97,7 @@ t.test('any number of sources merge as the model does, in memory and in a run', 
     }
     if (sums instanceof RunSums) await sums.verify()
     await sums.close()
+    await deleteRun(options.runsDirectory, 'batch.run')
     const isSealed = model.pairs.length > memoryPairsMax
     if (!isDeepStrictEqual(found, expected) || isSealed !== (runName === 'batch.run')) {
       return t.fail(`SEED=${random.seed}`, { told, runName, found, expected })

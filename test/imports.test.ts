@@ -1,0 +1,88 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { builtinModules } from 'node:module'
+import { dirname, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import ts from 'typescript'
+
+// Who may import whom: scripts → {generator, parser} → shared → node.
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  scripts: ['scripts', 'generator', 'parser', 'shared'],
+  generator: ['generator', 'shared'],
+  parser: ['parser', 'shared'],
+  shared: ['shared'],
+}
+/** Packages, and the files and folders that may know them. */
+const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  lmdb: ['parser/journal/'],
+  mariadb: ['parser/ledger/'],
+  msgpackr: ['shared/frames.ts', 'parser/journal/'],
+}
+
+interface Import {
+  readonly from: string
+  readonly of: string
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(`${ROOT}/${file}`, 'utf8')
+  return ts.preProcessFile(text).importedFiles.map(({ fileName }) => ({ from: file, of: fileName }))
+}
+
+const files = Object.keys(ROOMS)
+  .flatMap(room =>
+    readdirSync(`${ROOT}/${room}`, { recursive: true, encoding: 'utf8' }).map(
+      file => `${room}/${file}`,
+    ),
+  )
+  .filter(file => file.endsWith('.ts') && !file.startsWith('parser/digest/kernel/'))
+const imports = files.flatMap(importsOf)
+const own = imports.filter(({ of }) => of.startsWith('.'))
+const foreign = imports.filter(({ of }) => !of.startsWith('.'))
+
+t.test('the arrows between the rooms hold', async t => {
+  t.ok(files.length > 40 && own.length > files.length, 'the files were read')
+  for (const { from, of } of own) {
+    const target = relative(ROOT, resolve(ROOT, dirname(from), of))
+    const [room = ''] = from.split('/')
+    const [other = ''] = target.split('/')
+    if (!ROOMS[room]?.includes(other)) t.fail(`${from} imports ${target}`)
+    if (!of.endsWith('.ts') && !/\.(wasm|json)$/.test(of)) t.fail(`${from} imports ${of}`)
+  }
+})
+
+t.test('packages are known only where they belong', async t => {
+  for (const { from, of } of foreign) {
+    if (of.startsWith('node:')) {
+      if (!builtinModules.includes(of.slice('node:'.length))) t.fail(`${from} imports ${of}`)
+      continue
+    }
+    const places = PACKAGES[of]
+    if (places === undefined) t.fail(`${from} imports ${of}`)
+    else if (!places.some(place => from.startsWith(place))) t.fail(`${from} imports ${of}`)
+  }
+  for (const name of Object.keys(PACKAGES)) {
+    t.ok(
+      foreign.some(({ of }) => of === name),
+      `${name} is used`,
+    )
+  }
+})
+
+t.test('these are the packages that run, and no others', async t => {
+  const { dependencies, optionalDependencies, peerDependencies } = JSON.parse(
+    readFileSync(`${ROOT}/package.json`, 'utf8'),
+  )
+  t.same(Object.keys(dependencies).sort(), Object.keys(PACKAGES).sort())
+  t.same([optionalDependencies, peerDependencies], [undefined, undefined])
+})
+
+t.test('no further folders', async t => {
+  const made = new Set(['dist', 'node_modules', 'var'])
+  const folders = readdirSync(ROOT, { withFileTypes: true })
+    .filter(entry => entry.isDirectory() && !entry.name.startsWith('.') && !made.has(entry.name))
+    .map(({ name }) => name)
+  t.same(folders.sort(), [...Object.keys(ROOMS), 'test'].sort())
+})

@@ -1,0 +1,173 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { constants, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { adoptWork, type Candidate, claimFiles } from '../../parser/claim.ts'
+import { Journal } from '../../parser/journal/journal.ts'
+import { MANIFEST_SUFFIX, workName } from '../../shared/paths.ts'
+import { eventually } from '../shared/helpers.ts'
+import { drop, manifestOf, openScene, sha256 } from './helpers.ts'
+
+const plain = (...names: string[]): Candidate[] =>
+  names.map(name => ({ name, announced: undefined }))
+
+t.test('files with and without a manifest leave the inbox for work/, durably known', async t => {
+  const { paths, journal } = openScene(t)
+  const manifest = manifestOf('1 2\n', { disposable: true })
+  drop(paths.inbox, 'a', '1 2\n', manifest)
+  drop(paths.inbox, 'ü', '3 4\n5 6\n')
+  drop(paths.inbox, 'bad', 'x', '{"version":7}')
+  drop(paths.inbox, 'stays')
+  const results = await claimFiles(plain('a', 'none', 'ü', 'bad'), paths, journal)
+  t.match(results, [
+    { kind: 'claimed', entry: { sequence: 1_000, name: 'a', sizeBytes: 4, disposable: true } },
+    { kind: 'gone' },
+    { kind: 'claimed', entry: { sequence: 1_001, name: 'ü', sizeBytes: 8, disposable: false } },
+    { kind: 'claimed', entry: { sequence: 1_002, manifestProblem: String, expected: undefined } },
+  ])
+  t.same(readdirSync(paths.inbox), ['stays'])
+  t.same(
+    readdirSync(paths.work).sort(),
+    [
+      workName(1_000, 'a'),
+      workName(1_000, 'a') + MANIFEST_SUFFIX,
+      workName(1_001, 'ü'),
+      workName(1_002, 'bad'),
+      workName(1_002, 'bad') + MANIFEST_SUFFIX,
+    ].sort(),
+  )
+  t.equal(readFileSync(join(paths.work, workName(1_001, 'ü')), 'utf8'), '3 4\n5 6\n')
+  const { disposable: _disposable, ...expected } = manifest
+  t.match(journal.queued(1_000), { stage: 'claimed', expected })
+  t.match(journal.queued(1_001), { stage: 'claimed', expected: undefined })
+  t.equal(journal.queued(1_003), undefined)
+  t.equal(journal.nextSequence, 1_003)
+})
+
+t.test('an announcement vouches for a file; a manifest beside it counts for more', async t => {
+  const { paths, journal } = openScene(t)
+  const announced = { sha256: sha256('x'), sizeBytes: 9, lines: undefined, amount: 7n }
+  drop(paths.inbox, 'a')
+  drop(paths.inbox, 'b', '1 2\n', manifestOf('1 2\n'))
+  await claimFiles(
+    ['a', 'b'].map(name => ({ name, announced })),
+    paths,
+    journal,
+  )
+  t.same(journal.queued(1_000)?.expected, announced)
+  t.match(journal.queued(1_001)?.expected, { sha256: sha256('1 2\n'), amount: 2n })
+})
+
+t.test('a name may come again', async t => {
+  const { paths, journal } = openScene(t)
+  for (const text of ['1 1\n', '2 2\n', '3 3\n']) {
+    drop(paths.inbox, 'same', text)
+    t.match(await claimFiles(plain('same'), paths, journal), [{ kind: 'claimed' }])
+  }
+  const texts = [1_000, 1_001, 1_002].map(sequence =>
+    readFileSync(join(paths.work, workName(sequence, 'same')), 'utf8'),
+  )
+  t.same(texts, ['1 1\n', '2 2\n', '3 3\n'])
+  t.match(await claimFiles(plain('same', 'same'), paths, journal), [
+    { kind: 'gone' },
+    { kind: 'gone' },
+  ])
+})
+
+t.test('what is no regular file is left where it is', async t => {
+  const { paths, journal } = openScene(t)
+  mkdirSync(join(paths.inbox, 'directory'))
+  symlinkSync('/etc/passwd', join(paths.inbox, 'link'))
+  symlinkSync('/no/where', join(paths.inbox, 'dangling'))
+  execFileSync('mkfifo', [join(paths.inbox, 'pipe')])
+  const names = ['dangling', 'directory', 'link', 'pipe']
+  for (const result of await claimFiles(plain(...names), paths, journal)) {
+    t.equal(result.kind, 'unfit')
+  }
+  t.same(readdirSync(paths.inbox).sort(), names)
+  t.equal(journal.nextSequence, 1_000, 'no sequence was used')
+})
+
+t.test('an odd thing in the place of a manifest does not stop the others', async t => {
+  const { paths, journal } = openScene(t)
+  drop(paths.inbox, 'a')
+  mkdirSync(join(paths.inbox, `a${MANIFEST_SUFFIX}`))
+  drop(paths.inbox, 'b')
+  const [, b] = await claimFiles(plain('a', 'b'), paths, journal)
+  t.match(b, { kind: 'claimed' })
+})
+
+t.test('a pipe in the place of a manifest does not hold up the others', async t => {
+  const { paths, journal } = openScene(t)
+  drop(paths.inbox, 'a')
+  const pipe = join(paths.inbox, `a${MANIFEST_SUFFIX}`)
+  execFileSync('mkfifo', [pipe])
+  drop(paths.inbox, 'b')
+  let settled = false
+  const claiming = claimFiles(plain('a', 'b'), paths, journal).finally(() => {
+    settled = true
+  })
+  await t.resolves(eventually('they are claimed', () => settled, 3_000))
+  if (!settled) {
+    // Whoever waits to open the pipe is let go, so that this process can end.
+    const handle = await open(pipe, constants.O_RDWR | constants.O_NONBLOCK)
+    await handle.close()
+  }
+  await claiming.catch(() => {})
+})
+
+t.test('a parser that was replaced moves nothing', async t => {
+  const { paths, journal } = openScene(t)
+  drop(paths.inbox, 'a', '1 2\n', manifestOf('1 2\n'))
+  const successor = Journal.open(paths.journal)
+  t.teardown(() => successor.close())
+  await t.rejects(claimFiles(plain('a'), paths, journal), { code: 'OWNERSHIP_LOST' })
+  t.equal(readdirSync(paths.inbox).length, 2)
+  t.match(await claimFiles(plain('a'), paths, successor), [{ kind: 'claimed' }])
+})
+
+t.test('work/ without a journal is adopted under the sequences in its names', async t => {
+  const { paths, journal, log } = openScene(t)
+  const manifest = manifestOf('1 2\n', { disposable: true })
+  drop(paths.work, workName(5_007, 'a'), '1 2\n', manifest)
+  drop(paths.work, workName(5_003, 'b.x'), '3 4\n')
+  drop(paths.work, 'foreign', 'x')
+  mkdirSync(join(paths.work, workName(5_001, 'directory')))
+  journal.claim([])
+  const adopted = await adoptWork(paths, journal, log)
+  t.match(adopted, [
+    { sequence: 5_003, name: 'b.x', expected: undefined, stage: 'claimed' },
+    { sequence: 5_007, name: 'a', sizeBytes: 4, disposable: true, expected: { lines: 1 } },
+  ])
+  t.match(journal.queued(5_007), { name: 'a', stage: 'claimed' })
+  t.equal(journal.nextSequence, 5_008, 'no sequence comes again')
+  t.ok(log.warnedOf().includes('foreign'))
+  t.equal(readdirSync(paths.work).length, 5, 'everything stays')
+  t.same(await adoptWork(paths, journal, log), [], 'once')
+})
+
+t.test('after a deleted journal the same files are found again', async t => {
+  const { paths, journal, log } = openScene(t)
+  drop(paths.inbox, 'a', '1 2\n', manifestOf('1 2\n'))
+  await claimFiles(plain('a'), paths, journal)
+  rmSync(paths.journal, { recursive: true })
+  const fresh = Journal.open(paths.journal, 500)
+  t.teardown(() => fresh.close())
+  t.match(await adoptWork(paths, fresh, log), [{ sequence: 1_000, name: 'a' }])
+})
+
+t.test('a manifest that lost its data goes back to the inbox', async t => {
+  const { paths, journal, log } = openScene(t)
+  const stray = workName(7_000, 'a') + MANIFEST_SUFFIX
+  drop(paths.work, stray, 'the manifest')
+  drop(paths.inbox, 'a')
+  t.same(await adoptWork(paths, journal, log), [])
+  t.equal(readFileSync(join(paths.inbox, `a${MANIFEST_SUFFIX}`), 'utf8'), 'the manifest')
+  t.same(readdirSync(paths.work), [])
+  drop(paths.work, stray, 'an older manifest')
+  await adoptWork(paths, journal, log)
+  t.equal(readFileSync(join(paths.inbox, `a${MANIFEST_SUFFIX}`), 'utf8'), 'the manifest')
+  t.notOk(existsSync(join(paths.work, stray)), 'a newer one in the inbox is kept')
+  t.ok(journal.nextSequence > 7_000)
+})

@@ -1,0 +1,176 @@
+import { mkdirSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { Backlog } from '../../parser/backlog.ts'
+import { type AnnounceResult, Inbox } from '../../parser/inbox.ts'
+import { InboxScanner } from '../../parser/scan.ts'
+import { MANIFEST_SUFFIX } from '../../shared/paths.ts'
+import type { Announce } from '../../shared/protocol.ts'
+import { eventually, within } from '../shared/helpers.ts'
+import { drop, manifestOf, openScene, sha256 } from './helpers.ts'
+import { process as bring } from './journal/helpers.ts'
+
+/** An inbox that is not looked into unless announced, unless asked to. */
+function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: number } = {}) {
+  const { paths, journal, log } = openScene(t)
+  const backlog = new Backlog()
+  const counts = { commits: 0 }
+  const claim = journal.claim.bind(journal)
+  journal.claim = entries => {
+    counts.commits += 1
+    claim(entries)
+  }
+  const inbox = new Inbox({
+    ...{ paths, journal, backlog, log, onClaimed: () => {} },
+    scanner: new InboxScanner({ inbox: paths.inbox, quietMs: 0, cutHoldMs: 0, log }),
+    scanIntervalMs: options.scanIntervalMs ?? 3_600_000,
+    queueFilesMax: options.queueFilesMax ?? 1_000,
+  })
+  const abort = new AbortController()
+  let running: Promise<void> | undefined
+  const stop = async (): Promise<void> => {
+    abort.abort()
+    await running
+  }
+  t.teardown(stop)
+  return {
+    ...{ paths, journal, backlog, inbox, counts, stop },
+    start: async () => {
+      running = inbox.run(abort.signal)
+      // Its first look is over when it answers.
+      await inbox.announce(announceOf('nothing'))
+    },
+  }
+}
+
+function announceOf(name: string, text = '1 2\n'): Announce {
+  return { type: 'announce', id: 1, name, sizeBytes: text.length, sha256: sha256(text), lines: 1 }
+}
+
+t.test('an announced file is claimed before it is acknowledged', async t => {
+  const { paths, journal, backlog, inbox, start } = scene(t)
+  await start()
+  drop(paths.inbox, 'a')
+  const result = await inbox.announce(announceOf('a'))
+  t.match(result, { outcome: 'accepted', sequence: Number })
+  t.match(journal.queued(result.sequence ?? 0), { name: 'a', expected: { lines: 1 } })
+  t.same([backlog.files, backlog.bytes], [1, 4])
+  const again = await inbox.announce(announceOf('a'))
+  t.same(again, result, 'a second announcement gets the same ack')
+  t.match(await inbox.announce(announceOf('a', '9 9\n')), { outcome: 'refused' }, 'other content')
+})
+
+t.test('many announcements share one commit', async t => {
+  const { paths, inbox, counts, backlog, start } = scene(t)
+  await start()
+  const names = Array.from({ length: 200 }, (_, i) => `f${i}`)
+  for (const name of names) drop(paths.inbox, name, `${name} 1\n`)
+  const before = counts.commits
+  const asked = [...names, ...names].map(name => inbox.announce(announceOf(name, `${name} 1\n`)))
+  const results = await Promise.all(asked)
+  t.ok(results.every(({ outcome }) => outcome === 'accepted'))
+  t.equal(new Set(results.map(({ sequence }) => sequence)).size, 200)
+  t.ok(counts.commits - before <= 3, `${counts.commits - before} commits`)
+  t.equal(backlog.files, 200)
+})
+
+t.test('names that are none are refused', async t => {
+  const { paths, inbox, start } = scene(t)
+  await start()
+  drop(paths.parser, 'secret')
+  for (const name of ['../parser/secret', 'a/b', '/etc/passwd', '', '..', '.x', 'a.tmp', 'a\n']) {
+    t.match(await inbox.announce(announceOf(name)), { outcome: 'refused', reason: String }, name)
+  }
+  drop(paths.inbox, `m${MANIFEST_SUFFIX}`)
+  t.match(await inbox.announce(announceOf(`m${MANIFEST_SUFFIX}`)), { outcome: 'refused' })
+  mkdirSync(join(paths.inbox, 'directory'))
+  t.match(await inbox.announce(announceOf('directory')), { outcome: 'refused' })
+  t.match(await inbox.announce(announceOf('never seen')), { outcome: 'refused' })
+  t.same(readdirSync(paths.parser).sort(), ['journal', 'secret'])
+})
+
+t.test('what was counted before is known', async t => {
+  const { paths, journal, inbox, start } = scene(t)
+  const file = bring(journal, journal.nextSequence, '1 2\n')
+  await start()
+  t.same(
+    await inbox.announce(announceOf('gone', '1 2\n')),
+    { outcome: 'known', settled: file } satisfies AnnounceResult,
+    'without its file: how it was settled',
+  )
+  drop(paths.inbox, 'again')
+  t.match(await inbox.announce(announceOf('again', '1 2\n')), {
+    outcome: 'known',
+    sequence: Number,
+    settled: undefined,
+  })
+})
+
+t.test('at the limit of the queue: later, and nothing is taken', async t => {
+  const { paths, backlog, inbox, start } = scene(t, { queueFilesMax: 2 })
+  await start()
+  for (const name of ['a', 'b', 'c']) drop(paths.inbox, name)
+  const results = await Promise.all(['a', 'b', 'c'].map(name => inbox.announce(announceOf(name))))
+  t.same(
+    results.map(({ outcome }) => outcome),
+    ['accepted', 'accepted', 'later'],
+  )
+  t.match(results[2], { reason: String })
+  t.same(readdirSync(paths.inbox), ['c'])
+  backlog.remove(results[0]?.sequence ?? 0)
+  t.match(await inbox.announce(announceOf('c')), { outcome: 'accepted' }, 'there is room again')
+})
+
+t.test('a look finds what nobody announced, within the limit', async t => {
+  const { paths, backlog, inbox, journal, start } = scene(t, {
+    queueFilesMax: 3,
+    scanIntervalMs: 50,
+  })
+  drop(paths.inbox, 'with', '1 2\n', manifestOf('1 2\n'))
+  await start()
+  t.equal(journal.queued(1_000)?.name, 'with')
+  for (const name of ['a', 'b', 'c']) drop(paths.inbox, name)
+  await eventually('the rest', () => backlog.files === 3)
+  await inbox.announce(announceOf('x'))
+  t.equal(readdirSync(paths.inbox).length, 1, 'one is left for later')
+  backlog.remove(1_000)
+  await eventually('it is taken too', () => readdirSync(paths.inbox).length === 0)
+})
+
+t.test('a stop answers whoever still waits', async t => {
+  const { paths, inbox, start, stop } = scene(t)
+  await start()
+  drop(paths.inbox, 'a')
+  const stopping = stop()
+  const late = inbox.announce(announceOf('a'))
+  t.match(await within('an answer', late), { outcome: /^(later|accepted)$/ })
+  await stopping
+  t.match(await inbox.announce(announceOf('b')), { outcome: 'later' })
+})
+
+t.test('the backlog', async t => {
+  const backlog = new Backlog()
+  const entry = (sequence: number, name: string, hash?: string) => ({
+    ...{ sequence, name, sizeBytes: 5, claimedAtMs: 0, manifestProblem: undefined },
+    ...({ disposable: false, stage: 'claimed', digest: undefined, outcome: undefined } as const),
+    expected:
+      hash === undefined
+        ? undefined
+        : { sha256: hash, sizeBytes: 5, lines: undefined, amount: undefined },
+  })
+  backlog.add(entry(1, 'a'))
+  backlog.add(entry(1, 'a'))
+  backlog.add(entry(2, 'b', 'h1'))
+  backlog.add(entry(3, 'b', 'h2'))
+  t.same([backlog.files, backlog.bytes], [3, 15])
+  t.equal(backlog.find('a', 'any'), 1)
+  t.equal(backlog.find('b', 'h2'), 3, 'the newest of a name')
+  t.equal(backlog.find('b', 'h1'), undefined)
+  t.equal(backlog.find('c', 'h1'), undefined)
+  backlog.remove(2)
+  t.equal(backlog.find('b', 'h2'), 3)
+  backlog.remove(3)
+  backlog.remove(3)
+  t.equal(backlog.find('b', 'h2'), undefined)
+  t.same([backlog.files, backlog.bytes], [1, 5])
+})

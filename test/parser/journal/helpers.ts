@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto'
+import { Journal } from '../../../parser/journal/journal.ts'
+import type { DigestFacts, QueueEntry } from '../../../parser/journal/records.ts'
+import type { Outcome } from '../../../shared/protocol.ts'
+import { type Teardown, tempDir } from '../../shared/helpers.ts'
+
+export function openJournal(t: Teardown, path = `${tempDir(t)}/j`, nowMs?: number): Journal {
+  const journal = Journal.open(path, nowMs)
+  t.teardown(() => journal.close().catch(() => {}))
+  return journal
+}
+
+export function entryOf(sequence: number, facts: Partial<QueueEntry> = {}): QueueEntry {
+  return {
+    sequence,
+    name: `f${sequence}`,
+    sizeBytes: 10,
+    claimedAtMs: 1_700_000_000_000,
+    expected: undefined,
+    manifestProblem: undefined,
+    disposable: false,
+    stage: 'claimed',
+    digest: undefined,
+    outcome: undefined,
+    ...facts,
+  }
+}
+
+export const hashOf = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+export function digestOf(text: string, facts: Partial<DigestFacts> = {}): DigestFacts {
+  return {
+    sha256: hashOf(text),
+    sizeBytes: 10,
+    lines: 2,
+    amount: 5n,
+    startedAtMs: 1_700_000_000_001,
+    endedAtMs: 1_700_000_000_002,
+    ...facts,
+  }
+}
+
+/** Brings an entry from the claim to its end. */
+export function process(
+  journal: Journal,
+  sequence: number,
+  text: string,
+  outcome: Outcome = 'applied',
+  reason?: string,
+) {
+  const digest = digestOf(text)
+  journal.claim([entryOf(sequence)])
+  const entry = journal.digested(entryOf(sequence), digest)
+  const file = journal.settle({ ...entry, outcome }, outcome, {
+    sha256: hashOf(text).toString('hex'),
+    sizeBytes: digest.sizeBytes,
+    lines: digest.lines,
+    amount: String(digest.amount),
+    ...(reason === undefined ? {} : { reason }),
+    digestStartedAtMs: digest.startedAtMs,
+    digestedAtMs: digest.endedAtMs,
+    settledAtMs: 1_700_000_000_003,
+  })
+  journal.moved(sequence)
+  return file
+}

@@ -1,0 +1,235 @@
+import t from 'tap'
+import { batchOf } from '../../../parser/ledger/batch.ts'
+import { fromSqlTime } from '../../../parser/ledger/schema/tables.ts'
+import { U64_MAX } from '../../../shared/limits.ts'
+import { failureOf } from '../../shared/helpers.ts'
+import { batchFor, fileOf, openLedgerScene, pairSource, startServer } from './helpers.ts'
+
+const server = await startServer(t)
+const PAIRS = [
+  [0n, 5n],
+  [1n, 0n],
+  [7n, 2n ** 53n + 1n],
+  [2n ** 63n, 3n],
+  [U64_MAX - 1n, 1n],
+  [U64_MAX, 2n ** 63n],
+] as const
+const asObject = (pairs: readonly (readonly [bigint, bigint])[]): Record<string, string> =>
+  Object.fromEntries(pairs.map(([id, amount]) => [String(id), String(amount)]))
+
+t.test('sums are exact to 64 bits, whatever the size of a chunk', async t => {
+  for (const chunkPairsMax of ['1', '2', '3', '5', '6', '7', '10000']) {
+    const { ledger, session, totals, rows } = await openLedgerScene(t, await server.database(), {
+      env: { COUNTERSINK_CHUNK_PAIRS_MAX: chunkPairsMax },
+    })
+    await ledger.open()
+    const first = await ledger.apply(batchFor(PAIRS))
+    t.match(first, { kind: 'applied' })
+    t.same(await totals(), asObject(PAIRS), `chunks of ${chunkPairsMax}`)
+    t.match(
+      await ledger.apply(
+        batchFor([
+          [3n, 9n],
+          [7n, 1n],
+          [U64_MAX, 1n],
+        ]),
+      ),
+      { kind: 'applied' },
+    )
+    t.same(await totals(), {
+      ...asObject(PAIRS),
+      3: '9',
+      7: String(2n ** 53n + 2n),
+      [String(U64_MAX)]: String(2n ** 63n + 1n),
+    })
+    t.equal(await rows('batch'), 2)
+    const batches = await session.query<Record<string, unknown>>(
+      `SELECT state, cursor_id AS c, pairs_planned = pairs_applied AND amount_planned = amount_applied AS whole
+         FROM countersink_batch`,
+    )
+    for (const batch of batches) t.match(batch, { state: 'applied', c: U64_MAX, whole: 1 })
+  }
+})
+
+t.test(
+  'the largest amount fits, one more does not: nothing is written, the consumer is named',
+  async t => {
+    for (const chunkPairsMax of ['1', '10000']) {
+      const { ledger, totals, rows, session } = await openLedgerScene(t, await server.database(), {
+        env: { COUNTERSINK_CHUNK_PAIRS_MAX: chunkPairsMax },
+      })
+      await ledger.open()
+      await ledger.apply(
+        batchFor([
+          [4n, U64_MAX],
+          [5n, 1n],
+        ]),
+      )
+      const before = await totals()
+      const overflow = batchFor([
+        [1n, 8n],
+        [4n, 1n],
+        [5n, 1n],
+      ])
+      const result = await ledger.apply(overflow)
+      t.match(result, { kind: 'overflow', reason: /^TOTAL_OVERFLOW.*\b4\b/ })
+      t.same(await totals(), before)
+      t.equal(await rows('batch'), 1)
+      t.equal(await rows('file'), 1)
+      t.match(await ledger.apply(batchFor([[4n, 0n]])), { kind: 'applied' }, 'zero still fits')
+      t.match(await ledger.apply(batchFor([[5n, 1n]])), { kind: 'applied' }, 'the session goes on')
+      const [meta] = await session.query<{ bound: string }>(
+        'SELECT total_upper_bound AS bound FROM countersink_meta',
+      )
+      t.equal(meta?.bound, String(U64_MAX + 1n), 'the bound counts what was applied alone')
+    }
+  },
+)
+
+t.test('a content is claimed once', async t => {
+  const { ledger, totals, rows } = await openLedgerScene(t, await server.database())
+  await ledger.open()
+  const sha256 = Buffer.alloc(32, 3)
+  t.match(await ledger.apply(batchFor([[1n, 2n]], { sha256 })), { kind: 'applied' })
+  for (const pairs of [[[1n, 2n]], [[9n, 9n]]] as const) {
+    t.same(await ledger.apply(batchFor(pairs, { sha256, name: 'other' })), { kind: 'claimed' })
+  }
+  const twice = [fileOf([[5n, 1n]]), fileOf([], { sha256 })]
+  t.same(await ledger.apply(batchOf(twice, pairSource([[5n, 1n]]))), { kind: 'claimed' })
+  const equal = fileOf([[6n, 1n]])
+  t.same(await ledger.apply(batchOf([equal, equal], pairSource([[6n, 2n]]))), { kind: 'claimed' })
+  t.same(await totals(), { 1: '2' })
+  t.same([await rows('batch'), await rows('file')], [1, 1], 'nothing of the others is left')
+})
+
+t.test('two at once with one content: one counts', async t => {
+  const address = await server.database()
+  const a = await openLedgerScene(t, address)
+  const b = await openLedgerScene(t, address, { instance: Buffer.alloc(16, 8) })
+  await Promise.all([a.ledger.open(), b.ledger.open()])
+  for (let i = 0; i < 10; i += 1) {
+    const sha256 = Buffer.alloc(32, i)
+    const results = await Promise.all([
+      a.ledger.apply(
+        batchFor(
+          [
+            [1n, 1n],
+            [2n, 1n],
+          ],
+          { sha256 },
+        ),
+      ),
+      b.ledger.apply(
+        batchFor(
+          [
+            [1n, 1n],
+            [2n, 1n],
+          ],
+          { sha256 },
+        ),
+      ),
+    ])
+    t.same(results.map(result => result.kind).sort(), ['applied', 'claimed'])
+  }
+  t.same(await a.totals(), { 1: '10', 2: '10' })
+})
+
+t.test('a batch without pairs, and one of several files', async t => {
+  const { ledger, totals, rows } = await openLedgerScene(t, await server.database())
+  await ledger.open()
+  const empty = await ledger.apply(batchFor([]))
+  t.match(empty, { kind: 'applied' })
+  const files = [
+    fileOf([[1n, 1n]]),
+    fileOf([
+      [1n, 2n],
+      [2n, U64_MAX],
+    ]),
+    fileOf([]),
+  ]
+  const several = await ledger.apply(
+    batchOf(
+      files,
+      pairSource([
+        [1n, 3n],
+        [2n, U64_MAX],
+      ]),
+    ),
+  )
+  t.match(several, { kind: 'applied' })
+  t.same(await totals(), { 1: '3', 2: String(U64_MAX) })
+  t.equal(await rows('file'), 4)
+  if (empty.kind === 'applied' && several.kind === 'applied') {
+    t.ok(several.ledgerSequence > empty.ledgerSequence, 'sequences grow')
+  }
+})
+
+t.test('sums that are not those planned are not committed', async t => {
+  const { ledger, totals, rows } = await openLedgerScene(t, await server.database())
+  await ledger.open()
+  const cheat = batchOf([fileOf([[1n, 2n]])], pairSource([[1n, 3n]]))
+  t.match(await failureOf(ledger.apply(cheat)), { code: 'CURSOR_MOVED' })
+  t.same(await totals(), {})
+  t.same([await rows('batch'), await rows('file')], [0, 0])
+})
+
+t.test('a row says what the file was, in UTC', async t => {
+  const { ledger } = await openLedgerScene(t, await server.database())
+  await ledger.open()
+  const file = fileOf([[1n, U64_MAX]], {
+    name: `${'ü'.repeat(99)}🚀`,
+    workSequence: 2 ** 48 - 1,
+    sizeBytes: 2 ** 53 - 1,
+    lines: 2 ** 53 - 1,
+    amount: U64_MAX,
+  })
+  const result = await ledger.apply(batchOf([file], pairSource([[1n, U64_MAX]])))
+  const row = await ledger.find(file.sha256)
+  t.ok(row)
+  if (row === undefined) return
+  t.match(result, { kind: 'applied', ledgerSequence: row.sequence })
+  t.match(row, {
+    name: file.name,
+    sizeBytes: 2n ** 53n - 1n,
+    amount: String(U64_MAX),
+    state: 'applied',
+  })
+  t.equal(fromSqlTime(row.claimedAt), file.claimedAtMs)
+  t.equal(fromSqlTime(row.digestedAt), file.digestedAtMs)
+  t.ok(Math.abs(fromSqlTime(row.recordedAt) - Date.now()) < 60_000)
+  t.ok(ledger.isOwn(row, 2 ** 48 - 1))
+  t.notOk(ledger.isOwn(row, 5))
+  t.notOk(ledger.isOwn({ ...row, instance: Buffer.alloc(16, 9) }, 2 ** 48 - 1))
+  t.equal(await ledger.find(Buffer.alloc(32, 1)), undefined)
+})
+
+t.test('totals in a DECIMAL column, under other names', async t => {
+  const address = await server.database()
+  const { ledger, session, totals } = await openLedgerScene(t, address, {
+    env: {
+      COUNTERSINK_TOTALS_TABLE: 'usage',
+      COUNTERSINK_TOTALS_ID: 'key',
+      COUNTERSINK_TOTALS_AMOUNT: 'sum',
+      COUNTERSINK_TABLE_PREFIX: 'cs_',
+    },
+  })
+  await session.execute(
+    'CREATE TABLE `usage` (`key` INT UNSIGNED PRIMARY KEY, note TEXT, `sum` DECIMAL(38,0) NOT NULL)',
+  )
+  await ledger.open()
+  await ledger.apply(batchFor([[1n, U64_MAX]]))
+  t.match(await ledger.apply(batchFor([[1n, U64_MAX]])), { kind: 'applied' })
+  t.same(await totals(), { 1: String(2n * U64_MAX) }, 'beyond 64 bits')
+  const tooLarge = await ledger.apply(batchFor([[2n ** 32n, 1n]]))
+  t.match(tooLarge, { kind: 'overflow' }, 'an id that the column does not hold')
+  const tables = await session.query<{ name: string }>(
+    'SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()',
+  )
+  t.same(tables.map(table => table.name).sort(), [
+    'cs_batch',
+    'cs_file',
+    'cs_meta',
+    'cs_sighting',
+    'usage',
+  ])
+})

@@ -1,0 +1,211 @@
+import { randomBytes } from 'node:crypto'
+import { connect, createServer, type Socket } from 'node:net'
+import {
+  type Batch,
+  type BatchFile,
+  batchOf,
+  type PairSource,
+} from '../../../parser/ledger/batch.ts'
+import { type DatabaseAddress, Session } from '../../../parser/ledger/connection.ts'
+import { Ledger } from '../../../parser/ledger/ledger.ts'
+import { readTotals } from '../../../parser/ledger/totals.ts'
+import { startPrivateMariadb } from '../../../scripts/private-mariadb.ts'
+import { type Config, readConfig } from '../../../shared/config.ts'
+import { type Teardown, tempDir } from '../../shared/helpers.ts'
+
+/** A private server for one test file. Each test takes a database of its own from it. */
+export interface Server {
+  readonly dir: string
+  readonly socketPath: string
+  readonly admin: Session
+  /** A new, empty database. */
+  database(): Promise<DatabaseAddress>
+}
+
+export async function startServer(t: Teardown): Promise<Server> {
+  const dir = tempDir(t)
+  const server = await startPrivateMariadb({
+    dataDir: `${dir}/d`,
+    socketPath: `${dir}/r/s`,
+    pidPath: `${dir}/r/p`,
+    logPath: `${dir}/l`,
+  })
+  t.teardown(() => server.stop())
+  const admin = await Session.open({ socketPath: server.socketPath })
+  t.teardown(() => admin.close())
+  let databases = 0
+  return {
+    dir,
+    socketPath: server.socketPath,
+    admin,
+    async database() {
+      databases += 1
+      await admin.execute(`CREATE DATABASE d${databases}`)
+      return addressOf(server.socketPath, `d${databases}`)
+    },
+  }
+}
+
+export function addressOf(socketPath: string, database: string): DatabaseAddress {
+  return {
+    url: `mariadb://root@localhost/${database}?socketPath=${encodeURIComponent(socketPath)}`,
+  }
+}
+
+export async function openSession(t: Teardown, address: DatabaseAddress): Promise<Session> {
+  const session = await Session.open(address)
+  t.teardown(() => session.close())
+  return session
+}
+
+export interface LedgerScene {
+  readonly ledger: Ledger
+  readonly session: Session
+  readonly config: Config
+  /** Why the database was away, each time. */
+  readonly outages: string[]
+  /** As at the end of the parser. */
+  readonly abort: AbortController
+  totals(): Promise<Record<string, string>>
+  rows(table: 'batch' | 'file' | 'sighting' | 'meta'): Promise<number>
+}
+
+/** A ledger on a database, and a session beside it to look. */
+export async function openLedgerScene(
+  t: Teardown,
+  address: DatabaseAddress,
+  options: {
+    env?: Record<string, string>
+    instance?: Uint8Array
+    through?: DatabaseAddress
+    onProgress?: () => void
+  } = {},
+): Promise<LedgerScene> {
+  const config = readConfig(options.env ?? {})
+  const abort = new AbortController()
+  const outages: string[] = []
+  const ledger = new Ledger({
+    config,
+    address: options.through ?? address,
+    instance: options.instance ?? Buffer.alloc(16, 7),
+    signal: abort.signal,
+    onAvailability: reason => {
+      if (reason !== undefined) outages.push(reason)
+    },
+    onProgress: options.onProgress ?? (() => {}),
+  })
+  t.teardown(async () => {
+    abort.abort()
+    await ledger.close()
+  })
+  const session = await openSession(t, address)
+  return {
+    ledger,
+    session,
+    config,
+    outages,
+    abort,
+    async totals() {
+      const found: Record<string, string> = {}
+      for await (const { id, amount } of readTotals(session, config)) {
+        found[String(id)] = String(amount)
+      }
+      return found
+    },
+    async rows(table) {
+      const [row] = await session.query<{ n: bigint }>(
+        `SELECT COUNT(*) AS n FROM ${config.tablePrefix}${table}`,
+      )
+      return Number(row?.n)
+    },
+  }
+}
+
+type Pairs = readonly (readonly [id: bigint, amount: bigint])[]
+
+export function pairSource(pairs: Pairs): PairSource {
+  const sorted = [...pairs].sort(([a], [b]) => (a < b ? -1 : 1))
+  return {
+    pairs: sorted.length,
+    *chunks(pairsMax) {
+      for (let at = 0; at < sorted.length; at += pairsMax) {
+        const some = sorted.slice(at, at + pairsMax)
+        yield {
+          ids: BigUint64Array.from(some, ([id]) => id),
+          amounts: BigUint64Array.from(some, ([, amount]) => amount),
+        }
+      }
+    },
+    close: async () => {},
+  }
+}
+
+export function fileOf(pairs: Pairs, facts: Partial<BatchFile> = {}): BatchFile {
+  const amounts = pairs.map(([, amount]) => amount)
+  return {
+    sha256: randomBytes(32),
+    workSequence: 1,
+    name: 'a.txt',
+    sizeBytes: 100,
+    lines: pairs.length,
+    amount: amounts.reduce((sum, one) => sum + one, 0n),
+    largestSum: amounts.reduce((most, one) => (one > most ? one : most), 0n),
+    claimedAtMs: Date.UTC(2024, 1, 29, 23, 59, 59, 999),
+    digestedAtMs: Date.UTC(2024, 2, 1, 0, 0, 0, 1),
+    ...facts,
+  }
+}
+
+export function batchFor(pairs: Pairs, facts: Partial<BatchFile> = {}): Batch {
+  return batchOf([fileOf(pairs, facts)], pairSource(pairs))
+}
+
+/** The packet that carries this statement as text. */
+function holds(chunk: Buffer, statement: string): boolean {
+  return chunk.length === statement.length + 5 && chunk.subarray(5).toString('latin1') === statement
+}
+
+/** A byte pipe to the server that cuts the next connection which sends COMMIT, around that. */
+export async function commitCutter(t: Teardown, listenAt: string, serverSocket: string) {
+  const state = { cut: 'never' as 'never' | 'before' | 'after', cuts: 0 }
+  const sockets = new Set<Socket>()
+  const server = createServer(client => {
+    const upstream = connect(serverSocket)
+    let answersHeld = false
+    for (const socket of [client, upstream]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        sockets.delete(socket)
+        client.destroy()
+        upstream.destroy()
+      })
+    }
+    client.on('data', chunk => {
+      if (state.cut === 'never' || !holds(chunk, 'COMMIT')) {
+        upstream.write(chunk)
+        return
+      }
+      const { cut } = state
+      state.cut = 'never'
+      state.cuts += 1
+      if (cut === 'before') {
+        client.destroy()
+        return
+      }
+      answersHeld = true
+      upstream.write(chunk)
+    })
+    upstream.on('data', chunk => {
+      // The COMMIT's answer is the proof that it has happened; nobody else hears of it.
+      if (answersHeld) client.destroy()
+      else client.write(chunk)
+    })
+  })
+  await new Promise<void>(resolve => server.listen(listenAt, resolve))
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return state
+}

@@ -1,0 +1,109 @@
+import { mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type DatabaseAddress, databaseAddress, Session } from '../../parser/ledger/connection.ts'
+import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
+import { type PrivateMariadb, startPrivateMariadb } from '../../scripts/private-mariadb.ts'
+import { type Config, readConfig } from '../../shared/config.ts'
+import { type StatePaths, statePaths } from '../../shared/paths.ts'
+import type { Limits } from './plan.ts'
+
+/** One MariaDB for all histories. */
+export interface Server {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+/** A state directory and tables of its own for one history. */
+export interface HistorySite {
+  readonly paths: StatePaths
+  readonly env: Readonly<Record<string, string>>
+  readonly config: Config
+  readonly address: DatabaseAddress
+  remove(): Promise<void>
+}
+
+const MEMORY = '/dev/shm'
+const MEMORY_BYTES_MIN = 2 * 2 ** 30
+
+/**
+ * Where everything of the histories lies: in memory, if there is enough. What is killed here are
+ * processes, never the kernel, so a sync proves nothing, and takes most of the time on a disk.
+ */
+function makeDirectory(): string {
+  const isRoomy = (path: string): boolean => {
+    const stats = statfsSync(path)
+    return stats.bavail * stats.bsize >= MEMORY_BYTES_MIN
+  }
+  const inMemory = process.env.TMPDIR === undefined && process.platform === 'linux'
+  return mkdtempSync(join(inMemory && isRoomy(MEMORY) ? MEMORY : tmpdir(), 'csh'))
+}
+
+export async function startServer(): Promise<Server> {
+  const dir = makeDirectory()
+  const removeDir = (): void => rmSync(dir, { recursive: true, force: true, maxRetries: 20 })
+  try {
+    const paths = statePaths(dir)
+    const server: PrivateMariadb = await startPrivateMariadb({
+      dataDir: paths.mariadb,
+      socketPath: paths.mariadbSocket,
+      pidPath: paths.mariadbPid,
+      logPath: join(paths.log, 'mariadb.log'),
+    })
+    return {
+      url: `mariadb://root@localhost/countersink?socketPath=${encodeURIComponent(server.socketPath)}`,
+      async stop() {
+        await server.stop()
+        removeDir()
+      },
+    }
+  } catch (error) {
+    removeDir()
+    throw error
+  }
+}
+
+let made = 0
+
+export function makeHistorySite(server: Server, limits: Limits): HistorySite {
+  const paths = statePaths(makeDirectory())
+  for (const path of [paths.inbox, paths.work, paths.parser, paths.runs]) {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+  }
+  made += 1
+  const env = {
+    COUNTERSINK_DATABASE_URL: server.url,
+    COUNTERSINK_TOTALS_TABLE: `totals_${made}`,
+    COUNTERSINK_TABLE_PREFIX: `h${made}_`,
+    COUNTERSINK_SCAN_INTERVAL_MS: '50',
+    COUNTERSINK_QUIET_MS: '100',
+    COUNTERSINK_CUT_HOLD_MS: '150',
+    COUNTERSINK_TAKEOVER_MS: '300',
+    COUNTERSINK_RESERVE: '0',
+    COUNTERSINK_PAIRS_MAX: String(limits.pairsMax),
+    COUNTERSINK_MEMORY_PAIRS_MAX: String(limits.memoryPairsMax),
+    COUNTERSINK_CHECKPOINT: String(limits.checkpointBytes),
+    COUNTERSINK_CHUNK_PAIRS_MAX: String(limits.chunkPairsMax),
+    COUNTERSINK_BATCH_FILES_MAX: String(limits.batchFilesMax),
+  }
+  const config = readConfig(env)
+  const address = databaseAddress(config, paths)
+  return {
+    ...{ paths, env, config, address },
+    async remove() {
+      rmSync(paths.dir, { recursive: true, force: true, maxRetries: 20 })
+      await dropTables(address, config)
+    },
+  }
+}
+
+async function dropTables(address: DatabaseAddress, config: Config): Promise<void> {
+  const { totals, meta, batch, file, sighting } = ledgerNames(config)
+  const session = await Session.open(address)
+  try {
+    const tables = [totals, meta, batch, file, sighting].join(', ')
+    await session.execute(`DROP TABLE IF EXISTS ${tables}`)
+  } finally {
+    await session.close()
+  }
+}

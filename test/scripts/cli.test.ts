@@ -1,0 +1,88 @@
+import t from 'tap'
+import {
+  cannot,
+  environment,
+  nearest,
+  parseOptions,
+  usage,
+  wholeNumber,
+} from '../../scripts/cli.ts'
+import { formatTable } from '../../scripts/table.ts'
+import { failureOf } from '../shared/helpers.ts'
+
+const OPTIONS = {
+  outcome: { type: 'string' },
+  limit: { type: 'string', default: '20' },
+  json: { type: 'boolean', default: false },
+} as const
+
+t.test('options are parsed strictly', async t => {
+  const { values } = parseOptions(['--json', '--limit=5', '--dir', 'x'], OPTIONS)
+  t.match(values, { json: true, limit: '5', dir: 'x', outcome: undefined })
+  t.match(parseOptions([], OPTIONS).values, { dir: 'var', limit: '20', json: false })
+  const wrong = [
+    ...[['--limmit', '5'], ['--josn'], ['-x'], ['--json=yes'], ['--limit'], ['extra']],
+    ...[['--limit', '--json'], ['--no-json'], ['--', 'extra']],
+  ]
+  for (const args of wrong) {
+    t.match(await failureOf(() => parseOptions(args, OPTIONS)), { code: 'USAGE' }, args.join(' '))
+  }
+})
+
+t.test('an unknown option gets a hint when one is near', async t => {
+  const hint = async (option: string): Promise<string | undefined> =>
+    /did you mean --([\w-]+)/.exec(
+      (await failureOf(() => parseOptions([option], OPTIONS))).message,
+    )?.[1]
+  t.equal(await hint('--limmit=5'), 'limit')
+  t.equal(await hint('--josn'), 'json')
+  t.equal(await hint('--dri'), 'dir')
+  t.equal(await hint('--hepl'), 'help')
+  t.equal(await hint('--somethingelse'), undefined)
+})
+
+t.test('arguments are counted', async t => {
+  const one = { min: 1, max: 2, what: 'FILE' }
+  t.same(parseOptions(['a', 'b'], {}, one).positionals, ['a', 'b'])
+  t.same(parseOptions(['--', '--a'], {}, one).positionals, ['--a'])
+  t.match(await failureOf(() => parseOptions([], {}, one)), { code: 'USAGE', message: /FILE/ })
+  t.match(await failureOf(() => parseOptions(['a', 'b', 'c'], {}, one)), { message: /"c"/ })
+})
+
+t.test('whole numbers', async t => {
+  t.equal(wholeNumber('n', '0', 0, 5), 0)
+  t.equal(wholeNumber('n', '005', 0, 5), 5)
+  for (const text of ['', '-1', '6', '1.5', 'x', '1e1', ' 1', '9'.repeat(17)]) {
+    const error = await failureOf(() => wholeNumber('limit', text, 0, 5))
+    t.match(error, { code: 'USAGE', message: /--limit/ }, JSON.stringify(text))
+    t.ok(error.message.includes(JSON.stringify(text)))
+  }
+})
+
+t.test('the nearest word', async t => {
+  const commands = ['up', 'publish', 'hashes', 'check', 'totals', 'status', 'ping']
+  t.equal(nearest('hash', commands), 'hashes')
+  t.equal(nearest('statsu', commands), 'status')
+  t.equal(nearest('totals', commands), 'totals')
+  t.equal(nearest('pong', commands), 'ping')
+  t.equal(nearest('frobnicate', commands), undefined)
+  t.equal(nearest('x', []), undefined)
+})
+
+t.test('the environment of a command', async t => {
+  t.match(environment('/tmp/x'), { paths: { dir: '/tmp/x' }, config: { totalsTable: String } })
+  t.match(usage('x'), { code: 'USAGE', message: 'x' })
+  t.match(cannot('x', 'do y'), { code: 'STOPPED', advice: 'do y' })
+})
+
+t.test('tables', async t => {
+  const head = ['name', 'bytes', 'last']
+  const rows = [['a', '1', 'x'], ['longer', '12345678', ''], ['b']]
+  t.same(formatTable(head, rows, new Set([1])), [
+    'name       bytes  last',
+    'a              1  x',
+    'longer  12345678',
+    'b',
+  ])
+  t.same(formatTable(['a', 'b'], []), ['a  b'])
+})

@@ -1,0 +1,145 @@
+import t from 'tap'
+import { readConfig, SETTINGS } from '../../shared/config.ts'
+import { failureOf } from './helpers.ts'
+
+type Key = keyof typeof SETTINGS
+
+/** For each setting: what is taken, and as what; what is refused. */
+const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: readonly string[] }>> =
+  {
+    databaseUrl: {
+      good: [
+        ['', ''],
+        ['mariadb://u:p@h:3306/d', 'mariadb://u:p@h:3306/d'],
+        ['mysql://u@h/d', 'mysql://u@h/d'],
+        ['mariadb://u:p%25q@h/d?socketPath=/s', 'mariadb://u:p%25q@h/d?socketPath=/s'],
+      ],
+      bad: ['x', 'http://h/d', 'mariadb://h', 'mariadb://h/', 'mariadb:', 'mariadb://u:50%zz@h/d'],
+    },
+    totalsTable: names(),
+    totalsIdColumn: names(),
+    totalsAmountColumn: names(),
+    tablePrefix: names(),
+    scanIntervalMs: counts(50, 3_600_000),
+    quietMs: counts(100, 86_400_000),
+    cutHoldMs: counts(100, 86_400_000),
+    unterminated: {
+      good: [
+        ['quarantine', 'quarantine'],
+        ['accept', 'accept'],
+      ],
+      bad: ['', 'Accept', 'accept ', 'toString'],
+    },
+    queueFilesMax: counts(1, 10_000_000),
+    pairsMax: counts(1, 100_000_000),
+    chunkPairsMax: counts(1, 100_000),
+    archiveBytesMax: sizes(0, 2 ** 50),
+    fileSize: {
+      good: [
+        ['1KiB-2KiB', { minBytes: 1_024, maxBytes: 2_048 }],
+        ['10MB', { minBytes: 10_000_000, maxBytes: 10_000_000 }],
+        ['1.5MiB - 64GiB', { minBytes: 1_572_864, maxBytes: 2 ** 36 }],
+      ],
+      bad: ['', '-', '1023', '2MiB-1MiB', '1MiB-', '1MiB-65GiB', '1MiB-2MiB-3MiB', '1MiB-x', '-5'],
+    },
+    consumers: counts(1, 2 ** 40),
+    distribution: {
+      good: [
+        ['uniform', 'uniform'],
+        ['zipf', 'zipf'],
+      ],
+      bad: ['', 'normal'],
+    },
+    rateBytes: sizes(0, 2 ** 40),
+    seed: {
+      good: [
+        ['random', 'random'],
+        ['0', 0n],
+        ['18446744073709551615', 2n ** 64n - 1n],
+      ],
+      bad: ['', '-1', '18446744073709551616', 'Random', '1.5', '0x10'],
+    },
+    files: counts(0, 1_000_000_000),
+    backlogFilesMax: counts(1, 1_000_000),
+    backlogBytesMax: sizes(1, 2 ** 50),
+    reserveBytes: sizes(0, 2 ** 50),
+  }
+
+function names() {
+  const longest = `_${'a'.repeat(47)}`
+  return {
+    good: [
+      ['Usage_2', 'Usage_2'],
+      [longest, longest],
+    ] as [string, string][],
+    bad: ['', '2x', 'a-b', 'a`b', 'a.b', 'a b', 'ä', `${longest}a`, 'a\n', "a'; DROP TABLE x"],
+  }
+}
+
+function counts(min: number, max: number) {
+  return {
+    good: [
+      [String(min), min],
+      [String(max), max],
+    ] as [string, number][],
+    bad: ['', 'x', '-1', '1.5', '1e3', ' 1', '0x10', String(max + 1), '9'.repeat(20)].concat(
+      min > 0 ? String(min - 1) : [],
+    ),
+  }
+}
+
+function sizes(min: number, max: number) {
+  return {
+    good: [
+      [String(min), min],
+      [String(max), max],
+      ['64MiB', 64 * 2 ** 20],
+      ['2.5 kb', 2_500],
+    ] as [string, number][],
+    bad: ['', 'x', '-1', '1XB', 'MiB', '1 2', String(max + 1)].concat(
+      min > 0 ? String(min - 1) : [],
+    ),
+  }
+}
+
+t.test('every default is allowed', async t => {
+  const config = readConfig({})
+  t.ok(Object.isFrozen(config))
+  for (const [key, setting] of Object.entries(SETTINGS)) {
+    t.same(config[key as Key], setting.parse(setting.default), key)
+    t.not(config[key as Key], undefined)
+    t.match(setting.variable, /^COUNTERSINK_[A-Z_]+$/)
+    t.ok(setting.meaning.length > 0 && setting.allowed.length > 0)
+  }
+  const variables = Object.values(SETTINGS).map(setting => setting.variable)
+  t.equal(new Set(variables).size, variables.length, 'no variable is used twice')
+})
+
+t.test('relations between defaults', async t => {
+  const config = readConfig({})
+  t.ok(config.quietMs <= config.cutHoldMs)
+  t.ok(config.chunkPairsMax <= config.pairsMax)
+})
+
+for (const key of Object.keys(CASES) as Key[]) {
+  t.test(key, async t => {
+    const { variable } = SETTINGS[key]
+    for (const [text, value] of CASES[key].good) {
+      t.same(readConfig({ [variable]: text })[key], value, JSON.stringify(text))
+    }
+    for (const text of CASES[key].bad) {
+      const error = await failureOf(() => readConfig({ [variable]: text }))
+      t.match(error, { code: 'CONFIG_INVALID', exitCode: 78 }, JSON.stringify(text))
+      t.ok(error.message.includes(variable), 'it names the variable')
+      t.ok(error.message.includes(JSON.stringify(text)), 'and the value')
+    }
+  })
+}
+
+t.test('other variables do not matter, and one wrong of many is found', async t => {
+  t.same(readConfig({ COUNTERSINK: 'x', PATH: '/', COUNTERSINK_FILES: undefined }), readConfig({}))
+  const error = await failureOf(() =>
+    readConfig({ COUNTERSINK_FILES: '5', COUNTERSINK_QUIET_MS: '1' }),
+  )
+  t.match(error.message, /^COUNTERSINK_QUIET_MS /)
+})

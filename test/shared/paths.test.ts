@@ -1,0 +1,105 @@
+import { isAbsolute, resolve } from 'node:path'
+import t from 'tap'
+import { NAME_BYTES_MAX } from '../../shared/limits.ts'
+import {
+  classifyName,
+  parseWorkName,
+  sanitiseName,
+  settledName,
+  statePaths,
+  workName,
+} from '../../shared/paths.ts'
+import { failureOf } from './helpers.ts'
+
+t.test('everything lives below the state directory, absolute', async t => {
+  const paths = statePaths('x/../var')
+  t.equal(paths.dir, resolve('var'))
+  for (const [key, path] of Object.entries(paths)) {
+    t.ok(isAbsolute(path) && `${path}/`.startsWith(`${paths.dir}/`), key)
+  }
+  t.equal(new Set(Object.values(paths)).size, Object.keys(paths).length, 'no two are the same')
+})
+
+t.test('a directory too deep for sockets is refused, before anything could be cut', async t => {
+  let deepest = 0
+  for (let length = 1; length < 120; length += 1) {
+    const dir = `/${'d'.repeat(length)}`
+    try {
+      const paths = statePaths(dir)
+      deepest = length
+      for (const path of [paths.parserSocket, paths.generatorSocket, paths.mariadbSocket]) {
+        t.ok(Buffer.byteLength(`${path}.4194304`) <= 100, 'there is room for a pid')
+      }
+    } catch (error) {
+      t.match(error, { code: 'SOCKET_PATH_TOO_LONG', exitCode: 78 }, `${length}`)
+    }
+  }
+  t.ok(deepest > 50 && deepest < 90)
+  t.match(await failureOf(() => statePaths(`/${'ü'.repeat(45)}`)), { code: 'SOCKET_PATH_TOO_LONG' })
+})
+
+t.test('what the inbox makes of names', async t => {
+  const longest = 'a'.repeat(NAME_BYTES_MAX)
+  const names = {
+    data: [
+      'a',
+      'a.txt',
+      'ä ö.csv',
+      longest,
+      'ü'.repeat(100),
+      'a.tmpx',
+      'tmp',
+      'x.json',
+      '~',
+      '-rf',
+    ],
+    manifest: ['a.txt.manifest.json', 'a.tmp.manifest.json'],
+    unfinished: ['.', '..', '.hidden', '.a.manifest.json', 'a.tmp', 'a.PART', 'a.partial', '.tmp'],
+    unfit: ['', 'a/b', 'a/../b', '/etc/passwd', `${longest}a`, 'ü'.repeat(101), 'a\n', 'a\u0000b'],
+  } as const
+  for (const [kind, examples] of Object.entries(names)) {
+    for (const name of examples) t.equal(classifyName(name), kind, JSON.stringify(name))
+  }
+  for (const name of ['a\tb', 'a\u001b[31m', 'a\u007f', 'a\u0085', 'a\u009b', 'caf\ufffd']) {
+    t.equal(classifyName(name), 'unfit', JSON.stringify(name))
+  }
+})
+
+t.test('names for the inbox made from any name', async t => {
+  t.equal(sanitiseName('/a/b/c d.txt'), 'c_d.txt')
+  t.equal(sanitiseName('...'), 'file')
+  t.equal(sanitiseName('.env'), 'env')
+  t.equal(sanitiseName('äöü'), '_')
+  t.equal(sanitiseName('x'.repeat(300)).length, NAME_BYTES_MAX)
+  t.equal(sanitiseName('x'.repeat(300), 10).length, 10)
+  for (const path of ['/', '', 'a\nb', '\u0000', '../..', 'x'.repeat(999), '日本', 'a;rm -rf b']) {
+    t.equal(classifyName(sanitiseName(path)), 'data', JSON.stringify(path))
+  }
+})
+
+t.test('names in work/ sort as their sequences do and can be read back', async t => {
+  for (const name of ['a', 'a.1', '000000000000001.a', 'ä', '.x', 'x'.repeat(NAME_BYTES_MAX)]) {
+    for (const sequence of [0, 1, Date.now(), 999_999_999_999_999]) {
+      t.same(parseWorkName(workName(sequence, name)), { sequence, name })
+    }
+  }
+  t.ok(workName(9, 'b') < workName(10, 'a'))
+  for (const entry of [
+    '',
+    'a',
+    '1.a',
+    '000000000000001.',
+    '0000000000000001.a',
+    '-00000000000001.a',
+  ]) {
+    t.equal(parseWorkName(entry), undefined, entry)
+  }
+})
+
+t.test('names of settled files carry the hash, and still fit a directory', async t => {
+  const sha256 = Buffer.from('0123456789abcdef'.repeat(4), 'hex')
+  t.equal(settledName('a.txt', sha256), 'a.txt.0123456789abcdef')
+  const longest = 'a'.repeat(NAME_BYTES_MAX)
+  t.ok(`${settledName(longest, sha256)}.reason.json`.length <= 255)
+  t.ok(`${workName(1, longest)}.manifest.json`.length <= 255)
+})
