@@ -167,7 +167,8 @@ export async function adoptWork(
       log.warn('left alone: not a regular file in work/', { name })
       continue
     }
-    const sequence = await ownSequence(work, paths, journal)
+    const isTaken = adopted.some(one => one.sequence === work.sequence)
+    const sequence = await ownSequence(work, isTaken, paths, journal)
     const path = join(paths.work, workName(sequence, work.name))
     const control = await readControl(`${path}${MANIFEST_SUFFIX}`)
     adopted.push(
@@ -190,10 +191,11 @@ export async function adoptWork(
  */
 async function ownSequence(
   work: { sequence: number; name: string },
+  adoptedNow: boolean,
   paths: StatePaths,
   journal: Journal,
 ): Promise<number> {
-  const isTaken = journal.queued(work.sequence) !== undefined
+  const isTaken = adoptedNow || journal.queued(work.sequence) !== undefined
   const wasGiven = !journal.isNew && work.sequence < journal.firstUncommittedSequence
   if (!isTaken && !wasGiven) return work.sequence
   const sequence = journal.nextSequence

@@ -55,8 +55,10 @@ export class DiskWatch {
   }
 
   async look(): Promise<void> {
+    const found = await this.#findReason()
+    // Read after the wait: a write may have found the disk full meanwhile.
     const before = this.#reason
-    this.#reason = await this.#findReason()
+    this.#reason = found
     if (before === undefined && this.#reason !== undefined) {
       this.#log.warn('paused', { because: this.#reason })
     } else if (before !== undefined && this.#reason === undefined) {

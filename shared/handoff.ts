@@ -13,6 +13,11 @@ export class Bell {
     this.#wake?.()
   }
 
+  /** Forgets a ring that nobody has heard. */
+  hush(): void {
+    this.#rung = false
+  }
+
   /** Resolves when rung, after `timeoutMs`, or when the signal is raised; one waiter at a time. */
   async wait(signal: AbortSignal, timeoutMs?: number): Promise<void> {
     if (!this.#rung && !signal.aborted) {
@@ -65,7 +70,11 @@ export class Handoff<T> {
    * was raised, or `timeoutMs` have passed.
    */
   async takeAll(most: number, signal: AbortSignal, timeoutMs?: number): Promise<T[]> {
-    if (this.#items.length === 0) await this.#filled.wait(signal, timeoutMs)
+    // A ring of what was taken without waiting is not heard as one of something new.
+    if (this.#items.length === 0) {
+      this.#filled.hush()
+      await this.#filled.wait(signal, timeoutMs)
+    }
     if (signal.aborted) return []
     const items = this.#items.splice(0, most)
     this.#weight -= items.reduce((sum, item) => sum + this.#weigh(item), 0)

@@ -123,6 +123,10 @@ async function begin(
     [batch.id, options.instance, batch.sums.pairs, batch.amount.toString()],
   )
   if (!(await insertFiles(session, batch, options))) return 'claimed'
+  // An id beyond its column is no matter of the bound: it would block the batch in the middle.
+  if (!options.checked) {
+    for await (const _beyond of batch.sums.chunks(1, options.range.idMax)) return 'unproven'
+  }
   const largest = batch.files.reduce((sum, file) => sum + file.largestSum, 0n)
   return (await provenWithinBound(session, largest, options)) ? undefined : 'unproven'
 }
@@ -270,7 +274,7 @@ function upsertStatement(chunk: PairChunk, from: number, to: number, names: Ledg
   }
   return (
     `INSERT INTO ${names.totals} (${names.id}, ${names.amount}) VALUES ${rows.join(',')} ` +
-    `ON DUPLICATE KEY UPDATE ${names.amount} = ${names.amount} + VALUES(${names.amount})`
+    `ON DUPLICATE KEY UPDATE ${names.amount} = COALESCE(${names.amount}, 0) + VALUES(${names.amount})`
   )
 }
 

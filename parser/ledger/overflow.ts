@@ -106,7 +106,7 @@ async function totalsOf(
   names: LedgerNames,
 ): Promise<Map<bigint, bigint>> {
   const rows = await session.query<{ id: bigint; amount: bigint | string }>(
-    `SELECT CAST(${names.id} AS UNSIGNED) AS id, ${names.amount} AS amount
+    `SELECT CAST(${names.id} AS UNSIGNED) AS id, COALESCE(${names.amount}, 0) AS amount
        FROM ${names.totals} WHERE ${names.id} IN (${chunk.ids.join(',')})`,
   )
   return new Map(rows.map(row => [BigInt(row.id), BigInt(row.amount)]))

@@ -97,7 +97,7 @@ export async function readBalance(
 /** Ids of narrower or signed columns come as numbers otherwise. */
 function columns(config: Config): string {
   const n = ledgerNames(config)
-  return `CAST(${n.id} AS UNSIGNED) AS id, ${n.amount} AS amount`
+  return `CAST(${n.id} AS UNSIGNED) AS id, COALESCE(${n.amount}, 0) AS amount`
 }
 
 async function* rows(

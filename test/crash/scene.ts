@@ -105,36 +105,47 @@ export async function settleAll(
 
 /**
  * Brings files in one after the other, each acknowledged before the next, so that which of two
- * equal contents is first is not up to chance.
- *
- * @returns how many were acknowledged before the parser died.
+ * equal contents is first is not up to chance; through any number of parsers that die of it.
  */
-export async function feed(
-  t: Test,
-  site: Site,
-  parser: Program,
-  files: readonly DataFile[],
-): Promise<number> {
-  const announcer = await eventually('the parser listens', async () => {
-    if (!parser.isRunning()) return 'dead' as const
-    return connectAnnouncer(t, site.paths)
-  })
-  if (announcer === 'dead') return 0
-  for (const [i, file] of files.entries()) {
-    if (!existsSync(join(site.paths.inbox, file.name))) bringIn(site, file)
-    const { name, content } = file
-    try {
-      const { outcome } = await announcer.channel.request<'ack'>({
-        type: 'announce',
-        ...{ name, sizeBytes: content.length, sha256: sha256Of(content) },
-      })
-      if (outcome !== 'accepted' && outcome !== 'known') throw new Error(`${file.name}: ${outcome}`)
-    } catch (error) {
-      if (await dies(parser)) return i
-      throw error
+export class Feeder {
+  readonly #t: Test
+  readonly #site: Site
+  readonly #files: readonly DataFile[]
+  #brought = 0
+  #acknowledged = 0
+
+  constructor(t: Test, site: Site, files: readonly DataFile[]) {
+    this.#t = t
+    this.#site = site
+    this.#files = files
+  }
+
+  /** Until all are acknowledged or the parser has died; another one may go on. */
+  async feed(parser: Program): Promise<void> {
+    const announcer = await eventually('the parser listens', async () => {
+      if (!parser.isRunning()) return 'dead' as const
+      return connectAnnouncer(this.#t, this.#site.paths)
+    })
+    if (announcer === 'dead') return
+    for (; this.#acknowledged < this.#files.length; this.#acknowledged += 1) {
+      const file = this.#files[this.#acknowledged]!
+      if (this.#brought === this.#acknowledged) {
+        this.#brought += 1
+        bringIn(this.#site, file)
+      }
+      const { name, content } = file
+      try {
+        const { outcome } = await announcer.channel.request<'ack'>({
+          type: 'announce',
+          ...{ name, sizeBytes: content.length, sha256: sha256Of(content) },
+        })
+        if (!['accepted', 'known'].includes(outcome)) throw new Error(`${name}: ${outcome}`)
+      } catch (error) {
+        await eventually(`it died (or else ${error})`, () => !parser.isRunning())
+        return
+      }
     }
   }
-  return files.length
 }
 
 /** With a manifest, though without lines and amount where the lines are no lines. */
@@ -145,31 +156,23 @@ export function bringIn(site: Site, file: DataFile): void {
   drop(site.paths, [file], isGood ? {} : { manifest: manifestOf(content, none) })
 }
 
-/** After its socket has closed: whether it is ending. */
-async function dies(parser: Program): Promise<boolean> {
-  return eventually('the parser has ended', () => !parser.isRunning(), { withinMs: 5_000 }).catch(
-    () => false,
-  )
-}
-
 export function queueOf(site: Site): Promise<QueueEntry[]> {
   return readJournal(site.paths.journal, view => [...view.queuedFrom(0, 1_000)]).then(
     entries => entries ?? [],
   )
 }
 
-/** Waits until these files are read to their ends, or the parser has died. */
+/** Waits until all that was claimed is read, but for these files, or the parser has died. */
 export async function untilDigested(
   site: Site,
   parser: Program,
-  files: readonly DataFile[],
+  ...besides: readonly DataFile[]
 ): Promise<void> {
+  const names = besides.map(({ name }) => name)
   await eventually('they are digested', async () => {
     if (!parser.isRunning()) return true
     const queue = await queueOf(site)
-    return files.every(({ name }) =>
-      queue.some(entry => entry.name === name && entry.stage === 'digested'),
-    )
+    return queue.every(entry => entry.stage !== 'claimed' || names.includes(entry.name))
   })
 }
 

@@ -5,22 +5,25 @@ import { Session } from '../../parser/ledger/connection.ts'
 import { startPrivateMariadb } from '../../scripts/private-mariadb.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { statePaths } from '../../shared/paths.ts'
-import type { Teardown } from './processes.ts'
+import { killProcess, type Teardown } from './processes.ts'
 import type { Site } from './state-dir.ts'
 
 /** One MariaDB for all tests of a file, with a database of its own for each. */
 export interface DatabaseServer {
   /** @returns the URL of a new, empty database. */
   createDatabase(): Promise<string>
+  /** Ends it as a power cut would; `start` then brings it back on the same data. */
+  kill(): Promise<void>
+  start(): Promise<void>
 }
 
 /** Starts a real server in a directory of its own; stopped at the end of the test file. */
 export async function startDatabaseServer(t: Teardown): Promise<DatabaseServer> {
   const dir = mkdtempSync(join(tmpdir(), 'cs'))
   t.teardown(() => rmSync(dir, { recursive: true, force: true, maxRetries: 20 }))
-  const server = await startServer(dir)
+  let server = await startServer(dir)
   t.teardown(() => server.stop())
-  const socketPath = server.socketPath
+  const { socketPath } = server
   let made = 0
   return {
     async createDatabase() {
@@ -33,6 +36,13 @@ export async function startDatabaseServer(t: Teardown): Promise<DatabaseServer> 
         await session.close()
       }
       return `mariadb://root@localhost/${name}?socketPath=${encodeURIComponent(socketPath)}`
+    },
+    async kill() {
+      killProcess(server.pid)
+      await server.exited
+    },
+    async start() {
+      server = await startServer(dir)
     },
   }
 }

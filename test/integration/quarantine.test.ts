@@ -28,7 +28,6 @@ const BAD: Readonly<Record<LineDefect, readonly [line: string, column: number]>>
   TRAILING_BYTES: ['1 5 6', 3],
   CR_MISPLACED: ['1 5\r\r', 3],
   CONSUMER_SUM_OVERFLOW: [`2 ${U64_MAX - 199n}`, 2],
-  TOO_MANY_CONSUMERS: ['3 1', 0],
 }
 
 t.test('a bad line of any kind quarantines its whole file and no other', async t => {

@@ -147,6 +147,53 @@ t.test('work/ without a journal is adopted under the sequences in its names', as
   t.same(await adoptWork(paths, journal, log), [], 'once')
 })
 
+t.test('a file under a sequence that another has, or had, gets one of its own', async t => {
+  const { paths, journal, log } = openScene(t)
+  drop(paths.inbox, 'mine')
+  await claimFiles(plain('mine'), paths, journal)
+  // As by a parser that was replaced and did not know it yet.
+  drop(paths.work, workName(1_000, 'theirs'), '3 4\n', manifestOf('3 4\n', { lines: 9 }))
+  const adopted = await adoptWork(paths, journal, log)
+  t.match(adopted, [{ name: 'theirs', sequence: 1_001, expected: { lines: 9 } }])
+  t.match(journal.queued(1_000), { name: 'mine' })
+  t.match(journal.queued(1_001), { name: 'theirs', sizeBytes: 4 })
+  t.same(
+    readdirSync(paths.work).sort(),
+    [
+      workName(1_000, 'mine'),
+      workName(1_001, 'theirs'),
+      `${workName(1_001, 'theirs')}${MANIFEST_SUFFIX}`,
+    ].sort(),
+  )
+  t.equal(readFileSync(join(paths.work, workName(1_001, 'theirs')), 'utf8'), '3 4\n')
+  t.same(await adoptWork(paths, journal, log), [], 'once')
+
+  const path = paths.journal
+  await journal.close()
+  const later = Journal.open(path)
+  t.teardown(() => later.close())
+  drop(paths.work, workName(900, 'old'))
+  t.match(
+    await adoptWork(paths, later, log),
+    [{ name: 'old', sequence: 1_002 }],
+    'below what was ever committed: settled long ago, perhaps',
+  )
+  drop(paths.work, workName(1_003, 'new'))
+  t.match(await adoptWork(paths, later, log), [{ name: 'new', sequence: 1_003 }])
+})
+
+t.test('two unknown files under one sequence are both adopted', async t => {
+  const { paths, journal, log } = openScene(t)
+  for (const name of ['a', 'b']) drop(paths.work, workName(5_000, name))
+  const adopted = await adoptWork(paths, journal, log)
+  t.same(adopted.map(({ name }) => name).sort(), ['a', 'b'])
+  t.equal(new Set(adopted.map(({ sequence }) => sequence)).size, 2, 'each has a sequence')
+  for (const { sequence, name } of adopted) {
+    t.equal(journal.queued(sequence)?.name, name)
+    t.ok(existsSync(join(paths.work, workName(sequence, name))))
+  }
+})
+
 t.test('after a deleted journal the same files are found again', async t => {
   const { paths, journal, log } = openScene(t)
   drop(paths.inbox, 'a', '1 2\n', manifestOf('1 2\n'))

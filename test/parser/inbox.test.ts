@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Backlog } from '../../parser/backlog.ts'
+import { DiskWatch } from '../../parser/disk-watch.ts'
 import { type AnnounceResult, Inbox } from '../../parser/inbox.ts'
 import { InboxScanner } from '../../parser/scan.ts'
 import { MANIFEST_SUFFIX } from '../../shared/paths.ts'
@@ -20,8 +21,10 @@ function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: numb
     counts.commits += 1
     claim(entries)
   }
+  const fullIfAny: string[] = []
+  const disk = new DiskWatch({ directories: fullIfAny, reserveBytes: 2 ** 60, log })
   const inbox = new Inbox({
-    ...{ paths, journal, backlog, log, onClaimed: () => {} },
+    ...{ paths, journal, backlog, log, disk, onClaimed: () => {} },
     scanner: new InboxScanner({ inbox: paths.inbox, quietMs: 0, cutHoldMs: 0, log }),
     scanIntervalMs: options.scanIntervalMs ?? 3_600_000,
     queueFilesMax: options.queueFilesMax ?? 1_000,
@@ -34,7 +37,7 @@ function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: numb
   }
   t.teardown(stop)
   return {
-    ...{ paths, journal, backlog, inbox, counts, stop },
+    ...{ paths, journal, backlog, inbox, counts, disk, fullIfAny, stop },
     start: async () => {
       running = inbox.run(abort.signal)
       // Its first look is over when it answers.
@@ -137,6 +140,25 @@ t.test('a look finds what nobody announced, within the limit', async t => {
   await eventually('it is taken too', () => readdirSync(paths.inbox).length === 0)
 })
 
+t.test('while a disk is nearly full nothing is taken; then it goes on', async t => {
+  const { paths, backlog, inbox, journal, disk, fullIfAny, start } = scene(t, {
+    scanIntervalMs: 50,
+  })
+  await start()
+  fullIfAny.push(paths.dir)
+  await disk.look()
+  t.match(disk.reason, /reserve/)
+  drop(paths.inbox, 'a')
+  drop(paths.inbox, 'b', '1 2\n', manifestOf('1 2\n'))
+  t.match(await inbox.announce(announceOf('a')), { outcome: 'later', reason: String })
+  t.equal(readdirSync(paths.inbox).length, 3)
+  t.same([backlog.files, journal.nextSequence], [0, 1_000])
+  fullIfAny.length = 0
+  await disk.look()
+  t.match(await inbox.announce(announceOf('a')), { outcome: 'accepted' })
+  await eventually('the other is found', () => backlog.files === 2)
+})
+
 t.test('a stop answers whoever still waits', async t => {
   const { paths, inbox, start, stop } = scene(t)
   await start()
@@ -153,6 +175,7 @@ t.test('the backlog', async t => {
   const entry = (sequence: number, name: string, hash?: string) => ({
     ...{ sequence, name, sizeBytes: 5, claimedAtMs: 0, manifestProblem: undefined },
     ...({ disposable: false, stage: 'claimed', digest: undefined, outcome: undefined } as const),
+    ...{ checkpoint: undefined, runName: undefined },
     expected:
       hash === undefined
         ? undefined

@@ -44,7 +44,7 @@ t.test('each outcome has its place, under a name that carries the hash', async t
     [claimed(4, { disposable: true }), 'quarantined', paths.quarantine],
   ] as const
   for (const [entry, outcome, directory] of cases) {
-    await settler.settle(entry, outcome, { digest: digestOf('x') })
+    await settler.settle([{ entry, outcome, digest: digestOf('x') }])
     const name = settledName(entry.name, hashOf('x'))
     t.equal(readFileSync(join(directory, name), 'utf8'), '1 2\n', outcome)
     t.match(journal.queued(entry.sequence), { stage: 'settling', outcome })
@@ -64,11 +64,12 @@ t.test('a quarantined file has a sidecar that says why', async t => {
   const { paths, settler, claimed, journal } = await scene(t)
   const expected = { sha256: 'ab'.repeat(32), sizeBytes: 9, lines: 3, amount: 2n ** 100n }
   const reason = `BAD: ${'r'.repeat(400)}`
-  await settler.settle(claimed(1, { name: 'ü', expected }), 'quarantined', {
-    digest: digestOf('x'),
-    reason,
-    evidence: { line: 7, firstBytesHex: '00ff' },
-  })
+  await settler.settle([
+    {
+      ...{ entry: claimed(1, { name: 'ü', expected }), outcome: 'quarantined' },
+      ...{ digest: digestOf('x'), reason, evidence: { line: 7, firstBytesHex: '00ff' } },
+    },
+  ])
   const sidecar = join(paths.quarantine, `${settledName('ü', hashOf('x'))}.reason.json`)
   t.match(JSON.parse(readFileSync(sidecar, 'utf8')), {
     ...{ name: 'ü', sha256: hashOf('x').toString('hex'), size: 10, reason, line: 7 },
@@ -85,12 +86,43 @@ t.test('equal names do not overwrite each other, equal contents may', async t =>
     [2, 'y'],
     [3, 'y'],
   ] as const) {
-    await settler.settle(claimed(sequence, { name: 'same' }), 'quarantined', {
-      digest: digestOf(text),
-      reason: 'r',
-    })
+    const entry = claimed(sequence, { name: 'same' })
+    await settler.settle([{ entry, outcome: 'quarantined', digest: digestOf(text), reason: 'r' }])
   }
   t.equal(readdirSync(paths.quarantine).filter(name => !name.endsWith('.json')).length, 2)
+})
+
+t.test('many are settled in one commit, whatever became of each', async t => {
+  const { paths, journal, settler, told, claimed } = await scene(t)
+  const endings = (['applied', 'quarantined', 'duplicate', 'applied'] as const).map(
+    (outcome, i) => ({
+      ...{ entry: claimed(i + 1), outcome, digest: digestOf(`x${i}`), reason: `r${i}` },
+      ...(outcome === 'applied' ? { ledgerSequence: BigInt(50 - i) } : {}),
+    }),
+  )
+  const calls: string[][] = []
+  const settle = journal.settle.bind(journal)
+  journal.settle = settlements => {
+    calls.push(settlements.map(({ entry }) => entry.name))
+    t.equal(readdirSync(paths.quarantine).length, 1, 'the sidecar stands before the commit')
+    t.equal(readdirSync(paths.work).length, 8, 'and nothing has moved')
+    return settle(settlements)
+  }
+  await settler.settle(endings)
+  t.same(calls, [['f1', 'f2', 'f3', 'f4']])
+  t.same(
+    told.map(([name]) => name),
+    ['f1', 'f2', 'f3', 'f4'],
+  )
+  t.same(readdirSync(paths.work), [])
+  t.match(
+    [1, 2, 3, 4].map(number => journal.processed(number)),
+    endings.map(({ entry, outcome, reason }) => ({ name: entry.name, outcome, reason })),
+  )
+  t.match(journal.state, { nextNumber: 5, ledgerSequence: 50n })
+  t.match(journal.ever, { applied: 2, duplicate: 1, quarantined: 1, bytes: 20, lines: 4 })
+  await settler.settle([])
+  t.equal(calls.length, 1, 'nothing costs nothing')
 })
 
 t.test('a start moves what a crash left; what was moved is not missed', async t => {
@@ -101,13 +133,13 @@ t.test('a start moves what a crash left; what was moved is not missed', async t 
     outcome: 'applied',
     digest: digestOf('x'),
   } as const
-  await settler.move(left)
+  await settler.move([left])
   t.ok(existsSync(join(paths.archive, settledName('f1', hashOf('x')))))
-  await settler.move(left)
+  await settler.move([left])
   journal.claim([])
   t.equal(journal.queued(1), undefined)
   const half = { ...claimed(2), stage: 'settling' } as const
-  t.match(await failureOf(settler.move(half)), { code: 'JOURNAL_UNREADABLE' })
+  t.match(await failureOf(settler.move([half])), { code: 'JOURNAL_UNREADABLE' })
 })
 
 t.test('moving again what is archived does not count it twice against the limit', async t => {
@@ -116,9 +148,9 @@ t.test('moving again what is archived does not count it twice against the limit'
     ...claimed(1, { disposable: true }),
     ...({ stage: 'settling', outcome: 'applied', digest: digestOf('x') } as const),
   }
-  await settler.move(entry)
+  await settler.move([entry])
   // As after a crash behind the move: it stands in the archive and the journal does not know.
-  await settler.move(entry)
+  await settler.move([entry])
   t.same(readdirSync(paths.archiveDisposable), [settledName('f1', hashOf('x'))], 'it is kept')
   t.same(
     log.lines.filter(({ message }) => message.startsWith('deleted')),
@@ -131,8 +163,9 @@ t.test('the archive limit deletes the oldest disposable files only', async t => 
   writeFileSync(join(paths.archive, 'yours'), 'x'.repeat(1_000))
   for (const sequence of [1, 2, 3]) {
     const entry = claimed(sequence, { disposable: true })
-    await settler.settle(entry, 'applied', { digest: digestOf(`t${sequence}`) })
-    await settler.settle(claimed(sequence + 10), 'applied', { digest: digestOf(`c${sequence}`) })
+    await settler.settle([{ entry, outcome: 'applied', digest: digestOf(`t${sequence}`) }])
+    const other = claimed(sequence + 10)
+    await settler.settle([{ entry: other, outcome: 'applied', digest: digestOf(`c${sequence}`) }])
   }
   const kept = [2, 3].map(i => settledName(`f${i}`, hashOf(`t${i}`)))
   t.same(readdirSync(paths.archiveDisposable).sort(), kept.sort(), 'ten bytes each')

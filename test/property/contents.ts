@@ -1,9 +1,7 @@
 import { U64_MAX } from '../../shared/limits.ts'
 import { type DataFile, manifestOf } from '../helpers/files.ts'
-import { type Limits, type Moment, planMoment } from './plan.ts'
-
-/** A repeatable source of whole numbers of 0..bound-1. */
-export type Below = (bound: number) => number
+import type { Limits } from './plan.ts'
+import { type Below, type Moment, pick, planMoment, random64 } from './random.ts'
 
 /** A file, how it comes into the inbox, and what must become of it. */
 export interface PlannedFile extends DataFile {
@@ -46,7 +44,7 @@ export function planFiles(below: Below, limits: Limits, lastLife: number): Plann
       name: named ?? fresh,
       content: content.bytes,
       ...planControl(below, content, named !== undefined),
-      life: below(lastLife + 1),
+      life: files.length === 0 ? 0 : below(lastLife + 1),
       at: planMoment(below),
     })
   }
@@ -103,8 +101,7 @@ function planContent(below: Below, limits: Limits, room: Map<bigint, bigint>): C
   const lineEnd = below(6) === 0 ? '\r\n' : '\n'
   const bytesMax = below(Math.min(FILE_BYTES_MAX, CHECKPOINTS_MAX * limits.checkpointBytes))
   // With more consumers than the table holds, each line may be one more step towards a run.
-  const linesMax =
-    consumers.length <= limits.pairsMax ? FILE_BYTES_MAX : RUNS_MAX * limits.pairsMax
+  const linesMax = consumers.length <= limits.pairsMax ? FILE_BYTES_MAX : RUNS_MAX * limits.pairsMax
   const lines: string[] = []
   for (let bytes = 0; lines.length === 0 || (bytes < bytesMax && lines.length < linesMax); ) {
     const id = pick(below, consumers)
@@ -155,12 +152,4 @@ function spoil(below: Below, lines: string[]): string {
 function padded(below: Below, value: bigint): string {
   const text = value.toString()
   return below(20) === 0 ? text.padStart(20, '0') : text
-}
-
-function random64(below: Below): bigint {
-  return (BigInt(below(2 ** 32)) << 32n) | BigInt(below(2 ** 32))
-}
-
-function pick<T>(below: Below, items: readonly T[]): T {
-  return items[below(items.length)]!
 }

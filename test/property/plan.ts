@@ -1,6 +1,7 @@
 import { CRASH_POINTS } from '../../shared/crash-points.ts'
 import { seeded } from '../helpers/files.ts'
-import { type Below, type PlannedFile, planFiles } from './contents.ts'
+import { type PlannedFile, planFiles } from './contents.ts'
+import { type Below, type Moment, planMoment } from './random.ts'
 
 /** A history as data: made from a seed alone, so that it can be told, cut down and run again. */
 export interface Plan {
@@ -20,12 +21,6 @@ export interface Limits {
   readonly batchFilesMax: number
 }
 
-/** A moment of a life: so many bytes of log, or so many changes of names in work/ and runs/. */
-export interface Moment {
-  readonly of: 'log' | 'names'
-  readonly after: number
-}
-
 /** What ends a life: a crash point at its n-th passing, or a signal at a moment. */
 export type End =
   | { readonly point: string }
@@ -40,8 +35,6 @@ export interface Life {
 }
 
 const KILLS_MAX = 3
-const LOG_BYTES = 3_000
-const NAME_CHANGES = 60
 const PASSINGS_MAX = 12
 const POINTS = CRASH_POINTS.filter(name => name.startsWith('P'))
 
@@ -78,12 +71,6 @@ function planEnd(below: Below): End {
     return { point: `${POINTS[below(POINTS.length)]}:${passing}` }
   }
   return { signal: below(3) === 0 ? 'SIGTERM' : 'SIGKILL', at: planMoment(below) }
-}
-
-export function planMoment(below: Below): Moment {
-  return below(2) === 0
-    ? { of: 'log', after: below(LOG_BYTES) }
-    : { of: 'names', after: below(NAME_CHANGES) }
 }
 
 /** In a few lines, for the report of a failure. */

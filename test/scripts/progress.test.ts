@@ -36,7 +36,7 @@ const common = { pid: 1, uptimeSeconds: 5, lastProgressAtMs: 0, eventLoopDelayMs
 const parser: ParserHealth = {
   ...{ ...common, role: 'parser', state: 'running', database: 'ready', processed: 3 },
   ...{ queue: { files: 4, bytes: 5_000 }, sinceStart: counts, ever: counts },
-  reading: { name: 'reading.txt', positionBytes: 50, sizeBytes: 100 },
+  reading: { name: 'reading.txt', positionBytes: 50, sizeBytes: 100, resumedFromBytes: 0 },
 }
 const generator: GeneratorHealth = {
   ...{ ...common, role: 'generator', state: 'writing', connected: true, unsettled: 1 },
@@ -75,7 +75,7 @@ t.test('no line of the block is wider than the terminal', async t => {
     const term = screen(true, columns)
     const display = new ProgressDisplay(term)
     const name = 'n'.repeat(200)
-    const reading = { name, positionBytes: 1, sizeBytes: 3 }
+    const reading = { name, positionBytes: 1, sizeBytes: 3, resumedFromBytes: 0 }
     display.draw(picture(1_000, { parser: { ...parser, reading, databaseReason: name } }))
     const widest = Math.max(...term.lines.map(line => line.length))
     t.ok(widest <= Math.max(columns, 12), `${widest} of ${columns}`)
@@ -103,7 +103,7 @@ t.test('what is not there yet, and what is odd', async t => {
   const display = new ProgressDisplay(term)
   display.draw(picture(0, { parser: undefined, generator: undefined, filesWanted: 0 }))
   t.match(term.lines.join('\n'), /not running/)
-  const nothing = { name: 'x', positionBytes: 0, sizeBytes: 0 }
+  const nothing = { name: 'x', positionBytes: 0, sizeBytes: 0, resumedFromBytes: 0 }
   display.draw(picture(0, { parser: { ...parser, reading: nothing, reason: 'disk full' } }))
   t.match(term.lines.join('\n'), /disk full/)
   const restarted = { ...parser, sinceStart: { ...counts, bytes: 0 } }

@@ -31,8 +31,12 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
       bad: ['', 'Accept', 'accept ', 'toString'],
     },
     queueFilesMax: counts(1, 10_000_000),
-    pairsMax: counts(1, 100_000_000),
-    chunkPairsMax: counts(1, 100_000),
+    pairsMax: counts(1, 50_000_000),
+    memoryPairsMax: counts(0, 1_000_000),
+    checkpointBytes: sizes(1_024, 2 ** 40),
+    batchFilesMax: counts(1, 10_000),
+    chunkPairsMax: counts(1, 1_000_000),
+    takeoverMs: counts(100, 86_400_000),
     archiveBytesMax: sizes(0, 2 ** 50),
     fileSize: {
       good: [
@@ -119,6 +123,7 @@ t.test('relations between defaults', async t => {
   const config = readConfig({})
   t.ok(config.quietMs <= config.cutHoldMs)
   t.ok(config.chunkPairsMax <= config.pairsMax)
+  t.ok(config.memoryPairsMax <= config.pairsMax)
 })
 
 for (const key of Object.keys(CASES) as Key[]) {

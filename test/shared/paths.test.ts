@@ -3,6 +3,7 @@ import t from 'tap'
 import { NAME_BYTES_MAX } from '../../shared/limits.ts'
 import {
   classifyName,
+  parseSettledName,
   parseWorkName,
   sanitiseName,
   settledName,
@@ -102,4 +103,24 @@ t.test('names of settled files carry the hash, and still fit a directory', async
   const longest = 'a'.repeat(NAME_BYTES_MAX)
   t.ok(`${settledName(longest, sha256)}.reason.json`.length <= 255)
   t.ok(`${workName(1, longest)}.manifest.json`.length <= 255)
+})
+
+t.test('names of settled files can be read back', async t => {
+  const sha256 = Buffer.from('0123456789abcdef'.repeat(4), 'hex')
+  const hashPrefix = '0123456789abcdef'
+  const longest = 'x'.repeat(NAME_BYTES_MAX)
+  for (const name of ['a', 'a.txt', 'ä', '.x', longest, `a.${'f'.repeat(16)}`, 'a.', 'a\nb']) {
+    t.same(parseSettledName(settledName(name, sha256)), { name, hashPrefix }, name.slice(0, 40))
+  }
+  for (const entry of [
+    ...['', 'a', hashPrefix, `.${hashPrefix}`, `a.${hashPrefix.slice(1)}`, `a.${hashPrefix} `],
+    ...[
+      `a.${hashPrefix.toUpperCase()}`,
+      `a.${hashPrefix}.reason.json`,
+      `a.g${hashPrefix.slice(1)}`,
+    ],
+    ...[`a${hashPrefix}`, `a.${hashPrefix}\n`],
+  ]) {
+    t.equal(parseSettledName(entry), undefined, entry)
+  }
 })

@@ -76,7 +76,7 @@ t.test('contents by the beginning of their hash: none, one, two', async t => {
   const expected = { sha256: hex(one), sizeBytes: 10, lines: undefined, amount: undefined }
   journal.claim([entryOf(10, { expected })])
   t.same(ask(shared), [{ sha256: hex(one), waiting: true }], 'announced and not yet read')
-  journal.digested(entryOf(10), digestOf(one))
+  journal.digested(entryOf(10), digestOf(one), undefined)
   t.same(ask(shared), [{ sha256: hex(one), waiting: true }], 'read and not yet counted')
   const applied = bring(journal, 10, one)
   t.same(ask(shared), [{ sha256: hex(one), applied, last: applied }])

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { Journal } from '../../../parser/journal/journal.ts'
+import { Journal, type Settlement } from '../../../parser/journal/journal.ts'
 import type { DigestFacts, QueueEntry } from '../../../parser/journal/records.ts'
 import type { Outcome } from '../../../shared/protocol.ts'
 import { type Teardown, tempDir } from '../../shared/helpers.ts'
@@ -22,6 +22,8 @@ export function entryOf(sequence: number, facts: Partial<QueueEntry> = {}): Queu
     stage: 'claimed',
     digest: undefined,
     outcome: undefined,
+    checkpoint: undefined,
+    runName: undefined,
     ...facts,
   }
 }
@@ -50,17 +52,32 @@ export function process(
 ) {
   const digest = digestOf(text)
   journal.claim([entryOf(sequence)])
-  const entry = journal.digested(entryOf(sequence), digest)
-  const file = journal.settle({ ...entry, outcome }, outcome, {
-    sha256: hashOf(text).toString('hex'),
-    sizeBytes: digest.sizeBytes,
-    lines: digest.lines,
-    amount: String(digest.amount),
-    ...(reason === undefined ? {} : { reason }),
-    digestStartedAtMs: digest.startedAtMs,
-    digestedAtMs: digest.endedAtMs,
-    settledAtMs: 1_700_000_000_003,
-  })
+  const entry = journal.digested(entryOf(sequence), digest, undefined)
+  const [file] = journal.settle([settlementOf(entry, outcome, { reason })])
   journal.moved(sequence)
-  return file
+  return file!
+}
+
+/** The end of an entry that is digested. */
+export function settlementOf(
+  entry: QueueEntry,
+  outcome: Outcome,
+  more: { reason?: string | undefined; ledgerSequence?: bigint } = {},
+): Settlement {
+  const digest = entry.digest ?? digestOf('x')
+  return {
+    entry: { ...entry, digest },
+    outcome,
+    ledgerSequence: more.ledgerSequence,
+    facts: {
+      sha256: Buffer.from(digest.sha256).toString('hex'),
+      sizeBytes: digest.sizeBytes,
+      lines: digest.lines,
+      amount: String(digest.amount),
+      ...(more.reason === undefined ? {} : { reason: more.reason }),
+      digestStartedAtMs: digest.startedAtMs,
+      digestedAtMs: digest.endedAtMs,
+      settledAtMs: 1_700_000_000_003,
+    },
+  }
 }

@@ -30,22 +30,27 @@ t.test('from the claim to the end', async t => {
   const journal = Journal.open(path, 100)
   journal.claim([entryOf(100), entryOf(101, { name: 'ü' })])
   t.match(journal.queued(101), { name: 'ü', stage: 'claimed' })
-  const entry = journal.digested(entryOf(100), digestOf('x'))
-  t.match(journal.queued(100), { stage: 'digested', digest: { lines: 2, amount: 5n } })
+  const entry = journal.digested(entryOf(100), digestOf('x'), 'x.run')
+  t.match(journal.queued(100), {
+    stage: 'digested',
+    digest: { lines: 2, amount: 5n },
+    runName: 'x.run',
+  })
   t.same(journal.content(hashOf('x')), { applied: 0, last: 0, claim: 100 })
-  journal.digested(entryOf(101), digestOf('x'))
+  journal.digested(entryOf(101), digestOf('x'), undefined)
   t.match(journal.content(hashOf('x')), { claim: 100 }, 'the first claim stays')
   const facts = {
     ...{ sha256: hashOf('x').toString('hex'), sizeBytes: 10, lines: 2, amount: '5' },
     ...{ digestStartedAtMs: 1, digestedAtMs: 2, settledAtMs: 3 },
   }
-  const file = journal.settle(entry, 'applied', facts, 44n)
+  const [file] = journal.settle([{ entry, outcome: 'applied', facts, ledgerSequence: 44n }])
   t.match(file, { number: 1, name: 'f100', outcome: 'applied', claimedAtMs: entry.claimedAtMs })
-  t.match(journal.queued(100), { stage: 'settling', outcome: 'applied' })
+  t.match(journal.queued(100), { stage: 'settling', outcome: 'applied', runName: undefined })
   t.same(journal.content(hashOf('x')), { applied: 1, last: 1, claim: 0 })
   journal.moved(100)
   t.ok(journal.queued(100), 'forgotten with the next commit')
-  journal.settle(entryOf(101), 'duplicate', { ...facts, reason: 'r' })
+  const late = { entry: entryOf(101), outcome: 'duplicate', ledgerSequence: undefined } as const
+  journal.settle([{ ...late, facts: { ...facts, reason: 'r' } }])
   t.equal(journal.queued(100), undefined)
   t.same(journal.content(hashOf('x')), { applied: 1, last: 2, claim: 0 })
   const counts = { applied: 1, duplicate: 1, quarantined: 0, bytes: 10, lines: 2 }
@@ -114,7 +119,7 @@ t.test('a second owner in another process: the first ends at its next commit', a
   for (const commit of [
     () => journal.assertOwner(),
     () => journal.claim([entryOf(2)]),
-    () => journal.digested(entryOf(1), digestOf('x')),
+    () => journal.digested(entryOf(1), digestOf('x'), undefined),
     () => journal.bindLedger('not mine'),
   ]) {
     t.match(await failureOf(commit), { code: 'OWNERSHIP_LOST', exitCode: 78 })

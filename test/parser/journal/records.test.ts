@@ -63,6 +63,15 @@ t.test('records come out as they went in', async t => {
       outcome: 'duplicate',
       digest: digestOf('x', { amount: U128_MAX }),
     }),
+    entryOf(9, { stage: 'digested', digest: digestOf('x'), runName: 'f9.run' }),
+    ...[[], ['a.1.run', 'a.2.run']].map(runs =>
+      entryOf(10, {
+        checkpoint: {
+          ...{ positionBytes: 2 ** 53 - 1, prefixSha256: hashOf('y'), resumeBytes: 2 ** 52 },
+          ...{ lines: 2 ** 51, amount: U128_MAX, runs },
+        },
+      }),
+    ),
   ]
   for (const entry of entries) {
     const decoded = decodeQueueEntry(entry.sequence, encodeQueueEntry(entry))
@@ -80,6 +89,11 @@ t.test('what is decoded does not live in the memory of the database', async t =>
   const { digest } = decodeQueueEntry(1, record)
   record.fill(0)
   t.ok(Buffer.from(digest!.sha256).equals(hashOf('x')))
+  const kept = { positionBytes: 1, prefixSha256: hashOf('y'), resumeBytes: 0, lines: 0 }
+  const other = encodeQueueEntry(entryOf(1, { checkpoint: { ...kept, amount: 0n, runs: [] } }))
+  const { checkpoint } = decodeQueueEntry(1, other)
+  other.fill(0)
+  t.ok(Buffer.from(checkpoint!.prefixSha256).equals(hashOf('y')))
 })
 
 t.test('any flipped bit, any cut, and other versions are noticed', async t => {

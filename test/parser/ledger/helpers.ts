@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { connect, createServer, type Socket } from 'node:net'
 import {
+  amountOf,
   type Batch,
   type BatchFile,
-  batchOf,
+  newBatchId,
   type PairSource,
 } from '../../../parser/ledger/batch.ts'
 import { type DatabaseAddress, Session } from '../../../parser/ledger/connection.ts'
@@ -121,21 +121,28 @@ export async function openLedgerScene(
   }
 }
 
-type Pairs = readonly (readonly [id: bigint, amount: bigint])[]
+export type Pairs = readonly (readonly [id: bigint, amount: bigint])[]
 
-export function pairSource(pairs: Pairs): PairSource {
+/** @param beforeChunk is waited for before each chunk is handed over, from number 0 on. */
+export function pairSource(
+  pairs: Pairs,
+  beforeChunk: (number: number) => unknown = () => {},
+): PairSource {
   const sorted = [...pairs].sort(([a], [b]) => (a < b ? -1 : 1))
   return {
     pairs: sorted.length,
-    *chunks(pairsMax) {
-      for (let at = 0; at < sorted.length; at += pairsMax) {
-        const some = sorted.slice(at, at + pairsMax)
+    async *chunks(pairsMax, after) {
+      const wanted = after == null ? sorted : sorted.filter(([id]) => id > after)
+      for (let at = 0; at < wanted.length; at += pairsMax) {
+        const some = wanted.slice(at, at + pairsMax)
+        await beforeChunk(at / pairsMax)
         yield {
           ids: BigUint64Array.from(some, ([id]) => id),
           amounts: BigUint64Array.from(some, ([, amount]) => amount),
         }
       }
     },
+    find: async id => sorted.find(([one]) => one === id)?.[1],
     close: async () => {},
   }
 }
@@ -152,60 +159,34 @@ export function fileOf(pairs: Pairs, facts: Partial<BatchFile> = {}): BatchFile 
     largestSum: amounts.reduce((most, one) => (one > most ? one : most), 0n),
     claimedAtMs: Date.UTC(2024, 1, 29, 23, 59, 59, 999),
     digestedAtMs: Date.UTC(2024, 2, 1, 0, 0, 0, 1),
+    sums: pairSource(pairs),
     ...facts,
   }
+}
+
+export function batchOf(files: readonly BatchFile[], sums: PairSource): Batch {
+  return { id: newBatchId(), files, sums, amount: amountOf(files) }
 }
 
 export function batchFor(pairs: Pairs, facts: Partial<BatchFile> = {}): Batch {
   return batchOf([fileOf(pairs, facts)], pairSource(pairs))
 }
 
-/** The packet that carries this statement as text. */
-function holds(chunk: Buffer, statement: string): boolean {
-  return chunk.length === statement.length + 5 && chunk.subarray(5).toString('latin1') === statement
+/** Files of these pairs in one batch, their sums added up in the plainest way. */
+export function batchOfAll(all: readonly Pairs[]): Batch {
+  const sums = new Map<bigint, bigint>()
+  for (const [id, amount] of all.flat()) sums.set(id, (sums.get(id) ?? 0n) + amount)
+  return batchOf(
+    all.map((pairs, i) => fileOf(pairs, { name: `f${i}`, workSequence: i + 1 })),
+    pairSource([...sums]),
+  )
 }
 
-/** A byte pipe to the server that cuts the next connection which sends COMMIT, around that. */
-export async function commitCutter(t: Teardown, listenAt: string, serverSocket: string) {
-  const state = { cut: 'never' as 'never' | 'before' | 'after', cuts: 0 }
-  const sockets = new Set<Socket>()
-  const server = createServer(client => {
-    const upstream = connect(serverSocket)
-    let answersHeld = false
-    for (const socket of [client, upstream]) {
-      sockets.add(socket)
-      socket.on('error', () => {})
-      socket.on('close', () => {
-        sockets.delete(socket)
-        client.destroy()
-        upstream.destroy()
-      })
-    }
-    client.on('data', chunk => {
-      if (state.cut === 'never' || !holds(chunk, 'COMMIT')) {
-        upstream.write(chunk)
-        return
-      }
-      const { cut } = state
-      state.cut = 'never'
-      state.cuts += 1
-      if (cut === 'before') {
-        client.destroy()
-        return
-      }
-      answersHeld = true
-      upstream.write(chunk)
-    })
-    upstream.on('data', chunk => {
-      // The COMMIT's answer is the proof that it has happened; nobody else hears of it.
-      if (answersHeld) client.destroy()
-      else client.write(chunk)
-    })
-  })
-  await new Promise<void>(resolve => server.listen(listenAt, resolve))
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-  return state
+/** Totals as `LedgerScene.totals` tells them. */
+export function asTotals(pairs: Pairs, times = 1n): Record<string, string> {
+  return Object.fromEntries(pairs.map(([id, amount]) => [String(id), String(amount * times)]))
+}
+
+export function databaseOf(address: DatabaseAddress): string {
+  return 'url' in address ? new URL(address.url).pathname.slice(1) : ''
 }

@@ -2,10 +2,12 @@ import t from 'tap'
 import type { Batch } from '../../../parser/ledger/batch.ts'
 import { Session } from '../../../parser/ledger/connection.ts'
 import { eventually, failureOf, within } from '../../shared/helpers.ts'
+import { commitCutter } from './commit-cutter.ts'
 import {
   addressOf,
+  asTotals,
   batchFor,
-  commitCutter,
+  databaseOf,
   openLedgerScene,
   openSession,
   pairSource,
@@ -24,7 +26,7 @@ const ONCE = { 1: '5', 2: '6', 3: '7' }
 
 t.test('cut right before the COMMIT, and right after it', async t => {
   const database = await server.database()
-  const name = 'url' in database ? new URL(database.url).pathname.slice(1) : ''
+  const name = databaseOf(database)
   const proxy = await commitCutter(t, `${server.dir}/proxy`, server.socketPath)
   const { ledger, totals, rows, outages } = await openLedgerScene(t, database, {
     through: addressOf(`${server.dir}/proxy`, name),
@@ -45,9 +47,74 @@ t.test('cut right before the COMMIT, and right after it', async t => {
   }
 })
 
+t.test('around each COMMIT of a batch: that of its beginning, and of every chunk', async t => {
+  const database = await server.database()
+  const proxy = await commitCutter(t, `${server.dir}/proxy3`, server.socketPath)
+  const { ledger, totals, rows, outages } = await openLedgerScene(t, database, {
+    through: addressOf(`${server.dir}/proxy3`, databaseOf(database)),
+    env: { COUNTERSINK_CHUNK_PAIRS_MAX: '1' },
+  })
+  await ledger.open()
+  let batches = 0
+  for (const commit of ['the beginning', 'the first', 'a middle one', 'the last'].keys()) {
+    for (const cut of ['before', 'after'] as const) {
+      Object.assign(proxy, { cut, spare: commit })
+      const result = await within(cut, ledger.apply(batchFor(PAIRS)))
+      batches += 1
+      t.match(result, { kind: 'applied', ledgerSequence: BigInt }, `${cut} COMMIT ${commit}`)
+      t.same([proxy.cuts, proxy.spare, outages.length], [batches, 0, batches], 'it was cut there')
+      t.same(await totals(), asTotals(PAIRS, BigInt(batches)), 'exact')
+      t.same([await rows('batch'), await rows('file')], [batches, batches])
+      t.same(await ledger.openBatches(), [])
+    }
+  }
+})
+
+t.test('the only COMMIT of a small batch', async t => {
+  const database = await server.database()
+  const proxy = await commitCutter(t, `${server.dir}/proxy4`, server.socketPath)
+  const { ledger, totals, rows } = await openLedgerScene(t, database, {
+    through: addressOf(`${server.dir}/proxy4`, databaseOf(database)),
+  })
+  await ledger.open()
+  for (const [i, cut] of (['before', 'after'] as const).entries()) {
+    proxy.cut = cut
+    t.match(await within(cut, ledger.apply(batchFor(PAIRS))), { kind: 'applied' })
+    t.equal(proxy.cuts, i + 1)
+    t.same(await totals(), asTotals(PAIRS, BigInt(i + 1)), cut)
+    t.same([await rows('batch'), await rows('file')], [i + 1, i + 1])
+  }
+})
+
+t.test('killed at every chunk of one batch, again and again', async t => {
+  const address = await server.database()
+  const { ledger, session, totals } = await openLedgerScene(t, address, {
+    env: { COUNTERSINK_CHUNK_PAIRS_MAX: '1' },
+  })
+  await ledger.open()
+  const handed: bigint[] = []
+  const source = pairSource(PAIRS)
+  const batch = batchFor(PAIRS)
+  const sums: Batch['sums'] = {
+    ...source,
+    async *chunks(most, after) {
+      for await (const chunk of source.chunks(most, after)) {
+        const id = chunk.ids[0]!
+        const isFirst = !handed.includes(id)
+        handed.push(id)
+        if (isFirst) await killAllBut(session, databaseOf(address))
+        yield chunk
+      }
+    },
+  }
+  t.match(await within('applying', ledger.apply({ ...batch, sums })), { kind: 'applied' })
+  t.same(handed, [1n, 1n, 2n, 2n, 3n, 3n], 'it went on where it stood, not from the beginning')
+  t.same(await totals(), asTotals(PAIRS))
+})
+
 t.test('the sequence of a batch found committed is its own', async t => {
   const database = await server.database()
-  const name = 'url' in database ? new URL(database.url).pathname.slice(1) : ''
+  const name = databaseOf(database)
   const proxy = await commitCutter(t, `${server.dir}/proxy2`, server.socketPath)
   const { ledger } = await openLedgerScene(t, database, {
     through: addressOf(`${server.dir}/proxy2`, name),
@@ -68,21 +135,13 @@ t.test('killed by the server in the middle of a transaction', async t => {
       env: { COUNTERSINK_CHUNK_PAIRS_MAX: '1' },
     })
     await ledger.open()
-    const database = 'url' in address ? new URL(address.url).pathname.slice(1) : ''
+    const database = databaseOf(address)
     let kills = 0
     const batch: Batch = {
       ...batchFor(PAIRS),
-      sums: {
-        ...pairSource(PAIRS),
-        async *chunks(pairsMax) {
-          let chunk = 0
-          for (const one of pairSource(PAIRS).chunks(pairsMax) as Iterable<never>) {
-            if (chunk === killAtChunk && kills === 0) kills += await killAllBut(session, database)
-            chunk += 1
-            yield one
-          }
-        },
-      },
+      sums: pairSource(PAIRS, async chunk => {
+        if (chunk === killAtChunk && kills === 0) kills += await killAllBut(session, database)
+      }),
     }
     t.match(await within('applying', ledger.apply(batch)), { kind: 'applied' })
     t.equal(kills, 1, `killed before chunk ${killAtChunk}`)
@@ -108,7 +167,7 @@ t.test('killed between two calls, nobody notices', async t => {
   const { ledger, session, totals } = await openLedgerScene(t, address)
   await ledger.open()
   await ledger.apply(batchFor([[1n, 1n]]))
-  const database = 'url' in address ? new URL(address.url).pathname.slice(1) : ''
+  const database = databaseOf(address)
   t.equal(await killAllBut(session, database), 1)
   t.match(await ledger.apply(batchFor([[1n, 1n]])), { kind: 'applied' })
   t.same(await totals(), { 1: '2' })

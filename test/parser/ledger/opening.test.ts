@@ -1,10 +1,10 @@
 import t, { type Test } from 'tap'
-import { batchOf } from '../../../parser/ledger/batch.ts'
 import { checkServer } from '../../../parser/ledger/schema/checks.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { failureOf } from '../../shared/helpers.ts'
 import {
   batchFor,
+  batchOf,
   fileOf,
   openLedgerScene,
   type openSession,
@@ -150,6 +150,26 @@ for (const [name, columns] of Object.entries(FIT)) {
     t.same(await totals(), { 0: '1', [String(U64_MAX)]: '2' })
   })
 }
+
+t.test('a total without a number: refused, or nothing is lost in it', async t => {
+  const { ledger, session, totals } = await openLedgerScene(t, await server.database(), {
+    env: NAMES,
+  })
+  await session.execute(
+    'CREATE TABLE totals (id BIGINT UNSIGNED PRIMARY KEY, amount BIGINT UNSIGNED)',
+  )
+  await session.execute('INSERT INTO totals VALUES (5, NULL)')
+  try {
+    await ledger.open()
+  } catch (error) {
+    t.match(error, { code: 'DATABASE_UNFIT' })
+    return
+  }
+  await ledger.apply(batchFor([[5n, 2n]]))
+  const [row] = await session.query<{ amount: bigint | null }>('SELECT amount FROM totals')
+  t.equal(row?.amount, 2n)
+  t.same(await totals(), { 5: '2' })
+})
 
 t.test('a key that counts by itself: refused, or consumer 0 is consumer 0', async t => {
   const { ledger, session, totals } = await openLedgerScene(t, await server.database(), {

@@ -1,11 +1,10 @@
 import t from 'tap'
-import { batchOf } from '../../../parser/ledger/batch.ts'
 import type { Sighting } from '../../../parser/ledger/ledger.ts'
 import { fromSqlTime, sqlTime } from '../../../parser/ledger/schema/tables.ts'
 import { readBalance, readTopTotals, readTotal, readTotals } from '../../../parser/ledger/totals.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { within } from '../../shared/helpers.ts'
-import { batchFor, fileOf, openLedgerScene, pairSource, startServer } from './helpers.ts'
+import { batchFor, batchOf, fileOf, openLedgerScene, pairSource, startServer } from './helpers.ts'
 
 const server = await startServer(t)
 

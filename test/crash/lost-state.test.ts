@@ -1,0 +1,207 @@
+import { readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { countersink, jsonLines } from '../helpers/cli.ts'
+import { startDatabaseServer, withSession } from '../helpers/database.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { type DataFile, dataFile, drop, seededFile, totalsOf } from '../helpers/files.ts'
+import {
+  assertEverythingAddsUp,
+  assertLedgerBalances,
+  assertTotalsEqual,
+  type Fate,
+  list,
+} from '../helpers/invariants.ts'
+import { spawnParser, startParser, stopProgram } from '../helpers/parser.ts'
+import type { Site } from '../helpers/state-dir.ts'
+import {
+  applied,
+  holdLedger,
+  queueOf,
+  settleAll,
+  spawnDoomed,
+  tinySite,
+  untilDigested,
+  wideFile,
+} from './scene.ts'
+import { backUp, batchesOf, openBatchOf } from './sql.ts'
+
+// Each part of the local state lost, at every stage of a batch; the ledger decides.
+
+const server = await startDatabaseServer(t)
+t.jobs = 3
+t.setTimeout(600_000)
+
+const first = seededFile('a-first', 1, { lines: 40, consumers: 12 })
+const large = wideFile('b-large', 2, { bytes: 150 * 1024 })
+const small = seededFile('c-small', 3, { lines: 20, consumers: 8 })
+const middle = seededFile('d-middle', 4, { lines: 1_000, consumers: 150 })
+const FILES = [first, large, small, middle]
+
+/** All of these read, the first one's batch applied, and the others' killed in its middle. */
+async function killedInMidBatch(t: Test, site: Site, files: readonly DataFile[] = FILES) {
+  const hold = await holdLedger(t, site)
+  const doomed = await spawnDoomed(t, site, 'P5-chunk-committed', { passing: 4 })
+  const [one, ...others] = files
+  drop(site.paths, one === undefined ? [] : [one])
+  await untilSeen(site, 1)
+  drop(site.paths, others)
+  await untilSeen(site, files.length)
+  await untilDigested(site, doomed)
+  await hold.release()
+  await doomed.died()
+  t.equal((await openBatchOf(site)).state, 'applying', 'a batch is open')
+}
+
+async function untilSeen(site: Site, files: number): Promise<void> {
+  await eventually('it is claimed', () => {
+    return list(site.paths.work).filter(name => !name.endsWith('.json')).length === files
+  })
+}
+
+const LOST = {
+  'the journal': ['journal'],
+  'the runs': ['runs'],
+  'the journal and the runs': ['journal', 'runs'],
+  'all of parser/, also who we are': ['parser'],
+} as const
+
+for (const [what, names] of Object.entries(LOST)) {
+  t.test(`lost in mid-batch: ${what}`, { buffered: true }, async t => {
+    const site = await tinySite(t, server)
+    await killedInMidBatch(t, site)
+    const { cursor } = await openBatchOf(site)
+    t.not(cursor, null, 'some of it is applied')
+    for (const name of names) rmSync(site.paths[name], { recursive: true })
+    await settleAll(t, site, FILES.length)
+    await assertEverythingAddsUp(t, site, applied(...FILES))
+  })
+}
+
+const EARLIER_AND_LATER = [
+  ['P2-checkpoint-committed', 'runs'],
+  ['P2-checkpoint-committed', 'journal'],
+  ['P3-digest-journalled', 'runs'],
+  ['P3-digest-journalled', 'journal'],
+  ['P6-batch-committed', 'runs'],
+  ['P6-batch-committed', 'journal'],
+  ['P7-done-journalled', 'journal'],
+] as const
+
+for (const [point, lost] of EARLIER_AND_LATER) {
+  t.test(`lost after ${point}: ${lost}`, { buffered: true }, async t => {
+    const site = await tinySite(t, server)
+    drop(site.paths, [large])
+    await (await spawnDoomed(t, site, point)).died()
+    rmSync(site.paths[lost], { recursive: true })
+    await settleAll(t, site, 1)
+    await assertEverythingAddsUp(t, site, applied(large))
+  })
+}
+
+t.test('deleted while it runs', { buffered: true }, async t => {
+  for (const lost of ['journal', 'runs', 'parser'] as const) {
+    await t.test(lost, async t => {
+      const site = await tinySite(t, server)
+      const parser = await startParser(t, site)
+      drop(site.paths, [first])
+      await parser.untilSettled(1)
+      rmSync(site.paths[lost], { recursive: true })
+      drop(site.paths, [large, small])
+      const { code, stderr } = await parser.ended
+      t.equal(code, 70, 'it ends, and is not told to stay down')
+      t.match(stderr, lost === 'runs' ? /IO_FAILED/ : /JOURNAL_FAILED|IO_FAILED/)
+      await settleAll(t, site, 3)
+      await assertEverythingAddsUp(t, site, applied(first, large, small))
+    })
+  }
+})
+
+t.test('an archive without a journal: its contents are known', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  drop(site.paths, FILES)
+  await settleAll(t, site, FILES.length)
+  rmSync(site.paths.parser, { recursive: true })
+  const copies = FILES.map(file => ({ ...file, name: `${file.name}-again` }))
+  const fresh = wideFile('fresh', 9, { bytes: 70 * 1024 })
+  drop(site.paths, [...copies, fresh])
+  await settleAll(t, site, 2 * FILES.length + 1)
+  const fates = copies.map((file): Fate => [file, 'duplicate'])
+  await assertEverythingAddsUp(t, site, [...applied(...FILES, fresh), ...fates])
+})
+
+t.test('a ledger from a backup is refused, until `recover`', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  drop(site.paths, [first, middle])
+  await settleAll(t, site, 2)
+  const backup = await backUp(site)
+  drop(site.paths, [large, small])
+  await settleAll(t, site, 4)
+  await backup.restore()
+
+  const late = seededFile('e-late', 5)
+  drop(site.paths, [late])
+  const refused = spawnParser(t, site)
+  t.match(await refused.ended, { code: 78, stderr: /LEDGER_BEHIND_JOURNAL.*countersink recover/s })
+  const recovered = await countersink(t, site, 'recover')
+  t.match(recovered, { code: 0, stdout: /2 went back to the inbox, 0 contents are lost here/ })
+  await settleAll(t, site, 5)
+  const asides = readdirSync(site.paths.parser).filter(name => name.includes('before-recovery'))
+  t.equal(asides.length, 1, 'the old journal is kept')
+  await assertEverythingAddsUp(t, site, applied(first, middle, large, small, late))
+})
+
+t.test('a backup made in mid-batch is finished from the archive', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  await killedInMidBatch(t, site)
+  const backup = await backUp(site)
+  await settleAll(t, site, FILES.length)
+  await backup.restore()
+  t.equal((await openBatchOf(site)).state, 'applying')
+  const parser = await startParser(t, site)
+  await eventually('no batch is open', async () =>
+    (await batchesOf(site)).every(({ state }) => state === 'applied'),
+  )
+  t.match(await stopProgram(parser), { code: 0 })
+  await assertEverythingAddsUp(t, site, applied(...FILES))
+})
+
+t.test('neither sums nor files: blocked, and others are counted', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  await killedInMidBatch(t, site)
+  const before = await openBatchOf(site)
+  rmSync(site.paths.runs, { recursive: true })
+  const lost = list(site.paths.work).find(name => name.endsWith('.b-large'))!
+  rmSync(join(site.paths.work, lost))
+
+  const fresh = wideFile('e-fresh', 9, { bytes: 70 * 1024 })
+  const bad = dataFile('f-bad', 'what\n')
+  const parser = await startParser(t, site)
+  drop(site.paths, [fresh])
+  drop(site.paths, [bad], { manifest: false })
+  await eventually('others are counted', async () => {
+    const { stdout } = await countersink(t, site, 'hashes', '--json')
+    return ['e-fresh', 'f-bad'].every(name => stdout.includes(`"${name}"`))
+  })
+  t.match(parser.output(), /ERROR parser BATCH_BLOCKED/)
+  t.match(jsonLines(await countersink(t, site, 'status', '--json'))[0], {
+    parser: { reason: /batch [0-9a-f]{32} is blocked: .*b-large/ },
+  })
+  t.match((await countersink(t, site, 'status')).stdout, /is blocked/)
+  t.match(await openBatchOf(site), { ...before, state: 'blocked' }, 'nothing of it was touched')
+
+  drop(site.paths, [large])
+  await eventually('its content is here again', async () =>
+    (await queueOf(site)).some(({ name, stage }) => name === 'b-large' && stage === 'digested'),
+  )
+  await stopProgram(parser)
+  const next = await startParser(t, site)
+  await eventually('nothing is left', () => list(site.paths.work).length === 0)
+  await stopProgram(next)
+  const all = [...FILES, fresh]
+  await withSession(site, async session => {
+    await assertTotalsEqual(t, site, session, totalsOf(all))
+    await assertLedgerBalances(t, site, session)
+  })
+  t.same(list(site.paths.runs), [])
+})

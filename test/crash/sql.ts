@@ -1,0 +1,76 @@
+import { Session } from '../../parser/ledger/connection.ts'
+import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
+import { withSession } from '../helpers/database.ts'
+import { eventually } from '../helpers/eventually.ts'
+import type { Teardown } from '../helpers/processes.ts'
+import type { Site } from '../helpers/state-dir.ts'
+
+/** A session of somebody else, for as long as the test takes. */
+export async function openForeign(t: Teardown, site: Site): Promise<Session> {
+  const session = await Session.open(site.address)
+  t.teardown(() => session.close())
+  return session
+}
+
+export interface BatchRow {
+  readonly state: 'applying' | 'applied' | 'blocked'
+  readonly cursor: bigint | null
+  readonly pairsPlanned: bigint
+  readonly pairsApplied: bigint
+  readonly files: bigint
+}
+
+/** Every batch, in the order of their beginnings. */
+export function batchesOf(site: Site): Promise<BatchRow[]> {
+  const n = ledgerNames(site.config)
+  return withSession(site, session =>
+    session.query<BatchRow>(
+      `SELECT state, cursor_id AS \`cursor\`, pairs_planned AS pairsPlanned,
+              pairs_applied AS pairsApplied,
+              (SELECT COUNT(*) FROM ${n.file} f WHERE f.batch_id = b.id) AS files
+         FROM ${n.batch} b ORDER BY begun_at`,
+    ),
+  )
+}
+
+/** The one batch that has begun and not ended. */
+export async function openBatchOf(site: Site): Promise<BatchRow> {
+  const open = (await batchesOf(site)).filter(({ state }) => state !== 'applied')
+  if (open.length !== 1) throw new Error(`${open.length} batches are open`)
+  return open[0]!
+}
+
+/** The connection that waits for a row which `holder` has locked. */
+export function untilLockWait(holder: Session): Promise<bigint> {
+  return eventually('somebody waits for the row', async () => {
+    const [row] = await holder.query<{ id: bigint }>(
+      `SELECT t.trx_mysql_thread_id AS id FROM information_schema.innodb_trx t
+         JOIN information_schema.innodb_lock_waits w ON w.requesting_trx_id = t.trx_id
+         JOIN information_schema.innodb_trx h ON h.trx_id = w.blocking_trx_id
+        WHERE h.trx_mysql_thread_id = CONNECTION_ID()`,
+    )
+    return row === undefined ? undefined : BigInt(row.id)
+  })
+}
+
+/** What the whole database holds now; `restore` makes it hold just that again. */
+export async function backUp(site: Site): Promise<{ restore(): Promise<void> }> {
+  const n = ledgerNames(site.config)
+  const tables = [n.totals, n.meta, n.batch, n.file, n.sighting]
+  const copyOf = (table: string): string => table.replace(/^`/, '`copy_of_')
+  await withSession(site, async session => {
+    for (const table of tables) {
+      await session.execute(`CREATE TABLE ${copyOf(table)} LIKE ${table}`)
+      await session.execute(`INSERT INTO ${copyOf(table)} SELECT * FROM ${table}`)
+    }
+  })
+  return {
+    restore: () =>
+      withSession(site, async session => {
+        for (const table of tables) {
+          await session.execute(`DROP TABLE ${table}`)
+          await session.execute(`RENAME TABLE ${copyOf(table)} TO ${table}`)
+        }
+      }),
+  }
+}

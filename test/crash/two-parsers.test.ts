@@ -1,0 +1,103 @@
+import t, { type Test } from 'tap'
+import { startDatabaseServer } from '../helpers/database.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { type DataFile, drop, seededFile } from '../helpers/files.ts'
+import { assertEverythingAddsUp, list } from '../helpers/invariants.ts'
+import { spawnParser, startParser, stopProgram, untilSettled } from '../helpers/parser.ts'
+import type { Program } from '../helpers/processes.ts'
+import type { Site } from '../helpers/state-dir.ts'
+import { type Mischief, startProxy } from './proxy.ts'
+import { applied, settleAll, tinySite, wideFile } from './scene.ts'
+import { openBatchOf } from './sql.ts'
+
+// Two parsers on one state directory: the newer owns it, nothing is counted twice, nothing lost.
+
+const server = await startDatabaseServer(t)
+t.jobs = 2
+t.setTimeout(600_000)
+
+const ROUNDS = 4
+
+for (let round = 1; round <= ROUNDS; round += 1) {
+  t.test(`two start at the same moment, round ${round}`, { buffered: true }, async t => {
+    const site = await tinySite(t, server)
+    const batches = Array.from({ length: 6 }, (_, i) => filesOf(round, i))
+    // One round with everything there before the start, the others with files that keep coming.
+    const early = round === 1 ? batches.splice(0) : batches.splice(0, 1)
+    drop(site.paths, early.flat())
+    const parsers = [spawnParser(t, site), spawnParser(t, site)]
+    for (const files of batches) {
+      drop(site.paths, files)
+      await eventually('some are taken', () => isInboxEmpty(site) || !parsers.some(isRunning))
+    }
+    const loser = await Promise.race(parsers.map(async one => (await one.ended, one)))
+    await assertClearEnd(t, loser)
+    const files = [...early, ...batches].flat()
+    for (const parser of parsers) if (isRunning(parser)) t.match(await stopProgram(parser), {})
+    await settleAll(t, site, files.length)
+    await assertEverythingAddsUp(t, site, applied(...files))
+  })
+}
+
+function filesOf(round: number, i: number): DataFile[] {
+  const seed = round * 100 + i
+  return [
+    wideFile(`${round}-${i}-wide`, seed, { bytes: 40_000, consumers: 100 }),
+    seededFile(`${round}-${i}-small`, 1_000 + seed, { lines: 30 }),
+  ]
+}
+
+function isRunning(program: Program): boolean {
+  return program.isRunning()
+}
+
+function isInboxEmpty(site: Site): boolean {
+  return list(site.paths.inbox).length === 0
+}
+
+/** It says why, and that a restart cannot help. */
+async function assertClearEnd(t: Test, parser: Program): Promise<void> {
+  const { code, stderr } = await parser.ended
+  t.match({ code, stderr }, { code: 78, stderr: /ERROR parser OWNERSHIP_LOST: .*Run one parser/ })
+}
+
+const STOPPED_AT: readonly [where: string, mischief: Mischief, nth: number][] = [
+  ['behind the beginning of a batch', 'hold after', 1],
+  ['behind a chunk', 'hold after', 3],
+  ['behind the last chunk', 'hold after', 5],
+  ['with a chunk not yet committed', 'hold before', 3],
+]
+
+for (const [where, mischief, nth] of STOPPED_AT) {
+  t.test(`a zombie, stopped ${where}`, { buffered: true }, async t => {
+    const site = await tinySite(t, server)
+    const proxy = await startProxy(t, site)
+    const files = [
+      wideFile('a-wide', 1, { bytes: 20_000, consumers: 60 }),
+      seededFile('b-small', 2),
+      seededFile('c-small', 3),
+    ]
+    const zombie = await startParser(t, site, proxy.env)
+    proxy.arm(mischief, nth)
+    drop(site.paths, files.slice(0, 1))
+    await eventually('a COMMIT is held', () => proxy.done === 1)
+    if (nth < 5) t.equal((await openBatchOf(site)).state, 'applying')
+    zombie.signal('SIGSTOP')
+    drop(site.paths, files.slice(1))
+
+    const second = spawnParser(t, site)
+    const isFree = mischief === 'hold after'
+    if (isFree) await untilSettled(site, files.length)
+    else await eventually('it took what came', () => isInboxEmpty(site))
+    proxy.release()
+    zombie.signal('SIGCONT')
+    const { code, stderr } = await zombie.ended
+    t.match(stderr, /ERROR parser (OWNERSHIP_LOST|CURSOR_MOVED): /, 'it says what happened')
+    t.ok(code === 78 || code === 70)
+    // The second may have met the zombie's last chunk: then it ends too, and a third goes on.
+    if (isFree) t.ok(second.isRunning(), 'the second is not disturbed')
+    if (second.isRunning()) await stopProgram(second)
+    await settleAll(t, site, files.length)
+    await assertEverythingAddsUp(t, site, applied(...files))
+  })
+}

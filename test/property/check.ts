@@ -1,0 +1,193 @@
+import { readdirSync } from 'node:fs'
+import { relative } from 'node:path'
+import { Session } from '../../parser/ledger/connection.ts'
+import { type LedgerNames, ledgerNames } from '../../parser/ledger/schema/tables.ts'
+import { classifyName, settledName } from '../../shared/paths.ts'
+import { amountOf, linesOf, sha256Of } from '../helpers/files.ts'
+import type { Expected } from './model.ts'
+import type { HistorySite } from './site.ts'
+
+/**
+ * What is not as it must be at the end of a history, in words; nothing when all is well. Looks at
+ * directories and tables alone: a journal may have been deleted on the way.
+ */
+export async function faultsOf(site: HistorySite, expected: Expected): Promise<string[]> {
+  const names = ledgerNames(site.config)
+  const session = await Session.open(site.address)
+  try {
+    const applied = appliedNames(site, expected)
+    return [
+      ...wrongPlaces(site, expected, applied),
+      ...leftovers(site),
+      ...(await wrongTotals(session, names, expected)),
+      ...(await wrongFiles(session, names, expected, applied)),
+      ...(await wrongSightings(session, names, expected, applied)),
+      ...(await wrongSums(session, names)),
+    ]
+  } finally {
+    await session.close()
+  }
+}
+
+/** Which of the names of each content stands in the archive. */
+function appliedNames(site: HistorySite, { counted }: Expected): Map<string, string> {
+  const archived = new Set(list(site.paths.archive))
+  const found = new Map<string, string>()
+  for (const [sha256, { names }] of counted) {
+    const name = names.find(one => archived.has(settled(one, sha256)))
+    if (name !== undefined) found.set(sha256, name)
+  }
+  return found
+}
+
+/** Every file in exactly one place, and nothing else in any. */
+function wrongPlaces(
+  { paths }: HistorySite,
+  { counted, quarantined }: Expected,
+  applied: ReadonlyMap<string, string>,
+): string[] {
+  const contents = [...counted]
+  const refused = quarantined.map(({ name, content }) => settled(name, sha256Of(content)))
+  return [
+    ...difference(
+      'archive/',
+      contents.map(([sha256, { names }]) => settled(applied.get(sha256) ?? names[0]!, sha256)),
+      list(paths.archive),
+    ),
+    ...difference(
+      'duplicate/',
+      contents.flatMap(([sha256, { names }]) =>
+        names.filter(name => name !== applied.get(sha256)).map(name => settled(name, sha256)),
+      ),
+      list(paths.duplicate),
+    ),
+    ...difference(
+      'quarantine/',
+      refused.flatMap(name => [name, `${name}.reason.json`]),
+      list(paths.quarantine),
+    ),
+  ]
+}
+
+function leftovers({ paths }: HistorySite): string[] {
+  // A manifest may have lost its data with a journal, and is swept after a day.
+  const inbox = list(paths.inbox).filter(name => classifyName(name) !== 'manifest')
+  const { work, runs, run, archiveDisposable } = paths
+  return [
+    ...inbox.map(name => `left in inbox/: ${name}`),
+    ...[work, runs, run, archiveDisposable].flatMap(path =>
+      list(path).map(name => `left in ${relative(paths.dir, path)}/: ${name}`),
+    ),
+  ]
+}
+
+async function wrongTotals(session: Session, n: LedgerNames, expected: Expected) {
+  const rows = await session.query<{ id: bigint; amount: bigint }>(
+    `SELECT ${n.id} AS id, ${n.amount} AS amount FROM ${n.totals}`,
+  )
+  const tell = (id: bigint, amount: bigint): string => `${id} ${amount}`
+  return difference(
+    'totals',
+    [...expected.totals].map(([id, amount]) => tell(id, amount)),
+    rows.map(({ id, amount }) => tell(id, amount)),
+  )
+}
+
+/** Every content exactly one row, with its numbers, under the name that the archive has. */
+async function wrongFiles(
+  session: Session,
+  n: LedgerNames,
+  { counted }: Expected,
+  applied: ReadonlyMap<string, string>,
+) {
+  const rows = await session.query<{ told: string }>(
+    `SELECT CONCAT_WS(' ', state, LOWER(HEX(sha256)), name, size_bytes, \`lines\`, amount) AS told
+       FROM ${n.file}`,
+  )
+  const told = [...counted].map(([sha256, { file, names }]) => {
+    const { content } = file
+    const name = applied.get(sha256) ?? names[0]
+    return `applied ${sha256} ${name} ${content.length} ${linesOf(content)} ${amountOf(content)}`
+  })
+  return difference(
+    'ledger files',
+    told,
+    rows.map(row => row.told),
+  )
+}
+
+/** Every file that was not counted, with its outcome; more than once does no harm. */
+async function wrongSightings(
+  session: Session,
+  n: LedgerNames,
+  { counted, quarantined }: Expected,
+  applied: ReadonlyMap<string, string>,
+) {
+  const rows = await session.query<{ told: string }>(
+    `SELECT DISTINCT CONCAT_WS(' ', outcome, LOWER(HEX(sha256)), name) AS told FROM ${n.sighting}`,
+  )
+  const duplicates = [...counted].flatMap(([sha256, { names }]) =>
+    names.filter(name => name !== applied.get(sha256)).map(name => `duplicate ${sha256} ${name}`),
+  )
+  const refused = quarantined.map(({ name, content }) => `quarantined ${sha256Of(content)} ${name}`)
+  return difference(
+    'sightings',
+    [...duplicates, ...new Set(refused)],
+    rows.map(row => row.told),
+  )
+}
+
+async function wrongSums(session: Session, n: LedgerNames): Promise<string[]> {
+  const [sums] = await session.query<Record<string, string | bigint>>(
+    `SELECT (SELECT COALESCE(SUM(${n.amount}), 0) FROM ${n.totals}) AS totals,
+            (SELECT COALESCE(SUM(amount), 0) FROM ${n.file}) AS files,
+            (SELECT COALESCE(SUM(amount_applied), 0) FROM ${n.batch}) AS batches,
+            (SELECT COUNT(*) FROM ${n.batch}
+              WHERE state <> 'applied' OR pairs_applied <> pairs_planned
+                 OR amount_applied <> amount_planned OR ended_at IS NULL) AS unfinished,
+            (SELECT COUNT(*) FROM ${n.file} WHERE batch_id NOT IN (SELECT id FROM ${n.batch})) AS loose`,
+  )
+  const { totals, files, batches, unfinished, loose } = sums ?? {}
+  return [
+    ...(String(totals) === String(files) && String(files) === String(batches)
+      ? []
+      : [`sums: totals ${totals}, files ${files}, batches ${batches}`]),
+    ...(Number(unfinished) === 0 ? [] : [`${unfinished} batches are not finished as planned`]),
+    ...(Number(loose) === 0 ? [] : [`${loose} files have no batch`]),
+  ]
+}
+
+function settled(name: string, sha256: string): string {
+  return settledName(name, Buffer.from(sha256, 'hex'))
+}
+
+const SHOWN = 10
+
+/** As multisets. */
+function difference(
+  where: string,
+  expected: readonly string[],
+  found: readonly string[],
+): string[] {
+  const counts = new Map<string, number>()
+  for (const one of expected) counts.set(one, (counts.get(one) ?? 0) + 1)
+  for (const one of found) counts.set(one, (counts.get(one) ?? 0) - 1)
+  const wrong = [...counts].filter(([, count]) => count !== 0)
+  const told = wrong.map(
+    ([one, count]) => `${where}: ${count > 0 ? 'missing' : 'unexpected'} ${one}`,
+  )
+  return wrong.length > SHOWN
+    ? [...told.slice(0, SHOWN), `${where}: ${wrong.length} differences in all`]
+    : told
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true })
+      .filter(entry => !entry.isDirectory())
+      .map(({ name }) => name)
+  } catch {
+    // It was never made, which is as good as empty.
+    return []
+  }
+}

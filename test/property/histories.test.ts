@@ -1,0 +1,60 @@
+/**
+ * Whole histories, made at random: files of all kinds come at any moment, parsers are killed at any
+ * moment, two work on one directory, journals and runs are deleted. In the end every number must be
+ * exact and every file in its place, whatever happened.
+ *
+ * `COUNTERSINK_HISTORIES=n` lets n of them happen, `COUNTERSINK_SEED_HISTORY=s` the one of seed s.
+ */
+
+import { randomInt } from 'node:crypto'
+import t from 'tap'
+import { happen, shrink } from './history.ts'
+import { describePlan, planOf } from './plan.ts'
+import { startServer } from './site.ts'
+
+const COMMAND = 'npx tap test/property/histories.test.ts'
+/** They wait for processes half of the time. */
+const AT_ONCE = 4
+const FAILURES_MAX = 3
+
+const only = process.env.COUNTERSINK_SEED_HISTORY
+const count = only === undefined ? Number(process.env.COUNTERSINK_HISTORIES ?? 200) : 1
+const firstSeed = only === undefined ? randomInt(2 ** 31) : Number(only)
+t.setTimeout(600_000 + count * 5_000)
+
+t.test(`histories of the seeds ${firstSeed} to ${firstSeed + count - 1}`, async t => {
+  t.setTimeout(0)
+  const server = await startServer()
+  t.teardown(() => server.stop())
+
+  const startedAtMs = performance.now()
+  const failed: number[] = []
+  let [next, done, files, lives, points] = [0, 0, 0, 0, 0]
+
+  async function takeTurns(): Promise<void> {
+    while (next < count && failed.length < FAILURES_MAX) {
+      const seed = firstSeed + next
+      next += 1
+      const plan = planOf(seed)
+      const outcome = await happen(server, plan)
+      done += 1
+      lives += outcome.lives
+      points += outcome.points
+      files += plan.files.length
+      if (outcome.fault === undefined) t.pass(`history ${seed}`)
+      else {
+        failed.push(seed)
+        const replay = `COUNTERSINK_SEED_HISTORY=${seed} ${COMMAND}`
+        t.comment(`history ${seed} failed; to see it again: ${replay}\n${outcome.fault}`)
+        const smallest = describePlan(await shrink(server, plan))
+        t.fail(`history ${seed}`, { replay, smallest })
+      }
+    }
+  }
+
+  await Promise.all(Array.from({ length: AT_ONCE }, takeTurns))
+  const seconds = Math.round((performance.now() - startedAtMs) / 1_000)
+  t.comment(
+    `${done} histories, ${files} files, ${lives} lives, ${points} ended at crash points, ${failed.length} failures, ${seconds} s`,
+  )
+})

@@ -1,0 +1,86 @@
+import { faultsOf } from './check.ts'
+import { HistoryFailed, live } from './life.ts'
+import { expectedOf } from './model.ts'
+import type { Plan } from './plan.ts'
+import { Publisher } from './publisher.ts'
+import { makeHistorySite, type Server } from './site.ts'
+
+export interface Outcome {
+  /** What is wrong, in words; undefined when all is well. */
+  readonly fault: string | undefined
+  /** How many lives there were, and how many of them ended at a crash point. */
+  readonly lives: number
+  readonly points: number
+}
+
+/** Lets a history happen and looks at its end. */
+export async function happen(server: Server, plan: Plan): Promise<Outcome> {
+  const site = makeHistorySite(server, plan.limits)
+  const logs: string[] = []
+  let points = 0
+  try {
+    const publisher = new Publisher(
+      site.paths,
+      plan.files.map(file => ({ ...file, life: Math.min(file.life, plan.lives.length) })),
+    )
+    for (const [number, life] of [...plan.lives, undefined].entries()) {
+      const { log, reachedPoint } = await live(site, publisher, number, life)
+      logs.push(`--- life ${number}:\n${log}`)
+      if (reachedPoint) points += 1
+    }
+    if (process.env.SHOW_LOGS) console.log(logs.join('\n'))
+    const faults = await faultsOf(site, expectedOf(plan.files))
+    const fault = faults.length === 0 ? undefined : [...faults, ...logs].join('\n')
+    return { lives: logs.length, points, fault }
+  } catch (error) {
+    if (!(error instanceof HistoryFailed)) throw error
+    return { lives: logs.length, points, fault: [error.message, ...logs].join('\n') }
+  } finally {
+    await site.remove()
+  }
+}
+
+/** How often a smaller history may go well before it counts as one that does. */
+const TRIES = 2
+const SHRINKING_MS = 60_000
+
+/**
+ * The smallest history found that still fails: without one life or one file after the other. As
+ * processes race, it is found with some luck only.
+ */
+export async function shrink(server: Server, failing: Plan): Promise<Plan> {
+  const deadline = performance.now() + SHRINKING_MS
+  let smallest = failing
+  for (let found = true; found; ) {
+    found = false
+    for (const smaller of smallerPlans(smallest)) {
+      if (performance.now() > deadline) return smallest
+      if (!(await fails(server, smaller))) continue
+      smallest = smaller
+      found = true
+      break
+    }
+  }
+  return smallest
+}
+
+function* smallerPlans(plan: Plan): Generator<Plan> {
+  const { lives, files } = plan
+  for (const life of lives) yield { ...plan, lives: lives.filter(one => one !== life) }
+  for (const file of files) yield { ...plan, files: files.filter(one => one !== file) }
+  for (const [i, { twin, ...life }] of lives.entries()) {
+    if (twin !== undefined) yield { ...plan, lives: replaced(lives, i, life) }
+    if (life.lost.length > 0) yield { ...plan, lives: replaced(lives, i, { ...life, lost: [] }) }
+  }
+}
+
+function replaced<T>(items: readonly T[], index: number, item: T): T[] {
+  return items.map((one, i) => (i === index ? item : one))
+}
+
+async function fails(server: Server, plan: Plan): Promise<boolean> {
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    if ((await happen(server, plan)).fault !== undefined) return true
+  }
+  return false
+}

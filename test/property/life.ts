@@ -1,0 +1,182 @@
+import { type FSWatcher, readdirSync, rmSync, watch } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { classifyName } from '../../shared/paths.ts'
+import { type ParserProcess, spawnParser } from './parser-process.ts'
+import type { End, Life } from './plan.ts'
+import type { Publisher } from './publisher.ts'
+import type { Moment } from './random.ts'
+import type { HistorySite } from './site.ts'
+
+/** What must not happen; the history has failed. */
+export class HistoryFailed extends Error {}
+
+/** Generous: a machine may be busy with something else. */
+const LIFE_MS = 90_000
+const POLL_MS = 20
+/** Why one of two parsers on one directory may end by itself. */
+const REPLACED = /ERROR parser (OWNERSHIP_LOST|CURSOR_MOVED)/
+
+export interface Lived {
+  readonly log: string
+  /** It ended at its crash point. */
+  readonly reachedPoint: boolean
+}
+
+const LAST: Life = { end: { signal: 'SIGTERM', at: { of: 'log', after: Infinity } }, lost: [] }
+
+/**
+ * Runs parsers from a start to their end, publishing files meanwhile. A life ends as planned, or,
+ * if its plan never comes true, once all files of its time are settled.
+ *
+ * @param number counts from 0.
+ * @param life undefined for the last, which ends when everything is settled.
+ */
+export async function live(
+  site: HistorySite,
+  publisher: Publisher,
+  number: number,
+  life: Life | undefined,
+): Promise<Lived> {
+  const running = new RunningLife(site, publisher, number, life ?? LAST, life === undefined)
+  try {
+    await running.untilEnded()
+  } catch (error) {
+    const stands = `inbox: ${readdirSync(site.paths.inbox)}\nwork: ${readdirSync(site.paths.work)}`
+    const why = error instanceof Error ? error.message : String(error)
+    throw new HistoryFailed(`life ${number}: ${why}\n${stands}\n${running.log()}`)
+  } finally {
+    await running.close()
+  }
+  if (life?.lost.includes('journal')) rmSync(site.paths.journal, { recursive: true, force: true })
+  if (life?.lost.includes('runs')) {
+    for (const name of readdirSync(site.paths.runs)) rmSync(`${site.paths.runs}/${name}`)
+  }
+  return { log: running.log(), reachedPoint: running.reachedPoint() }
+}
+
+class RunningLife {
+  readonly #site: HistorySite
+  readonly #publisher: Publisher
+  readonly #number: number
+  readonly #life: Life
+  readonly #isLast: boolean
+  readonly #watchers: FSWatcher[]
+  readonly #parsers: ParserProcess[] = []
+  #nameChanges = 0
+  #failure: unknown
+
+  constructor(
+    site: HistorySite,
+    publisher: Publisher,
+    number: number,
+    life: Life,
+    isLast: boolean,
+  ) {
+    this.#site = site
+    this.#publisher = publisher
+    this.#number = number
+    this.#life = life
+    this.#isLast = isLast
+    this.#watchers = [site.paths.work, site.paths.runs].map(path =>
+      watch(path, () => {
+        this.#nameChanges += 1
+        this.#step()
+      }),
+    )
+    this.#step()
+    this.#parsers.push(this.#spawn(crashPointOf(life.end)))
+  }
+
+  log(): string {
+    return this.#parsers.map(parser => parser.log()).join('--- the second:\n')
+  }
+
+  reachedPoint(): boolean {
+    const [first] = this.#parsers
+    return first?.ended()?.signal === 'SIGKILL' && !first.wasSignalled()
+  }
+
+  async untilEnded(): Promise<void> {
+    const deadline = performance.now() + LIFE_MS
+    while (this.#parsers.some(parser => parser.ended() === undefined)) {
+      if (performance.now() > deadline) throw new Error(`it does not end within ${LIFE_MS} ms`)
+      await sleep(POLL_MS)
+      this.#step()
+      if (this.#failure !== undefined) throw this.#failure
+      if (this.#isIdle()) this.#end(this.#isLast ? 'SIGTERM' : signalOf(this.#life.end))
+    }
+    for (const parser of this.#parsers) this.#judge(parser)
+  }
+
+  async close(): Promise<void> {
+    for (const watcher of this.#watchers) watcher.close()
+    for (const parser of this.#parsers) {
+      if (parser.ended() === undefined) parser.signal('SIGKILL')
+    }
+    while (this.#parsers.some(parser => parser.ended() === undefined)) await sleep(POLL_MS)
+    await this.#publisher.settled()
+  }
+
+  /** Called at each sign of life: does what is due by now. */
+  #step(): void {
+    try {
+      const { end, twin } = this.#life
+      this.#publisher.publish(file => file.life < this.#number || this.#isDueNow(file))
+      if (this.#parsers.length === 1 && twin !== undefined && this.#isReached(twin)) {
+        this.#parsers.push(this.#spawn(undefined))
+      }
+      if ('signal' in end && this.#isReached(end.at)) this.#end(end.signal)
+    } catch (error) {
+      this.#failure ??= error
+    }
+  }
+
+  #isDueNow({ life, at }: { life: number; at: Moment }): boolean {
+    return life === this.#number && (this.#isReached(at) || this.#isSettled())
+  }
+
+  #isReached({ of, after }: Moment): boolean {
+    return (of === 'log' ? this.log().length : this.#nameChanges) >= after
+  }
+
+  #isIdle(): boolean {
+    return this.#isSettled() && !this.#publisher.hasFor(this.#number)
+  }
+
+  /** Nothing stands in the inbox or in work/, and the parsers have come far enough to see it. */
+  #isSettled(): boolean {
+    const { inbox, work } = this.#site.paths
+    if (!this.#parsers.every(parser => parser.log().includes('MariaDB is ready'))) return false
+    const waiting = readdirSync(inbox).filter(name => classifyName(name) === 'data')
+    // One that was replaced may leave a file that is found after a while, or by the next start.
+    const isReplaced = this.#parsers.some(parser => parser.ended() !== undefined)
+    return waiting.length === 0 && (isReplaced || readdirSync(work).length === 0)
+  }
+
+  #spawn(crashAt: string | undefined): ParserProcess {
+    return spawnParser(this.#site, crashAt, () => this.#step())
+  }
+
+  #end(signal: NodeJS.Signals): void {
+    for (const parser of this.#parsers) {
+      if (parser.ended() === undefined && !parser.wasSignalled()) parser.signal(signal)
+    }
+  }
+
+  #judge(parser: ParserProcess): void {
+    const { code, signal } = parser.ended()!
+    const isPlanned = 'point' in this.#life.end && signal === 'SIGKILL'
+    const isReplaced = this.#parsers.length > 1 && REPLACED.test(parser.log())
+    if (code === 0 || isPlanned || isReplaced) return
+    if (parser.wasSignalled() && signal === signalOf(this.#life.end)) return
+    throw new Error(`a parser ended by itself (${signal ?? code})`)
+  }
+}
+
+function crashPointOf(end: End): string | undefined {
+  return 'point' in end ? end.point : undefined
+}
+
+function signalOf(end: End): 'SIGKILL' | 'SIGTERM' {
+  return 'signal' in end ? end.signal : 'SIGKILL'
+}

@@ -1,0 +1,66 @@
+import { spawn } from 'node:child_process'
+import { BUILT } from '../helpers/processes.ts'
+import type { HistorySite } from './site.ts'
+
+/** The built parser on a history's directory. */
+export interface ParserProcess {
+  /** All that it has logged so far. */
+  log(): string
+  /** undefined: it runs. */
+  ended(): Ended | undefined
+  /** Whether a signal was sent to it. */
+  wasSignalled(): boolean
+  signal(signal: NodeJS.Signals): void
+}
+
+export interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+/** @param onChange called for each piece of log, and when it has ended. */
+export function spawnParser(
+  { paths, env }: HistorySite,
+  crashAt: string | undefined,
+  onChange: () => void,
+): ParserProcess {
+  const child = spawn(
+    process.execPath,
+    [`${process.env.CS_BUILT ?? BUILT}parser/main.js`, '--dir', paths.dir],
+    {
+      cwd: paths.dir,
+      env: {
+        PATH: process.env.PATH,
+        HOME: paths.dir,
+        ...env,
+        ...(crashAt === undefined ? {} : { COUNTERSINK_CRASH_AT: crashAt }),
+      },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  )
+  let log = ''
+  let ended: Ended | undefined
+  let signalled = false
+  child.stderr.setEncoding('utf8').on('data', text => {
+    log += text
+    onChange()
+  })
+  child.once('error', error => {
+    log += String(error)
+    ended = { code: -1, signal: null }
+    onChange()
+  })
+  child.once('close', (code, signal) => {
+    ended = { code, signal }
+    onChange()
+  })
+  return {
+    log: () => log,
+    ended: () => ended,
+    wasSignalled: () => signalled,
+    signal(signal) {
+      signalled = true
+      child.kill(signal)
+    },
+  }
+}
