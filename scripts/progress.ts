@@ -128,7 +128,7 @@ function generatorText(generator: GeneratorHealth | undefined): string {
 }
 
 function parserText(parser: ParserHealth | undefined): string {
-  if (parser === undefined) return 'not running'
+  if (parser === undefined) return 'starting'
   const queue = `${parser.queue.files} queued, ${formatBytes(parser.queue.bytes)}`
   if (parser.reason !== undefined) return `${parser.state}: ${parser.reason}; ${queue}`
   if (parser.reading === undefined) return `${parser.state}; ${queue}`

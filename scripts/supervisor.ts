@@ -54,6 +54,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #failure = deferred()
   readonly #drained = deferred()
+  readonly #stopRequested = deferred()
   readonly #startedAtMs = Date.now()
   state: 'starting' | 'running' | 'draining' | 'stopping' | 'stopped' = 'starting'
   #lock: StateLock | undefined
@@ -63,6 +64,7 @@ export class Supervisor {
   #generator: ManagedProcess | undefined
   #watches: HealthWatch[] = []
   #writing: Promise<void> = Promise.resolve()
+  #starting: Promise<void> = Promise.resolve()
   #stopping: Promise<void> | undefined
 
   /** Never resolves; rejects when a child cannot be kept alive. */
@@ -77,17 +79,27 @@ export class Supervisor {
     })
   }
 
-  /** @throws CountersinkError STATE_DIRECTORY_IN_USE, DATABASE_PROGRAM_MISSING, … */
-  async start(): Promise<void> {
+  /**
+   * Comes back early when it is stopped meanwhile.
+   *
+   * @throws CountersinkError STATE_DIRECTORY_IN_USE, DATABASE_PROGRAM_MISSING, …
+   */
+  start(): Promise<void> {
+    this.#starting = this.#startAll()
+    return this.#starting
+  }
+
+  async #startAll(): Promise<void> {
     const { paths, config, onNotice } = this.#options
     await makeDirectories(paths.dir, paths.run, paths.log)
     this.#lock = await takeStateLock(paths.supervisorLock, paths.supervisorStatus)
     this.#changed()
-    if (config.databaseUrl === '') await this.#startMariadb()
-    if (this.#stopping !== undefined) return
+    if (config.databaseUrl === '' && !this.#isStopping) await this.#startMariadb()
+    if (this.#isStopping) return
     this.#parser = this.#startChild('parser')
     await this.#untilReady(this.#parser, paths.parserSocket)
-    if (!this.#options.withGenerator || this.#stopping !== undefined) {
+    if (this.#isStopping) return
+    if (!this.#options.withGenerator) {
       this.#enter('running')
       return
     }
@@ -101,6 +113,10 @@ export class Supervisor {
     if (config.files === 0) onNotice('running; Ctrl-C stops everything in order')
   }
 
+  get #isStopping(): boolean {
+    return this.#stopping !== undefined
+  }
+
   /** In order, everything drained, except MariaDB: for a last look at it. Repeatable. */
   async stopChildren(): Promise<void> {
     if (this.state !== 'draining') this.#enter('stopping')
@@ -111,6 +127,7 @@ export class Supervisor {
 
   /** Everything, in order; repeatable, all callers share one outcome. */
   stop(): Promise<void> {
+    this.#stopRequested.resolve()
     this.#stopping ??= this.#stopAll()
     return this.#stopping
   }
@@ -123,6 +140,9 @@ export class Supervisor {
 
   async #stopAll(): Promise<void> {
     this.#enter('stopping')
+    await this.#starting.catch(() => {
+      // Whoever started us is told; what was started until then is stopped here.
+    })
     const failures: Error[] = []
     for (const step of [() => this.stopChildren(), async () => this.#mariadb?.stop()]) {
       await step().catch(error => failures.push(toError(error)))
@@ -192,7 +212,7 @@ export class Supervisor {
         error => this.#failure.reject(error),
       )
     }
-    await Promise.race([answered.promise, child.ended])
+    await Promise.race([answered.promise, child.ended, this.#stopRequested.promise])
   }
 
   #generatorEnded(): void {
