@@ -127,3 +127,19 @@ async function assertGenerated(t: Asserts, site: Site, files?: number): Promise<
 function assertPlain(t: Asserts, output: string): void {
   t.notOk(output.includes('\u001b'), 'no escape codes when it is not a terminal')
 }
+
+t.test('stopped while it is still starting', async t => {
+  const site = await makeSite(t)
+  for (const part of ['nothing yet', 'mariadb', 'parser'] as const) {
+    const up = spawnUp(t, site)
+    await eventually(`${part} is up`, () => {
+      if (part === 'nothing yet') return up.output().includes('countersink in')
+      return up.status()?.[part]?.pid !== undefined
+    })
+    up.signal('SIGTERM')
+    const { code, stdout } = await up.ended
+    t.equal(code, 0, `with ${part}`)
+    t.match(stdout, /^stopped/m)
+    t.same(processesOf(site.paths.dir), [], 'nothing is left running')
+  }
+})
