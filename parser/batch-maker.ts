@@ -1,8 +1,6 @@
-import { readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { crashPoint } from '../shared/crash-points.ts'
-import { syncDirectory } from '../shared/durable.ts'
 import { mergeSums } from './digest/merge-sums.ts'
+import { deleteRun, sweepRuns } from './digest/runs.ts'
 import { amountOf, type Batch, type BatchFile, newBatchId } from './ledger/batch.ts'
 
 /**
@@ -61,19 +59,12 @@ export class BatchMaker {
 
   /** Deletes a run that nothing durable needs. */
   async discardRun(name: string | undefined): Promise<void> {
-    if (name !== undefined) await rm(join(this.#runsDirectory, name), { force: true })
+    if (name !== undefined) await deleteRun(this.#runsDirectory, name)
   }
 
   /** Deletes all runs but these: for the start, once journal and ledger were asked. */
   async sweep(needed: ReadonlySet<string>): Promise<number> {
-    let swept = 0
-    for (const name of await readdir(this.#runsDirectory)) {
-      if (needed.has(name)) continue
-      await rm(join(this.#runsDirectory, name), { force: true })
-      swept += 1
-    }
-    if (swept > 0) await syncDirectory(this.#runsDirectory)
-    return swept
+    return (await sweepRuns(this.#runsDirectory, needed)).length
   }
 }
 

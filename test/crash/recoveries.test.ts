@@ -1,4 +1,4 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { startDatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type DataFile, drop, seededFile } from '../helpers/files.ts'
@@ -6,8 +6,8 @@ import { assertEverythingAddsUp } from '../helpers/invariants.ts'
 import { type RunningParser, startParser, stopProgram } from '../helpers/parser.ts'
 import type { Site } from '../helpers/state-dir.ts'
 import { type Mischief, startProxy } from './proxy.ts'
-import { applied, tinySite, wideFile } from './scene.ts'
-import { batchesOf, openBatchOf, openForeign, untilLockWait } from './sql.ts'
+import { applied, CHUNKED_COMMITS, chunkedFile, tinySite } from './scene.ts'
+import { batchesOf, type Trouble, waitInThirdChunk } from './sql.ts'
 
 // What a connection, a lock or the server can do in the middle of a batch.
 
@@ -15,15 +15,7 @@ const server = await startDatabaseServer(t)
 t.jobs = 3
 t.setTimeout(600_000)
 
-/** A batch of several chunks, and so many COMMITs: its beginning, then one a chunk. */
-const CONSUMERS = 60
-const COMMITS = 1 + Math.ceil(CONSUMERS / 16)
-
-function batchFile(name: string, seed: number): DataFile {
-  return wideFile(name, seed, { bytes: 20_000, consumers: CONSUMERS })
-}
-
-const WHERE = { 'the beginning': 1, 'a chunk': 3, 'the last chunk': COMMITS }
+const WHERE = { 'the beginning': 1, 'a chunk': 3, 'the last chunk': CHUNKED_COMMITS }
 
 t.test('the answer to a COMMIT is lost', { buffered: true }, async t => {
   const site = await tinySite(t, server)
@@ -32,7 +24,7 @@ t.test('the answer to a COMMIT is lost', { buffered: true }, async t => {
   const files: DataFile[] = []
   for (const [where, nth] of Object.entries(WHERE)) {
     for (const mischief of ['cut before', 'cut after'] satisfies Mischief[]) {
-      const file = batchFile(`${mischief}-${nth}`.replace(' ', '-'), files.length + 1)
+      const file = chunkedFile(`${mischief}-${nth}`.replace(' ', '-'), files.length + 1)
       files.push(file)
       proxy.arm(mischief, nth)
       drop(site.paths, [file])
@@ -54,13 +46,7 @@ t.test('the answer to a COMMIT is lost', { buffered: true }, async t => {
   await assertEverythingAddsUp(t, site, applied(...files))
 })
 
-/** Something that is done to the batch while it waits for a row in its third chunk. */
-interface Trouble {
-  readonly waiting: bigint
-  readonly ids: readonly bigint[]
-  readonly foreign: Awaited<ReturnType<typeof openForeign>>
-}
-
+/** What is done to a batch while it waits for a row of its third chunk. */
 const TROUBLES: Readonly<Record<string, (trouble: Trouble) => Promise<RegExp | undefined>>> = {
   'a lock is held for a while': async ({ foreign }) => {
     await foreign.rollback()
@@ -84,31 +70,14 @@ const TROUBLES: Readonly<Record<string, (trouble: Trouble) => Promise<RegExp | u
   },
 }
 
-/** Holds a row of the third chunk of what comes next, until the batch waits for it. */
-async function waitInThirdChunk(t: Test, site: Site, bringIn: () => void): Promise<Trouble> {
-  const foreign = await openForeign(t, site)
-  const rows = await foreign.query<{ id: bigint }>('SELECT id FROM consumption ORDER BY id')
-  const ids = rows.map(({ id }) => BigInt(id))
-  t.equal(ids.length, CONSUMERS)
-  await foreign.execute('CREATE TABLE IF NOT EXISTS heavy (n INT PRIMARY KEY) ENGINE=InnoDB')
-  await foreign.execute('START TRANSACTION')
-  await foreign.execute('INSERT INTO heavy SELECT seq FROM seq_1_to_2000')
-  await foreign.execute('UPDATE consumption SET resource_consumption = 1 WHERE id = ?', [ids[47]])
-  bringIn()
-  const waiting = await untilLockWait(foreign)
-  const { pairsApplied, state } = await openBatchOf(site)
-  t.same([state, pairsApplied], ['applying', 32n], 'two chunks are applied')
-  return { waiting, ids, foreign }
-}
-
 t.test('locks, deadlocks and kills in mid-batch', { buffered: true }, async t => {
   const site = await tinySite(t, server)
-  const files = [batchFile('a-first', 1)]
+  const files = [chunkedFile('a-first', 1)]
   drop(site.paths, files)
   const parser = await startParser(t, site)
   await parser.untilSettled(1)
   for (const [what, make] of Object.entries(TROUBLES)) {
-    const file = batchFile(what.replaceAll(' ', '-'), files.length + 100)
+    const file = chunkedFile(what.replaceAll(' ', '-'), files.length + 100)
     files.push(file)
     const said = parser.output().length
     const trouble = await waitInThirdChunk(t, site, () => drop(site.paths, [file]))
@@ -126,7 +95,7 @@ t.test('locks, deadlocks and kills in mid-batch', { buffered: true }, async t =>
 t.test('mariadbd killed and started again in mid-batch', { buffered: true }, async t => {
   const own = await startDatabaseServer(t)
   const site = await tinySite(t, own)
-  const files = [batchFile('a-first', 1), batchFile('b-second', 2)]
+  const files = [chunkedFile('a-first', 1), chunkedFile('b-second', 2)]
   drop(site.paths, files.slice(0, 1))
   const parser = await startParser(t, site)
   await parser.untilSettled(1)
@@ -152,7 +121,7 @@ t.test(
   async t => {
     const site = await tinySite(t, server)
     const proxy = await startProxy(t, site)
-    const file = batchFile('file', 1)
+    const file = chunkedFile('file', 1)
     const first = await startParser(t, site, proxy.env)
     proxy.arm('hold before', 3)
     drop(site.paths, [file])

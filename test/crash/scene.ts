@@ -61,6 +61,13 @@ function consumerId(n: number): bigint {
   return n % 2 === 0 ? BigInt(n) : 2n ** 63n + BigInt(n) * 10n ** 15n
 }
 
+/** Of a file whose batch has four chunks: COMMITs, one for its beginning and one a chunk. */
+export const CHUNKED_COMMITS = 5
+
+export function chunkedFile(name: string, seed: number): DataFile {
+  return wideFile(name, seed, { bytes: 20_000, consumers: 60 })
+}
+
 /** Files with the outcomes they must have when they come in this order. */
 export function applied(...files: readonly DataFile[]): Fate[] {
   return files.map(file => [file, 'applied'])

@@ -53,6 +53,40 @@ export function untilLockWait(holder: Session): Promise<bigint> {
   })
 }
 
+/** Somebody else holds a row that a batch waits for. */
+export interface Trouble {
+  readonly foreign: Session
+  /** The batch's connection. */
+  readonly waiting: bigint
+  /** Of all consumers, ascending: a chunk of the batch is 16 of them. */
+  readonly ids: readonly bigint[]
+}
+
+/**
+ * Holds a row of the third chunk of the file that is brought in, a `chunkedFile` like the one that
+ * must be counted already, until the batch waits for it.
+ */
+export async function waitInThirdChunk(
+  t: Teardown,
+  site: Site,
+  bringIn: () => void,
+): Promise<Trouble> {
+  const foreign = await openForeign(t, site)
+  const rows = await foreign.query<{ id: bigint }>('SELECT id FROM consumption ORDER BY id')
+  const ids = rows.map(({ id }) => BigInt(id))
+  await foreign.execute('CREATE TABLE IF NOT EXISTS heavy (n INT PRIMARY KEY) ENGINE=InnoDB')
+  await foreign.execute('START TRANSACTION')
+  await foreign.execute('INSERT INTO heavy SELECT seq FROM seq_1_to_2000')
+  await foreign.execute('UPDATE consumption SET resource_consumption = 1 WHERE id = ?', [ids[47]])
+  bringIn()
+  const waiting = await untilLockWait(foreign)
+  const { pairsApplied, state } = await openBatchOf(site)
+  if (state !== 'applying' || pairsApplied !== 32n) {
+    throw new Error(`the batch is ${state}, ${pairsApplied} pairs are applied`)
+  }
+  return { waiting, ids, foreign }
+}
+
 /** What the whole database holds now; `restore` makes it hold just that again. */
 export async function backUp(site: Site): Promise<{ restore(): Promise<void> }> {
   const n = ledgerNames(site.config)

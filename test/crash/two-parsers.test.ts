@@ -21,6 +21,8 @@ const ROUNDS = 4
 for (let round = 1; round <= ROUNDS; round += 1) {
   t.test(`two start at the same moment, round ${round}`, { buffered: true }, async t => {
     const site = await tinySite(t, server)
+    // The second round is the very first start on its directory.
+    if (round !== 2) await settleAll(t, site, 0)
     const batches = Array.from({ length: 6 }, (_, i) => filesOf(round, i))
     // One round with everything there before the start, the others with files that keep coming.
     const early = round === 1 ? batches.splice(0) : batches.splice(0, 1)
@@ -30,7 +32,7 @@ for (let round = 1; round <= ROUNDS; round += 1) {
       drop(site.paths, files)
       await eventually('some are taken', () => isInboxEmpty(site) || !parsers.some(isRunning))
     }
-    const loser = await Promise.race(parsers.map(async one => (await one.ended, one)))
+    const loser = await Promise.race(parsers.map(one => one.ended.then(() => one)))
     await assertClearEnd(t, loser)
     const files = [...early, ...batches].flat()
     for (const parser of parsers) if (isRunning(parser)) t.match(await stopProgram(parser), {})

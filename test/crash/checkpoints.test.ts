@@ -1,0 +1,154 @@
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { CrashPoint } from '../../shared/crash-points.ts'
+import { countersink } from '../helpers/cli.ts'
+import { startDatabaseServer } from '../helpers/database.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { type DataFile, drop, manifestOf, sha256Of, totalsOf } from '../helpers/files.ts'
+import { assertEverythingAddsUp, list } from '../helpers/invariants.ts'
+import { pingParser, startParser, stopProgram } from '../helpers/parser.ts'
+import { makeSite, type Site } from '../helpers/state-dir.ts'
+import { applied, CHECKPOINT_BYTES, queueOf, settleAll, spawnDoomed, tinySite, wideFile } from './scene.ts'
+
+// P2: what is summed again after a crash in mid-file, and what becomes of a checkpoint that lies.
+
+const server = await startDatabaseServer(t)
+t.jobs = 3
+t.setTimeout(600_000)
+
+const LINE_BYTES_MAX = 60
+const large = wideFile('large', 2)
+
+/** How far the reading has got when it is killed, in checkpoints, and where it goes on. */
+const KILLS: readonly [point: CrashPoint, passing: number, goesOnFrom: number][] = [
+  ['P2-checkpoint-before', 1, 0],
+  ['P2-checkpoint-committed', 1, 1],
+  ['P2-checkpoint-before', 2, 1],
+  ['P2-checkpoint-committed', 2, 2],
+  ['P2-checkpoint-before', 3, 2],
+  ['P2-checkpoint-committed', 3, 3],
+  ['P3-final-run-sealed', 1, 3],
+  ['P3-before-digest-journalled', 1, 3],
+]
+
+for (const [point, passing, checkpoints] of KILLS) {
+  t.test(`killed at ${point}, passing ${passing}`, { buffered: true }, async t => {
+    const site = await tinySite(t, server)
+    drop(site.paths, [large])
+    await (await spawnDoomed(t, site, point, { passing })).died()
+    const next = await settleAll(t, site, 1)
+    const from = resumedFrom(next.output())
+    const atMost = checkpoints * CHECKPOINT_BYTES
+    t.ok(from <= atMost && from >= Math.max(0, atMost - LINE_BYTES_MAX), `${from} of ${atMost}`)
+    t.notMatch(next.output(), /a checkpoint was dropped/)
+    await assertEverythingAddsUp(t, site, applied(large))
+  })
+}
+
+/** 0: it was begun anew. */
+function resumedFrom(output: string): number {
+  const found = /goes on from a checkpoint name=large resumedFromBytes=(\d+)/.exec(output)
+  return Number(found?.[1] ?? 0)
+}
+
+t.test('where it goes on is told while it reads', { buffered: true }, async t => {
+  const site = await makeSite(t, server, { COUNTERSINK_CHECKPOINT: '1MiB' })
+  const content = Buffer.concat(Array.from({ length: COPIES }, () => large.content))
+  const vouched = { size: content.length, sha256: sha256Of(content) }
+  const none = { lines: undefined, amount: undefined }
+  const huge = { name: 'large', content }
+  drop(site.paths, [huge], { manifest: manifestOf(content, { ...vouched, ...none }) })
+  const first = await startParser(t, site)
+  await eventually('some of it is read', async () => {
+    const [entry] = await queueOf(site)
+    return (entry?.checkpoint?.positionBytes ?? 0) >= 4 * 2 ** 20
+  })
+  first.signal('SIGKILL')
+  await first.ended
+  const [entry] = await queueOf(site)
+  const resumeBytes = entry?.checkpoint?.resumeBytes ?? 0
+
+  const next = await startParser(t, site)
+  const reading = await eventually('it reads on', async () => (await pingParser(site.paths))?.reading)
+  t.match(reading, { name: 'large', resumedFromBytes: resumeBytes, sizeBytes: content.length })
+  t.match((await countersink(t, site, 'status')).stdout, /large, .*resumed from a checkpoint at/)
+  await next.untilSettled(1)
+  await stopProgram(next)
+  t.equal(resumedFrom(next.output()), resumeBytes)
+  const totals = [...totalsOf([large])].map(([id, sum]) => [id, sum * BigInt(COPIES)] as const)
+  await assertEverythingAddsUp(t, site, applied(huge), new Map(totals))
+})
+
+const COPIES = 400
+
+/** What somebody does to the file in work/ while the parser is down, and whether it shows. */
+const ALTERED: Readonly<Record<string, { content: Buffer; dropped: boolean }>> = {
+  'other lines of equal length before the checkpoint': {
+    content: swapped(large.content, 0),
+    dropped: true,
+  },
+  'other lines of equal length behind it': {
+    content: swapped(large.content, 3 * CHECKPOINT_BYTES),
+    dropped: false,
+  },
+  'cut off before the checkpoint': { content: wholeLines(large.content, 90_000), dropped: true },
+  'cut off behind it': { content: wholeLines(large.content, 180_000), dropped: false },
+}
+
+for (const [what, { content, dropped }] of Object.entries(ALTERED)) {
+  t.test(`the file is altered: ${what}`, { buffered: true }, async t => {
+    const site = await killedAfterTwo(t, { manifest: false })
+    const [name = ''] = list(site.paths.work)
+    const path = join(site.paths.work, name)
+    truncateSync(path, content.length)
+    writeFileSync(path, content)
+    const next = await settleAll(t, site, 1)
+    t.equal(/a checkpoint was dropped/.test(next.output()), dropped, 'it is noticed')
+    await assertEverythingAddsUp(t, site, applied({ ...large, content }))
+  })
+}
+
+/** Two lines of one length change some digits, from the first whole line behind a position. */
+function swapped(content: Buffer, from: number): Buffer {
+  const start = from === 0 ? 0 : content.indexOf('\n', from) + 1
+  const text = content.toString('latin1')
+  const line = text.slice(start, text.indexOf('\n', start))
+  const other = line.replace(/\d$/, digit => String((Number(digit) + 1) % 10))
+  return Buffer.from(text.slice(0, start) + other + text.slice(start + line.length), 'latin1')
+}
+
+function wholeLines(content: Buffer, atLeast: number): Buffer {
+  return content.subarray(0, content.indexOf('\n', atLeast) + 1)
+}
+
+const DAMAGES: Readonly<Record<string, (path: string) => void>> = {
+  deleted: path => rmSync(path),
+  'one bit flipped': path => {
+    const bytes = readFileSync(path)
+    bytes[Math.floor(bytes.length / 2)]! ^= 1
+    writeFileSync(path, bytes)
+  },
+  'cut off': path => truncateSync(path, readFileSync(path).length - 9),
+  emptied: path => truncateSync(path, 0),
+}
+
+for (const [what, damage] of Object.entries(DAMAGES)) {
+  t.test(`a run of the checkpoint is ${what}`, { buffered: true }, async t => {
+    const site = await killedAfterTwo(t, {})
+    const [entry] = await queueOf(site)
+    const runs = entry?.checkpoint?.runs ?? []
+    t.ok(runs.length > 2, 'there are several runs')
+    damage(join(site.paths.runs, runs[1]!))
+    const next = await settleAll(t, site, 1)
+    t.match(next.output(), /WARN parser a checkpoint was dropped name=large/)
+    await assertEverythingAddsUp(t, site, applied(large))
+  })
+}
+
+async function killedAfterTwo(t: Test, how: { manifest?: boolean }): Promise<Site> {
+  const site = await tinySite(t, server)
+  drop(site.paths, [large] satisfies DataFile[], how)
+  await (await spawnDoomed(t, site, 'P2-checkpoint-committed', { passing: 2 })).died()
+  return site
+}
