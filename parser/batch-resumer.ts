@@ -226,7 +226,11 @@ export class BatchResumer {
         runsPrefix: `again-${row.sha256.toString('hex').slice(0, 32)}`,
         signal,
       })
-      if (digest.verdict.ok && row.sha256.equals(digest.sha256)) return digest.verdict.sums
+      if (digest.verdict.ok && row.sha256.equals(digest.sha256)) {
+        // It stays readable through its open descriptor, and nothing is left of it afterwards.
+        await this.#maker.discardRun(digest.runName)
+        return digest.verdict.sums
+      }
       await digest.discard()
       return undefined
     } finally {

@@ -119,7 +119,10 @@ export class Inbox {
     const taken = fit.slice(0, Math.max(0, this.#room))
     for (const { answer } of fit.slice(taken.length)) {
       answer(
-        later(`${this.#backlog.files} files are queued, at most ${this.#queueFilesMax} may be`),
+        later(
+          this.#disk.reason ??
+            `${this.#backlog.files} files are queued, at most ${this.#queueFilesMax} may be`,
+        ),
       )
     }
     const results = await claimFiles(

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { replaceFile } from '../shared/durable.ts'
+import { link, readFile, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { replaceFile, syncDirectory } from '../shared/durable.ts'
 import { CountersinkError, hasCode } from '../shared/errors.ts'
 
 /**
@@ -14,9 +15,15 @@ export async function loadInstance(path: string): Promise<Buffer> {
     text = await readFile(path, 'utf8')
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error
-    const uuid = randomUUID()
-    await replaceFile(path, `${JSON.stringify({ version: 1, instance: uuid })}\n`)
-    return uuidBytes(uuid)
+    // Two may start at the same moment: the first link wins, both go by what stands there then.
+    const own = `${path}.${process.pid}`
+    await replaceFile(own, `${JSON.stringify({ version: 1, instance: randomUUID() })}\n`)
+    await link(own, path).catch(error => {
+      if (!hasCode(error, 'EEXIST')) throw error
+    })
+    await rm(own, { force: true })
+    await syncDirectory(dirname(path))
+    text = await readFile(path, 'utf8')
   }
   let uuid: unknown
   try {

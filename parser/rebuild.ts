@@ -41,7 +41,11 @@ async function rebuild(journal: Journal, ledger: Ledger, log: Log): Promise<void
     const rows = await ledger.appliedAfter(after, ROWS_PER_COMMIT)
     const last = rows[rows.length - 1]
     if (last === undefined) return
-    journal.rebuild(rows.map(processedFile), last.sequence)
+    // What still stands in work/ under its own sequence was counted by us and not settled: it will be.
+    const settled = rows.filter(
+      row => !ledger.isOurs(row) || journal.queued(Number(row.workSequence))?.name !== row.name,
+    )
+    journal.rebuild(settled.map(processedFile), last.sequence)
     log.info('rebuilt the index of contents from the ledger', { contents: rows.length })
     after = last.sequence
   }

@@ -9,7 +9,15 @@ import { type DataFile, drop, manifestOf, sha256Of, totalsOf } from '../helpers/
 import { assertEverythingAddsUp, list } from '../helpers/invariants.ts'
 import { pingParser, startParser, stopProgram } from '../helpers/parser.ts'
 import { makeSite, type Site } from '../helpers/state-dir.ts'
-import { applied, CHECKPOINT_BYTES, queueOf, settleAll, spawnDoomed, tinySite, wideFile } from './scene.ts'
+import {
+  applied,
+  CHECKPOINT_BYTES,
+  queueOf,
+  settleAll,
+  spawnDoomed,
+  tinySite,
+  wideFile,
+} from './scene.ts'
 
 // P2: what is summed again after a crash in mid-file, and what becomes of a checkpoint that lies.
 
@@ -70,7 +78,10 @@ t.test('where it goes on is told while it reads', { buffered: true }, async t =>
   const resumeBytes = entry?.checkpoint?.resumeBytes ?? 0
 
   const next = await startParser(t, site)
-  const reading = await eventually('it reads on', async () => (await pingParser(site.paths))?.reading)
+  const reading = await eventually(
+    'it reads on',
+    async () => (await pingParser(site.paths))?.reading,
+  )
   t.match(reading, { name: 'large', resumedFromBytes: resumeBytes, sizeBytes: content.length })
   t.match((await countersink(t, site, 'status')).stdout, /large, .*resumed from a checkpoint at/)
   await next.untilSettled(1)

@@ -1,13 +1,21 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { U64_MAX } from '../../shared/limits.ts'
 import { countersink, jsonLines } from '../helpers/cli.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { type DataFile, dataFile, drop, seededFile } from '../helpers/files.ts'
+import { type DataFile, dataFile, drop, seededFile, totalsOf } from '../helpers/files.ts'
 import { assertEverythingAddsUp, type Fate, processedFiles } from '../helpers/invariants.ts'
-import { type RunningParser, startParser, stopProgram } from '../helpers/parser.ts'
+import { startParser, stopProgram } from '../helpers/parser.ts'
 import type { Site } from '../helpers/state-dir.ts'
-import { applied, chunkedFile, Feeder, holdLedger, settleAll, tinySite, untilDigested } from './scene.ts'
+import {
+  applied,
+  chunkedFile,
+  Feeder,
+  holdLedger,
+  settleAll,
+  tinySite,
+  untilDigested,
+} from './scene.ts'
 import { batchesOf, openBatchOf, waitInThirdChunk } from './sql.ts'
 
 // Sums at the edge of what a pair and a total can hold, in batches of several files.
@@ -18,20 +26,16 @@ t.setTimeout(600_000)
 
 const opener = seededFile('a-opener', 1, { lines: 10, consumers: 3 })
 
-/** The first alone while the others are read; those then make batches of up to three. */
-async function applyTogether(
-  t: Parameters<typeof holdLedger>[0] & ConstructorParameters<typeof Feeder>[0],
-  site: Site,
-  files: readonly DataFile[],
-): Promise<RunningParser> {
+/** The first is a batch alone while the others are read; those then make batches of up to three. */
+async function applyTogether(t: Test, site: Site, files: readonly DataFile[]): Promise<void> {
   const hold = await holdLedger(t, site)
   const parser = await startParser(t, site)
+  const { ever } = await parser.untilSettled(0)
   await new Feeder(t, site, [opener, ...files]).feed(parser)
   await untilDigested(site, parser)
   await hold.release()
-  await parser.untilSettled(1 + files.length)
+  await parser.untilSettled(ever.applied + 1 + files.length)
   t.match(await stopProgram(parser), { code: 0 })
-  return parser
 }
 
 t.test('merged sums past 2^64: the batch is cut, all are counted', { buffered: true }, async t => {
@@ -80,13 +84,7 @@ for (const [what, { files, guilty, standsAt }] of Object.entries(GUILTY)) {
     const earlier = dataFile('0-earlier', `7000 ${standsAt}\n`)
     drop(site.paths, [earlier])
     await settleAll(t, site, 1)
-    const hold = await holdLedger(t, site)
-    const parser = await startParser(t, site)
-    await new Feeder(t, site, [opener, ...files]).feed(parser)
-    await untilDigested(site, parser)
-    await hold.release()
-    await parser.untilSettled(2 + files.length)
-    await stopProgram(parser)
+    await applyTogether(t, site, files)
     const fates = files.map((file): Fate => {
       return [file, file.name === guilty ? 'quarantined' : 'applied']
     })
@@ -98,25 +96,38 @@ for (const [what, { files, guilty, standsAt }] of Object.entries(GUILTY)) {
 
 t.test('a foreign writer raises a total in mid-batch', { buffered: true }, async t => {
   const site = await tinySite(t, server)
-  const files = [chunkedFile('a-first', 1), chunkedFile('b-second', 2)]
-  drop(site.paths, files.slice(0, 1))
+  const [first, second] = [chunkedFile('a-first', 1), chunkedFile('b-second', 2)] as const
+  const other = seededFile('c-other', 3)
+  drop(site.paths, [first])
   const parser = await startParser(t, site)
   await parser.untilSettled(1)
-  const { foreign, ids } = await waitInThirdChunk(t, site, () => drop(site.paths, files.slice(1)))
-  await foreign.rollback()
-  const id = ids[47]
-  await stopProgram(parser)
-  await settleAll(t, site, 2)
+  const { foreign, ids } = await waitInThirdChunk(t, site, () => drop(site.paths, [second]))
+  const id = ids[47]!
+  const setTotal = (total: bigint | undefined) =>
+    foreign.execute('UPDATE consumption SET resource_consumption = ? WHERE id = ?', [total, id])
+  await setTotal(U64_MAX)
+  await foreign.execute('COMMIT')
 
-  // Once more, and now it does not go back.
-  const third = chunkedFile('c-third', 3)
-  files.push(third)
-  const next = await startParser(t, site)
-  const trouble = await waitInThirdChunk(t, site, () => drop(site.paths, [third]))
-  await trouble.foreign.rollback()
-  await next.untilSettled(3)
-  await stopProgram(next)
-  t.ok(id)
-  await assertEverythingAddsUp(t, site, applied(...files))
-  t.ok(eventually && jsonLines && countersink && openBatchOf)
+  await eventually('it is blocked', async () => (await openBatchOf(site)).state === 'blocked')
+  const stuck = await openBatchOf(site)
+  t.match(stuck, { cursor: ids[31], pairsApplied: 32n, pairsPlanned: 60n }, 'the cursor is kept')
+  drop(site.paths, [other])
+  await eventually('others are counted', async () =>
+    (await processedFiles(site)).some(({ name }) => name === 'c-other'),
+  )
+  t.match(parser.output(), /ERROR parser BATCH_BLOCKED/)
+  t.match(jsonLines(await countersink(t, site, 'status', '--json'))[0], {
+    parser: { reason: /batch [0-9a-f]{32} is blocked: a total does not fit its column/ },
+  })
+  t.match(await stopProgram(parser), { code: 0 })
+
+  // As long as nobody mends it, it stays as it is.
+  const still = await startParser(t, site)
+  await eventually('it is tried again', () => /BATCH_BLOCKED/.test(still.output()))
+  t.match(await stopProgram(still), { code: 0 })
+  t.same(await openBatchOf(site), stuck)
+
+  await setTotal(totalsOf([first]).get(id))
+  await settleAll(t, site, 3)
+  await assertEverythingAddsUp(t, site, applied(first, second, other))
 })

@@ -3,7 +3,10 @@ import { describePlan, planOf } from './plan.ts'
 import { startServer } from './site.ts'
 
 const server = await startServer()
-const seeds = process.argv.slice(2).flatMap(a => { const [x, y = x] = a.split('..').map(Number); return Array.from({ length: y! - x! + 1 }, (_, i) => x! + i) })
+const seeds = process.argv.slice(2).flatMap(a => {
+  const [x, y = x] = a.split('..').map(Number)
+  return Array.from({ length: y! - x! + 1 }, (_, i) => x! + i)
+})
 for (const seed of seeds) {
   const plan = planOf(Number(seed))
   const t0 = performance.now()

@@ -1,6 +1,7 @@
 import { type FSWatcher, readdirSync, rmSync, watch } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { classifyName } from '../../shared/paths.ts'
+import { pingParser } from '../helpers/parser.ts'
 import { type ParserProcess, spawnParser } from './parser-process.ts'
 import type { End, Life } from './plan.ts'
 import type { Publisher } from './publisher.ts'
@@ -103,7 +104,7 @@ class RunningLife {
       await sleep(POLL_MS)
       this.#step()
       if (this.#failure !== undefined) throw this.#failure
-      if (this.#isIdle()) this.#end(this.#isLast ? 'SIGTERM' : signalOf(this.#life.end))
+      if (this.#isIdle() && (await this.#isThrough())) this.#end(signalOf(this.#life.end))
     }
     for (const parser of this.#parsers) this.#judge(parser)
   }
@@ -151,6 +152,11 @@ class RunningLife {
     // One that was replaced may leave a file that is found after a while, or by the next start.
     const isReplaced = this.#parsers.some(parser => parser.ended() !== undefined)
     return waiting.length === 0 && (isReplaced || readdirSync(work).length === 0)
+  }
+
+  /** The last parser must have looked after everything that was begun before its start. */
+  async #isThrough(): Promise<boolean> {
+    return !this.#isLast || (await pingParser(this.#site.paths))?.state === 'running'
   }
 
   #spawn(crashAt: string | undefined): ParserProcess {
