@@ -144,7 +144,8 @@ export async function adoptWork(
 ): Promise<QueueEntry[]> {
   const names = new Set(await readdir(paths.work))
   const adopted: QueueEntry[] = []
-  let putBack = false
+  // Whether anything was moved between inbox and work/.
+  let movedManifests = false
   for (const name of names) {
     const work = parseWorkName(name)
     if (work === undefined) {
@@ -158,7 +159,7 @@ export async function adoptWork(
     if (name.endsWith(MANIFEST_SUFFIX)) {
       if (names.has(name.slice(0, -MANIFEST_SUFFIX.length))) continue
       await putManifestBack(join(paths.work, name), join(paths.inbox, work.name))
-      putBack = true
+      movedManifests = true
       continue
     }
     const stats = await ifThere(lstat(join(paths.work, name)))
@@ -170,13 +171,17 @@ export async function adoptWork(
     const isTaken = adopted.some(one => one.sequence === work.sequence)
     const sequence = await ownSequence(work, isTaken, paths, journal)
     const path = join(paths.work, workName(sequence, work.name))
+    const isTorn = !names.has(`${name}${MANIFEST_SUFFIX}`)
+    if (isTorn && (await fetchManifest(path, join(paths.inbox, work.name), stats.size))) {
+      movedManifests = true
+    }
     const control = await readControl(`${path}${MANIFEST_SUFFIX}`)
     adopted.push(
       newEntry({ name: work.name, sequence, sizeBytes: stats.size, control, announced: undefined }),
     )
     log.warn('adopted a file in work/ that the journal did not know', { name })
   }
-  if (putBack) await syncDirectories(paths.inbox, paths.work)
+  if (movedManifests) await syncDirectories(paths.inbox, paths.work)
   if (adopted.length > 0) {
     adopted.sort((a, b) => a.sequence - b.sequence)
     journal.claim(adopted)
@@ -206,6 +211,17 @@ async function ownSequence(
   await moved(from, to)
   await syncDirectories(paths.work)
   return sequence
+}
+
+/**
+ * A parser that was replaced between its two renames: its manifest was put back by the successor,
+ * its data came to work/ after that. The manifest follows, if the inbox has no data of that name.
+ */
+async function fetchManifest(path: string, inInbox: string, sizeBytes: number): Promise<boolean> {
+  if ((await ifThere(lstat(inInbox))) !== undefined) return false
+  const { manifest } = await readControl(`${inInbox}${MANIFEST_SUFFIX}`)
+  if (manifest?.sizeBytes !== sizeBytes) return false
+  return moved(`${inInbox}${MANIFEST_SUFFIX}`, `${path}${MANIFEST_SUFFIX}`)
 }
 
 /** Unless the inbox has one of that name again. */

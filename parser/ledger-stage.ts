@@ -207,6 +207,8 @@ export class LedgerStage {
     verdict: Exclude<Verdict, { kind: 'count' }>,
     counted?: LedgerFile,
   ): Promise<Ending> {
+    // A parser that was replaced meanwhile must not write down what its successor knows better.
+    this.#journal.assertOwner()
     const { entry, digest } = verdict
     const outcome = verdict.kind === 'duplicate' ? 'duplicate' : 'quarantined'
     const reason =

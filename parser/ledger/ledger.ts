@@ -214,7 +214,10 @@ export class Ledger {
       await session.execute(
         `INSERT INTO ${this.#names.sighting}
            (instance, work_sequence, sha256, name, outcome, reason, seen_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE reason = VALUES(reason)`,
+         SELECT ?, ?, ?, ?, ?, ?, ? FROM DUAL
+          WHERE NOT EXISTS (SELECT 1 FROM ${this.#names.file}
+                             WHERE sha256 = ? AND instance = ? AND work_sequence = ?)
+         ON DUPLICATE KEY UPDATE reason = VALUES(reason)`,
         [
           this.#instance,
           sighting.workSequence,
@@ -223,6 +226,9 @@ export class Ledger {
           sighting.outcome,
           boundedReason(sighting.reason),
           sqlTime(sighting.seenAtMs),
+          sighting.sha256 === undefined ? null : Buffer.from(sighting.sha256),
+          this.#instance,
+          sighting.workSequence,
         ],
       )
     })

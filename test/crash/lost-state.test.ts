@@ -1,6 +1,7 @@
-import { readdirSync, rmSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { workName } from '../../shared/paths.ts'
 import { countersink, jsonLines } from '../helpers/cli.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -128,6 +129,17 @@ t.test('an archive without a journal: its contents are known', { buffered: true 
   await settleAll(t, site, 2 * FILES.length + 1)
   const fates = copies.map((file): Fate => [file, 'duplicate'])
   await assertEverythingAddsUp(t, site, [...applied(...FILES, fresh), ...fates])
+})
+
+t.test('a claim torn apart: its data in work/, its manifest back in the inbox', async t => {
+  // A parser that was replaced between its two renames, and a successor that looked between them.
+  const site = await tinySite(t, server)
+  await settleAll(t, site, 0)
+  drop(site.paths, [middle])
+  const name = workName(Date.now(), middle.name)
+  renameSync(join(site.paths.inbox, middle.name), join(site.paths.work, name))
+  await settleAll(t, site, 1)
+  await assertEverythingAddsUp(t, site, applied(middle))
 })
 
 t.test('a ledger from a backup is refused, until `recover`', { buffered: true }, async t => {

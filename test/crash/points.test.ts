@@ -10,6 +10,7 @@ import { Feeder, holdLedger, spawnDoomed, tinySite, untilDigested, wideFile } fr
 // One mariadbd for all; cases wait for processes and disks most of the time.
 const server = await startDatabaseServer(t)
 t.jobs = 3
+t.setTimeout(600_000)
 
 const POINTS = CRASH_POINTS.filter(name => name.startsWith('P'))
 

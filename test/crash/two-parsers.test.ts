@@ -1,13 +1,26 @@
 import t, { type Test } from 'tap'
 import { startDatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { type DataFile, drop, seededFile } from '../helpers/files.ts'
+import {
+  type DataFile,
+  drop,
+  manifestOf,
+  seededFile,
+  sha256Of,
+  totalsOf,
+} from '../helpers/files.ts'
 import { assertEverythingAddsUp, list } from '../helpers/invariants.ts'
-import { spawnParser, startParser, stopProgram, untilSettled } from '../helpers/parser.ts'
+import {
+  pingParser,
+  spawnParser,
+  startParser,
+  stopProgram,
+  untilSettled,
+} from '../helpers/parser.ts'
 import type { Program } from '../helpers/processes.ts'
-import type { Site } from '../helpers/state-dir.ts'
+import { makeSite, type Site } from '../helpers/state-dir.ts'
 import { type Mischief, startProxy } from './proxy.ts'
-import { applied, settleAll, tinySite, wideFile } from './scene.ts'
+import { applied, queueOf, settleAll, tinySite, wideFile } from './scene.ts'
 import { openBatchOf } from './sql.ts'
 
 // Two parsers on one state directory: the newer owns it, nothing is counted twice, nothing lost.
@@ -16,7 +29,7 @@ const server = await startDatabaseServer(t)
 t.jobs = 2
 t.setTimeout(600_000)
 
-const ROUNDS = 4
+const ROUNDS = 3
 
 for (let round = 1; round <= ROUNDS; round += 1) {
   t.test(`two start at the same moment, round ${round}`, { buffered: true }, async t => {
@@ -54,7 +67,7 @@ function isRunning(program: Program): boolean {
 }
 
 function isInboxEmpty(site: Site): boolean {
-  return list(site.paths.inbox).length === 0
+  return list(site.paths.inbox).every(name => name.endsWith('.manifest.json'))
 }
 
 /** It says why, and that a restart cannot help. */
@@ -103,3 +116,35 @@ for (const [where, mischief, nth] of STOPPED_AT) {
     await assertEverythingAddsUp(t, site, applied(...files))
   })
 }
+
+t.test('a zombie, stopped while it reads', { buffered: true }, async t => {
+  // Without checkpoints: it writes nothing down before it has judged the file.
+  const site = await makeSite(t, server)
+  const part = wideFile('a-huge', 1)
+  const content = Buffer.concat(Array.from({ length: COPIES }, () => part.content))
+  const huge = { ...part, content }
+  const vouched = { size: content.length, sha256: sha256Of(content) }
+  const unsaid = { lines: undefined, amount: undefined }
+  const zombie = await startParser(t, site)
+  drop(site.paths, [huge], { manifest: manifestOf(content, { ...vouched, ...unsaid }) })
+  await eventually('it reads', async () => {
+    const reading = (await pingParser(site.paths))?.reading
+    if (reading === undefined || reading.positionBytes === 0) return false
+    zombie.signal('SIGSTOP')
+    return true
+  })
+  t.same(
+    (await queueOf(site)).map(({ stage }) => stage),
+    ['claimed'],
+    'it has not judged yet',
+  )
+  const second = spawnParser(t, site)
+  await untilSettled(site, 1)
+  zombie.signal('SIGCONT')
+  await assertClearEnd(t, zombie)
+  t.match(await stopProgram(second), { code: 0 })
+  const totals = [...totalsOf([part])].map(([id, sum]) => [id, sum * BigInt(COPIES)] as const)
+  await assertEverythingAddsUp(t, site, applied(huge), new Map(totals))
+})
+
+const COPIES = 250

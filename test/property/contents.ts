@@ -44,7 +44,8 @@ export function planFiles(below: Below, limits: Limits, lastLife: number): Plann
       name: named ?? fresh,
       content: content.bytes,
       ...planControl(below, content, named !== undefined),
-      life: files.length === 0 ? 0 : below(lastLife + 1),
+      // More of them early: what ends a life needs something to do.
+      life: files.length === 0 ? 0 : below(1 + below(lastLife + 1)),
       at: planMoment(below),
     })
   }

@@ -28,7 +28,6 @@ export async function happen(server: Server, plan: Plan): Promise<Outcome> {
       logs.push(`--- life ${number}:\n${log}`)
       if (reachedPoint) points += 1
     }
-    if (process.env.SHOW_LOGS) console.log(logs.join('\n'))
     const faults = await faultsOf(site, expectedOf(plan.files))
     const fault = faults.length === 0 ? undefined : [...faults, ...logs].join('\n')
     return { lives: logs.length, points, fault }

@@ -104,6 +104,8 @@ class RunningLife {
       await sleep(POLL_MS)
       this.#step()
       if (this.#failure !== undefined) throw this.#failure
+      if (this.#parsers.length === 1 && / ERROR parser /.test(this.log()))
+        throw new Error('a parser needs help')
       if (this.#isIdle() && (await this.#isThrough())) this.#end(signalOf(this.#life.end))
     }
     for (const parser of this.#parsers) this.#judge(parser)

@@ -24,20 +24,16 @@ export function spawnParser(
   crashAt: string | undefined,
   onChange: () => void,
 ): ParserProcess {
-  const child = spawn(
-    process.execPath,
-    [`${process.env.CS_BUILT ?? BUILT}parser/main.js`, '--dir', paths.dir],
-    {
-      cwd: paths.dir,
-      env: {
-        PATH: process.env.PATH,
-        HOME: paths.dir,
-        ...env,
-        ...(crashAt === undefined ? {} : { COUNTERSINK_CRASH_AT: crashAt }),
-      },
-      stdio: ['ignore', 'ignore', 'pipe'],
+  const child = spawn(process.execPath, [`${BUILT}parser/main.js`, '--dir', paths.dir], {
+    cwd: paths.dir,
+    env: {
+      PATH: process.env.PATH,
+      HOME: paths.dir,
+      ...env,
+      ...(crashAt === undefined ? {} : { COUNTERSINK_CRASH_AT: crashAt }),
     },
-  )
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
   let log = ''
   let ended: Ended | undefined
   let signalled = false

@@ -35,7 +35,7 @@ export interface Life {
 }
 
 const KILLS_MAX = 3
-const PASSINGS_MAX = 12
+const PASSINGS_MAX = 6
 const POINTS = CRASH_POINTS.filter(name => name.startsWith('P'))
 
 export function planOf(seed: number): Plan {
