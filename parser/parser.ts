@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Config } from '../shared/config.ts'
 import { makeDirectories } from '../shared/durable.ts'
-import { CountersinkError, toError } from '../shared/errors.ts'
+import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
 import { Bell, deferred, Handoff } from '../shared/handoff.ts'
 import type { Service } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
@@ -198,7 +198,17 @@ export class Parser implements Service {
       this.#countWhenLedgerIsOpen(signal),
       this.#checkReaders(signal),
     ])
-    this.#loops.catch(error => this.#end.reject(toError(error)))
+    this.#loops.catch(error => this.#end.reject(this.#reasonOfEnd(error)))
+  }
+
+  /** Whatever failed in a parser that was replaced, failed because of that. */
+  #reasonOfEnd(error: unknown): Error {
+    try {
+      this.#journal.assertOwner()
+    } catch (lost) {
+      if (hasCode(lost, 'OWNERSHIP_LOST')) return toError(lost)
+    }
+    return toError(error)
   }
 
   async #countWhenLedgerIsOpen(signal: AbortSignal): Promise<void> {
@@ -228,6 +238,8 @@ export class Parser implements Service {
       for (const name of [...(checkpoint?.runs ?? []), runName]) if (name) needed.add(name)
     }
     await this.#settler.settle(endings)
+    // Runs that came since are a successor's.
+    this.#journal.assertOwner()
     const swept = await this.#maker.sweep(needed)
     if (swept > 0) this.#log.info('removed sums that nobody needs', { files: swept })
   }

@@ -216,7 +216,8 @@ export class Ledger {
            (instance, work_sequence, sha256, name, outcome, reason, seen_at)
          SELECT ?, ?, ?, ?, ?, ?, ? FROM DUAL
           WHERE NOT EXISTS (SELECT 1 FROM ${this.#names.file}
-                             WHERE sha256 = ? AND instance = ? AND work_sequence = ?)
+                             WHERE sha256 = ? AND instance = ? AND work_sequence = ?
+                               AND state = 'applied')
          ON DUPLICATE KEY UPDATE reason = VALUES(reason)`,
         [
           this.#instance,
