@@ -1,6 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ChannelServer, openChannel } from '../shared/channel.ts'
+import { openChannel } from '../shared/channel.ts'
+import { ChannelServer } from '../shared/channel-server.ts'
 import { CountersinkError, hasCode } from '../shared/errors.ts'
 import type { GeneratorHealth } from '../shared/protocol.ts'
 

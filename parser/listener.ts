@@ -1,4 +1,5 @@
-import { type Channel, ChannelServer } from '../shared/channel.ts'
+import type { Channel } from '../shared/channel.ts'
+import { ChannelServer } from '../shared/channel-server.ts'
 import type {
   Announce,
   ContentAnswer,

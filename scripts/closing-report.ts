@@ -1,5 +1,5 @@
 import { readPublished, runNames } from '../generator/state.ts'
-import { readJournal } from '../parser/journal/journal.ts'
+import { readJournal } from '../parser/journal/reading.ts'
 import { databaseAddress, Session } from '../parser/ledger/connection.ts'
 import { type Balance, readBalance } from '../parser/ledger/totals.ts'
 import type { Config } from '../shared/config.ts'

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { readJournal } from '../parser/journal/journal.ts'
+import { readJournal } from '../parser/journal/reading.ts'
 import { askOnce } from '../shared/channel.ts'
 import { hasCode } from '../shared/errors.ts'
 import { isAlive } from '../shared/lifecycle.ts'

@@ -4,6 +4,7 @@ import { open, type RootDatabase } from 'lmdb'
 import { CountersinkError } from '../../shared/errors.ts'
 import type { Counts, Outcome, ProcessedFile } from '../../shared/protocol.ts'
 import type { Checkpoint } from '../digest/digest.ts'
+import { guarded } from './failure.ts'
 import {
   type ContentRecord,
   type DigestFacts,
@@ -350,42 +351,5 @@ function countIn(state: JournalState, file: ProcessedFile): JournalState {
     [file.outcome]: state[file.outcome] + 1,
     bytes: state.bytes + (counted ? file.sizeBytes : 0),
     lines: state.lines + (counted ? file.lines : 0),
-  }
-}
-
-function guarded<T>(what: string, action: () => T): T {
-  try {
-    return action()
-  } catch (cause) {
-    if (cause instanceof CountersinkError) throw cause
-    throw new CountersinkError('JOURNAL_FAILED', `the journal's ${what} failed`, { cause })
-  }
-}
-
-/**
- * Reads a journal that another process may be writing, for as long as `read` takes, and leaves it
- * unchanged. undefined when there is none.
- */
-export async function readJournal<T>(
-  path: string,
-  read: (view: JournalView, state: JournalState) => T,
-): Promise<T | undefined> {
-  if (statSync(join(path, 'data.mdb'), { throwIfNoEntry: false }) === undefined) return undefined
-  const root = guarded('open for reading', () =>
-    open({
-      path,
-      readOnly: true,
-      maxDbs: 4,
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      cache: false,
-    }),
-  )
-  try {
-    const tables = openTables(root)
-    const record = tables.state.get(STATE_KEY)
-    return record && read(new JournalView(tables), decodeState(record))
-  } finally {
-    await root.close()
   }
 }

@@ -1,6 +1,6 @@
 import { opendir, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readJournal } from '../../parser/journal/journal.ts'
+import { readJournal } from '../../parser/journal/reading.ts'
 import { databaseAddress, Session } from '../../parser/ledger/connection.ts'
 import { countedWithPrefix } from '../../parser/ledger/recovery.ts'
 import { openLedger } from '../../parser/ledger/schema/opening.ts'

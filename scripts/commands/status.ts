@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readJournal } from '../../parser/journal/journal.ts'
+import { readJournal } from '../../parser/journal/reading.ts'
 import { askOnce } from '../../shared/channel.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'

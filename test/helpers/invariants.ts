@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { readJournal } from '../../parser/journal/journal.ts'
+import { readJournal } from '../../parser/journal/reading.ts'
 import type { Session } from '../../parser/ledger/connection.ts'
 import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
 import { readTotals } from '../../parser/ledger/totals.ts'

@@ -1,13 +1,8 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
-import {
-  askOnce,
-  type Channel,
-  type ChannelHandlers,
-  ChannelServer,
-  openChannel,
-} from '../../shared/channel.ts'
+import { askOnce, type Channel, type ChannelHandlers, openChannel } from '../../shared/channel.ts'
+import { ChannelServer } from '../../shared/channel-server.ts'
 import { encodeFrame } from '../../shared/frames.ts'
 import { CONNECTIONS_MAX, REQUESTS_PER_CHANNEL_MAX } from '../../shared/limits.ts'
 import type { Message } from '../../shared/protocol.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { readJournal } from '../../../parser/journal/journal.ts'
+import { readJournal } from '../../../parser/journal/reading.ts'
 import type { JournalView } from '../../../parser/journal/views.ts'
 import { RECORDS_PER_ANSWER_MAX } from '../../../shared/limits.ts'
 import type { ContentAnswer, Outcome, ProcessedPage, Question } from '../../../shared/protocol.ts'
