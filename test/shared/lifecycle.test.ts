@@ -110,9 +110,14 @@ t.test('identities of processes', async t => {
 
 t.test('a zombie counts as dead; a name may hold anything', async t => {
   // The shell's child dies, and nobody waits for it: exec keeps the parent, without its wait.
-  const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 600'])
+  const parent = spawn('sh', ['-c', 'exec 4<&0; (read -r _ <&4) & echo $!; exec sleep 600'])
   t.teardown(() => parent.kill('SIGKILL'))
   const pid = Number(String((await once(parent.stdout, 'data'))[0]))
+  // The shell itself would wait for it, so it may only end once there is no shell any more.
+  await eventually('the shell is gone', () =>
+    readFileSync(`/proc/${parent.pid}/comm`, 'utf8').startsWith('sleep'),
+  )
+  parent.stdin.end()
   const state = (): string | undefined =>
     readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.[0]
   await eventually('it is a zombie', () => state() === 'Z')
