@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
@@ -11,6 +11,7 @@ import { ChannelServer } from '../../shared/channel-server.ts'
 import { type Config, readConfig } from '../../shared/config.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import type { AckOutcome, Announce, GeneratorHealth, Hello } from '../../shared/protocol.ts'
+import { spawnNode } from '../helpers/processes.ts'
 
 /** The part of a tap test that the helpers need. */
 export interface Teardown {
@@ -75,8 +76,7 @@ export function startProcess(
   paths: StatePaths,
   env: Readonly<Record<string, string>> = {},
 ): Process {
-  const child = spawn(process.execPath, [MAIN, '--dir', paths.dir], {
-    // Nothing of tap's: its loaders would make the start slow.
+  const child = spawnNode([MAIN, '--dir', paths.dir], {
     env: { PATH: process.env.PATH, ...SMALL_FILES, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   })

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { processIdentity } from '../../shared/lifecycle.ts'
@@ -28,6 +28,16 @@ export interface Program {
 
 export const BUILT = fileURLToPath(new URL('../../dist/', import.meta.url))
 
+/**
+ * Node with these arguments, as a user would start it. The test runner puts its loader into the
+ * NODE_OPTIONS of every process that is spawned, whatever `env` says, and a program that is loaded
+ * through it needs several times as much of the processor; `env` takes it out, and then becomes
+ * node under the same pid.
+ */
+export function spawnNode(args: readonly string[], options: SpawnOptions): ChildProcess {
+  return spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, ...args], options)
+}
+
 /** By this variable every descendant of a program under test can be found in /proc. */
 const MARK = 'COUNTERSINK_TEST_DIRECTORY'
 
@@ -41,9 +51,8 @@ export function startProgram(
   [file, ...args]: readonly [file: string, ...args: string[]],
   env: Readonly<Record<string, string>> = {},
 ): Program {
-  const child: ChildProcess = spawn(process.execPath, [`${BUILT}${file}`, ...args], {
+  const child = spawnNode([`${BUILT}${file}`, ...args], {
     cwd: dir,
-    // Nothing of the test runner's: its loaders would make each start slow.
     env: { PATH: process.env.PATH, HOME: dir, ...env, [MARK]: dir },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

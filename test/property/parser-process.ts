@@ -1,5 +1,4 @@
-import { spawn } from 'node:child_process'
-import { BUILT } from '../helpers/processes.ts'
+import { BUILT, spawnNode } from '../helpers/processes.ts'
 import type { HistorySite } from './site.ts'
 
 /** The built parser on a history's directory. */
@@ -24,7 +23,7 @@ export function spawnParser(
   crashAt: string | undefined,
   onChange: () => void,
 ): ParserProcess {
-  const child = spawn(process.execPath, [`${BUILT}parser/main.js`, '--dir', paths.dir], {
+  const child = spawnNode([`${BUILT}parser/main.js`, '--dir', paths.dir, '--supervised'], {
     cwd: paths.dir,
     env: {
       PATH: process.env.PATH,
@@ -32,12 +31,13 @@ export function spawnParser(
       ...env,
       ...(crashAt === undefined ? {} : { COUNTERSINK_CRASH_AT: crashAt }),
     },
-    stdio: ['ignore', 'ignore', 'pipe'],
+    // Supervised: it ends with this process, however that ends.
+    stdio: ['pipe', 'ignore', 'pipe'],
   })
   let log = ''
   let ended: Ended | undefined
   let signalled = false
-  child.stderr.setEncoding('utf8').on('data', text => {
+  child.stderr?.setEncoding('utf8').on('data', text => {
     log += text
     onChange()
   })
