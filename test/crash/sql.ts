@@ -40,9 +40,15 @@ export async function openBatchOf(site: Site): Promise<BatchRow> {
   return open[0]!
 }
 
+/**
+ * InnoDB answers from a copy of its transactions and locks, and makes a new copy only when nobody
+ * has read the old one for 100 ms: polled more often than that, a wait is never seen.
+ */
+const LOCK_WAIT_POLL_MS = 150
+
 /** The connection that waits for a row which `holder` has locked. */
 export function untilLockWait(holder: Session): Promise<bigint> {
-  return eventually('somebody waits for the row', async () => {
+  const findWaiting = async (): Promise<bigint | undefined> => {
     const [row] = await holder.query<{ id: bigint }>(
       `SELECT t.trx_mysql_thread_id AS id FROM information_schema.innodb_trx t
          JOIN information_schema.innodb_lock_waits w ON w.requesting_trx_id = t.trx_id
@@ -50,7 +56,8 @@ export function untilLockWait(holder: Session): Promise<bigint> {
         WHERE h.trx_mysql_thread_id = CONNECTION_ID()`,
     )
     return row === undefined ? undefined : BigInt(row.id)
-  })
+  }
+  return eventually('somebody waits for the row', findWaiting, { pollMs: LOCK_WAIT_POLL_MS })
 }
 
 /** Somebody else holds a row that a batch waits for. */

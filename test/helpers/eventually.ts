@@ -11,7 +11,7 @@ const POLL_MS = 20
 export async function eventually<T>(
   what: string,
   probe: () => T | undefined | false | Promise<T | undefined | false>,
-  { withinMs = WITHIN_MS }: { withinMs?: number } = {},
+  { withinMs = WITHIN_MS, pollMs = POLL_MS }: { withinMs?: number; pollMs?: number } = {},
 ): Promise<T> {
   const deadline = performance.now() + withinMs
   for (;;) {
@@ -24,6 +24,6 @@ export async function eventually<T>(
     }
     if (performance.now() > deadline)
       throw new Error(`not within ${withinMs} ms: ${what}`, { cause })
-    await sleep(POLL_MS)
+    await sleep(pollMs)
   }
 }
