@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Session } from '../../parser/ledger/connection.ts'
 import { startPrivateMariadb } from '../../scripts/private-mariadb.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { statePaths } from '../../shared/paths.ts'
 import { killProcess, type Teardown } from './processes.ts'
+import { makeScratchDirectory } from './scratch.ts'
 import type { Site } from './state-dir.ts'
 
 /** One MariaDB for all tests of a file, with a database of its own for each. */
@@ -19,7 +19,7 @@ export interface DatabaseServer {
 
 /** Starts a real server in a directory of its own; stopped at the end of the test file. */
 export async function startDatabaseServer(t: Teardown): Promise<DatabaseServer> {
-  const dir = mkdtempSync(join(tmpdir(), 'cs'))
+  const dir = makeScratchDirectory('cs')
   t.teardown(() => rmSync(dir, { recursive: true, force: true, maxRetries: 20 }))
   let server = await startServer(dir)
   t.teardown(() => server.stop())

@@ -1,7 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type DatabaseAddress, databaseAddress } from '../../parser/ledger/connection.ts'
 import { type Config, readConfig } from '../../shared/config.ts'
 import { hasCode } from '../../shared/errors.ts'
@@ -9,6 +7,7 @@ import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import type { DatabaseServer } from './database.ts'
 import { eventually } from './eventually.ts'
 import { killProcess, processesOf, type Teardown } from './processes.ts'
+import { makeScratchDirectory } from './scratch.ts'
 
 /** A state directory, and the environment of all programs that work on it. */
 export interface Site {
@@ -37,7 +36,7 @@ export async function makeSite(
   server?: DatabaseServer,
   env: Readonly<Record<string, string>> = {},
 ): Promise<Site> {
-  const dir = mkdtempSync(join(tmpdir(), 'cs'))
+  const dir = makeScratchDirectory('cs')
   t.teardown(() => removeSite(dir))
   const paths = statePaths(dir)
   await mkdir(paths.inbox)

@@ -1,11 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type DatabaseAddress, databaseAddress, Session } from '../../parser/ledger/connection.ts'
 import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
 import { type PrivateMariadb, startPrivateMariadb } from '../../scripts/private-mariadb.ts'
 import { type Config, readConfig } from '../../shared/config.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
+import { makeScratchDirectory } from '../helpers/scratch.ts'
 import type { Limits } from './plan.ts'
 
 /** One MariaDB for all histories. */
@@ -23,24 +23,8 @@ export interface HistorySite {
   remove(): Promise<void>
 }
 
-const MEMORY = '/dev/shm'
-const MEMORY_BYTES_MIN = 2 * 2 ** 30
-
-/**
- * Where everything of the histories lies: in memory, if there is enough. What is killed here are
- * processes, never the kernel, so a sync proves nothing, and takes most of the time on a disk.
- */
-function makeDirectory(): string {
-  const isRoomy = (path: string): boolean => {
-    const stats = statfsSync(path)
-    return stats.bavail * stats.bsize >= MEMORY_BYTES_MIN
-  }
-  const inMemory = process.env.TMPDIR === undefined && process.platform === 'linux'
-  return mkdtempSync(join(inMemory && isRoomy(MEMORY) ? MEMORY : tmpdir(), 'csh'))
-}
-
 export async function startServer(): Promise<Server> {
-  const dir = makeDirectory()
+  const dir = makeScratchDirectory('csh')
   const removeDir = (): void => rmSync(dir, { recursive: true, force: true, maxRetries: 20 })
   try {
     const paths = statePaths(dir)
@@ -66,7 +50,7 @@ export async function startServer(): Promise<Server> {
 let made = 0
 
 export function makeHistorySite(server: Server, limits: Limits): HistorySite {
-  const paths = statePaths(makeDirectory())
+  const paths = statePaths(makeScratchDirectory('csh'))
   for (const path of [paths.inbox, paths.work, paths.parser, paths.runs]) {
     mkdirSync(path, { recursive: true, mode: 0o700 })
   }

@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
@@ -11,6 +10,7 @@ import t, { type Test } from 'tap'
 import { type PrivateMariadbOptions, startPrivateMariadb } from '../../scripts/private-mariadb.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { isAlive, type ProcessIdentity, processIdentity } from '../../shared/lifecycle.ts'
+import { makeScratchDirectory } from '../helpers/scratch.ts'
 
 // A real mariadbd in every case. The holders, which are killed, run the built program.
 
@@ -204,7 +204,7 @@ interface Place {
 
 /** A state directory with a short path, gone at the end of the test. */
 async function place(t: Pick<Test, 'teardown'>, name = 's'): Promise<Place> {
-  const parent = await mkdtemp(join(tmpdir(), 'cs-'))
+  const parent = makeScratchDirectory('cs-')
   t.teardown(() => rm(parent, { recursive: true, force: true, maxRetries: 20 }))
   const dir = join(parent, name)
   await mkdir(dir)
