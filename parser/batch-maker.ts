@@ -52,9 +52,14 @@ export class BatchMaker {
 
   /** The batch is applied, or was not begun: nothing of it is needed any more. */
   async release(batch: Batch): Promise<void> {
-    if (batch.files.some(file => file.sums === batch.sums)) return
+    if (sharesSums(batch)) return
     await batch.sums.close()
     await this.discardRun(batchRunName(batch.id))
+  }
+
+  /** The batch has begun and is not over: lets go of its sums here, and leaves its run. */
+  async setAside(batch: Batch): Promise<void> {
+    if (!sharesSums(batch)) await batch.sums.close()
   }
 
   /** Deletes a run that nothing durable needs. */
@@ -66,6 +71,11 @@ export class BatchMaker {
   async sweep(needed: ReadonlySet<string>): Promise<number> {
     return (await sweepRuns(this.#runsDirectory, needed)).length
   }
+}
+
+/** Its sums are those of its only file, and stay that file's. */
+function sharesSums(batch: Batch): boolean {
+  return batch.files.some(file => file.sums === batch.sums)
 }
 
 export function batchRunName(id: Uint8Array): string {

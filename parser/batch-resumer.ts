@@ -20,9 +20,11 @@ import { openWorkFile } from './work-file.ts'
  * was us, under this or an earlier name); then each of our own from exactly its files, read again
  * from work/ or the archive and merged: the result must have the pairs and the amount that the
  * ledger planned. If neither is there the batch is **blocked**: said loudly and in `status`, never
- * skipped; the totals are those up to its cursor. A blocked batch is tried again at each start.
+ * skipped; the totals are those up to its cursor.
  *
- * While running: a batch of another parser that stands still for `takeoverMs` although all of its
+ * While running: a blocked batch is tried again now and then, first after `takeoverMs`, then after
+ * twice as long each time, up to `RETRY_DOUBLINGS_MAX` doublings: each try may read a whole run, or
+ * files. And a batch of another parser that stands still for `takeoverMs` although all of its
  * files are here is taken over. Two at work on one batch cannot both move its cursor: one ends.
  */
 export class BatchResumer {
@@ -34,7 +36,7 @@ export class BatchResumer {
   readonly #newWorkers: () => DigestWorkers
   readonly #log: Log
   readonly #watched = new Map<string, { cursorId: bigint | null; sinceMs: number }>()
-  readonly #blocked = new Map<string, string>()
+  readonly #blocked = new Map<string, Blocked>()
 
   constructor(options: {
     paths: StatePaths
@@ -59,14 +61,24 @@ export class BatchResumer {
   get reason(): string | undefined {
     const [first] = this.#blocked
     if (first === undefined) return undefined
-    const [id, why] = first
+    const [id, { reason: why }] = first
     const others = this.#blocked.size > 1 ? ` (and ${this.#blocked.size - 1} more)` : ''
     return `batch ${id} is blocked: ${why}${others}`
   }
 
+  /** Whether `retryBlocked` may have something to do. */
+  get hasBlocked(): boolean {
+    return this.#blocked.size > 0
+  }
+
+  /** A batch has turned out to be blocked, just now or once more. */
   blocked(id: Uint8Array, reason: string): void {
     const hex = Buffer.from(id).toString('hex')
-    this.#blocked.set(hex, reason)
+    const before = this.#blocked.get(hex)
+    const tries = (before?.tries ?? 0) + 1
+    const pauseMs = this.#config.takeoverMs * 2 ** Math.min(tries - 1, RETRY_DOUBLINGS_MAX)
+    this.#blocked.set(hex, { reason, tries, retryAtMs: performance.now() + pauseMs })
+    if (before?.reason === reason) return
     this.#log.error('BATCH_BLOCKED: a batch cannot be finished; its totals are incomplete', {
       batch: hex,
       reason,
@@ -83,6 +95,23 @@ export class BatchResumer {
       if (!(await this.#finish(batch, signal))) needed.add(name)
     }
     return needed
+  }
+
+  /** Tries the blocked batches again whose time has come. @throws the signal's reason */
+  async retryBlocked(signal: AbortSignal): Promise<void> {
+    const isDue = (hex: string): boolean =>
+      performance.now() >= (this.#blocked.get(hex)?.retryAtMs ?? Number.POSITIVE_INFINITY)
+    if (![...this.#blocked.keys()].some(isDue)) return
+    const open = new Map(
+      (await this.#ledger.openBatches()).map(batch => [batch.id.toString('hex'), batch]),
+    )
+    for (const hex of [...this.#blocked.keys()].filter(isDue)) {
+      signal.throwIfAborted()
+      const batch = open.get(hex)
+      // Somebody else has finished it.
+      if (batch === undefined) this.#blocked.delete(hex)
+      else await this.#finish(batch, signal)
+    }
   }
 
   /** Another parser's batch holds up a content that is here. */
@@ -228,6 +257,7 @@ export class BatchResumer {
       })
       if (digest.verdict.ok && row.sha256.equals(digest.sha256)) {
         // It stays readable through its open descriptor, and nothing is left of it afterwards.
+        await digest.release()
         await this.#maker.discardRun(digest.runName)
         return digest.verdict.sums
       }
@@ -266,6 +296,16 @@ export class BatchResumer {
     }
   }
 }
+
+/** A batch that stands still until somebody helps. */
+interface Blocked {
+  readonly reason: string
+  readonly tries: number
+  /** By the clock of `performance.now`. */
+  readonly retryAtMs: number
+}
+
+const RETRY_DOUBLINGS_MAX = 3
 
 /** A member as its row tells it. Its own sums are not needed once the batch has begun. */
 function batchFileOf(row: LedgerFile): BatchFile {

@@ -18,9 +18,10 @@ type Count = Extract<Verdict, { kind: 'count' }>
  * and settles the files. The deeper the backlog, the larger the batch, and the fewer rows are
  * touched per file.
  *
- * Files whose content is being applied by somebody else wait here, without holding up others, until
- * that is decided. A stop lets the batch in hand come to its end; verdicts behind it are dropped,
- * their entries are still in the journal.
+ * Files whose content is being applied by somebody else, or is in a batch that is blocked, wait here,
+ * without holding up others, until that is decided. A stop ends the batch in hand after the chunk in
+ * hand, and keeps its run: the next start goes on from there. Verdicts are dropped then; their
+ * entries are still in the journal.
  */
 export class LedgerStage {
   readonly #input: Handoff<Verdict>
@@ -64,7 +65,7 @@ export class LedgerStage {
         const verdicts = await this.#input.takeAll(
           this.#filesMax,
           signal,
-          this.#undecided.length > 0 ? UNDECIDED_INTERVAL_MS : undefined,
+          this.#undecided.length > 0 || this.#resumer.hasBlocked ? LOOK_INTERVAL_MS : undefined,
         )
         await this.#disk.room(signal)
         if (signal.aborted) {
@@ -72,16 +73,28 @@ export class LedgerStage {
           break
         }
         await this.#bringToEnd(verdicts, signal)
-        if (this.#undecided.length > 0 && performance.now() >= lookAgainMs) {
-          lookAgainMs = performance.now() + UNDECIDED_INTERVAL_MS
-          await this.#lookAtUndecided(signal)
-        }
+        if (performance.now() < lookAgainMs) continue
+        lookAgainMs = performance.now() + LOOK_INTERVAL_MS
+        await this.#lookAtOthers(signal)
       }
     } catch (error) {
-      // The ledger gives up waiting for a database that is away when the signal is raised.
+      // When the signal is raised the ledger ends between two chunks, and no longer waits for a
+      // database that is away.
       if (!signal.aborted || error !== signal.reason) throw error
     }
     await closeAll([...this.#undecided, ...this.#input.drain()])
+  }
+
+  /** At files that wait for a batch which is not in hand, and at batches that stand still. */
+  async #lookAtOthers(signal: AbortSignal): Promise<void> {
+    try {
+      if (this.#undecided.length > 0) await this.#lookAtUndecided(signal)
+      await this.#resumer.retryBlocked(signal)
+    } catch (error) {
+      // Sums that are made anew need room, as a batch in hand does.
+      if (!hasCode(error, 'DISK_FULL')) throw error
+      await this.#disk.foundFull(describeError(error), signal)
+    }
   }
 
   async #bringToEnd(verdicts: readonly Verdict[], signal: AbortSignal): Promise<void> {
@@ -100,7 +113,10 @@ export class LedgerStage {
       try {
         await this.#countSome(counts)
       } catch (error) {
-        if (!hasCode(error, 'DISK_FULL')) throw error
+        if (!hasCode(error, 'DISK_FULL')) {
+          await closeAll(counts)
+          throw error
+        }
         await this.#disk.foundFull(describeError(error), signal)
         signal.throwIfAborted()
       }
@@ -113,9 +129,12 @@ export class LedgerStage {
     if (repeated.length > 0) return this.#end(repeated)
     const firsts = firstOfEachContent(counts)
     const batch = await this.#maker.make(firsts.map(batchFile))
+    // Until the ledger says otherwise: it may have begun, and then its run is what it ends from.
+    let isOver = false
     try {
       const taken = firsts.slice(0, batch.files.length)
       const result = await this.#ledger.apply(batch)
+      isOver = result.kind !== 'blocked'
       switch (result.kind) {
         case 'applied':
           remove(counts, taken)
@@ -141,10 +160,11 @@ export class LedgerStage {
         case 'blocked':
           this.#resumer.blocked(batch.id, result.reason)
           remove(counts, taken)
-          return await closeAll(taken)
+          this.#undecided.push(...taken)
+          return
       }
     } finally {
-      await this.#maker.release(batch)
+      await (isOver ? this.#maker.release(batch) : this.#maker.setAside(batch))
     }
   }
 
@@ -217,8 +237,10 @@ export class LedgerStage {
       workSequence: entry.sequence,
       ...{ sha256: digest.sha256, name: entry.name, outcome, reason, seenAtMs: Date.now() },
     })
-    const evidence = verdict.kind === 'duplicate' ? {} : { evidence: verdict.evidence }
-    return { entry, digest, outcome, reason, ...evidence }
+    if (verdict.kind === 'duplicate') return { entry, digest, outcome, reason }
+    const member = await this.#ledger.rowOf(entry.name, entry.sequence)
+    const whatNow = member === undefined ? {} : { whatNow: whatOfAMember(member) }
+    return { entry, digest, outcome, reason, evidence: verdict.evidence, ...whatNow }
   }
 
   #duplicateReason(sha256: Uint8Array, counted: LedgerFile | undefined): string {
@@ -234,8 +256,17 @@ interface Finished {
   readonly ending: Ending
 }
 
-/** How often it is asked whether another parser's batch has ended. */
-const UNDECIDED_INTERVAL_MS = 500
+/** How often it is asked whether a batch has ended that files wait for. */
+const LOOK_INTERVAL_MS = 500
+
+/** For the person who finds a file in quarantine that the ledger has a row of. */
+function whatOfAMember({ state, batchId }: LedgerFile): string {
+  if (state !== 'applying') return 'This file was counted: nothing needs to be done.'
+  return (
+    `This file is in batch ${batchId.toString('hex')}, which has begun: some of its sums may be in the totals. ` +
+    'Put exactly this content into the inbox again, under any name: the batch is finished then, and nothing is counted twice.'
+  )
+}
 
 /** Equal contents of one batch: the first is counted, the others are duplicates of it later. */
 function firstOfEachContent(counts: readonly Count[]): Count[] {

@@ -34,7 +34,7 @@ import type { Verdict } from './verdict.ts'
  * - **starting**: it owns the journal, answers pings and takes files (an ack needs the journal
  *   alone); it waits for MariaDB, as long as that takes, and makes the two agree.
  * - **running**: inbox → digest stage → ledger stage, each a loop of its own.
- * - **stopping**: nothing new is taken, the file being read is left, the batch being applied is
+ * - **stopping**: nothing new is taken, the file being read is left, the chunk being applied is
  *   finished, then everything closes. Whatever is left is durable and goes on at the next start.
  *
  * An error in any loop ends the whole parser; a new start finds everything on disk.

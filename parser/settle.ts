@@ -21,6 +21,8 @@ export interface Ending {
   readonly digest: DigestFacts
   readonly reason?: string
   readonly evidence?: Evidence
+  /** What the sidecar advises, if not what it advises for a file of which nothing was counted. */
+  readonly whatNow?: string
   readonly ledgerSequence?: bigint
 }
 
@@ -124,7 +126,7 @@ export class Settler {
     return join(directory, settledName(name, digest.sha256))
   }
 
-  async #writeSidecar({ entry, digest, reason, evidence }: Ending): Promise<void> {
+  async #writeSidecar({ entry, digest, reason, evidence, whatNow }: Ending): Promise<void> {
     const name = `${settledName(entry.name, digest.sha256)}.reason.json`
     const sidecar = {
       name: entry.name,
@@ -138,6 +140,7 @@ export class Settler {
       claimedAt: new Date(entry.claimedAtMs).toISOString(),
       quarantinedAt: new Date().toISOString(),
       whatNow:
+        whatNow ??
         'Nothing of this file was counted. Mend it and put it into the inbox again under any name.',
     }
     await replaceFile(join(this.#paths.quarantine, name), `${JSON.stringify(sidecar, null, 2)}\n`)

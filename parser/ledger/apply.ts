@@ -25,7 +25,8 @@ import { type LedgerNames, sqlTime, type TotalsRange } from './schema/tables.ts'
  * - **blocked**: a total does not fit its column in mid-batch, which only a foreign writer can
  *   cause; the cursor is kept, and the batch goes on once that is mended.
  *
- * A batch that fits one chunk is all of this in a single transaction.
+ * A batch that fits one chunk is all of this in a single transaction. A larger one can be stopped
+ * between two chunks: it stays `applying`, and whoever has its sums goes on behind the cursor.
  */
 export type ApplyResult =
   | { readonly kind: 'applied'; readonly ledgerSequence: bigint }
@@ -44,6 +45,8 @@ export interface ApplyOptions {
   /** All totals were looked at and fit: the bound need not prove it. */
   readonly checked: boolean
   readonly onChunk: () => void
+  /** Ends a batch of several transactions between two of them. */
+  readonly signal?: AbortSignal
 }
 
 /** Where a batch stands in the ledger. */
@@ -60,7 +63,8 @@ const FROM_START: BatchPosition = { state: 'applying', cursorId: null, pairsAppl
  * @param known where the batch stands, from `findBatch`; undefined when it is certain that the
  *   ledger has never heard of it.
  * @throws the transient error after which the caller asks `findBatch` on a new connection and tries
- *   again; CountersinkError CURSOR_MOVED, DATABASE_FAILED: the process must end.
+ *   again; CountersinkError CURSOR_MOVED, DATABASE_FAILED: the process must end; the signal's
+ *   reason: the batch has begun and is as far as its cursor says.
  */
 export async function applyBatch(
   session: Session,
@@ -81,13 +85,12 @@ export async function applyBatch(
       crashPoint('P4-before-commit')
       if (!isSmall) await session.execute('COMMIT')
       crashPoint('P4-batch-begun')
-    } else if (known.state === 'blocked') {
-      await unblock(session, batch, options.names)
     }
     const isOpen = known === undefined && isSmall
     return await applyFrom(session, batch, known ?? FROM_START, isOpen, options)
   } catch (error) {
     if (error instanceof CountersinkError) throw error
+    if (options.signal?.aborted && error === options.signal.reason) throw error
     throw isTransient(error) ? error : databaseFailed('applying a batch', error)
   }
 }
@@ -177,10 +180,19 @@ async function applyFrom(
   const { names } = options
   let cursor = position.cursorId
   let applied = Number(position.pairsApplied)
+  let isBlocked = position.state === 'blocked'
+  const startTransaction = async (): Promise<void> => {
+    await session.execute('START TRANSACTION')
+    // In the same transaction as the next chunk: should that fail again, it was blocked all along.
+    if (isBlocked) await unblock(session, batch, names)
+  }
   for await (const chunk of batch.sums.chunks(options.chunkPairsMax, cursor)) {
     const next: bigint = chunk.ids[chunk.ids.length - 1]!
     applied += chunk.ids.length
-    if (!isOpen) await session.execute('START TRANSACTION')
+    if (!isOpen) {
+      options.signal?.throwIfAborted()
+      await startTransaction()
+    }
     await moveCursor(session, batch, names, { cursor, next, chunk })
     try {
       await addChunk(session, chunk, names)
@@ -197,10 +209,11 @@ async function applyFrom(
     crashPoint('P5-chunk-committed')
     options.onChunk()
     cursor = next
+    isBlocked = false
   }
   // Without pairs there was no chunk; of a batch resumed behind its last chunk there is none left.
   if (applied === 0) {
-    if (!isOpen) await session.execute('START TRANSACTION')
+    if (!isOpen) await startTransaction()
     await finish(session, batch, names)
     await session.execute('COMMIT')
   }

@@ -63,6 +63,7 @@ export class Ledger {
   readonly #names: LedgerNames
   readonly #instance: Uint8Array
   readonly #onProgress: () => void
+  readonly #signal: AbortSignal
   #range: TotalsRange = { idMax: 0n, amountMax: 0n }
 
   constructor(options: {
@@ -70,6 +71,7 @@ export class Ledger {
     address: DatabaseAddress
     /** 16 bytes that name this state directory's parser. */
     instance: Uint8Array
+    /** Ends waiting for a database that is away, and a batch between two of its chunks. */
     signal: AbortSignal
     onAvailability: (unavailableBecause: string | undefined) => void
     onProgress: () => void
@@ -83,6 +85,7 @@ export class Ledger {
     this.#names = ledgerNames(options.config)
     this.#instance = options.instance
     this.#onProgress = options.onProgress
+    this.#signal = options.signal
   }
 
   /** First of all calls. @throws CountersinkError DATABASE_UNFIT, LEDGER_UNFIT */
@@ -108,6 +111,18 @@ export class Ledger {
     return this.isOurs(row) && row.workSequence === BigInt(workSequence)
   }
 
+  /** The row of a work file of our own state directory; by its name, which is indexed. */
+  rowOf(name: string, workSequence: number): Promise<LedgerFile | undefined> {
+    return this.#keeper.run(async session => {
+      const [row] = await session.query<LedgerFile>(
+        `SELECT ${FILE_COLUMNS} FROM ${this.#names.file}
+          WHERE name = ? AND work_sequence = ? AND instance = ?`,
+        [name, workSequence, this.#instance],
+      )
+      return row
+    })
+  }
+
   /** Applied rows after a sequence, ascending: what a new journal's index is made from. */
   appliedAfter(sequence: bigint, limit: number): Promise<LedgerFile[]> {
     return this.#keeper.run(session =>
@@ -123,6 +138,8 @@ export class Ledger {
    * P4 to P6, exactly once through any number of lost connections.
    *
    * @param begun the ledger may have heard of this batch: it is asked, and goes on where it stands.
+   * @throws the signal's reason once it is raised: the batch may have begun, and must be finished
+   *   from its sums by the next start. See `applyBatch` for what else.
    */
   apply(batch: Batch, begun = false): Promise<LedgerResult> {
     let mayBeKnown = begun
@@ -137,6 +154,7 @@ export class Ledger {
           range: this.#range,
           checked,
           onChunk: this.#onProgress,
+          signal: this.#signal,
         })
         if (result.kind !== 'unproven') return result
         const overflow = await this.#findOverflow(session, batch)
