@@ -11,6 +11,7 @@ cd -- "$(dirname -- "$0")/.."
 
 rooms='generator parser shared scripts test'
 program=dist/scripts/countersink.js
+kernel=dist/parser/digest/kernel/sums.wasm
 link=node_modules/.bin/countersink
 packages_stamp=node_modules/.countersink-packages
 build_stamp=dist/.countersink-build
@@ -58,7 +59,7 @@ install_packages() {
 # Directories count as well: theirs is the time that changes when a source is removed, or moved in
 # with an old time of its own.
 build_is_there() {
-  [ -f "$build_stamp" ] && [ -x "$program" ] && [ -x "$link" ] &&
+  [ -f "$build_stamp" ] && [ -x "$program" ] && [ -x "$link" ] && [ -f "$kernel" ] &&
     # shellcheck disable=SC2086 # the rooms are words
     [ -z "$(find $rooms tsconfig.json \
       \( -name '*.ts' -o -name tsconfig.json -o -type d \) -newer "$build_stamp" | head -n 1)" ]
@@ -72,6 +73,7 @@ build() {
   : >"$build_stamp.begun"
   quietly node_modules/.bin/tsc -p . || refuse 'the build failed (tsc, above).'
   [ -f "$program" ] || refuse "the build made no $program."
+  quietly npm run --silent build:kernel || refuse 'the build failed (asc, above).'
   # What a removed source has left behind could still be imported.
   find dist -name '*.js' | while IFS= read -r built; do
     source=${built#dist/}

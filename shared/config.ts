@@ -171,8 +171,8 @@ export const SETTINGS = {
   ),
   pairsMax: count(
     'COUNTERSINK_PAIRS_MAX',
-    'consumers summed in memory at a time; beyond it the sums go to sorted files',
-    2_000_000,
+    'consumers summed in memory at a time; beyond it, or when the memory for sums is full (12 million consumers of neighbouring ids, 3 million of any), the sums go to sorted files',
+    50_000_000,
     1,
     50_000_000,
   ),
@@ -185,8 +185,10 @@ export const SETTINGS = {
   ),
   checkpointBytes: bytes(
     'COUNTERSINK_CHECKPOINT',
+    // Summing that much again takes a second or two. At each checkpoint all sums are written and
+    // synced: a million consumers are 16 MB, so that more of them would cost more than they save.
     'distance of checkpoints in a file: at most so much is summed again after a crash',
-    '128MiB',
+    '1GiB',
     1_024,
     2 ** 40,
   ),

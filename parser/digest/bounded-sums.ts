@@ -13,7 +13,7 @@ import { PairBuffer } from './pair-words.ts'
 import { BLOCK_PAIRS, type RunFacts, type RunLabel, unreadable } from './run-format.ts'
 import { RunBlocks, verifyRunSync } from './run-reader.ts'
 import { writeRunSync } from './run-writer.ts'
-import type { SumTable } from './sum-table.ts'
+import type { SumKernel } from './sum-kernel.ts'
 import type { PairChunk } from './sums.ts'
 
 /** More runs than this are merged before another is added. */
@@ -34,8 +34,8 @@ export class SumOverflow extends Error {
 }
 
 export interface BoundedSumsOptions {
-  readonly table: SumTable
-  readonly pairsMax: number
+  /** Reset for this file. */
+  readonly table: SumKernel
   readonly directory: string
   /** The owner that runs name. */
   readonly owner: string
@@ -45,6 +45,11 @@ export interface BoundedSumsOptions {
   readonly onRuns: (names: readonly string[]) => void
   /** Called now and then in a long step; may throw to end it. */
   readonly pause: () => void
+}
+
+/** Ascending pairs; each chunk is valid until the next one is asked for. */
+interface Source {
+  next(): PairChunk | undefined
 }
 
 interface Run {
@@ -61,10 +66,9 @@ export class BoundedSums {
   constructor(options: BoundedSumsOptions) {
     this.#options = options
     this.#label = { kind: 'file', owner: options.owner, members: [] }
-    options.table.reset(options.pairsMax)
   }
 
-  get table(): SumTable {
+  get table(): SumKernel {
     return this.#options.table
   }
 
@@ -93,8 +97,10 @@ export class BoundedSums {
   /** Moves the table's sums into a durable run. @throws SumOverflow */
   seal(): void {
     if (this.table.pairs === 0) return
-    const view = this.table.sortedView()
-    const { name, pairs } = this.#write(put => put(view))
+    const sorted = this.table.sorted()
+    const { name, pairs } = this.#write(put => {
+      for (let chunk = sorted.next(); chunk !== undefined; chunk = sorted.next()) put(chunk)
+    })
     this.#runs.push({ name, pairs })
     this.table.clear()
     this.#changed()
@@ -110,8 +116,8 @@ export class BoundedSums {
       blocks.close()
       run = { ...blocks.facts, name: only.name }
     } else {
-      const view = this.table.sortedView()
-      run = this.#write(put => this.#merge(this.#runs, view, put))
+      const sorted = this.table.sorted()
+      run = this.#write(put => this.#merge(this.#runs, sorted, put))
       this.table.clear()
       this.#runs = [run]
       this.#changed()
@@ -145,13 +151,13 @@ export class BoundedSums {
     return { ...writeRunSync(directory, name, this.#label, fill), name }
   }
 
-  #merge(runs: readonly Run[], more: PairChunk | undefined, put: (chunk: PairChunk) => void): void {
-    const sources: { next(): PairChunk | undefined }[] = []
+  #merge(runs: readonly Run[], more: Source | undefined, put: (chunk: PairChunk) => void): void {
+    const sources: Source[] = []
     const opened: RunBlocks[] = []
     try {
       for (const { name } of runs) opened.push(RunBlocks.open(this.#path(name)))
       sources.push(...opened)
-      if (more !== undefined && more.ids.length > 0) sources.push(once(more))
+      if (more !== undefined) sources.push(more)
       const merger = new Merger(sources.length)
       const out = new PairBuffer(BLOCK_PAIRS)
       for (let blocks = 1; ; ) {
@@ -177,16 +183,5 @@ export class BoundedSums {
 
   #path(name: string): string {
     return join(this.#options.directory, name)
-  }
-}
-
-function once(chunk: PairChunk): { next(): PairChunk | undefined } {
-  let left: PairChunk | undefined = chunk
-  return {
-    next() {
-      const next = left
-      left = undefined
-      return next
-    },
   }
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import type { Checkpoint } from './checkpoint.ts'
 import type { BadLine, BadSum } from './line-defects.ts'
 import { isRunName } from './run-format.ts'
-import { TABLE_PAIRS_MAX } from './sum-table.ts'
+import { TABLE_PAIRS_MAX } from './sum-kernel.ts'
 import type { Sums } from './sums.ts'
 
 export interface Digest {

@@ -28,9 +28,9 @@ import {
   type DigestOptions,
   type Verdict,
 } from './digest-types.ts'
-import { PIECE_BYTES_MAX } from './line-parser.ts'
 import { RunKeeper, RunSums } from './runs.ts'
 import { SlowerOfTwo } from './slower-of-two.ts'
+import { SEGMENT_BYTES_MAX } from './sum-kernel.ts'
 import { MemorySums } from './sums.ts'
 import type {
   HashEvent,
@@ -69,7 +69,7 @@ export class DigestWorkers {
 
   constructor(options: DigestWorkersOptions = {}) {
     const { readBytes = READ_BYTES } = options
-    assertRange('readBytes', readBytes, 1, PIECE_BYTES_MAX)
+    assertRange('readBytes', readBytes, 1, SEGMENT_BYTES_MAX)
     this.#readBytes = readBytes
     this.#hash = new WorkerThread(options.hashWorkerUrl ?? siblingUrl('hash-worker'), 'hash')
     this.#sum = new WorkerThread(options.sumWorkerUrl ?? siblingUrl('sum-worker'), 'sum')

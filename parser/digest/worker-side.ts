@@ -6,9 +6,9 @@
  * reported by the thread's death.
  */
 
-import { readSync } from 'node:fs'
 import { parentPort, type TransferListItem } from 'node:worker_threads'
-import { CountersinkError, toError } from '../../shared/errors.ts'
+import { CountersinkError } from '../../shared/errors.ts'
+import { endsEarly, readOrFail } from './segment.ts'
 import {
   CHECKPOINTS_AHEAD_MAX,
   CONTROL_CANCELLED,
@@ -32,6 +32,8 @@ export interface Piece {
 export interface FileSource<E> {
   /** The file's bytes in order. */
   readonly pieces: Iterable<Piece>
+  /** Tells that the thread has come so far, if it reads the file by itself. */
+  tellPosition(positionBytes: number): void
   tell(event: E): void
   /** Tells this thread's part of a checkpoint; waits if too many are not done with. */
   tellCheckpoint(part: E): void
@@ -70,11 +72,12 @@ function openSource<E>(
   const throwIfCancelled = () => {
     if (Atomics.load(control, CONTROL_CANCELLED) !== 0) throw new Cancelled()
   }
-  const onPosition = (positionBytes: number) => post({ kind: 'progress', positionBytes })
+  const tellPosition = (positionBytes: number) => post({ kind: 'progress', positionBytes })
   const tell = (event: E) => post({ kind: 'event', event })
   let told = 0
   return {
-    pieces: readPieces(job, throwIfCancelled, onPosition),
+    pieces: readPieces(job, throwIfCancelled, tellPosition),
+    tellPosition,
     tell,
     tellCheckpoint(part) {
       tell(part)
@@ -103,11 +106,8 @@ function* readPieces(
     throwIfCancelled()
     const stop = nextStop(job, position)
     const wanted = Math.min(buffer.length, stop - position)
-    const got = readOrFail(fd, buffer, wanted, position)
-    if (got === 0) {
-      const message = `the file ends after ${position} bytes, expected ${sizeBytes}`
-      throw new CountersinkError('FILE_CHANGED', message)
-    }
+    const got = readOrFail(fd, buffer.subarray(0, wanted), 0, position)
+    if (got === 0) throw endsEarly(position, sizeBytes)
     position += got
     yield { bytes: buffer.subarray(0, got), endBytes: position, endsAt: endsAt(job, position) }
     onPosition(position)
@@ -125,17 +125,6 @@ function endsAt({ sizeBytes, checkpointBytes, resumedBytes }: Job, at: number): 
   if (at === resumedBytes) return 'resumed'
   const isCheckpoint = at > resumedBytes && at < sizeBytes && at % checkpointBytes === 0
   return isCheckpoint ? 'checkpoint' : undefined
-}
-
-function readOrFail(fd: number, buffer: Uint8Array, wanted: number, position: number): number {
-  try {
-    return readSync(fd, buffer, 0, wanted, position)
-  } catch (error: unknown) {
-    const cause = toError(error)
-    if (!('syscall' in cause)) throw cause
-    const message = `reading ${wanted} bytes at ${position}: ${cause.message}`
-    throw new CountersinkError('IO_FAILED', message, { cause })
-  }
 }
 
 function failureOf({

@@ -1,0 +1,121 @@
+/**
+ * A part of a file, summed by itself: the lines whose line feed is in it. Where its first line
+ * begins is found in the bytes before, so parts may be summed in any order, by any thread.
+ */
+
+import assert from 'node:assert/strict'
+import { readSync } from 'node:fs'
+import { CountersinkError, toError } from '../../shared/errors.ts'
+import { type BadLine, FIRST_BYTES_MAX, findDefect, LF, SPACE } from './line-defects.ts'
+import type { Stop, SumKernel } from './sum-kernel.ts'
+
+/** The file, and the part of it that is summed at all. */
+export interface SegmentFile {
+  readonly fd: number
+  readonly sizeBytes: number
+  /** Where the first line begins that is summed. */
+  readonly startBytes: number
+}
+
+/** Positions in the file. */
+export interface Span {
+  readonly startBytes: number
+  readonly endBytes: number
+}
+
+export class Segment {
+  readonly #kernel: SumKernel
+  readonly #file: SegmentFile
+  /** The file's position of the input's first byte. */
+  #origin = 0
+  /** In the input: where the next line begins, and the end. */
+  #at = 0
+  #end = 0
+
+  constructor(kernel: SumKernel, file: SegmentFile) {
+    this.#kernel = kernel
+    this.#file = file
+  }
+
+  /**
+   * Reads a part. False: its first line begins so far before that it is no line; whoever sums the
+   * part before finds it. `startsLine`: nothing has to be looked for, a line begins there.
+   * @throws CountersinkError FILE_CHANGED, IO_FAILED
+   */
+  open({ startBytes, endBytes }: Span, startsLine = false): boolean {
+    const { fd, sizeBytes } = this.#file
+    const { input } = this.#kernel
+    const before = startsLine ? 0 : Math.min(FIRST_BYTES_MAX, startBytes - this.#file.startBytes)
+    this.#origin = startBytes - before
+    this.#end = endBytes - this.#origin
+    readAll(fd, input.subarray(0, this.#end), this.#origin, sizeBytes)
+    // A file's last line needs no line feed.
+    if (endBytes === sizeBytes && input[this.#end - 1] !== LF) input[this.#end++] = LF
+    this.#at = before === 0 ? 0 : input.subarray(0, before).lastIndexOf(LF) + 1
+    return this.#at > 0 || this.#origin === this.#file.startBytes || startsLine
+  }
+
+  /** Adds the part's lines, from where it stopped before. */
+  sum(): Stop {
+    const stop = this.#kernel.sum(this.#at, this.#end)
+    this.#at = this.#kernel.positionBytes
+    return stop
+  }
+
+  /** Places the kernel's window by the lines that come next. */
+  placeWindow(): void {
+    const sizeMax = Math.max(this.#file.sizeBytes, WINDOW_SIZE_MIN)
+    this.#kernel.placeWindow(this.#kernel.bestWindow(this.#at, this.#end, sizeMax))
+  }
+
+  /** In the file: where the line begins that is cut or the reason. */
+  get positionBytes(): number {
+    return Math.min(this.#origin + this.#at, this.#file.sizeBytes)
+  }
+
+  /** What is wrong with the line that was the reason; `lines` are before it. */
+  badLine(stop: 'bad' | 'overflow', lines: number): BadLine {
+    const { input, consumer } = this.#kernel
+    const start = input.subarray(this.#at, Math.min(this.#at + FIRST_BYTES_MAX, this.#end))
+    const lineFeed = start.indexOf(LF)
+    const firstBytes = new Uint8Array(lineFeed === -1 ? start : start.subarray(0, lineFeed)) // a copy
+    const place = { line: lines + 1, offset: this.positionBytes, firstBytes }
+    if (stop === 'overflow') {
+      const column = firstBytes.indexOf(SPACE) + 1
+      return { ...place, reason: 'CONSUMER_SUM_OVERFLOW', column, consumer }
+    }
+    const defect = findDefect(firstBytes)
+    assert(defect !== undefined, `line ${lines + 1} was refused, but nothing is wrong with it`)
+    return { ...place, reason: defect.reason, column: defect.column, consumer: undefined }
+  }
+}
+
+/** A window is not larger than the file, since it is looked through at the end; up to here it may. */
+const WINDOW_SIZE_MIN = 65_536
+
+/** Fills `bytes` from the file. @throws CountersinkError FILE_CHANGED if it ends before, IO_FAILED */
+function readAll(fd: number, bytes: Uint8Array, position: number, sizeBytes: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    const got = readOrFail(fd, bytes, done, position + done)
+    if (got === 0) throw endsEarly(position + done, sizeBytes)
+    done += got
+  }
+}
+
+export function endsEarly(positionBytes: number, sizeBytes: number): CountersinkError {
+  const message = `the file ends after ${positionBytes} bytes, expected ${sizeBytes}`
+  return new CountersinkError('FILE_CHANGED', message)
+}
+
+/** Reads what there is, at most to the end of `bytes`. @throws CountersinkError IO_FAILED */
+export function readOrFail(fd: number, bytes: Uint8Array, at: number, position: number): number {
+  const wanted = bytes.length - at
+  try {
+    return readSync(fd, bytes, at, wanted, position)
+  } catch (error: unknown) {
+    const cause = toError(error)
+    if (!('syscall' in cause)) throw cause
+    const message = `reading ${wanted} bytes at ${position}: ${cause.message}`
+    throw new CountersinkError('IO_FAILED', message, { cause })
+  }
+}

@@ -1,0 +1,280 @@
+/**
+ * The kernel (kernel/sums.ts) and its memory: lines into exact sums per consumer, in a bounded
+ * piece of memory that is used again from file to file.
+ *
+ *     the kernel's own │ input: 64 bytes, a segment of the file, a line feed, 64 bytes │ sums
+ *
+ * A file is read straight into the input. Memory that was never used is not resident, whatever
+ * there is room for.
+ */
+
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { FIRST_BYTES_MAX } from './line-defects.ts'
+import type { PairChunk } from './sums.ts'
+
+/** The most consumers that may be allowed at once. What there is memory for is less. */
+export const TABLE_PAIRS_MAX = 2 ** 26
+/** The largest segment that may be summed at once. */
+export const SEGMENT_BYTES_MAX = 4 * 1024 * 1024
+
+/** Why the kernel stopped; the order is that of the numbers in kernel/staging.ts. */
+const STOPS = ['done', 'bad', 'full', 'crowded', 'overflow'] as const
+/**
+ * `done`: what is left is less than a line. `bad`: the next line is none. `full`: it has a consumer
+ * for whom there is no room. `overflow`: it would bring its consumer's sum past 2^64 − 1.
+ */
+export type Stop = Exclude<(typeof STOPS)[number], 'crowded'>
+
+/** Readable bytes before and behind the input. */
+const MARGIN_BYTES = 64
+const PAGE_BYTES = 65_536
+/** The table keeps at least this part of the memory for sums: ids outside the window come too. */
+const TABLE_PART = 1 / 8
+/** What an id of the window takes: its sum, a bit, and its 64th of a byte. */
+const WINDOW_BYTES_PER_ID = 8 + 1 / 8 + 1 / 64
+/** A window serves if it has at least this part of the ids that were looked at. */
+const WINDOW_SHARE_MIN = 0.9
+/** Ids that are looked at. */
+const SAMPLED_MAX = 2048
+const U64_VALUES = 1n << 64n
+
+interface Exports {
+  memoryStart(): number
+  layOut(start: number, bytes: number, base: bigint, size: number, pairsMax: number): void
+  clear(): void
+  resetTotals(): void
+  sumLines(start: number, end: number): number
+  sampleIds(start: number, end: number): number
+  addPairs(first: number, count: number): number
+  sort(): void
+  nextChunk(): number
+  readonly CHUNK_PAIRS: WebAssembly.Global<'i32'>
+  readonly chunkIds: WebAssembly.Global<'i32'>
+  readonly chunkAmounts: WebAssembly.Global<'i32'>
+  readonly position: WebAssembly.Global<'i32'>
+  readonly pairs: WebAssembly.Global<'i32'>
+  readonly lines: WebAssembly.Global<'i64'>
+  readonly amountLow: WebAssembly.Global<'i64'>
+  readonly amountHigh: WebAssembly.Global<'i64'>
+  readonly consumer: WebAssembly.Global<'i64'>
+}
+
+export interface SumKernelOptions {
+  /** What sums may take. */
+  readonly sumBytesMax: number
+  /** The most bytes of a file that are given at once. */
+  readonly segmentBytesMax: number
+}
+
+/** Ids of [base, base + size) that are summed without searching. */
+export interface Window {
+  readonly base: bigint
+  /** A multiple of 64. */
+  readonly size: number
+}
+
+const NO_WINDOW: Window = { base: 0n, size: 0 }
+
+export class SumKernel {
+  readonly #kernel: Exports
+  /** Where a segment goes, with room for a margin before it and a line feed behind. */
+  readonly input: Uint8Array<ArrayBuffer>
+  readonly #inputAt: number
+  readonly #sumsAt: number
+  readonly #sumBytes: number
+  readonly #ids: BigUint64Array<ArrayBuffer>
+  readonly #amounts: BigUint64Array<ArrayBuffer>
+  #pairsMax = 1
+  #positionBytes = 0
+
+  constructor({ sumBytesMax, segmentBytesMax }: SumKernelOptions) {
+    const fits = segmentBytesMax >= 1 && segmentBytesMax <= SEGMENT_BYTES_MAX
+    assert(fits, `segmentBytesMax must be 1..${SEGMENT_BYTES_MAX}, got ${segmentBytesMax}`)
+    const inputBytes = FIRST_BYTES_MAX + segmentBytesMax + 1
+    const bytes = sumBytesMax + inputBytes + OWN_BYTES_MAX
+    const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE_BYTES) })
+    const instance = new WebAssembly.Instance(compiledKernel(), { env: { memory } })
+    const kernel = instance.exports as unknown as Exports
+    this.#kernel = kernel
+    this.#inputAt = aligned(kernel.memoryStart() + MARGIN_BYTES)
+    this.#sumsAt = aligned(this.#inputAt + inputBytes + MARGIN_BYTES)
+    this.#sumBytes = sumBytesMax
+    assert(this.#sumsAt + sumBytesMax <= memory.buffer.byteLength, 'OWN_BYTES_MAX is too small')
+    const chunkPairs = kernel.CHUNK_PAIRS.value
+    this.input = new Uint8Array(memory.buffer, this.#inputAt, inputBytes)
+    this.#ids = new BigUint64Array(memory.buffer, kernel.chunkIds.value, chunkPairs)
+    this.#amounts = new BigUint64Array(memory.buffer, kernel.chunkAmounts.value, chunkPairs)
+    this.reset(1)
+  }
+
+  /** Forgets all sums and totals, for another file. */
+  reset(pairsMax: number, window = NO_WINDOW): void {
+    const fits = Number.isInteger(pairsMax) && pairsMax >= 1 && pairsMax <= TABLE_PAIRS_MAX
+    assert(fits, `pairsMax must be 1..${TABLE_PAIRS_MAX}, got ${pairsMax}`)
+    this.#pairsMax = pairsMax
+    this.clear()
+    this.placeWindow(window)
+    this.#kernel.resetTotals()
+  }
+
+  /** Forgets all sums, not the totals. */
+  clear(): void {
+    this.#kernel.clear()
+  }
+
+  /** Which ids need not be searched for. Any choice is right; there must be no sums. */
+  placeWindow({ base, size }: Window): void {
+    const fits = size % 64 === 0 && size >= 0 && size <= this.windowSizeMax
+    assert(
+      fits && base >= 0n && base + BigInt(size) <= U64_VALUES,
+      `a window of ${size} at ${base}`,
+    )
+    assert.equal(this.pairs, 0, 'the window is placed when there are no sums')
+    this.#kernel.layOut(this.#sumsAt, this.#sumBytes, base, size, this.#pairsMax)
+  }
+
+  /** The largest window that leaves enough for the table. */
+  get windowSizeMax(): number {
+    return Math.floor((this.#sumBytes * (1 - TABLE_PART)) / WINDOW_BYTES_PER_ID / 64) * 64
+  }
+
+  /**
+   * The window that serves the lines of input [start, end), whose first begins at `start`: where
+   * most of their ids are, if nearly all are so near to each other. It is made as large as it may
+   * be, since ids often come in order; `sizeMax` bounds what looking through it costs.
+   */
+  bestWindow(start: number, end: number, sizeMax: number): Window {
+    const size = Math.floor(Math.min(this.windowSizeMax, sizeMax) / 64) * 64
+    const sampled = this.#kernel.sampleIds(this.#inputAt + start, this.#inputAt + end)
+    const step = Math.max(1, Math.floor(sampled / SAMPLED_MAX))
+    const ids = this.#ids
+      .subarray(0, sampled)
+      .filter((_, i) => i % step === 0)
+      .sort()
+    let most = 0
+    let low = 0n
+    let high = 0n
+    for (let first = 0, end = 0; first < ids.length; first++) {
+      while (end < ids.length && ids[end]! - ids[first]! < BigInt(size)) end++
+      if (end - first <= most) continue
+      most = end - first
+      low = ids[first]!
+      high = ids[end - 1]!
+    }
+    if (most === 0 || most < ids.length * WINDOW_SHARE_MIN) return NO_WINDOW
+    if (high < BigInt(size)) return { base: 0n, size }
+    // What is not needed stands before and behind, less of it before: ids grow.
+    const base = low - (BigInt(size) - (high - low)) / 4n
+    const last = U64_VALUES - BigInt(size)
+    return { base: base < last ? base : last, size }
+  }
+
+  /**
+   * Adds the whole lines of input [start, end), a line beginning at `start`. `positionBytes` is then
+   * where the line begins that is the reason, or the rest if it is `done`.
+   */
+  sum(start: number, end: number): Stop {
+    const stop = STOPS[this.#kernel.sumLines(this.#inputAt + start, this.#inputAt + end)]
+    assert(stop !== undefined && stop !== 'crowded')
+    this.#positionBytes = this.#kernel.position.value - this.#inputAt
+    return stop
+  }
+
+  /** In the input. */
+  get positionBytes(): number {
+    return this.#positionBytes
+  }
+
+  /**
+   * Adds sums made elsewhere, from index `start` on; returns how many until it stopped. They
+   * change neither lines nor amount.
+   */
+  addPairs({ ids, amounts }: PairChunk, start: number): { added: number; stop: Stop } {
+    for (let at = start; ; ) {
+      const end = Math.min(ids.length, at + this.#ids.length)
+      this.#ids.set(ids.subarray(at, end))
+      this.#amounts.set(amounts.subarray(at, end))
+      const stop = STOPS[this.#kernel.addPairs(0, end - at)]
+      assert(stop !== undefined && stop !== 'crowded')
+      at += this.#kernel.position.value
+      if (stop !== 'done' || at === ids.length) return { added: at - start, stop }
+    }
+  }
+
+  /** How many consumers have a sum. */
+  get pairs(): number {
+    return this.#kernel.pairs.value
+  }
+
+  /** Lines added since `reset`. */
+  get lines(): number {
+    return Number(this.#kernel.lines.value)
+  }
+
+  /** The sum of their amounts. */
+  get amount(): bigint {
+    const { amountHigh, amountLow } = this.#kernel
+    return (BigInt.asUintN(64, amountHigh.value) << 64n) | BigInt.asUintN(64, amountLow.value)
+  }
+
+  /** After `overflow`: whose sum it would be. */
+  get consumer(): bigint {
+    return BigInt.asUintN(64, this.#kernel.consumer.value)
+  }
+
+  /**
+   * All sums by ascending id. A chunk is valid until the next one is asked for. From here on
+   * nothing can be added before `clear`.
+   */
+  sorted(): { next(): PairChunk | undefined } {
+    this.#kernel.sort()
+    return {
+      next: () => {
+        const pairs = this.#kernel.nextChunk()
+        if (pairs === 0) return undefined
+        return { ids: this.#ids.subarray(0, pairs), amounts: this.#amounts.subarray(0, pairs) }
+      },
+    }
+  }
+
+  /** The same in arrays of their own, which may be transferred. */
+  sortedArrays(): {
+    ids: BigUint64Array<ArrayBuffer>
+    amounts: BigUint64Array<ArrayBuffer>
+  } {
+    const ids = new BigUint64Array(this.pairs)
+    const amounts = new BigUint64Array(this.pairs)
+    const sorted = this.sorted()
+    let at = 0
+    for (let chunk = sorted.next(); chunk !== undefined; chunk = sorted.next()) {
+      ids.set(chunk.ids, at)
+      amounts.set(chunk.amounts, at)
+      at += chunk.ids.length
+    }
+    assert.equal(at, ids.length, 'as many sums are read out as there are')
+    return { ids, amounts }
+  }
+}
+
+/** More than the kernel needs for itself. */
+const OWN_BYTES_MAX = 512 * 1024
+
+function aligned(address: number): number {
+  return Math.ceil(address / 64) * 64
+}
+
+let compiled: WebAssembly.Module | undefined
+
+/** Built, it stands beside this file; a source that runs as it is uses the build's. */
+function compiledKernel(): WebAssembly.Module {
+  if (compiled === undefined) {
+    const beside = new URL('./kernel/sums.wasm', import.meta.url)
+    const built = new URL('../../dist/parser/digest/kernel/sums.wasm', import.meta.url)
+    compiled = new WebAssembly.Module(
+      readFileSync(fileURLToPath(existsSync(beside) ? beside : built)),
+    )
+  }
+  return compiled
+}
