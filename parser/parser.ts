@@ -103,7 +103,7 @@ export class Parser implements Service {
     const verdicts = new Handoff(VERDICTS_WEIGHT_MAX, weightOf)
     this.#log = log
     this.#journal = journal
-    this.#workers = new DigestWorkers()
+    this.#workers = new DigestWorkers({ sumThreads: config.sumThreads })
     this.#ledger = new Ledger({
       config,
       address: options.address,
@@ -125,7 +125,7 @@ export class Parser implements Service {
       ...{ paths, config, journal, log },
       ledger: this.#ledger,
       maker: this.#maker,
-      newWorkers: () => new DigestWorkers(),
+      newWorkers: () => new DigestWorkers({ sumThreads: config.sumThreads }),
     })
     this.#digestStage = new DigestStage({
       ...{ paths, config, journal, log, onProgress },

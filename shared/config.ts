@@ -176,6 +176,13 @@ export const SETTINGS = {
     1,
     50_000_000,
   ),
+  sumThreads: count(
+    'COUNTERSINK_SUM_THREADS',
+    'threads that sum a large file together, besides the one that hashes it; 0: as many as gain something',
+    0,
+    0,
+    16,
+  ),
   memoryPairsMax: count(
     'COUNTERSINK_MEMORY_PAIRS_MAX',
     'consumers of a digested file whose sums wait in memory; those of others wait on disk',

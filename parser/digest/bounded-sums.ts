@@ -52,7 +52,7 @@ interface Source {
   next(): PairChunk | undefined
 }
 
-interface Run {
+export interface Run {
   readonly name: string
   readonly pairs: number
 }
@@ -92,6 +92,21 @@ export class BoundedSums {
     if (found !== amount) {
       throw unreadable(this.#options.directory, `the runs hold ${found}, expected ${amount}`)
     }
+  }
+
+  /** What `goBackTo` takes. */
+  get state(): readonly Run[] {
+    return [...this.#runs]
+  }
+
+  /**
+   * Forgets the table's sums, and all runs made since it was in this state. The runs of that time
+   * must still be needed by somebody.
+   */
+  goBackTo(state: readonly Run[]): void {
+    this.table.clear()
+    this.#runs = [...state]
+    this.#changed()
   }
 
   /** Moves the table's sums into a durable run. @throws SumOverflow */

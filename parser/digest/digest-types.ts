@@ -13,6 +13,8 @@ export interface Digest {
   readonly sizeBytes: number
   /** Good lines; those before the bad one if there is one. */
   readonly lines: number
+  /** Those of them that other threads have summed than the one that answers for the file. */
+  readonly helpedLines: number
   /** Whether the last byte is a line feed. True for an empty file. */
   readonly endsWithLineEnd: boolean
   readonly verdict: Verdict

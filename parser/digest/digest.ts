@@ -1,8 +1,8 @@
 /**
  * The digest of a file: its SHA-256, and every line validated and added up per consumer.
  *
- *     digest ──► hash thread   SHA-256 ─────────────────────────────────────────┐
- *            └─► sum thread    lines ► line parser ► table ► sorted sums, a run ┴─► Digest
+ *     digest ──► hash thread   SHA-256, then helps to sum ──────────────────────┐
+ *            └─► sum thread    lines ► kernel ► window, table ► sorted sums, run ┴─► Digest
  *                                                      └► runs of what does not fit (runs.ts)
  *
  * P2: at fixed positions of a long file both threads tell what they know, which together is a
@@ -17,7 +17,9 @@
 
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { extname, join } from 'node:path'
+import type { MessagePort } from 'node:worker_threads'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import { type Checkpoint, unfitCheckpoint } from './checkpoint.ts'
 import { Checkpoints } from './checkpoints.ts'
@@ -29,6 +31,7 @@ import {
   type Verdict,
 } from './digest-types.ts'
 import { RunKeeper, RunSums } from './runs.ts'
+import { canNumberSegments, type Help, type NewTeam, newTeam } from './segment-board.ts'
 import { SlowerOfTwo } from './slower-of-two.ts'
 import { SEGMENT_BYTES_MAX } from './sum-kernel.ts'
 import { MemorySums } from './sums.ts'
@@ -36,6 +39,8 @@ import type {
   HashEvent,
   HashJob,
   HashResult,
+  HelpJob,
+  HelpResult,
   SumEvent,
   SumJob,
   SumResult,
@@ -53,15 +58,33 @@ export const READ_BYTES = 1024 * 1024
 export interface DigestWorkersOptions {
   /** How much each thread reads at once. @default READ_BYTES */
   readonly readBytes?: number
+  /**
+   * Threads that sum one large file together; the hash thread joins them when it is done. One of
+   * them answers for the file. 0 is the default: `sumThreadsFor` this machine.
+   */
+  readonly sumThreads?: number
   /** The hash thread's main file, for tests. @default hash-worker */
   readonly hashWorkerUrl?: URL
   /** The sum thread's main file. @default sum-worker */
   readonly sumWorkerUrl?: URL
 }
 
-/** Two long-lived worker threads that digest one file at a time. */
+/** In reads: a smaller file is summed before a helper is there. */
+const SHARED_READS_MIN = 4
+const SUM_THREADS_MAX = 16
+
+/**
+ * How many threads sum together on so many processors: one is left for the hash, which takes
+ * two thirds of the time that one sum thread takes, so that more than two have nothing to gain.
+ */
+export function sumThreadsFor(processors: number): number {
+  return Math.min(Math.max(processors - 1, 1), 2)
+}
+
+/** Long-lived worker threads that digest one file at a time. */
 export class DigestWorkers {
   readonly #readBytes: number
+  readonly #helpers: WorkerThread<HelpJob, never, HelpResult>[]
   readonly #hash: WorkerThread<HashJob, HashEvent, HashResult>
   readonly #sum: WorkerThread<SumJob, SumEvent, SumResult>
   #busy = false
@@ -69,10 +92,16 @@ export class DigestWorkers {
 
   constructor(options: DigestWorkersOptions = {}) {
     const { readBytes = READ_BYTES } = options
+    assertRange('sumThreads', options.sumThreads ?? 0, 0, SUM_THREADS_MAX)
+    const sumThreads = options.sumThreads || sumThreadsFor(availableParallelism())
     assertRange('readBytes', readBytes, 1, SEGMENT_BYTES_MAX)
     this.#readBytes = readBytes
     this.#hash = new WorkerThread(options.hashWorkerUrl ?? siblingUrl('hash-worker'), 'hash')
     this.#sum = new WorkerThread(options.sumWorkerUrl ?? siblingUrl('sum-worker'), 'sum')
+    this.#helpers = Array.from(
+      { length: sumThreads - 1 },
+      (_, i) => new WorkerThread(siblingUrl('help-worker'), `help-${i + 1}`),
+    )
   }
 
   /**
@@ -109,9 +138,9 @@ export class DigestWorkers {
     }
   }
 
-  /** Ends both threads; a running digest rejects with STOPPED. Safe to repeat. */
+  /** Ends all threads; a running digest rejects with STOPPED. Safe to repeat. */
   close(): Promise<void> {
-    this.#closing ??= Promise.all([this.#hash.close(), this.#sum.close()]).then(() => {})
+    this.#closing ??= Promise.all(this.#threads.map(thread => thread.close())).then(() => {})
     return this.#closing
   }
 
@@ -154,24 +183,39 @@ export class DigestWorkers {
       onSettled: count => this.#settleCheckpoints(count),
       onFailure: fail,
     })
-    const hashing = this.#hash.run(this.#hashJob(options, resume), {
-      onPosition: at => progress.hashAt(at),
-      onEvent(event) {
-        if (event.positionBytes !== resume?.positionBytes) checkpoints.addHashPart(event)
-        else if (Buffer.compare(event.sha256, resume.prefixSha256) !== 0) {
-          fail(new PrefixChanged(event.positionBytes))
-        }
+    const team = this.#team(options, resume)
+    const hashing = this.#hash.run(
+      { ...this.#hashJob(options, resume), help: team?.helps[0] },
+      {
+        onPosition: at => progress.hashAt(at),
+        onEvent(event) {
+          if (event.positionBytes !== resume?.positionBytes) checkpoints.addHashPart(event)
+          else if (Buffer.compare(event.sha256, resume.prefixSha256) !== 0) {
+            fail(new PrefixChanged(event.positionBytes))
+          }
+        },
       },
+      portsOf(team?.helps[0]),
+    )
+    const helping = this.#helpers.map((helper, i) => {
+      const help = team?.helps[i + 1]
+      if (help === undefined) return undefined
+      const job = { ...this.#hashJob(options, resume), help }
+      return helper.run(job, { onPosition() {}, onEvent() {} }, portsOf(help)).catch(fail)
     })
     runs.use(resume?.runs ?? [])
-    const summing = this.#sum.run(this.#sumJob(options, resume), {
-      onPosition: at => progress.sumAt(at),
-      onEvent(event) {
-        if (event.kind === 'checkpoint') checkpoints.addSumPart(event)
-        else if (event.kind === 'runs') runs.use(event.runs)
-        else progress.alive()
+    const summing = this.#sum.run(
+      { ...this.#sumJob(options, resume), team: team?.lead },
+      {
+        onPosition: at => progress.sumAt(at),
+        onEvent(event) {
+          if (event.kind === 'checkpoint') checkpoints.addSumPart(event)
+          else if (event.kind === 'runs') runs.use(event.runs)
+          else progress.alive()
+        },
       },
-    })
+      [...(team?.lead.ports ?? [])],
+    )
     const [hash, sum] = await Promise.all([
       hashing.catch(fail),
       summing.then(async result => {
@@ -183,6 +227,7 @@ export class DigestWorkers {
         return result
       }, fail),
     ])
+    await Promise.all(helping)
     await checkpoints.stop()
     options.signal?.throwIfAborted()
     this.#throwIfClosed()
@@ -191,20 +236,31 @@ export class DigestWorkers {
     return await digestOf(options, resume, runs, hash, sum)
   }
 
-  #hashJob(options: DigestOptions, resume: Checkpoint | undefined): HashJob {
+  /** Who sums a file together; undefined if one thread does. */
+  #team(options: DigestOptions, resume: Checkpoint | undefined): NewTeam | undefined {
+    const bytes = options.sizeBytes - (resume?.resumeBytes ?? 0)
+    const isLarge = bytes >= this.#readBytes * SHARED_READS_MIN
+    if (!isLarge || !canNumberSegments(bytes, this.#readBytes, options.checkpointBytes)) {
+      return undefined
+    }
+    return newTeam(1 + this.#helpers.length)
+  }
+
+  #hashJob(options: DigestOptions, resume: Checkpoint | undefined) {
     const { fd, sizeBytes, onCheckpoint } = options
     return {
       fd,
       sizeBytes,
       readBytes: this.#readBytes,
-      startBytes: 0,
+      startBytes: 0 as const,
+      sumStartBytes: resume?.resumeBytes ?? 0,
       // None lies inside the file if nobody commits them.
       checkpointBytes: onCheckpoint === undefined ? sizeBytes + 1 : options.checkpointBytes,
       resumedBytes: resume?.positionBytes ?? 0,
     }
   }
 
-  #sumJob(options: DigestOptions, resume: Checkpoint | undefined): SumJob {
+  #sumJob(options: DigestOptions, resume: Checkpoint | undefined) {
     const { pairsMax, memoryPairsMax, runsDirectory, runsPrefix } = options
     return {
       ...this.#hashJob(options, resume),
@@ -226,8 +282,11 @@ export class DigestWorkers {
   }
 
   #cancel(): void {
-    this.#hash.cancel()
-    this.#sum.cancel()
+    for (const thread of this.#threads) thread.cancel()
+  }
+
+  get #threads() {
+    return [this.#hash, this.#sum, ...this.#helpers]
   }
 
   #throwIfClosed(): void {
@@ -250,7 +309,7 @@ async function digestOf(
   resume: Checkpoint | undefined,
   runs: RunKeeper,
   { sha256, endsWithLineEnd, hashMs }: HashResult,
-  { lines, verdict: found, sumMs }: SumResult,
+  { lines, helpedLines, verdict: found, sumMs }: SumResult,
 ): Promise<Digest> {
   const release = () => {
     runs.release()
@@ -271,6 +330,7 @@ async function digestOf(
     sha256,
     sizeBytes,
     lines,
+    helpedLines,
     endsWithLineEnd,
     verdict,
     resumedFromBytes: resume?.resumeBytes ?? 0,
@@ -284,6 +344,10 @@ async function digestOf(
       await release()
     },
   }
+}
+
+function portsOf(help: Help | undefined): MessagePort[] {
+  return help === undefined ? [] : [help.port]
 }
 
 /** The sources run as they are (.ts) and built (.js): a thread's file is of the same kind. */

@@ -1,16 +1,26 @@
 /**
  * The sums of one file, in the thread that answers for them: segment by segment into the kernel,
  * at each checkpoint out of it into a run.
+ *
+ * The segments of a large file are shared with other threads (segment-board.ts). What they hand
+ * over is added to the sums here, so there is one table whose room is watched, and one thread that
+ * writes runs. If anything is wrong with a span that was shared, it is summed again in order: the
+ * verdict is that of one thread that read the file from its beginning.
  */
 
 import assert from 'node:assert/strict'
-import { BoundedSums, SumOverflow } from './bounded-sums.ts'
+import { receiveMessageOnPort } from 'node:worker_threads'
+import { BoundedSums, type Run, SumOverflow } from './bounded-sums.ts'
 import type { BadLine } from './line-defects.ts'
 import { PairTally } from './pair-words.ts'
-import { Segment, type SegmentFile, type Span } from './segment.ts'
+import { Segment, type Span } from './segment.ts'
+import { type HelpedSums, LEADER, SegmentBoard } from './segment-board.ts'
 import type { SumKernel } from './sum-kernel.ts'
 import type { SumEvent, SumJob, SumResult, SumVerdict } from './worker-messages.ts'
 import type { FileSource } from './worker-side.ts'
+
+/** A span of fewer segments is not shared: helpers would come when it is over. */
+const SHARED_SEGMENTS_MIN = 3
 
 export class FileSums {
   readonly #job: SumJob
@@ -18,9 +28,17 @@ export class FileSums {
   readonly #kernel: SumKernel
   readonly #sums: BoundedSums
   readonly #segment: Segment
+  readonly #board: SegmentBoard | undefined
+  /** What was known where the present span begins. */
+  #before: { lines: number; amount: bigint; runs: readonly Run[] }
+  /** What helpers have added since. */
+  #helped = { lines: 0, amount: 0n }
+  /** Lines that helpers have summed of the spans before. */
+  #helpedLinesBefore = 0
   #windowPlaced = false
   /** Where the next line begins that is to be summed. */
   #resumeBytes: number
+  #toldBytes = 0
 
   /** The kernel takes segments of `job.readBytes`. */
   constructor(job: SumJob, file: FileSource<SumEvent>, kernel: SumKernel) {
@@ -28,7 +46,9 @@ export class FileSums {
     this.#job = job
     this.#file = file
     this.#kernel = kernel
-    this.#segment = new Segment(kernel, job satisfies SegmentFile)
+    this.#segment = new Segment(kernel, job)
+    this.#board = job.team && new SegmentBoard(job.team.shared, job.readBytes)
+    this.#before = { lines: job.lines, amount: job.amount, runs: [] }
     this.#resumeBytes = job.startBytes
     this.#sums = new BoundedSums({
       table: kernel,
@@ -43,30 +63,61 @@ export class FileSums {
     })
   }
 
-  /** @throws CountersinkError FILE_CHANGED, DISK_FULL, RUN_UNREADABLE, IO_FAILED */
+  /** To be called once. @throws CountersinkError FILE_CHANGED, DISK_FULL, RUN_UNREADABLE, IO_FAILED */
   digest(): SumResult {
     const startMs = performance.now()
-    const verdict = this.#verdict()
-    this.#file.throwIfCancelled()
-    return { lines: this.#lines, verdict, sumMs: performance.now() - startMs }
+    try {
+      const verdict = this.#verdict()
+      this.#file.throwIfCancelled()
+      const helpedLines = this.#helpedLinesBefore + this.#helped.lines
+      return { lines: this.#lines, helpedLines, verdict, sumMs: performance.now() - startMs }
+    } finally {
+      this.#board?.end()
+      for (const port of this.#job.team?.ports ?? []) port.close()
+    }
   }
 
   #verdict(): SumVerdict {
     const job = this.#job
     this.#sums.adopt(job.runs, job.amount)
+    let last: Span | undefined
     try {
-      for (const { startBytes, endBytes } of windowsOf(job)) {
-        const bad = this.#sumInOrder({ startBytes, endBytes })
+      for (const span of spansOf(job)) {
+        this.#begin()
+        last = span
+        const bad = this.#sumSpan(span)
         if (bad !== undefined) return { ok: false, bad }
-        if (endBytes < job.sizeBytes) this.#checkpoint(endBytes)
+        if (span.endBytes < job.sizeBytes) this.#checkpoint(span.endBytes)
       }
-      this.#file.throwIfCancelled()
-      return this.#finish()
+      return this.#finishOrRepeat(last)
     } catch (error: unknown) {
       if (!(error instanceof SumOverflow)) throw error
       const { consumer } = error
       return { ok: false, bad: { reason: 'CONSUMER_SUM_OVERFLOW', consumer, line: undefined } }
     }
+  }
+
+  /** A sum that becomes too large only now may be one that a thread alone would find in a line. */
+  #finishOrRepeat(last: Span | undefined): SumVerdict {
+    try {
+      return this.#finish()
+    } catch (error: unknown) {
+      if (!(error instanceof SumOverflow) || last === undefined) throw error
+      if (this.#board?.wasHelped !== true) throw error
+      this.#beginAgain()
+      const bad = this.#sumInOrder(last)
+      return bad === undefined ? this.#finish() : { ok: false, bad }
+    }
+  }
+
+  #sumSpan(span: Span): BadLine | undefined {
+    const board = this.#board
+    const segments = Math.ceil((span.endBytes - span.startBytes) / this.#job.readBytes)
+    if (board === undefined || segments < SHARED_SEGMENTS_MIN) return this.#sumInOrder(span)
+    const bad = this.#sumTogether(span, board)
+    if (bad !== 'spoiled') return bad
+    this.#beginAgain()
+    return this.#sumInOrder(span)
   }
 
   /** One segment after the other, until there is a bad line. */
@@ -75,19 +126,97 @@ export class FileSums {
     for (let at = startBytes; at < endBytes; at += readBytes) {
       this.#file.throwIfCancelled()
       const end = Math.min(at + readBytes, endBytes)
-      this.#segment.open({ startBytes: at, endBytes: end })
+      const isReadable = this.#segment.open({ startBytes: at, endBytes: end })
+      assert(isReadable, 'the segment before has not found its bad line')
       const bad = this.#sumSegment()
       if (bad !== undefined) return bad
-      this.#file.tellPosition(end)
+      this.#tellPosition(end)
     }
     return undefined
+  }
+
+  /** The segments that nobody else takes, then what the others have made of theirs. */
+  #sumTogether(span: Span, board: SegmentBoard): BadLine | undefined | 'spoiled' {
+    let bad: BadLine | undefined
+    let overflow: SumOverflow | undefined
+    board.open(span)
+    try {
+      bad = this.#sumClaimed(board)
+    } catch (error: unknown) {
+      if (!(error instanceof SumOverflow)) throw error
+      overflow = error
+    } finally {
+      board.close()
+    }
+    board.waitUntilAlone(this.#file.throwIfCancelled)
+    const parts = this.#handedOver()
+    if (!board.wasHelped) {
+      if (overflow !== undefined) throw overflow
+      return bad
+    }
+    const isFine = bad === undefined && overflow === undefined && !board.isSpoiled
+    if (!isFine || !this.#addParts(parts)) return 'spoiled'
+    this.#resumeBytes = this.#segment.cutLineBytes(span.endBytes)
+    this.#tellPosition(span.endBytes)
+    return undefined
+  }
+
+  #sumClaimed(board: SegmentBoard): BadLine | undefined {
+    for (;;) {
+      const claimed = board.claim(LEADER)
+      this.#tellPosition(board.reachedBytes)
+      if (claimed === undefined || board.isSpoiled) return undefined
+      this.#file.throwIfCancelled()
+      if (!this.#segment.open(claimed)) {
+        board.spoil()
+        return undefined
+      }
+      const bad = this.#sumSegment()
+      if (bad !== undefined) return bad
+    }
+  }
+
+  #handedOver(): HelpedSums[] {
+    const parts: HelpedSums[] = []
+    for (const port of this.#job.team?.ports ?? []) {
+      for (let got = receiveMessageOnPort(port); got !== undefined; ) {
+        parts.push(got.message as HelpedSums)
+        got = receiveMessageOnPort(port)
+      }
+    }
+    return parts
+  }
+
+  /** Adds what helpers have made. False: some sum would become too large, or a line is bad. */
+  #addParts(parts: readonly HelpedSums[]): boolean {
+    try {
+      for (const part of parts) {
+        for (let at = 0, stop = 'full'; stop === 'full'; ) {
+          const done = this.#kernel.addPairs(part, at)
+          at += done.added
+          stop = done.stop
+          if (stop === 'full') this.#seal()
+          else if (stop !== 'done') return false
+        }
+        this.#helped.lines += part.lines
+        this.#helped.amount += part.amount
+        if (part.left === undefined) continue
+        this.#file.throwIfCancelled()
+        this.#segment.open(part.left, true)
+        if (this.#sumSegment() !== undefined) return false
+      }
+      return true
+    } catch (error: unknown) {
+      if (!(error instanceof SumOverflow)) throw error
+      return false
+    }
   }
 
   /** The open segment's lines, and as many runs as it takes. */
   #sumSegment(): BadLine | undefined {
     const segment = this.#segment
     for (;;) {
-      if (!this.#windowPlaced) segment.placeWindow()
+      if (!this.#windowPlaced && this.#kernel.pairs === 0) segment.placeWindow()
       this.#windowPlaced = true
       const stop = segment.sum()
       this.#resumeBytes = segment.positionBytes
@@ -114,6 +243,22 @@ export class FileSums {
     })
   }
 
+  /** A span begins, with nothing in the table. */
+  #begin(): void {
+    this.#before = { lines: this.#lines, amount: this.#amount, runs: this.#sums.state }
+    this.#helpedLinesBefore += this.#helped.lines
+    this.#helped = { lines: 0, amount: 0n }
+    this.#kernel.resetTotals()
+  }
+
+  /** The same span once more. Its checkpoint's runs are still there: nothing newer is committed. */
+  #beginAgain(): void {
+    this.#sums.goBackTo(this.#before.runs)
+    this.#helped = { lines: 0, amount: 0n }
+    this.#kernel.resetTotals()
+    this.#windowPlaced = false
+  }
+
   #finish(): SumVerdict {
     const amount = this.#amount
     if (this.#sums.runs.length === 0 && this.#kernel.pairs <= this.#job.memoryPairsMax) {
@@ -128,17 +273,25 @@ export class FileSums {
     return { ok: true, amount, largestSum, sums: { runName } }
   }
 
+  /** Says how far it has come; never goes back, though a span may be summed again. */
+  #tellPosition(positionBytes: number): void {
+    if (positionBytes > this.#toldBytes) {
+      this.#toldBytes = positionBytes
+      this.#file.tellPosition(positionBytes)
+    } else if (positionBytes < this.#toldBytes) this.#file.tell({ kind: 'alive' })
+  }
+
   get #lines(): number {
-    return this.#job.lines + this.#kernel.lines
+    return this.#before.lines + this.#helped.lines + this.#kernel.lines
   }
 
   get #amount(): bigint {
-    return this.#job.amount + this.#kernel.amount
+    return this.#before.amount + this.#helped.amount + this.#kernel.amount
   }
 }
 
 /** What is summed between two checkpoints, or to the end. */
-function* windowsOf({ startBytes, sizeBytes, checkpointBytes, resumedBytes }: SumJob) {
+function* spansOf({ startBytes, sizeBytes, checkpointBytes, resumedBytes }: SumJob) {
   for (let start = startBytes; start < sizeBytes; ) {
     const passed = Math.floor(Math.max(start, resumedBytes) / checkpointBytes)
     const end = Math.min((passed + 1) * checkpointBytes, sizeBytes)

@@ -1,11 +1,12 @@
-/** The worker thread that hashes a file. */
+/** The worker thread that hashes a file, and helps with its sums when it is done with that. */
 
 import { createHash } from 'node:crypto'
+import { helpSumming } from './help.ts'
 import { LF } from './line-defects.ts'
 import type { HashEvent, HashJob, HashResult } from './worker-messages.ts'
 import { serveJobs } from './worker-side.ts'
 
-serveJobs<HashJob, HashEvent, HashResult>((_job, file) => {
+serveJobs<HashJob, HashEvent, HashResult>((job, file) => {
   const startMs = performance.now()
   const hash = createHash('sha256')
   let last: number | undefined = LF // an empty file lacks no line end
@@ -20,5 +21,8 @@ serveJobs<HashJob, HashEvent, HashResult>((_job, file) => {
   }
   const sha256 = new Uint8Array(hash.digest())
   const hashMs = performance.now() - startMs
+  if (job.help !== undefined) {
+    helpSumming(job.help, { ...job, startBytes: job.sumStartBytes }, file.throwIfCancelled)
+  }
   return { result: { sha256, endsWithLineEnd: last === LF, hashMs } }
 })

@@ -55,6 +55,14 @@ export class Segment {
     return this.#at > 0 || this.#origin === this.#file.startBytes || startsLine
   }
 
+  /** In the file: where the line begins that is cut at `endBytes`, all lines before it being good. */
+  cutLineBytes(endBytes: number): number {
+    const { fd, sizeBytes, startBytes } = this.#file
+    const bytes = new Uint8Array(Math.min(FIRST_BYTES_MAX, endBytes - startBytes))
+    readAll(fd, bytes, endBytes - bytes.length, sizeBytes)
+    return endBytes - bytes.length + bytes.lastIndexOf(LF) + 1
+  }
+
   /** Adds the part's lines, from where it stopped before. */
   sum(): Stop {
     const stop = this.#kernel.sum(this.#at, this.#end)

@@ -116,6 +116,11 @@ export class SumKernel {
     this.#pairsMax = pairsMax
     this.clear()
     this.placeWindow(window)
+    this.resetTotals()
+  }
+
+  /** Begins to count lines and amount anew. */
+  resetTotals(): void {
     this.#kernel.resetTotals()
   }
 
@@ -208,7 +213,7 @@ export class SumKernel {
     return this.#kernel.pairs.value
   }
 
-  /** Lines added since `reset`. */
+  /** Lines added since `reset` or `resetTotals`. */
   get lines(): number {
     return Number(this.#kernel.lines.value)
   }

@@ -2,6 +2,7 @@
 
 import type { ErrorCode } from '../../shared/errors.ts'
 import type { BadLine, BadSum } from './line-defects.ts'
+import type { Help, Team } from './segment-board.ts'
 
 /** One file's worth of work. A worker does one at a time and answers each with one outcome. */
 export interface Job {
@@ -21,9 +22,24 @@ export interface Job {
 export interface HashJob extends Job {
   /** Starts at 0, and tells the hash also at `resumedBytes`. */
   readonly startBytes: 0
+  /** Where the first line begins that is summed. */
+  readonly sumStartBytes: number
+  /** How to help with the sums afterwards; undefined if the file is too small for that. */
+  readonly help: Help | undefined
 }
 
+/** Helping with the sums and nothing else. */
+export interface HelpJob extends Job {
+  readonly startBytes: 0
+  readonly sumStartBytes: number
+  readonly help: Help
+}
+
+export type HelpResult = undefined
+
 export interface SumJob extends Job {
+  /** Undefined if the file is too small for that. */
+  readonly team: Team | undefined
   readonly pairsMax: number
   readonly memoryPairsMax: number
   readonly runsDirectory: string
@@ -67,6 +83,8 @@ export interface HashResult {
 
 export interface SumResult {
   readonly lines: number
+  /** Those of them that other threads have summed. */
+  readonly helpedLines: number
   readonly verdict: SumVerdict
   readonly sumMs: number
 }

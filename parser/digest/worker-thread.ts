@@ -6,7 +6,7 @@
  */
 
 import assert from 'node:assert/strict'
-import { Worker } from 'node:worker_threads'
+import { type TransferListItem, Worker } from 'node:worker_threads'
 import { CountersinkError } from '../../shared/errors.ts'
 import {
   CONTROL_CANCELLED,
@@ -48,10 +48,10 @@ export class WorkerThread<J extends Job, E, R> {
   }
 
   /**
-   * Does one job. Settles only once the thread has let go of the job's descriptor.
+   * Does one job, to which what is in `transfer` moves. Settles only once the thread has let go of the job's descriptor.
    * Rejects with `JobCancelled`, IO_FAILED if the thread died, or with the thread's own error.
    */
-  run(job: J, listener: JobListener<E>): Promise<R> {
+  run(job: J, listener: JobListener<E>, transfer: TransferListItem[] = []): Promise<R> {
     assert(this.#waiter === undefined, `the ${this.#name} thread has a job already`)
     assert(!this.#closed, `the ${this.#name} thread is closed`)
     const control = new Int32Array(
@@ -61,7 +61,7 @@ export class WorkerThread<J extends Job, E, R> {
       const worker = this.#worker ?? this.#start()
       this.#waiter = { control, listener, resolve, reject }
       worker.ref()
-      worker.postMessage({ job, control } satisfies JobMessage<J>)
+      worker.postMessage({ job, control } satisfies JobMessage<J>, transfer)
     })
   }
 
