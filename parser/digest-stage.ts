@@ -1,16 +1,17 @@
 import { join } from 'node:path'
 import type { Config } from '../shared/config.ts'
-import { crashPoint } from '../shared/crash-points.ts'
 import { describeError, hasCode } from '../shared/errors.ts'
 import { Bell, type Handoff } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
 import { type StatePaths, workName } from '../shared/paths.ts'
 import type { Digest, DigestWorkers } from './digest/digest.ts'
 import { RunSums } from './digest/runs.ts'
+import { SMALL_FILE_BYTES_MAX, type SmallFiles } from './digest/small-files.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { Journal } from './journal/journal.ts'
-import type { DigestFacts, QueueEntry } from './journal/records.ts'
-import { nothingRead, objectionTo, type Verdict } from './verdict.ts'
+import type { QueueEntry } from './journal/records.ts'
+import { Judge } from './judge.ts'
+import { nothingRead, type Verdict } from './verdict.ts'
 import { openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
 
 /** What is being read now, for `status`. */
@@ -24,7 +25,7 @@ export interface Reading {
 
 /**
  * P2 and P3: takes claimed files in the order of their sequences, reads each to its end on one
- * descriptor, and hands the verdict on.
+ * descriptor, and hands the verdict on. Small files that wait together are read together.
  *
  * Nothing is said about a file before everything is known of it: hash, every line, the control
  * totals that came with it, that it did not change meanwhile, and that its content is new.
@@ -39,10 +40,12 @@ export class DigestStage {
   readonly #config: Config
   readonly #journal: Journal
   readonly #workers: DigestWorkers
+  readonly #smallFiles: SmallFiles
   readonly #output: Handoff<Verdict>
   readonly #disk: DiskWatch
   readonly #onProgress: () => void
   readonly #log: Log
+  readonly #judge: Judge
   readonly #bell = new Bell()
   #reading: Reading | undefined
 
@@ -51,6 +54,7 @@ export class DigestStage {
     config: Config
     journal: Journal
     workers: DigestWorkers
+    smallFiles: SmallFiles
     output: Handoff<Verdict>
     disk: DiskWatch
     onProgress: () => void
@@ -60,10 +64,12 @@ export class DigestStage {
     this.#config = options.config
     this.#journal = options.journal
     this.#workers = options.workers
+    this.#smallFiles = options.smallFiles
     this.#output = options.output
     this.#disk = options.disk
     this.#onProgress = options.onProgress
     this.#log = options.log
+    this.#judge = new Judge(options.journal, options.config)
   }
 
   get reading(): Reading | undefined {
@@ -80,7 +86,8 @@ export class DigestStage {
     let from = 0
     while (!signal.aborted) {
       await this.#disk.room(signal)
-      const [entry] = this.#journal.queuedFrom(from, 1)
+      const entries = [...this.#journal.queuedFrom(from, TOGETHER_FILES_MAX)]
+      const [entry] = entries
       if (entry === undefined || signal.aborted) {
         await this.#bell.wait(signal)
         continue
@@ -90,10 +97,11 @@ export class DigestStage {
         continue
       }
       try {
-        const verdict = (await this.#reopen(entry, signal)) ?? (await this.#read(entry, signal))
-        from = entry.sequence + 1
-        if (!(await this.#output.put(verdict, signal)) && verdict.kind === 'count') {
-          await verdict.sums.close()
+        for (const verdict of await this.#readNext(entry, entries, signal)) {
+          from = verdict.entry.sequence + 1
+          if (!(await this.#output.put(verdict, signal)) && verdict.kind === 'count') {
+            await verdict.sums.close()
+          }
         }
       } catch (error) {
         if (hasCode(error, 'DISK_FULL')) {
@@ -107,6 +115,46 @@ export class DigestStage {
         this.#reading = undefined
       }
     }
+  }
+
+  /** Verdicts on the first file or, if they are small, on as many as can be read at once. */
+  async #readNext(
+    first: QueueEntry,
+    entries: readonly QueueEntry[],
+    signal: AbortSignal,
+  ): Promise<Verdict[]> {
+    const small = this.#smallOnes(entries)
+    const verdicts = small.length > 1 ? await this.#readTogether(small, signal) : []
+    if (verdicts.length > 0) return verdicts
+    return [(await this.#reopen(first, signal)) ?? (await this.#read(first, signal))]
+  }
+
+  /** Those at the beginning that nothing is known of yet and that are no trouble to read. */
+  #smallOnes(entries: readonly QueueEntry[]): QueueEntry[] {
+    let bytes = 0
+    const end = entries.findIndex(({ stage, sizeBytes, checkpoint }) => {
+      bytes += sizeBytes
+      const isFresh = stage === 'claimed' && checkpoint === undefined
+      return !isFresh || sizeBytes > SMALL_FILE_BYTES_MAX || bytes > TOGETHER_BYTES_MAX
+    })
+    return end === -1 ? [...entries] : entries.slice(0, end)
+  }
+
+  /**
+   * Of files that are good and stay as they are: reading ends at the first one about which more is
+   * to be said, which is then read by itself.
+   */
+  async #readTogether(entries: readonly QueueEntry[], signal: AbortSignal): Promise<Verdict[]> {
+    const startedAtMs = Date.now()
+    const digests = await this.#smallFiles.digest({
+      paths: entries.map(({ sequence, name }) => join(this.#paths.work, workName(sequence, name))),
+      pairsMax: Math.min(this.#config.pairsMax, this.#config.memoryPairsMax),
+      signal,
+    })
+    this.#onProgress()
+    return this.#judge.judge(
+      digests.map((digest, i) => ({ entry: entries[i]!, digest, startedAtMs })),
+    )
   }
 
   /** A file that was digested before a restart, from its sealed sums. */
@@ -151,7 +199,9 @@ export class DigestStage {
     }
     try {
       const digest = await this.#digestUnchanged(entry, file, signal)
-      return await this.#judge(entry, digest, startedAtMs)
+      const [verdict] = await this.#judge.judge([{ entry, digest, startedAtMs }])
+      this.#onProgress()
+      return verdict!
     } finally {
       await file.handle.close()
     }
@@ -216,48 +266,11 @@ export class DigestStage {
       throw error
     }
   }
-
-  async #judge(
-    entry: QueueEntry,
-    digest: Digest | undefined,
-    startedAtMs: number,
-  ): Promise<Verdict> {
-    if (digest === undefined) {
-      return {
-        kind: 'quarantine',
-        entry,
-        digest: nothingRead(entry, startedAtMs),
-        reason: 'FILE_CHANGED: it changed twice while it was read',
-        evidence: {},
-      }
-    }
-    const facts: DigestFacts = {
-      sha256: digest.sha256,
-      sizeBytes: digest.sizeBytes,
-      lines: digest.lines,
-      amount: digest.verdict.ok ? digest.verdict.amount : 0n,
-      startedAtMs,
-      endedAtMs: Date.now(),
-    }
-    const objection = objectionTo(entry, digest, facts, this.#config)
-    if (objection !== undefined || !digest.verdict.ok) {
-      await digest.discard()
-      const { reason, evidence } = objection ?? { reason: 'unreadable', evidence: {} }
-      return { kind: 'quarantine', entry, digest: facts, reason, evidence }
-    }
-    const { sums, largestSum } = digest.verdict
-    if ((this.#journal.content(digest.sha256)?.applied ?? 0) > 0) {
-      await digest.discard()
-      return { kind: 'duplicate', entry, digest: facts }
-    }
-    crashPoint('P3-before-digest-journalled')
-    const digested = this.#journal.digested(entry, facts, digest.runName)
-    crashPoint('P3-digest-journalled')
-    await digest.release()
-    this.#onProgress()
-    return { kind: 'count', entry: digested, digest: facts, sums, largestSum }
-  }
 }
 
 /** A file that changes is read once more; if it changes again, somebody is still writing it. */
 const READINGS_MAX = 2
+
+/** Files that are read together are at most so large in all, and at most so many. */
+const TOGETHER_BYTES_MAX = 2 * 1024 * 1024
+const TOGETHER_FILES_MAX = 512

@@ -14,6 +14,7 @@ import { BatchMaker } from './batch-maker.ts'
 import { BatchResumer } from './batch-resumer.ts'
 import { adoptWork } from './claim.ts'
 import { DigestWorkers } from './digest/digest.ts'
+import { SmallFiles } from './digest/small-files.ts'
 import { DigestStage } from './digest-stage.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { Inbox } from './inbox.ts'
@@ -47,6 +48,7 @@ export class Parser implements Service {
   readonly #journal: Journal
   readonly #backlog = new Backlog()
   readonly #workers: DigestWorkers
+  readonly #smallFiles = new SmallFiles()
   readonly #ledger: Ledger
   readonly #listener: Listener
   readonly #inbox: Inbox
@@ -130,6 +132,7 @@ export class Parser implements Service {
     this.#digestStage = new DigestStage({
       ...{ paths, config, journal, log, onProgress },
       workers: this.#workers,
+      smallFiles: this.#smallFiles,
       output: verdicts,
       disk: this.#disk,
     })
@@ -259,6 +262,7 @@ export class Parser implements Service {
     await this.#listener.close()
     await this.#ledger.close()
     await this.#workers.close()
+    await this.#smallFiles.close()
     await this.#journal.close()
     this.#loopDelay.disable()
     this.#end.resolve()

@@ -202,7 +202,7 @@ export const SETTINGS = {
   batchFilesMax: count(
     'COUNTERSINK_BATCH_FILES_MAX',
     'files whose sums are merged and applied together',
-    256,
+    2_048,
     1,
     10_000,
   ),

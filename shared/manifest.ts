@@ -1,5 +1,4 @@
-import { constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { CountersinkError, hasCode } from './errors.ts'
 import { parseU128 } from './numbers.ts'
 
@@ -60,11 +59,14 @@ export function parseManifest(text: string): Manifest {
   return { sizeBytes: size, sha256, lines, amount: total, disposable: disposable === true }
 }
 
-/** The manifest at `path`, or undefined when none stands there. */
+/**
+ * The manifest at `path`, or undefined when none stands there. Reads at once: a few hundred bytes
+ * that were just written come much faster than the thread pool answers.
+ */
 export async function readManifest(path: string): Promise<Manifest | undefined> {
-  let handle: FileHandle
+  let fd: number
   try {
-    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined
     if (hasCode(error, 'ELOOP')) throw invalid('it is a link', error)
@@ -72,14 +74,14 @@ export async function readManifest(path: string): Promise<Manifest | undefined> 
     throw error
   }
   try {
-    const stats = await handle.stat()
+    const stats = fstatSync(fd)
     if (!stats.isFile()) throw invalid('it is not a regular file')
     if (stats.size > MANIFEST_BYTES_MAX) {
       throw invalid(`it has ${stats.size} bytes, at most ${MANIFEST_BYTES_MAX} are allowed`)
     }
-    return parseManifest(await handle.readFile('utf8'))
+    return parseManifest(readFileSync(fd, 'utf8'))
   } finally {
-    await handle.close()
+    closeSync(fd)
   }
 }
 

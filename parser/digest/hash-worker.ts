@@ -10,7 +10,7 @@ serveJobs<HashJob, HashEvent, HashResult>((job, file) => {
   const startMs = performance.now()
   const hash = createHash('sha256')
   let last: number | undefined = LF // an empty file lacks no line end
-  for (const { bytes, endBytes, endsAt } of file.pieces) {
+  for (const { bytes, endBytes, endsAt } of file.pieces(job)) {
     hash.update(bytes)
     last = bytes.at(-1)
     if (endsAt === undefined) continue

@@ -115,7 +115,7 @@ export const CONTROL_WORDS = 2
 /** A thread that is so many checkpoints ahead of what is done with waits. */
 export const CHECKPOINTS_AHEAD_MAX = 4
 
-export interface JobMessage<J extends Job> {
+export interface JobMessage<J extends object> {
   readonly job: J
   readonly control: Control
 }

@@ -28,10 +28,10 @@ export interface Piece {
   readonly endsAt: 'checkpoint' | 'resumed' | undefined
 }
 
-/** The file as seen by one job. */
+/** What a job reads from and tells to. */
 export interface FileSource<E> {
   /** The file's bytes in order. */
-  readonly pieces: Iterable<Piece>
+  pieces(job: Job): Iterable<Piece>
   /** Tells that the thread has come so far, if it reads the file by itself. */
   tellPosition(positionBytes: number): void
   tell(event: E): void
@@ -45,7 +45,7 @@ export interface FileSource<E> {
 class Cancelled extends Error {}
 
 /** Does every job that is sent to this thread, until the thread is terminated. */
-export function serveJobs<J extends Job, E, R>(
+export function serveJobs<J extends object, E, R>(
   work: (job: J, file: FileSource<E>) => { result: R; transfer?: TransferListItem[] },
 ): void {
   const port = parentPort
@@ -54,7 +54,7 @@ export function serveJobs<J extends Job, E, R>(
     port.postMessage(message, transfer)
   port.on('message', ({ job, control }: JobMessage<J>) => {
     try {
-      const { result, transfer } = work(job, openSource(job, control, post))
+      const { result, transfer } = work(job, openSource(control, post))
       post({ kind: 'done', result }, transfer)
     } catch (error: unknown) {
       if (error instanceof Cancelled) post({ kind: 'cancelled' })
@@ -65,7 +65,6 @@ export function serveJobs<J extends Job, E, R>(
 }
 
 function openSource<E>(
-  job: Job,
   control: Control,
   post: (message: WorkerMessage<E, never>) => void,
 ): FileSource<E> {
@@ -76,7 +75,7 @@ function openSource<E>(
   const tell = (event: E) => post({ kind: 'event', event })
   let told = 0
   return {
-    pieces: readPieces(job, throwIfCancelled, tellPosition),
+    pieces: job => readPieces(job, throwIfCancelled, tellPosition),
     tellPosition,
     tell,
     tellCheckpoint(part) {

@@ -13,7 +13,6 @@ import {
   CONTROL_CHECKPOINTS,
   CONTROL_WORDS,
   type Control,
-  type Job,
   type JobMessage,
   type WorkerMessage,
 } from './worker-messages.ts'
@@ -34,7 +33,7 @@ interface Waiter<E, R> {
   readonly reject: (error: Error) => void
 }
 
-export class WorkerThread<J extends Job, E, R> {
+export class WorkerThread<J extends object, E, R> {
   readonly #url: URL
   readonly #name: string
   #worker: Worker | undefined

@@ -159,22 +159,32 @@ export class Journal extends JournalView {
     })
   }
 
-  /** P3: the entry's content is known, good and new. Claims it unless another entry has. */
-  digested(entry: QueueEntry, digest: DigestFacts, runName: string | undefined): QueueEntry {
-    const digested: QueueEntry = {
-      ...entry,
-      ...{ stage: 'digested', digest, runName },
-      checkpoint: undefined,
-    }
+  /**
+   * P3: the contents of these entries are known, good and new, all in one commit. An entry claims
+   * its content unless another has.
+   */
+  digested(
+    files: readonly { entry: QueueEntry; digest: DigestFacts; runName: string | undefined }[],
+  ): QueueEntry[] {
+    const entries = files.map(
+      ({ entry, digest, runName }): QueueEntry => ({
+        ...entry,
+        ...{ stage: 'digested', digest, runName },
+        checkpoint: undefined,
+      }),
+    )
     this.#commit('digest', (tables, state) => {
-      this.#putEntry(tables, digested)
-      const content = this.content(digest.sha256) ?? UNKNOWN
-      if (content.claim === 0) {
-        this.#putContent(tables, digest.sha256, { ...content, claim: entry.sequence })
+      for (const [i, entry] of entries.entries()) {
+        this.#putEntry(tables, entry)
+        const { sha256 } = files[i]!.digest
+        const content = this.content(sha256) ?? UNKNOWN
+        if (content.claim === 0) {
+          this.#putContent(tables, sha256, { ...content, claim: entry.sequence })
+        }
       }
       return state
     })
-    return digested
+    return entries
   }
 
   /** The sealed sums of a digested file cannot be used: it is read again. */

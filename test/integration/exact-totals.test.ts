@@ -2,7 +2,14 @@ import { rmSync } from 'node:fs'
 import t from 'tap'
 import { U64_MAX } from '../../shared/limits.ts'
 import { startDatabaseServer } from '../helpers/database.ts'
-import { amountOf, type DataFile, dataFile, drop, seededFile } from '../helpers/files.ts'
+import {
+  amountOf,
+  type DataFile,
+  dataFile,
+  drop,
+  manifestOf,
+  seededFile,
+} from '../helpers/files.ts'
 import { assertEverythingAddsUp, type Fate, list } from '../helpers/invariants.ts'
 import { startParser, stopProgram } from '../helpers/parser.ts'
 import { makeSite } from '../helpers/state-dir.ts'
@@ -28,6 +35,33 @@ t.test('several files together, with every number and line end that is allowed',
   await parser.untilSettled(files.length)
   t.match(await stopProgram(parser), { code: 0, signal: null })
   await assertEverythingAddsUp(t, site, allApplied(files))
+})
+
+t.test('many small files, most of which are read at once', async t => {
+  const site = await makeSite(t, server)
+  const files = Array.from({ length: 80 }, (_, i) =>
+    seededFile(`small-${i}`, i, { lines: 1 + ((i * 7) % 90), consumers: 40 }),
+  )
+  const empty = dataFile('small-5-empty', '')
+  const wide = seededFile('small-7-wide', 99, { lines: 20_000, consumers: 40_000 })
+  const bad = dataFile('small-3-bad', '1 1\nwhat\n')
+  drop(site.paths, [...files, empty, wide])
+  drop(site.paths, [bad], { manifest: manifestOf(bad.content, { lines: 2, amount: '1' }) })
+  const parser = await startParser(t, site)
+  await parser.untilSettled(83)
+
+  const copies: DataFile[] = files
+    .slice(20, 40)
+    .map(file => ({ ...file, name: `${file.name}-copy` }))
+  const last = seededFile('small-last', 100)
+  drop(site.paths, [...copies, last])
+  await parser.untilSettled(104)
+  t.match(await stopProgram(parser), { code: 0, signal: null })
+  await assertEverythingAddsUp(t, site, [
+    ...allApplied([...files, empty, wide, last]),
+    ...copies.map((copy): Fate => [copy, 'duplicate']),
+    [bad, 'quarantined'],
+  ])
 })
 
 t.test('amounts whose sum is far above 64 bits', async t => {

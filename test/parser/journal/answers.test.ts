@@ -4,7 +4,7 @@ import type { JournalView } from '../../../parser/journal/views.ts'
 import { RECORDS_PER_ANSWER_MAX } from '../../../shared/limits.ts'
 import type { ContentAnswer, Outcome, ProcessedPage, Question } from '../../../shared/protocol.ts'
 import { eventually, runModule, tempDir } from '../../shared/helpers.ts'
-import { process as bring, digestOf, entryOf, hashOf, openJournal } from './helpers.ts'
+import { process as bring, digestOf, digestOne, entryOf, hashOf, openJournal } from './helpers.ts'
 
 /** The numbers of all pages, from the first on. */
 function allPages(view: JournalView, first: Question & { kind: 'newest' | 'after' }): number[][] {
@@ -76,7 +76,7 @@ t.test('contents by the beginning of their hash: none, one, two', async t => {
   const expected = { sha256: hex(one), sizeBytes: 10, lines: undefined, amount: undefined }
   journal.claim([entryOf(10, { expected })])
   t.same(ask(shared), [{ sha256: hex(one), waiting: true }], 'announced and not yet read')
-  journal.digested(entryOf(10), digestOf(one), undefined)
+  digestOne(journal, entryOf(10), digestOf(one), undefined)
   t.same(ask(shared), [{ sha256: hex(one), waiting: true }], 'read and not yet counted')
   const applied = bring(journal, 10, one)
   t.same(ask(shared), [{ sha256: hex(one), applied, last: applied }])

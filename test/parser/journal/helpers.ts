@@ -42,6 +42,16 @@ export function digestOf(text: string, facts: Partial<DigestFacts> = {}): Digest
   }
 }
 
+/** P3 of one entry. */
+export function digestOne(
+  journal: Journal,
+  entry: QueueEntry,
+  digest: DigestFacts,
+  runName: string | undefined,
+): QueueEntry {
+  return journal.digested([{ entry, digest, runName }])[0]!
+}
+
 /** Brings an entry from the claim to its end. */
 export function process(
   journal: Journal,
@@ -52,7 +62,7 @@ export function process(
 ) {
   const digest = digestOf(text)
   journal.claim([entryOf(sequence)])
-  const entry = journal.digested(entryOf(sequence), digest, undefined)
+  const entry = digestOne(journal, entryOf(sequence), digest, undefined)
   const [file] = journal.settle([settlementOf(entry, outcome, { reason })])
   journal.moved(sequence)
   return file!

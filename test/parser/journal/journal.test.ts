@@ -5,7 +5,7 @@ import { Journal } from '../../../parser/journal/journal.ts'
 import { readJournal } from '../../../parser/journal/reading.ts'
 import { numberKey } from '../../../parser/journal/records.ts'
 import { failureOf, runModule, tempDir } from '../../shared/helpers.ts'
-import { process as bring, digestOf, entryOf, hashOf, openJournal } from './helpers.ts'
+import { process as bring, digestOf, digestOne, entryOf, hashOf, openJournal } from './helpers.ts'
 
 t.test('a new journal counts from the clock on, an old one goes on', async t => {
   const path = `${tempDir(t)}/j`
@@ -31,14 +31,14 @@ t.test('from the claim to the end', async t => {
   const journal = Journal.open(path, 100)
   journal.claim([entryOf(100), entryOf(101, { name: 'ü' })])
   t.match(journal.queued(101), { name: 'ü', stage: 'claimed' })
-  const entry = journal.digested(entryOf(100), digestOf('x'), 'x.run')
+  const entry = digestOne(journal, entryOf(100), digestOf('x'), 'x.run')
   t.match(journal.queued(100), {
     stage: 'digested',
     digest: { lines: 2, amount: 5n },
     runName: 'x.run',
   })
   t.same(journal.content(hashOf('x')), { applied: 0, last: 0, claim: 100 })
-  journal.digested(entryOf(101), digestOf('x'), undefined)
+  digestOne(journal, entryOf(101), digestOf('x'), undefined)
   t.match(journal.content(hashOf('x')), { claim: 100 }, 'the first claim stays')
   const facts = {
     ...{ sha256: hashOf('x').toString('hex'), sizeBytes: 10, lines: 2, amount: '5' },
@@ -120,7 +120,7 @@ t.test('a second owner in another process: the first ends at its next commit', a
   for (const commit of [
     () => journal.assertOwner(),
     () => journal.claim([entryOf(2)]),
-    () => journal.digested(entryOf(1), digestOf('x'), undefined),
+    () => digestOne(journal, entryOf(1), digestOf('x'), undefined),
     () => journal.bindLedger('not mine'),
   ]) {
     t.match(await failureOf(commit), { code: 'OWNERSHIP_LOST', exitCode: 78 })

@@ -3,7 +3,7 @@ import type { Checkpoint } from '../../../parser/digest/digest.ts'
 import { Journal } from '../../../parser/journal/journal.ts'
 import type { QueueEntry } from '../../../parser/journal/records.ts'
 import { failureOf, tempDir } from '../../shared/helpers.ts'
-import { digestOf, entryOf, hashOf, openJournal, settlementOf } from './helpers.ts'
+import { digestOf, digestOne, entryOf, hashOf, openJournal, settlementOf } from './helpers.ts'
 
 // What the journal keeps so that a file need not be read from its beginning, and of many at once.
 
@@ -24,7 +24,7 @@ t.test('the newest checkpoint counts, through a restart', async t => {
   t.match(entry, { stage: 'claimed', checkpoint: { ...checkpointAt(128), prefixSha256: Object } })
   t.ok(hashOf('128').equals(entry!.checkpoint!.prefixSha256))
   t.equal(again.queued(2)?.checkpoint, undefined)
-  const digested = again.digested(entry!, digestOf('x'), 'sealed.run')
+  const digested = digestOne(again, entry!, digestOf('x'), 'sealed.run')
   t.match(digested, { stage: 'digested', checkpoint: undefined, runName: 'sealed.run' })
   t.match(again.queued(1), { stage: 'digested', checkpoint: undefined, runName: 'sealed.run' })
 })
@@ -32,7 +32,7 @@ t.test('the newest checkpoint counts, through a restart', async t => {
 t.test('a checkpoint of what is digested, settled or unknown is nothing', async t => {
   const journal = openJournal(t)
   journal.claim([entryOf(1), entryOf(2)])
-  const digested = journal.digested(entryOf(1), digestOf('x'), 'x.run')
+  const digested = digestOne(journal, entryOf(1), digestOf('x'), 'x.run')
   journal.checkpoint(1, checkpointAt(64))
   t.match(journal.queued(1), { stage: 'digested', checkpoint: undefined, runName: 'x.run' })
   journal.settle([settlementOf(digested, 'applied')])
@@ -52,7 +52,7 @@ t.test('a checkpoint of what is digested, settled or unknown is nothing', async 
 t.test('a file whose sums are lost is read again; its content stays claimed by it', async t => {
   const journal = openJournal(t)
   journal.claim([entryOf(1), entryOf(2)])
-  const digested = journal.digested(entryOf(1), digestOf('x'), 'x.run')
+  const digested = digestOne(journal, entryOf(1), digestOf('x'), 'x.run')
   const claimed = journal.undigest(digested)
   const expected = { stage: 'claimed', digest: undefined, runName: undefined, name: 'f1' }
   t.match(claimed, expected)
@@ -60,8 +60,8 @@ t.test('a file whose sums are lost is read again; its content stays claimed by i
   t.match(journal.content(hashOf('x')), { claim: 1 })
   journal.checkpoint(1, checkpointAt(64))
   t.match(journal.queued(1), { checkpoint: { positionBytes: 64 } }, 'and has checkpoints again')
-  journal.digested(journal.queued(1)!, digestOf('x'), undefined)
-  journal.digested(entryOf(2), digestOf('x'), undefined)
+  digestOne(journal, journal.queued(1)!, digestOf('x'), undefined)
+  digestOne(journal, entryOf(2), digestOf('x'), undefined)
   t.same(journal.content(hashOf('x')), { applied: 0, last: 0, claim: 1 })
 })
 
@@ -72,7 +72,7 @@ t.test('many settlements are one commit: numbers in order, all or nothing', asyn
   journal.claim(entries)
   const digested = entries.map((entry, i) =>
     // Two of them have one content.
-    journal.digested(entry, digestOf(i === 3 ? 't0' : `t${i}`), `${i}.run`),
+    digestOne(journal, entry, digestOf(i === 3 ? 't0' : `t${i}`), `${i}.run`),
   )
   const outcomes = ['applied', 'quarantined', 'applied', 'duplicate'] as const
   const settlements = digested.map((entry, i) =>
