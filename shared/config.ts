@@ -171,7 +171,7 @@ export const SETTINGS = {
   ),
   pairsMax: count(
     'COUNTERSINK_PAIRS_MAX',
-    'consumers summed in memory at a time; beyond it, or when the memory for sums is full (12 million consumers of neighbouring ids, 3 million of any), the sums go to sorted files',
+    'consumers summed in memory at a time; beyond it, or when the memory for sums is full (10 million consumers of neighbouring ids, nearly 3 million of any), the sums go to sorted files',
     50_000_000,
     1,
     50_000_000,

@@ -8,12 +8,10 @@
 
 import { join } from 'node:path'
 import { crashPoint } from '../../shared/crash-points.ts'
-import { Merger } from './merger.ts'
-import { PairBuffer } from './pair-words.ts'
-import { BLOCK_PAIRS, type RunFacts, type RunLabel, unreadable } from './run-format.ts'
+import { type RunFacts, type RunLabel, unreadable } from './run-format.ts'
 import { RunBlocks, verifyRunSync } from './run-reader.ts'
 import { writeRunSync } from './run-writer.ts'
-import type { SumKernel } from './sum-kernel.ts'
+import type { PairSource, SumKernel } from './sum-kernel.ts'
 import type { PairChunk } from './sums.ts'
 
 /** More runs than this are merged before another is added. */
@@ -45,11 +43,6 @@ export interface BoundedSumsOptions {
   readonly onRuns: (names: readonly string[]) => void
   /** Called now and then in a long step; may throw to end it. */
   readonly pause: () => void
-}
-
-/** Ascending pairs; each chunk is valid until the next one is asked for. */
-interface Source {
-  next(): PairChunk | undefined
 }
 
 export interface Run {
@@ -166,27 +159,19 @@ export class BoundedSums {
     return { ...writeRunSync(directory, name, this.#label, fill), name }
   }
 
-  #merge(runs: readonly Run[], more: Source | undefined, put: (chunk: PairChunk) => void): void {
-    const sources: Source[] = []
+  #merge(runs: readonly Run[], more: PairSource | undefined, put: (chunk: PairChunk) => void) {
     const opened: RunBlocks[] = []
+    let blocks = 0
+    const putAndPause = (chunk: PairChunk) => {
+      put(chunk)
+      blocks += 1
+      if (blocks % BLOCKS_PER_SIGN === 0) this.#options.pause()
+    }
     try {
       for (const { name } of runs) opened.push(RunBlocks.open(this.#path(name)))
-      sources.push(...opened)
-      if (more !== undefined) sources.push(more)
-      const merger = new Merger(sources.length)
-      const out = new PairBuffer(BLOCK_PAIRS)
-      for (let blocks = 1; ; ) {
-        const state = merger.run(out)
-        if (state === 'overflow') throw new SumOverflow(merger.overflow!.id)
-        if (state === 'hungry') {
-          merger.supply(sources[merger.hungry]!.next())
-          continue
-        }
-        put(out.chunk())
-        out.pairs = 0
-        if (state === 'ended') return
-        if (blocks++ % BLOCKS_PER_SIGN === 0) this.#options.pause()
-      }
+      const sources = more === undefined ? opened : [...opened, more]
+      const overflowing = this.table.merge(sources, putAndPause)
+      if (overflowing !== undefined) throw new SumOverflow(overflowing)
     } finally {
       for (const run of opened) run.close()
     }

@@ -10,7 +10,7 @@ import { type Help, type HelpedSums, SegmentBoard } from './segment-board.ts'
 import { SumKernel } from './sum-kernel.ts'
 
 /** What a helper's sums may take. A helper without room leaves the rest to others. */
-const SUM_BYTES_MAX = 24 * 1024 * 1024
+const SUM_BYTES_MAX = 16 * 1024 * 1024
 /** Consumers that a helper sums: what it hands over at once is at most 16 MiB. */
 const PAIRS_MAX = 2 ** 20
 

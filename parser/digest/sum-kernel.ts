@@ -2,16 +2,16 @@
  * The kernel (kernel/sums.ts) and its memory: lines into exact sums per consumer, in a bounded
  * piece of memory that is used again from file to file.
  *
- *     the kernel's own │ input: 64 bytes, a segment of the file, a line feed, 64 bytes │ sums
+ *     the kernel's own │ input: 64 bytes, a segment of the file, a line feed │ blocks to merge │ sums
  *
  * A file is read straight into the input. Memory that was never used is not resident, whatever
  * there is room for.
  */
 
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { type KernelExports, startKernel } from './kernel-module.ts'
 import { FIRST_BYTES_MAX } from './line-defects.ts'
+import { BLOCK_PAIRS } from './run-format.ts'
 import type { PairChunk } from './sums.ts'
 
 /** The most consumers that may be allowed at once. What there is memory for is less. */
@@ -27,6 +27,9 @@ const STOPS = ['done', 'bad', 'full', 'crowded', 'overflow'] as const
  */
 export type Stop = Exclude<(typeof STOPS)[number], 'crowded'>
 
+/** Why a merge stopped; the order is that of the numbers in kernel/merge.ts. */
+const MERGE_STOPS = ['full', 'hungry', 'ended', 'overflow'] as const
+
 /** Readable bytes before and behind the input. */
 const MARGIN_BYTES = 64
 const PAGE_BYTES = 65_536
@@ -39,27 +42,6 @@ const WINDOW_SHARE_MIN = 0.9
 /** Ids that are looked at. */
 const SAMPLED_MAX = 2048
 const U64_VALUES = 1n << 64n
-
-interface Exports {
-  memoryStart(): number
-  layOut(start: number, bytes: number, base: bigint, size: number, pairsMax: number): void
-  clear(): void
-  resetTotals(): void
-  sumLines(start: number, end: number): number
-  sampleIds(start: number, end: number): number
-  addPairs(first: number, count: number): number
-  sort(): void
-  nextChunk(): number
-  readonly CHUNK_PAIRS: WebAssembly.Global<'i32'>
-  readonly chunkIds: WebAssembly.Global<'i32'>
-  readonly chunkAmounts: WebAssembly.Global<'i32'>
-  readonly position: WebAssembly.Global<'i32'>
-  readonly pairs: WebAssembly.Global<'i32'>
-  readonly lines: WebAssembly.Global<'i64'>
-  readonly amountLow: WebAssembly.Global<'i64'>
-  readonly amountHigh: WebAssembly.Global<'i64'>
-  readonly consumer: WebAssembly.Global<'i64'>
-}
 
 export interface SumKernelOptions {
   /** What sums may take. */
@@ -75,31 +57,39 @@ export interface Window {
   readonly size: number
 }
 
+/** Ascending pairs; each chunk is valid until the next one is asked for. */
+export interface PairSource {
+  next(): PairChunk | undefined
+}
+
 const NO_WINDOW: Window = { base: 0n, size: 0 }
 
 export class SumKernel {
-  readonly #kernel: Exports
+  readonly #kernel: KernelExports
   /** Where a segment goes, with room for a margin before it and a line feed behind. */
   readonly input: Uint8Array<ArrayBuffer>
   readonly #inputAt: number
+  readonly #mergeAt: number
   readonly #sumsAt: number
   readonly #sumBytes: number
   readonly #ids: BigUint64Array<ArrayBuffer>
   readonly #amounts: BigUint64Array<ArrayBuffer>
   #pairsMax = 1
+  #window = NO_WINDOW
+  #isLaidOut = false
   #positionBytes = 0
 
   constructor({ sumBytesMax, segmentBytesMax }: SumKernelOptions) {
     const fits = segmentBytesMax >= 1 && segmentBytesMax <= SEGMENT_BYTES_MAX
     assert(fits, `segmentBytesMax must be 1..${SEGMENT_BYTES_MAX}, got ${segmentBytesMax}`)
     const inputBytes = FIRST_BYTES_MAX + segmentBytesMax + 1
-    const bytes = sumBytesMax + inputBytes + OWN_BYTES_MAX
+    const bytes = sumBytesMax + inputBytes + MERGE_BYTES + OWN_BYTES_MAX
     const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE_BYTES) })
-    const instance = new WebAssembly.Instance(compiledKernel(), { env: { memory } })
-    const kernel = instance.exports as unknown as Exports
+    const kernel = startKernel(memory)
     this.#kernel = kernel
     this.#inputAt = aligned(kernel.memoryStart() + MARGIN_BYTES)
-    this.#sumsAt = aligned(this.#inputAt + inputBytes + MARGIN_BYTES)
+    this.#mergeAt = aligned(this.#inputAt + inputBytes + MARGIN_BYTES)
+    this.#sumsAt = this.#mergeAt + MERGE_BYTES
     this.#sumBytes = sumBytesMax
     assert(this.#sumsAt + sumBytesMax <= memory.buffer.byteLength, 'OWN_BYTES_MAX is too small')
     const chunkPairs = kernel.CHUNK_PAIRS.value
@@ -115,6 +105,7 @@ export class SumKernel {
     assert(fits, `pairsMax must be 1..${TABLE_PAIRS_MAX}, got ${pairsMax}`)
     this.#pairsMax = pairsMax
     this.clear()
+    this.#isLaidOut = false // a table begins small: the next file may be
     this.placeWindow(window)
     this.resetTotals()
   }
@@ -137,6 +128,11 @@ export class SumKernel {
       `a window of ${size} at ${base}`,
     )
     assert.equal(this.pairs, 0, 'the window is placed when there are no sums')
+    const { base: baseNow, size: sizeNow } = this.#window
+    // Otherwise the table stays as large as it has grown to be.
+    if (this.#isLaidOut && size === sizeNow && base === baseNow) return
+    this.#window = { base, size }
+    this.#isLaidOut = true
     this.#kernel.layOut(this.#sumsAt, this.#sumBytes, base, size, this.#pairsMax)
   }
 
@@ -233,7 +229,7 @@ export class SumKernel {
    * All sums by ascending id. A chunk is valid until the next one is asked for. From here on
    * nothing can be added before `clear`.
    */
-  sorted(): { next(): PairChunk | undefined } {
+  sorted(): PairSource {
     this.#kernel.sort()
     return {
       next: () => {
@@ -244,7 +240,50 @@ export class SumKernel {
     }
   }
 
-  /** The same in arrays of their own, which may be transferred. */
+  /**
+   * Puts the pairs of all sources in ascending order, those of equal ids added together; `sorted`
+   * of this kernel may be one of them. A chunk that is put is valid until `put` returns. Returns
+   * the consumer whose sum would pass 2^64 − 1, which ends it.
+   */
+  merge(sources: readonly PairSource[], put: (chunk: PairChunk) => void): bigint | undefined {
+    const kernel = this.#kernel
+    assert(sources.length >= 1 && sources.length <= kernel.MERGED_SOURCES_MAX.value)
+    const buffer = this.input.buffer
+    kernel.beginMerge(sources.length)
+    for (;;) {
+      const stop = MERGE_STOPS[kernel.merge()]
+      if (stop === 'hungry') {
+        this.#supply(sources[kernel.hungry.value]!.next(), kernel.hungry.value)
+        continue
+      }
+      if (stop === 'overflow') return BigInt.asUintN(64, kernel.mergedConsumer.value)
+      const pairs = kernel.mergedPairs.value
+      put({
+        ids: new BigUint64Array(buffer, kernel.mergedIds.value, pairs),
+        amounts: new BigUint64Array(buffer, kernel.mergedAmounts.value, pairs),
+      })
+      kernel.emptyMerged()
+      if (stop === 'ended') return undefined
+    }
+  }
+
+  /** Lets a source of the merge go on with this chunk. */
+  #supply(chunk: PairChunk | undefined, source: number): void {
+    const pairs = chunk === undefined ? 0 : chunk.ids.length
+    let idsAt = this.#mergeAt + source * BLOCK_PAIRS * 16
+    let amountsAt = idsAt + pairs * 8
+    if (chunk !== undefined && chunk.ids.buffer === this.input.buffer) {
+      idsAt = chunk.ids.byteOffset
+      amountsAt = chunk.amounts.byteOffset
+    } else if (chunk !== undefined) {
+      assert(pairs >= 1 && pairs <= BLOCK_PAIRS, `a chunk of ${pairs} pairs`)
+      new BigUint64Array(this.input.buffer, idsAt, pairs).set(chunk.ids)
+      new BigUint64Array(this.input.buffer, amountsAt, pairs).set(chunk.amounts)
+    }
+    this.#kernel.supply(idsAt, amountsAt, pairs)
+  }
+
+  /** All sums by ascending id, in arrays of their own, which may be transferred. */
   sortedArrays(): {
     ids: BigUint64Array<ArrayBuffer>
     amounts: BigUint64Array<ArrayBuffer>
@@ -263,23 +302,11 @@ export class SumKernel {
   }
 }
 
+/** A block for each source of a merge. */
+const MERGE_BYTES = 64 * BLOCK_PAIRS * 16
 /** More than the kernel needs for itself. */
 const OWN_BYTES_MAX = 512 * 1024
 
 function aligned(address: number): number {
   return Math.ceil(address / 64) * 64
-}
-
-let compiled: WebAssembly.Module | undefined
-
-/** Built, it stands beside this file; a source that runs as it is uses the build's. */
-function compiledKernel(): WebAssembly.Module {
-  if (compiled === undefined) {
-    const beside = new URL('./kernel/sums.wasm', import.meta.url)
-    const built = new URL('../../dist/parser/digest/kernel/sums.wasm', import.meta.url)
-    compiled = new WebAssembly.Module(
-      readFileSync(fileURLToPath(existsSync(beside) ? beside : built)),
-    )
-  }
-  return compiled
 }

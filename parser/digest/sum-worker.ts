@@ -6,10 +6,10 @@ import type { SumEvent, SumJob, SumResult } from './worker-messages.ts'
 import { serveJobs } from './worker-side.ts'
 
 /**
- * What this thread's sums may take: room for 12 million consumers of neighbouring ids, or for
- * 3 million of any ids. Together with the rest of the process it stays below 256 MiB.
+ * What this thread's sums may take: room for 10 million consumers of neighbouring ids, or for
+ * nearly 3 million of any ids. Together with the rest of the process it stays below 256 MiB.
  */
-const SUM_BYTES_MAX = 112 * 1024 * 1024
+const SUM_BYTES_MAX = 96 * 1024 * 1024
 
 /** One for all files: its memory is used again. */
 let kernel: SumKernel | undefined

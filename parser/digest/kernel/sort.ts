@@ -22,8 +22,13 @@ export const CHUNK_PAIRS: u32 = 16384
 export const chunkIds: usize = memory.data(CHUNK_PAIRS * 8, 64)
 export const chunkAmounts: usize = memory.data(CHUNK_PAIRS * 8, 64)
 
-/** How often each value occurs of each of an id's eight bytes; later, where the next one goes. */
-const counts: usize = memory.data(8 * 256 * 4, 64)
+/** Ids are sorted by so many bits at a time: six passes for 64. */
+const DIGIT_BITS: u64 = 11
+const DIGITS: u64 = 6
+const DIGIT_MASK: u64 = (1 << DIGIT_BITS) - 1
+const COUNTS_BYTES: usize = 4 << <usize>DIGIT_BITS
+/** How often each value of each digit occurs; later, where the next one goes. */
+const counts: usize = memory.data(6 * (4 << 11), 64)
 
 /** The next entry to be read, and the end of them. */
 let next: usize = 0
@@ -42,31 +47,31 @@ export function sort(): void {
   nextGroup = 0
 }
 
-/** Sorts by one byte of the id after the other, the lowest first; returns where the result is. */
+/** Sorts by one digit of the id after the other, the lowest first; returns where the result is. */
 function radixSort(from: usize, to: usize, bytes: usize): usize {
-  memory.fill(counts, 0, 8 * 256 * 4)
+  memory.fill(counts, 0, <usize>DIGITS * COUNTS_BYTES)
   const first = load<u64>(from)
   let differing: u64 = 0
   for (let at = from; at < from + bytes; at += 16) {
     const id = load<u64>(at)
     differing |= id ^ first
-    for (let byte: u64 = 0; byte < 8; byte++) {
-      const count = counts + (<usize>byte << 10) + (<usize>((id >> (byte << 3)) & 0xff) << 2)
+    for (let digit: u64 = 0; digit < DIGITS; digit++) {
+      const count = countOf(id, digit)
       store<u32>(count, load<u32>(count) + 1)
     }
   }
-  for (let byte: u64 = 0; byte < 8; byte++) {
-    const shift = byte << 3
-    if (((differing >> shift) & 0xff) == 0) continue
-    const places = counts + (<usize>byte << 10)
+  for (let digit: u64 = 0; digit < DIGITS; digit++) {
+    // Mostly ids have leading zeros in common.
+    if (((differing >> (digit * DIGIT_BITS)) & DIGIT_MASK) == 0) continue
+    const places = counts + <usize>digit * COUNTS_BYTES
     let place = to
-    for (let at = places; at < places + 1024; at += 4) {
+    for (let at = places; at < places + COUNTS_BYTES; at += 4) {
       const count = load<u32>(at)
       store<u32>(at, <u32>place)
       place += <usize>count << 4
     }
     for (let at = from; at < from + bytes; at += 16) {
-      const placeAt = places + (<usize>((load<u64>(at) >> shift) & 0xff) << 2)
+      const placeAt = countOf(load<u64>(at), digit)
       const place = <usize>load<u32>(placeAt)
       store<u32>(placeAt, <u32>(place + 16))
       v128.store(place, v128.load(at))
@@ -76,6 +81,13 @@ function radixSort(from: usize, to: usize, bytes: usize): usize {
     to = swapped
   }
   return from
+}
+
+// @ts-ignore: decorator
+@inline
+function countOf(id: u64, digit: u64): usize {
+  const value = <usize>((id >> (digit * DIGIT_BITS)) & DIGIT_MASK)
+  return counts + <usize>digit * COUNTS_BYTES + (value << 2)
 }
 
 /** Writes the next pairs to `chunkIds` and `chunkAmounts`; returns how many, 0 at the end. */

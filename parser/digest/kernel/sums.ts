@@ -28,6 +28,18 @@ import {
   touchRows,
 } from './table'
 
+export {
+  beginMerge,
+  emptyMerged,
+  hungry,
+  merge,
+  mergedAmounts,
+  mergedConsumer,
+  mergedIds,
+  mergedPairs,
+  MERGED_SOURCES_MAX,
+  supply,
+} from './merge'
 export { CHUNK_PAIRS, chunkAmounts, chunkIds, nextChunk, sort } from './sort'
 export { amountHigh, amountLow, clear, layOut, lines, pairs, resetTotals } from './table'
 

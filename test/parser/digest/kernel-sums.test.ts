@@ -2,7 +2,8 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
-import { SumKernel, TABLE_PAIRS_MAX } from '../../../parser/digest/sum-kernel.ts'
+import { type PairSource, SumKernel, TABLE_PAIRS_MAX } from '../../../parser/digest/sum-kernel.ts'
+import type { PairChunk } from '../../../parser/digest/sums.ts'
 import { disagreement, every, pairsIn, Summing } from './fixtures/kernel.ts'
 import { modelOf } from './fixtures/model.ts'
 import { Random } from './fixtures/random.ts'
@@ -155,6 +156,69 @@ t.test('sums made elsewhere are added, as far as there is room', async t => {
     t.equal(kernel.consumer, 5n)
   }
 })
+
+t.test('a merge adds equal ids of any number of sources, and itself as one of them', async t => {
+  const random = new Random()
+  t.comment(`SEED=${random.seed}`)
+  const kernel = new SumKernel({ sumBytesMax: 2 ** 22, segmentBytesMax: 1 })
+  for (let round = 0; round < 60; round++) {
+    const model = new Map<bigint, bigint>()
+    const span = random.pick([10, 1000, 100_000])
+    const pairsOfSource = () => {
+      const ids = new Set<bigint>(random.chance(3) ? [0n, MAX] : [])
+      for (let i = random.below(random.pick([2, 100, 9000])); i > 0; i--) {
+        ids.add(random.chance(4) ? MAX - BigInt(random.below(span)) : BigInt(random.below(span)))
+      }
+      const sorted = BigUint64Array.from([...ids]).sort()
+      const amounts = sorted.map(() => random.u64() >> 8n)
+      sorted.forEach((id, i) => {
+        model.set(id, (model.get(id) ?? 0n) + amounts[i]!)
+      })
+      return { ids: sorted, amounts }
+    }
+    kernel.reset(100_000, random.pick(WINDOWS))
+    const added = kernel.addPairs(pairsOfSource(), 0)
+    if (added.stop !== 'done') return t.fail('no room')
+    const sources: PairSource[] = Array.from({ length: random.below(40) }, () =>
+      chunksOf(pairsOfSource(), 1 + random.below(4096)),
+    )
+    const found: [bigint, bigint][] = []
+    const overflowing = kernel.merge([...sources, kernel.sorted()], ({ ids, amounts }) => {
+      ids.forEach((id, i) => {
+        found.push([id, amounts[i]!])
+      })
+    })
+    const expected = [...model].sort(([a], [b]) => (a < b ? -1 : 1))
+    if (overflowing !== undefined || !isDeepStrictEqual(found, expected)) {
+      return t.fail(`SEED=${random.seed} round ${round}`, { overflowing })
+    }
+  }
+  for (const id of [0n, 5n, MAX]) {
+    const chunk = (amount: bigint) => ({
+      ids: BigUint64Array.of(id),
+      amounts: BigUint64Array.of(amount),
+    })
+    kernel.reset(1)
+    const sources = [chunksOf(chunk(MAX), 1), chunksOf(chunk(0n), 1), chunksOf(chunk(1n), 1)]
+    t.equal(
+      kernel.merge(sources, () => {}),
+      id,
+    )
+  }
+  t.pass('all agree')
+})
+
+function chunksOf({ ids, amounts }: PairChunk, pairs: number): PairSource {
+  let at = 0
+  return {
+    next() {
+      const end = at + pairs
+      const chunk = { ids: ids.subarray(at, end), amounts: amounts.subarray(at, end) }
+      at = end
+      return chunk.ids.length === 0 ? undefined : chunk
+    },
+  }
+}
 
 t.test('the window is put where the ids are', async t => {
   const kernel = new SumKernel({ sumBytesMax: 2 ** 20, segmentBytesMax: 2 ** 18 })
