@@ -2,16 +2,18 @@ import type { Config } from '../shared/config.ts'
 import { crashPoint } from '../shared/crash-points.ts'
 import { freeBytes } from '../shared/durable.ts'
 import { hasCode } from '../shared/errors.ts'
+import type { Bell } from '../shared/handoff.ts'
 import type { Service } from '../shared/lifecycle.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import type { Announcer } from './announcer.ts'
 import { reasonToWait, unsettledReason } from './backpressure.ts'
 import type { HealthServer } from './health.ts'
 import type { Leftovers } from './leftovers.ts'
+import type { FileMaker } from './making/file-maker.ts'
+import { type FileRecipe, fileSizeBytes, type RecordOptions } from './making/record-source.ts'
 import { generatedName } from './names.ts'
-import { Pacer, type Wakeup } from './pacing.ts'
+import { Pacer } from './pacing.ts'
 import type { Progress } from './progress.ts'
-import { RecordSource } from './record-source.ts'
 import type { Spool } from './spool.ts'
 import type { PendingFile } from './state.ts'
 import type { Status } from './status.ts'
@@ -19,7 +21,7 @@ import type { Status } from './status.ts'
 /** How often the disk is asked for room while it has none; settled files end the wait earlier. */
 const ROOM_POLL_MS = 500
 
-/** What the loop works with; it ends announcer and health server when it is stopped. */
+/** What the loop works with. It ends announcer, health server and maker when it is stopped. */
 export interface LoopParts {
   readonly paths: StatePaths
   readonly config: Config
@@ -29,7 +31,9 @@ export interface LoopParts {
   readonly progress: Progress
   readonly spool: Spool
   readonly leftovers: Leftovers
-  readonly wakeup: Wakeup
+  readonly maker: FileMaker
+  /** Rings when there may be more room: a file was settled, or the connection came or went. */
+  readonly changed: Bell
 }
 
 /**
@@ -40,12 +44,13 @@ export class GeneratorLoop implements Service {
   readonly finished: Promise<void>
   readonly #parts: LoopParts
   readonly #abort = new AbortController()
-  readonly #pacer: Pacer
+  readonly #pacer: Pacer | undefined
   #stopping: Promise<void> | undefined
 
   constructor(parts: LoopParts) {
     this.#parts = parts
-    this.#pacer = new Pacer(parts.config.rateBytes, this.#abort.signal)
+    const { rateBytes } = parts.config
+    this.#pacer = rateBytes === 0 ? undefined : new Pacer(rateBytes)
     this.finished = this.#work()
   }
 
@@ -56,14 +61,14 @@ export class GeneratorLoop implements Service {
   }
 
   async #end(): Promise<void> {
-    const { status, announcer, health, wakeup } = this.#parts
+    const { status, announcer, health, maker } = this.#parts
     status.stop()
     this.#abort.abort()
-    wakeup.wake()
     await this.finished.catch(() => {
       // Whoever waits for `finished` gets the error.
     })
     announcer.stop()
+    await maker.close()
     await health.close()
   }
 
@@ -87,11 +92,12 @@ export class GeneratorLoop implements Service {
     const { config, status, progress, spool, announcer } = this.#parts
     const { seed, stream, nextNumber } = progress.state
     const name = generatedName(stream, nextNumber)
-    const source = new RecordSource(seed, nextNumber, config)
-    await this.#waitForRoom(source.sizeBytes)
+    const recipe: FileRecipe = { ...recordOptions(config), seed, number: nextNumber }
+    const sizeBytes = fileSizeBytes(recipe)
+    await this.#waitForRoom(sizeBytes)
     if (this.#stopped) return
-    status.write(name, source)
-    const file = await this.#writeFile(name, source)
+    status.write(name, sizeBytes)
+    const file = await this.#writeFile(name, recipe)
     if (file === undefined) return
     await progress.prepared(file)
     crashPoint('G1-state-written')
@@ -102,25 +108,24 @@ export class GeneratorLoop implements Service {
   }
 
   /** undefined: stopped, or the disk was full before the end; nothing is left of it then. */
-  async #writeFile(name: string, source: RecordSource): Promise<PendingFile | undefined> {
-    const { paths, status, spool, wakeup } = this.#parts
+  async #writeFile(name: string, recipe: FileRecipe): Promise<PendingFile | undefined> {
+    const { paths, status, spool, changed } = this.#parts
     try {
-      return await spool.write(name, source, {
+      return await spool.write(name, recipe, {
         signal: this.#abort.signal,
-        sliceBytes: this.#pacer.sliceBytes,
-        pace: bytes => this.#pacer.take(bytes),
-        onWritten: () => status.progressed(),
+        pacer: this.#pacer,
+        onProgress: positionBytes => status.written(positionBytes),
       })
     } catch (error) {
       if (!hasCode(error, 'ENOSPC', 'EDQUOT')) throw error
       status.wait({ kind: 'disk', text: `waiting: no space left in ${paths.generatorTmp}` })
-      if (!this.#stopped) await wakeup.wait(ROOM_POLL_MS)
+      await changed.wait(this.#abort.signal, ROOM_POLL_MS)
       return undefined
     }
   }
 
   async #waitForRoom(nextBytes: number): Promise<void> {
-    const { paths, config, status, announcer, wakeup } = this.#parts
+    const { paths, config, status, announcer, changed } = this.#parts
     while (!this.#stopped) {
       await this.#announceLeftovers()
       const reason = reasonToWait(
@@ -136,12 +141,12 @@ export class GeneratorLoop implements Service {
       )
       if (reason === undefined) return
       status.wait(reason)
-      await wakeup.wait(ROOM_POLL_MS)
+      await changed.wait(this.#abort.signal, ROOM_POLL_MS)
     }
   }
 
   async #drain(): Promise<void> {
-    const { status, announcer, wakeup } = this.#parts
+    const { status, announcer, changed } = this.#parts
     while (!this.#stopped) {
       await this.#announceLeftovers()
       if (announcer.files === 0) return
@@ -152,7 +157,7 @@ export class GeneratorLoop implements Service {
           connected: announcer.connected,
         }),
       )
-      await wakeup.wait(ROOM_POLL_MS)
+      await changed.wait(this.#abort.signal, ROOM_POLL_MS)
     }
   }
 
@@ -168,4 +173,8 @@ export class GeneratorLoop implements Service {
       if (file !== undefined) announcer.announce(file)
     }
   }
+}
+
+function recordOptions({ fileSize, consumers, distribution }: Config): RecordOptions {
+  return { fileSize, consumers, distribution }
 }

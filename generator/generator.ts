@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises'
 import type { Config } from '../shared/config.ts'
 import { makeDirectories } from '../shared/durable.ts'
 import { CountersinkError } from '../shared/errors.ts'
+import { Bell } from '../shared/handoff.ts'
 import { processIdentity, type Service } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
 import { type StatePaths, statePaths } from '../shared/paths.ts'
@@ -10,7 +11,7 @@ import { Announcer } from './announcer.ts'
 import { GeneratorLoop } from './generator-loop.ts'
 import { HealthServer } from './health.ts'
 import { Leftovers } from './leftovers.ts'
-import { Wakeup } from './pacing.ts'
+import { FileMaker } from './making/file-maker.ts'
 import { Progress } from './progress.ts'
 import { Spool } from './spool.ts'
 import { Status } from './status.ts'
@@ -38,10 +39,10 @@ export async function startGenerator(options: GeneratorOptions): Promise<Service
   await requireOneFilesystem(paths)
 
   const status = new Status(log)
-  const wakeup = new Wakeup()
+  const changed = new Bell()
   const onChange = (): void => {
     status.progressed()
-    wakeup.wake()
+    changed.ring()
   }
   const announcer = new Announcer({ path: paths.parserSocket, log, onChange })
   // From here on this process owns the generator's directory.
@@ -53,7 +54,8 @@ export async function startGenerator(options: GeneratorOptions): Promise<Service
   try {
     const owner = processIdentity(process.pid)
     if (owner === undefined) throw new CountersinkError('IO_FAILED', '/proc cannot be read')
-    const spool = new Spool(paths, owner)
+    const maker = new FileMaker()
+    const spool = new Spool(paths, owner, maker)
     const progress = await Progress.open(paths.generatorState)
     if (progress.pending !== null) {
       await spool.finish(progress.pending)
@@ -74,7 +76,8 @@ export async function startGenerator(options: GeneratorOptions): Promise<Service
       progress,
       spool,
       leftovers,
-      wakeup,
+      maker,
+      changed,
     })
   } catch (error) {
     await health.close()

@@ -1,30 +1,6 @@
+import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-
-/** A wait that somebody else can end early. A call between two waits is not lost. */
-export class Wakeup {
-  #called = false
-  #end: (() => void) | undefined
-
-  wake(): void {
-    this.#called = true
-    this.#end?.()
-  }
-
-  /** Until `wake()`, at most `ms`. One waiter at a time. */
-  async wait(ms: number): Promise<void> {
-    if (!this.#called) {
-      await new Promise<void>(resolve => {
-        const timer = setTimeout(resolve, ms)
-        this.#end = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-      })
-    }
-    this.#end = undefined
-    this.#called = false
-  }
-}
+import type { Pacing } from './making/file-maker.ts'
 
 const SLICE_BYTES_MAX = 256 * 1024
 const SLICE_BYTES_MIN = 4 * 1024
@@ -32,35 +8,30 @@ const SLICE_BYTES_MIN = 4 * 1024
 const SLICES_PER_SECOND = 10
 
 /** Keeps a stream of bytes at a rate; time that was spent waiting elsewhere is not made up for. */
-export class Pacer {
-  /** How much to write at once: at full speed what takes the event loop about a millisecond. */
+export class Pacer implements Pacing {
+  /** How much to write at once: a tenth of a second's worth, within bounds. */
   readonly sliceBytes: number
   readonly #rateBytes: number
-  readonly #signal: AbortSignal
   #dueAtMs = 0
 
-  /** `rateBytes` a second, 0 for no limit. After `signal`, nothing waits. */
-  constructor(rateBytes: number, signal: AbortSignal) {
+  /** `rateBytes` a second, at least 1. */
+  constructor(rateBytes: number) {
+    assert(rateBytes > 0, 'no rate is no pacer')
     this.#rateBytes = rateBytes
-    this.#signal = signal
-    this.sliceBytes =
-      rateBytes === 0
-        ? SLICE_BYTES_MAX
-        : Math.min(
-            Math.max(Math.ceil(rateBytes / SLICES_PER_SECOND), SLICE_BYTES_MIN),
-            SLICE_BYTES_MAX,
-          )
+    this.sliceBytes = Math.min(
+      Math.max(Math.ceil(rateBytes / SLICES_PER_SECOND), SLICE_BYTES_MIN),
+      SLICE_BYTES_MAX,
+    )
   }
 
-  /** Resolves when these bytes may go; at once without a limit. */
-  async take(bytes: number): Promise<void> {
-    if (this.#rateBytes === 0) return
+  /** Resolves when these bytes may go, or when the signal is raised. */
+  async take(bytes: number, signal: AbortSignal): Promise<void> {
     const nowMs = performance.now()
     this.#dueAtMs = Math.max(this.#dueAtMs, nowMs) + (bytes * 1_000) / this.#rateBytes
     // Timers end late: what is due within one tick may go now.
     let leftMs = this.#dueAtMs - nowMs
-    while (leftMs > 1 && !this.#signal.aborted) {
-      await sleep(Math.min(leftMs, TIMER_MS_MAX), undefined, { signal: this.#signal }).catch(() => {
+    while (leftMs > 1 && !signal.aborted) {
+      await sleep(Math.min(leftMs, TIMER_MS_MAX), undefined, { signal }).catch(() => {
         // Aborted, which the loop's condition sees.
       })
       leftMs = this.#dueAtMs - performance.now()

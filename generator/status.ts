@@ -2,7 +2,6 @@ import type { Log } from '../shared/log.ts'
 import { formatBytes } from '../shared/numbers.ts'
 import type { GeneratorHealth } from '../shared/protocol.ts'
 import type { WaitReason } from './backpressure.ts'
-import type { RecordSource } from './record-source.ts'
 import type { GeneratedFile } from './state.ts'
 
 type State = GeneratorHealth['state']
@@ -24,7 +23,7 @@ export class Status {
   readonly #log: Log
   #state: State = 'waiting'
   #reason: WaitReason | undefined = { kind: 'starting', text: 'starting' }
-  #writing: { name: string; source: RecordSource } | undefined
+  #writing: { name: string; positionBytes: number; sizeBytes: number } | undefined
   #lastProgressAtMs = Date.now()
   #files = 0
   #bytes = 0
@@ -40,9 +39,15 @@ export class Status {
     this.#enter('waiting', reason)
   }
 
-  write(name: string, source: RecordSource): void {
+  write(name: string, sizeBytes: number): void {
     this.#enter('writing', undefined)
-    this.#writing = { name, source }
+    this.#writing = { name, positionBytes: 0, sizeBytes }
+  }
+
+  /** So much of the file has been written. */
+  written(positionBytes: number): void {
+    this.progressed()
+    if (this.#writing !== undefined) this.#writing.positionBytes = positionBytes
   }
 
   drain(reason: WaitReason | undefined): void {
@@ -80,13 +85,7 @@ export class Status {
       state: this.#state,
       ...(this.#reason && { reason: this.#reason.text }),
       lastProgressAtMs: this.#lastProgressAtMs,
-      ...(writing && {
-        writing: {
-          name: writing.name,
-          positionBytes: writing.source.positionBytes,
-          sizeBytes: writing.source.sizeBytes,
-        },
-      }),
+      ...(writing && { writing: { ...writing } }),
       sinceStart: { files: this.#files, bytes: this.#bytes },
     }
   }

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { existsSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { RecordSource } from '../../generator/record-source.ts'
-import { Spool, type WriteOptions } from '../../generator/spool.ts'
+import { FileMaker, type MakeOptions } from '../../generator/making/file-maker.ts'
+import { Spool } from '../../generator/spool.ts'
 import { sweepLeftovers } from '../../generator/sweep.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { readManifest } from '../../shared/manifest.ts'
@@ -13,20 +13,26 @@ import { readFiles, smallConfig, stateDirectory } from './helpers.ts'
 const NAME = 'usage-0123abcd-000001.txt'
 const self = processIdentity(process.pid)!
 
-function writeOptions(overrides: Partial<WriteOptions> = {}): WriteOptions {
-  return {
-    signal: new AbortController().signal,
-    sliceBytes: 1_024,
-    pace: async () => {},
-    onWritten: () => {},
-    ...overrides,
-  }
+function recipe(overrides: Readonly<Record<string, string>> = {}) {
+  return { ...smallConfig(overrides), seed: 1n, number: 1 }
 }
+
+function makeOptions(overrides: Partial<MakeOptions> = {}): MakeOptions {
+  return { signal: new AbortController().signal, ...overrides }
+}
+
+/** At each slice, `take` is asked for leave. */
+function pacer(take: () => Promise<void>): MakeOptions['pacer'] {
+  return { sliceBytes: 1_024, take }
+}
+
+const maker = new FileMaker()
+t.teardown(() => maker.close())
 
 t.test('a published file and its manifest say the same', async t => {
   const paths = stateDirectory(t)
-  const spool = new Spool(paths, self)
-  const file = await spool.write(NAME, new RecordSource(1n, 1, smallConfig()), writeOptions())
+  const spool = new Spool(paths, self, maker)
+  const file = await spool.write(NAME, recipe(), makeOptions())
   t.same(readdirSync(paths.generatorTmp), [`${NAME}.${self.pid}.${self.startTime}.tmp`])
   t.same(readdirSync(paths.inbox), [])
   await spool.publish(file!)
@@ -42,28 +48,29 @@ t.test('a published file and its manifest say the same', async t => {
   }
 })
 
-t.test('an abandoned file leaves nothing', async t => {
+t.test('an abandoned file leaves nothing, and the next one is made', async t => {
   const paths = stateDirectory(t)
+  const spool = new Spool(paths, self, maker)
   const abort = new AbortController()
-  const written = await new Spool(paths, self).write(
-    NAME,
-    new RecordSource(1n, 1, smallConfig({ COUNTERSINK_FILE_SIZE: '64KiB' })),
-    writeOptions({
-      signal: abort.signal,
-      onWritten: source => source.positionBytes > 10_000 && abort.abort(),
-    }),
-  )
-  t.equal(written, undefined)
+  let slices = 0
+  const take = async (): Promise<void> => {
+    slices += 1
+    if (slices === 10) abort.abort()
+  }
+  const options = makeOptions({ signal: abort.signal, pacer: pacer(take) })
+  t.equal(await spool.write(NAME, recipe({ COUNTERSINK_FILE_SIZE: '64KiB' }), options), undefined)
   t.same(readdirSync(paths.generatorTmp), [])
+  t.equal(await spool.write(NAME, recipe(), options), undefined, 'nor is one begun')
+  t.ok(await spool.write(NAME, recipe(), makeOptions()))
 })
 
 t.test('a failure while writing leaves nothing and ends in IO_FAILED', async t => {
   const paths = stateDirectory(t)
-  const fail = async (): Promise<void> => {
+  const take = async (): Promise<void> => {
     throw new Error('the disk is on fire')
   }
-  const source = new RecordSource(1n, 1, smallConfig())
-  await t.rejects(new Spool(paths, self).write(NAME, source, writeOptions({ pace: fail })), {
+  const options = makeOptions({ pacer: pacer(take) })
+  await t.rejects(new Spool(paths, self, maker).write(NAME, recipe(), options), {
     code: 'IO_FAILED',
   })
   t.same(readdirSync(paths.generatorTmp), [])
@@ -71,13 +78,11 @@ t.test('a failure while writing leaves nothing and ends in IO_FAILED', async t =
 
 t.test('a full disk is told as such', async t => {
   const paths = stateDirectory(t)
-  const full = async (): Promise<void> => {
+  const take = async (): Promise<void> => {
     throw Object.assign(new Error('no space left'), { code: 'ENOSPC' })
   }
-  const source = new RecordSource(1n, 1, smallConfig())
-  await t.rejects(new Spool(paths, self).write(NAME, source, writeOptions({ pace: full })), {
-    code: 'ENOSPC',
-  })
+  const options = makeOptions({ pacer: pacer(take) })
+  await t.rejects(new Spool(paths, self, maker).write(NAME, recipe(), options), { code: 'ENOSPC' })
   t.same(readdirSync(paths.generatorTmp), [])
 })
 

@@ -16,14 +16,14 @@ export class Sfc32 {
     this.fill(new Uint32Array(15))
   }
 
-  /** Fills `words` with the next numbers, each uniform over 0…2^32-1. */
-  fill(words: Uint32Array): void {
+  /** The first `count` of `words` become the next numbers, each uniform over 0…2^32-1. */
+  fill(words: Uint32Array, count = words.length): void {
     const state = this.#state
     let a = state[0]!
     let b = state[1]!
     let c = state[2]!
     let counter = state[3]!
-    for (let i = 0; i < words.length; i += 1) {
+    for (let i = 0; i < count; i += 1) {
       const word = (((a + b) | 0) + counter) | 0
       counter = (counter + 1) | 0
       a = b ^ (b >>> 9)

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
-import { RecordSource } from '../../generator/record-source.ts'
-import { readRecords } from './helpers.ts'
+import { fileSizeBytes, RecordSource } from '../../../generator/making/record-source.ts'
+import { readRecords } from '../helpers.ts'
 
 const KIB = 1_024
 
@@ -12,6 +12,10 @@ function options(overrides: object = {}) {
     distribution: 'uniform' as const,
     ...overrides,
   }
+}
+
+function recipe(seed: bigint, number: number, overrides: object = {}) {
+  return { seed, number, ...options(overrides) }
 }
 
 function wholeFile(source: RecordSource, bufferBytes = 64 * KIB): Buffer {
@@ -28,7 +32,7 @@ const hashOf = (bytes: Buffer): string => createHash('sha256').update(bytes).dig
 t.test('the same seed, number and options make the same bytes', async t => {
   for (const distribution of ['uniform', 'zipf']) {
     const make = (bufferBytes?: number) =>
-      wholeFile(new RecordSource(42n, 3, options({ distribution })), bufferBytes)
+      wholeFile(new RecordSource(recipe(42n, 3, { distribution })), bufferBytes)
     t.ok(make().equals(make()))
     t.ok(make().equals(make(64)), 'whatever the buffer')
     t.ok(make().equals(make(1_000)), 'whatever the buffer')
@@ -38,7 +42,9 @@ t.test('the same seed, number and options make the same bytes', async t => {
 t.test('the bytes stay what they were in earlier versions', async t => {
   const fileSize = { minBytes: 4 * KIB, maxBytes: 8 * KIB }
   const digests = (['uniform', 'zipf'] as const).map(distribution =>
-    hashOf(wholeFile(new RecordSource(1n, 1, { fileSize, consumers: 1_000, distribution }))),
+    hashOf(
+      wholeFile(new RecordSource(recipe(1n, 1, { fileSize, consumers: 1_000, distribution }))),
+    ),
   )
   t.same(digests, GOLDEN)
 })
@@ -49,7 +55,7 @@ t.test('another seed or another number makes another file', async t => {
     for (let number = 1; number <= 20; number += 1) {
       const fileSize = { minBytes: KIB, maxBytes: KIB }
       hashes.add(
-        hashOf(wholeFile(new RecordSource(seed, number, options({ fileSize, consumers: 1 })))),
+        hashOf(wholeFile(new RecordSource(recipe(seed, number, { fileSize, consumers: 1 })))),
       )
     }
   }
@@ -57,13 +63,14 @@ t.test('another seed or another number makes another file', async t => {
 })
 
 t.test('lines and amount are those of an independent reading', async t => {
-  for (const consumers of [1, 9, 10, 10_000, 10 ** 8 + 5, 2 ** 40]) {
+  for (const consumers of [1, 9, 10, 10_000, 10 ** 7 + 1, 10 ** 8 + 5, 2 ** 40]) {
     for (const distribution of ['uniform', 'zipf']) {
-      const source = new RecordSource(5n, 1, options({ consumers, distribution }))
+      const source = new RecordSource(recipe(5n, 1, { consumers, distribution }))
       const records = readRecords(wholeFile(source, 4 * KIB))
       t.equal(records.lines, source.lines)
       t.equal(records.amount, source.amount)
       t.equal(records.sizeBytes, source.sizeBytes)
+      t.equal(source.sizeBytes, fileSizeBytes(recipe(5n, 1, { consumers, distribution })))
       t.ok(records.ids.every(id => id >= 1 && id <= consumers))
     }
   }
@@ -72,7 +79,7 @@ t.test('lines and amount are those of an independent reading', async t => {
 t.test('every size is met to the byte', async t => {
   for (let size = KIB; size < KIB + 64; size += 1) {
     const fileSize = { minBytes: size, maxBytes: size }
-    const bytes = wholeFile(new RecordSource(9n, size, options({ fileSize, consumers: 2 ** 40 })))
+    const bytes = wholeFile(new RecordSource(recipe(9n, size, { fileSize, consumers: 2 ** 40 })))
     t.equal(bytes.length, size)
     t.equal(bytes.at(-1), 0x0a)
     readRecords(bytes)
@@ -81,10 +88,7 @@ t.test('every size is met to the byte', async t => {
 
 t.test('sizes are spread evenly over the logarithm, between the bounds', async t => {
   const fileSize = { minBytes: KIB, maxBytes: KIB * KIB }
-  const sizes = Array.from(
-    { length: 2_000 },
-    (_, i) => new RecordSource(1n, i, options({ fileSize })).sizeBytes,
-  )
+  const sizes = Array.from({ length: 2_000 }, (_, i) => fileSizeBytes(recipe(1n, i, { fileSize })))
   t.ok(sizes.every(size => size >= fileSize.minBytes && size <= fileSize.maxBytes))
   const small = sizes.filter(size => size < 32 * KIB).length
   t.ok(small > 900 && small < 1_100, `${small} of 2000 below the middle of the logarithm`)
@@ -92,7 +96,7 @@ t.test('sizes are spread evenly over the logarithm, between the bounds', async t
 
 function histogram(distribution: 'uniform' | 'zipf', consumers: number): Map<number, number> {
   const fileSize = { minBytes: 2_000 * KIB, maxBytes: 2_000 * KIB }
-  const source = new RecordSource(11n, 1, { fileSize, consumers, distribution })
+  const source = new RecordSource(recipe(11n, 1, { fileSize, consumers, distribution }))
   const counts = new Map<number, number>()
   for (const id of readRecords(wholeFile(source)).ids) counts.set(id, (counts.get(id) ?? 0) + 1)
   return counts
