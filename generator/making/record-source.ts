@@ -50,7 +50,6 @@ export class RecordSource {
   readonly #closingConsumers: number
   readonly #ids = new Float64Array(DRAWS_MAX)
   readonly #words = new Uint32Array(DRAWS_MAX)
-  readonly #amounts = new Int32Array(DRAWS_MAX)
   #nextInBlock = DRAWS_MAX
   #positionBytes = 0
   #lines = 0
@@ -112,13 +111,13 @@ export class RecordSource {
   /** A function of its own, and with `| 0`, so that V8 keeps positions in registers as integers. */
   #linesOfBlock(view: DataView, start: number, lastStart: number): number {
     const ids = this.#ids
-    const amounts = this.#amounts
+    const words = this.#words
     const first = this.#nextInBlock
     let next = first
     let at = start
     let sum = 0
     while (next < DRAWS_MAX && at <= lastStart) {
-      const amount = amounts[next]!
+      const amount = amountOf(words[next]!)
       at = writeConsumer(view, at, ids[next]!) | 0
       at = writeAmount(view, at, amount) | 0
       sum = (sum + amount) | 0
@@ -149,10 +148,7 @@ export class RecordSource {
 
   #drawBlock(): void {
     this.#sampler.draw(this.#ids, this.#random)
-    const words = this.#words
-    const amounts = this.#amounts
-    this.#random.fill(words)
-    for (let i = 0; i < DRAWS_MAX; i += 1) amounts[i] = amountOf(words[i]!)
+    this.#random.fill(this.#words)
     this.#nextInBlock = 0
   }
 
