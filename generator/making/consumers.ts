@@ -84,8 +84,8 @@ const CELLS = 2 ** 16
  *
  * Most fractions need no arithmetic at all: where a whole cell of neighbouring fractions leads to the
  * same rank, that is looked up (an idea of the "cutpoint method" of H.-C. Chen and Y. Asau, 1974,
- * used here only where it gives the very rank that the arithmetic gives). Five of six draws of ten
- * thousand consumers end there.
+ * used here only where it gives the very rank that the arithmetic gives). Seven of eight draws of
+ * ten thousand consumers end there.
  */
 class ZipfSampler implements ConsumerSampler {
   readonly #consumers: number
