@@ -18,7 +18,7 @@ export interface FileRecipe extends RecordOptions {
 }
 
 /** Consumer, space, 7 digits of amount, line end. */
-const LINE_BYTES_MAX = NUMBER_BYTES_MAX + 9
+const LINE_BYTES_MAX = NUMBER_BYTES_MAX + 8
 /** One digit each, space, line end. */
 const LINE_BYTES_MIN = 4
 /** The closing lines name a consumer of one digit and an amount of one to seven. */
