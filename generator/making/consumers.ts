@@ -11,7 +11,14 @@ import { fraction53, type Sfc32 } from './sfc32.ts'
  */
 export interface ConsumerSampler {
   /** Fills `ids` (at most `DRAWS_MAX`) with the next consumers. */
-  draw(ids: Float64Array, random: Sfc32): void
+  draw(ids: ConsumerIds, random: Sfc32): void
+}
+
+export type ConsumerIds = Int32Array | Float64Array
+
+/** Room for a block of consumers 1…n: integers as long as they fit, which spares conversions. */
+export function consumerIds(consumers: number): ConsumerIds {
+  return consumers < 2 ** 31 ? new Int32Array(DRAWS_MAX) : new Float64Array(DRAWS_MAX)
 }
 
 /** The most that is drawn at once: the words for it fit into the first-level cache. */
@@ -56,7 +63,7 @@ class UniformSampler implements ConsumerSampler {
 
   // The largest fraction is 1 - 2^-53, and n times that rounds to a double below n for every n: the
   // gap between doubles there is at least n * 2^-53.
-  draw(ids: Float64Array, random: Sfc32): void {
+  draw(ids: ConsumerIds, random: Sfc32): void {
     const words = this.#words
     const n = this.#consumers
     random.fill(words, this.#wordsEach * ids.length)
@@ -108,7 +115,7 @@ class ZipfSampler implements ConsumerSampler {
     this.#fillCells()
   }
 
-  draw(ids: Float64Array, random: Sfc32): void {
+  draw(ids: ConsumerIds, random: Sfc32): void {
     const words = this.#words
     const wordsEach = this.#wordsEach
     const rankOfCell = this.#rankOfCell

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import type { ByteRange, Config } from '../../shared/config.ts'
-import { type ConsumerSampler, createSampler, DRAWS_MAX } from './consumers.ts'
+import {
+  type ConsumerIds,
+  type ConsumerSampler,
+  consumerIds,
+  createSampler,
+  DRAWS_MAX,
+} from './consumers.ts'
 import { NUMBER_BYTES_MAX, SCRIBBLE_BYTES, writeAmount, writeConsumer } from './decimal.ts'
 import { Sfc32 } from './sfc32.ts'
 
@@ -48,7 +54,7 @@ export class RecordSource {
   readonly #random: Sfc32
   readonly #sampler: ConsumerSampler
   readonly #closingConsumers: number
-  readonly #ids = new Float64Array(DRAWS_MAX)
+  readonly #ids: ConsumerIds
   readonly #words = new Uint32Array(DRAWS_MAX)
   #nextInBlock = DRAWS_MAX
   #positionBytes = 0
@@ -60,6 +66,7 @@ export class RecordSource {
     this.#random = randomOf(recipe)
     this.sizeBytes = chooseSize(recipe.fileSize, this.#random.fraction())
     this.#sampler = sampler
+    this.#ids = consumerIds(recipe.consumers)
     this.#closingConsumers = Math.min(recipe.consumers, 9)
   }
 
