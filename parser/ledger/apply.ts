@@ -1,5 +1,7 @@
+import assert from 'node:assert/strict'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { CountersinkError, toError } from '../../shared/errors.ts'
+import { PairTally } from '../digest/pair-words.ts'
 import type { Batch, BatchFile, PairChunk } from './batch.ts'
 import {
   databaseFailed,
@@ -12,6 +14,7 @@ import {
 } from './connection.ts'
 import { provenWithinBound } from './overflow.ts'
 import { type LedgerNames, sqlTime, type TotalsRange } from './schema/tables.ts'
+import { TotalsWriter } from './totals-writer.ts'
 
 /**
  * P4 to P6: adds a batch to the totals, exactly once.
@@ -45,6 +48,8 @@ export interface ApplyOptions {
   /** All totals were looked at and fit: the bound need not prove it. */
   readonly checked: boolean
   readonly onChunk: () => void
+  /** Adds the chunks; one that is kept from batch to batch learns which rows are there. */
+  readonly writer?: TotalsWriter
   /** Ends a batch of several transactions between two of them. */
   readonly signal?: AbortSignal
 }
@@ -178,6 +183,7 @@ async function applyFrom(
   options: ApplyOptions,
 ): Promise<ApplyResult> {
   const { names } = options
+  const writer = options.writer ?? new TotalsWriter(names)
   let cursor = position.cursorId
   let applied = Number(position.pairsApplied)
   let isBlocked = position.state === 'blocked'
@@ -195,7 +201,7 @@ async function applyFrom(
     }
     await moveCursor(session, batch, names, { cursor, next, chunk })
     try {
-      await addChunk(session, chunk, names)
+      await writer.add(session, chunk)
     } catch (error) {
       if (![SQL_OUT_OF_RANGE, SQL_VALUE_OUT_OF_RANGE].includes(sqlNumber(error))) throw error
       await session.rollback()
@@ -269,28 +275,6 @@ async function appliedResult(
   return { kind: 'applied', ledgerSequence: last?.sequence ?? 0n }
 }
 
-/** Rows in one statement: well within the smallest max_allowed_packet in use. */
-const STATEMENT_ROWS_MAX = 10_000
-
-async function addChunk(session: Session, chunk: PairChunk, names: LedgerNames): Promise<void> {
-  for (let from = 0; from < chunk.ids.length; from += STATEMENT_ROWS_MAX) {
-    const to = Math.min(from + STATEMENT_ROWS_MAX, chunk.ids.length)
-    await session.execute(upsertStatement(chunk, from, to, names))
-  }
-}
-
-/** Numbers come from 64-bit arrays, so the text can hold nothing but digits. */
-function upsertStatement(chunk: PairChunk, from: number, to: number, names: LedgerNames): string {
-  const rows: string[] = new Array(to - from)
-  for (let i = 0; i < rows.length; i += 1) {
-    rows[i] = `(${chunk.ids[from + i]},${chunk.amounts[from + i]})`
-  }
-  return (
-    `INSERT INTO ${names.totals} (${names.id}, ${names.amount}) VALUES ${rows.join(',')} ` +
-    `ON DUPLICATE KEY UPDATE ${names.amount} = COALESCE(${names.amount}, 0) + VALUES(${names.amount})`
-  )
-}
-
 async function block(
   session: Session,
   batch: Batch,
@@ -312,10 +296,11 @@ async function unblock(session: Session, batch: Batch, names: LedgerNames): Prom
   )
 }
 
+/** May be more than 64 bits. */
 function sumOf(chunk: PairChunk): bigint {
-  let sum = 0n
-  for (const amount of chunk.amounts) sum += amount
-  return sum
+  const tally = new PairTally()
+  assert(tally.add(chunk), 'the ids of a chunk do not ascend')
+  return tally.amount
 }
 
 function moved(batch: Batch, where: string): CountersinkError {

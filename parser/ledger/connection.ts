@@ -2,6 +2,7 @@ import { type Connection, type ConnectionConfig, createConnection } from 'mariad
 import type { Config } from '../../shared/config.ts'
 import { CountersinkError, describeError, toError } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
+import { SEQUENCE_ROWS, SEQUENCE_TABLE } from './sequences.ts'
 
 /** Where MariaDB is: a URL, or the private server's UNIX socket. */
 export type DatabaseAddress = { readonly url: string } | { readonly socketPath: string }
@@ -39,6 +40,8 @@ const SESSION_SETTINGS = [
 export class Session {
   readonly #connection: Connection
   #lost: Error | undefined
+  #packetBytesMax = 0
+  #hasSequences: boolean | undefined
 
   private constructor(connection: Connection) {
     this.#connection = connection
@@ -76,6 +79,10 @@ export class Session {
     const session = new Session(connection)
     try {
       await session.execute(`SET SESSION ${SESSION_SETTINGS.join(', SESSION ')}`)
+      const [packet] = await session.query<{ bytes: bigint }>(
+        'SELECT @@max_allowed_packet AS bytes',
+      )
+      session.#packetBytesMax = Number(packet?.bytes)
     } catch (cause) {
       session.destroy()
       if (isTransient(cause)) throw unavailable(toError(cause))
@@ -86,6 +93,29 @@ export class Session {
 
   get isUsable(): boolean {
     return this.#lost === undefined && this.#connection.isValid()
+  }
+
+  /** The server's `max_allowed_packet`: a longer statement would end the connection. */
+  get packetBytesMax(): number {
+    return this.#packetBytesMax
+  }
+
+  /** Whether `SEQUENCE_TABLE` can be read; asked of the server once. */
+  async hasSequences(): Promise<boolean> {
+    this.#hasSequences ??= await this.#findSequences()
+    return this.#hasSequences
+  }
+
+  async #findSequences(): Promise<boolean> {
+    try {
+      const [found] = await this.query<{ n: bigint; last: bigint | null }>(
+        `SELECT COUNT(DISTINCT seq) AS n, MAX(seq) AS last FROM ${SEQUENCE_TABLE}`,
+      )
+      return Number(found?.n) === SEQUENCE_ROWS && Number(found?.last) === SEQUENCE_ROWS - 1
+    } catch (error) {
+      if (isTransient(error)) throw error
+      return false
+    }
   }
 
   /** Rows as objects: BIGINT is bigint, DECIMAL, SUM and DATETIME are strings, BINARY is Buffer. */

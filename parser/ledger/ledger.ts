@@ -7,6 +7,7 @@ import { type DatabaseAddress, type Session, SessionKeeper } from './connection.
 import { findOverflow, type Overflow, tightenBound } from './overflow.ts'
 import { type LedgerIdentity, openLedger } from './schema/opening.ts'
 import { type LedgerNames, ledgerNames, sqlTime, type TotalsRange } from './schema/tables.ts'
+import { TotalsWriter } from './totals-writer.ts'
 
 /** A content's row in the ledger. */
 export interface LedgerFile {
@@ -64,6 +65,7 @@ export class Ledger {
   readonly #instance: Uint8Array
   readonly #onProgress: () => void
   readonly #signal: AbortSignal
+  readonly #writer: TotalsWriter
   #range: TotalsRange = { idMax: 0n, amountMax: 0n }
 
   constructor(options: {
@@ -86,6 +88,7 @@ export class Ledger {
     this.#instance = options.instance
     this.#onProgress = options.onProgress
     this.#signal = options.signal
+    this.#writer = new TotalsWriter(this.#names)
   }
 
   /** First of all calls. @throws CountersinkError DATABASE_UNFIT, LEDGER_UNFIT */
@@ -154,6 +157,7 @@ export class Ledger {
           range: this.#range,
           checked,
           onChunk: this.#onProgress,
+          writer: this.#writer,
           signal: this.#signal,
         })
         if (result.kind !== 'unproven') return result

@@ -1,0 +1,209 @@
+import { CountersinkError } from '../../shared/errors.ts'
+import type { PairChunk } from './batch.ts'
+import {
+  type ChunkWords,
+  chunkWords,
+  type Piece,
+  type PieceLimits,
+  piecesOf,
+} from './chunk-pieces.ts'
+import type { Session } from './connection.ts'
+import { U64_DIGITS } from './decimal-bytes.ts'
+import { PresenceGuess, type RowsFound } from './presence.ts'
+import type { LedgerNames } from './schema/tables.ts'
+import { SEQUENCE_ROWS } from './sequences.ts'
+import { type Selection, SumStatements } from './sum-statements.ts'
+
+/** Sizes of statements; tests have them smaller. */
+export interface WriterLimits extends PieceLimits {
+  /** Fewer rows are sent as a list, which needs no table of rows. */
+  readonly upsertPairsMin: number
+}
+
+/**
+ * From about 4,096 ids a statement on the server is as fast as it gets. The text of one and the
+ * connector's copy of it stay below 128 KiB, so that they are young garbage and soon collected.
+ */
+const LIMITS: WriterLimits = {
+  digitBytesMax: 96 * 1024,
+  pairsMax: 8_192,
+  cellPairs: 256,
+  densePairsMin: 64,
+  upsertPairsMin: 64,
+}
+
+/**
+ * Adds chunks of sums to the totals, inside the caller's transaction.
+ *
+ * - **A dense piece whose rows are probably there**: one UPDATE of the range. It touches each row
+ *   once and in order, where an upsert first fails to insert it. The number of changed rows proves
+ *   that none was missing (see `SumStatements.update`); otherwise all is undone back to a savepoint
+ *   and the piece is upserted. Sums of zero, which that proof cannot see, are upserted besides: they
+ *   make rows too.
+ * - **All else**: INSERT … ON DUPLICATE KEY UPDATE.
+ *
+ * It keeps a guess of which rows are there from one batch to the next. That is about speed alone,
+ * and bounded.
+ */
+export class TotalsWriter {
+  readonly #names: LedgerNames
+  readonly #limits: WriterLimits
+  readonly #guess = new PresenceGuess()
+  #statements: SumStatements | undefined
+  #digitBytesMax = 0
+
+  constructor(names: LedgerNames, limits: WriterLimits = LIMITS) {
+    this.#names = names
+    this.#limits = limits
+  }
+
+  /**
+   * Adds all sums of a chunk, in ascending order of id. If it rejects, the transaction must be
+   * rolled back.
+   *
+   * @throws what MariaDB answers, such as 1690 and 1264 for what does not fit its column;
+   *   CountersinkError DATABASE_FAILED if it tells of fewer changes than there must be.
+   */
+  async add(session: Session, chunk: PairChunk): Promise<void> {
+    const words = chunkWords(chunk)
+    if (words.pairs === 0) return
+    this.#guess.startChunk(words.ids[1]!, words.ids[0]!)
+    const limits = this.#limitsOf(session)
+    const hasRows = words.pairs >= limits.upsertPairsMin && (await session.hasSequences())
+    const steps = piecesOf(words, limits).map((piece): Step => {
+      return { piece, kind: piece.isDense ? 'undecided' : 'upsert', text: undefined }
+    })
+    let savedAt: number | undefined
+    let isCareful = false
+    for (let i = 0; i < steps.length; ) {
+      const step = steps[i]!
+      const next = steps[i + 1]
+      this.#decide(words, step)
+      // One savepoint will do until an UPDATE has failed: then one each, so that no more is redone.
+      if (step.kind === 'update' && (savedAt === undefined || isCareful)) {
+        await session.execute('SAVEPOINT countersink_piece')
+        savedAt = i
+      }
+      const changed = await this.#send(session, words, { step, next, hasRows })
+      if (step.kind === 'upsert') {
+        assertChanged(changed, step.piece)
+      } else {
+        const rows = rowsFound(changed, step.piece)
+        this.#found(words, step.piece, rows)
+        if (rows !== 'all') step.kind = 'upsert'
+        if (rows === 'none') {
+          // Where to try next is decided anew.
+          if (next?.kind === 'update') Object.assign(next, { kind: 'undecided', text: undefined })
+          continue
+        }
+        if (rows === 'some') {
+          await session.execute('ROLLBACK TO SAVEPOINT countersink_piece')
+          isCareful = true
+          i = savedAt ?? 0
+          continue
+        }
+        if (step.piece.zeros > 0) await this.#list(session, words, step.piece, 'zeros')
+      }
+      i += 1
+    }
+  }
+
+  /** Sends one step, and composes the next one's text while the server works on it. */
+  async #send(
+    session: Session,
+    words: ChunkWords,
+    { step, next, hasRows }: { step: Step; next: Step | undefined; hasRows: boolean },
+  ): Promise<number> {
+    const { piece } = step
+    const isListed = ({ kind, piece }: Step): boolean =>
+      kind === 'upsert' && !(hasRows && piece.to - piece.from >= this.#limits.upsertPairsMin)
+    if (isListed(step)) return this.#list(session, words, piece, 'all')
+    const compose = (one: Step): string =>
+      one.kind === 'update'
+        ? this.#sql.update(words, one.piece)
+        : this.#sql.upsert(words, one.piece)
+    const sent = session.execute(step.text ?? compose(step))
+    step.text = undefined
+    if (next !== undefined) {
+      this.#decide(words, next)
+      if (!isListed(next)) next.text ??= compose(next)
+    }
+    return sent
+  }
+
+  async #list(
+    session: Session,
+    words: ChunkWords,
+    { from, to }: Piece,
+    selection: Selection,
+  ): Promise<number> {
+    let changed = 0
+    for (let at = from; at < to; ) {
+      const { text, next } = this.#sql.list(words, at, to, selection)
+      if (text !== undefined) changed += await session.execute(text)
+      at = next
+    }
+    return changed
+  }
+
+  get #sql(): SumStatements {
+    this.#statements ??= new SumStatements(this.#names, this.#digitBytesMax)
+    return this.#statements
+  }
+
+  /** The limits, narrowed to what this server takes. */
+  #limitsOf(session: Session): WriterLimits {
+    const { pairsMax, cellPairs } = this.#limits
+    const digitBytesMax = Math.min(
+      this.#limits.digitBytesMax,
+      Math.max(DIGIT_BYTES_MIN, Math.floor(session.packetBytesMax / 2)),
+    )
+    if (digitBytesMax !== this.#digitBytesMax) this.#statements = undefined
+    this.#digitBytesMax = digitBytesMax
+    return {
+      ...this.#limits,
+      digitBytesMax,
+      pairsMax: Math.min(pairsMax, SEQUENCE_ROWS),
+      cellPairs: Math.min(cellPairs, Math.floor(digitBytesMax / PAIR_DIGITS_MAX)),
+    }
+  }
+
+  #decide({ ids }: ChunkWords, step: Step): void {
+    if (step.kind !== 'undecided') return
+    const first = step.piece.from * 2
+    step.kind = this.#guess.expectsRows(ids[first + 1]!, ids[first]!) ? 'update' : 'upsert'
+  }
+
+  #found({ ids }: ChunkWords, { from }: Piece, rows: RowsFound): void {
+    this.#guess.found(ids[from * 2 + 1]!, ids[from * 2]!, rows)
+  }
+}
+
+interface Step {
+  readonly piece: Piece
+  kind: 'undecided' | 'update' | 'upsert'
+  /** Composed ahead. */
+  text: string | undefined
+}
+
+/** Digits of an id and an amount at their longest. */
+const PAIR_DIGITS_MAX = 2 * U64_DIGITS
+
+/** Room for one pair at least. */
+const DIGIT_BYTES_MIN = PAIR_DIGITS_MAX
+
+function rowsFound(changed: number, { from, to, zeros }: Piece): RowsFound {
+  if (changed === to - from - zeros) return 'all'
+  return changed === 0 ? 'none' : 'some'
+}
+
+/** Each sum above zero makes a row (counted as 1) or changes one (2). */
+function assertChanged(changed: number, { from, to, zeros }: Piece): void {
+  const pairs = to - from
+  if (changed >= pairs - zeros && changed <= 2 * pairs) return
+  throw new CountersinkError(
+    'DATABASE_FAILED',
+    `MariaDB tells of ${changed} changes of totals where ${pairs} sums were added`,
+    { advice: 'Nothing of it was committed. This is not expected: please report it.' },
+  )
+}

@@ -1,0 +1,331 @@
+import t, { type Test } from 'tap'
+import type { PairChunk } from '../../../parser/ledger/batch.ts'
+import type { Session } from '../../../parser/ledger/connection.ts'
+import { ledgerNames } from '../../../parser/ledger/schema/tables.ts'
+import { TotalsWriter, type WriterLimits } from '../../../parser/ledger/totals-writer.ts'
+import { U64_MAX } from '../../../shared/limits.ts'
+import { failureOf } from '../../shared/helpers.ts'
+import { openSession, type Pairs, startServer } from './helpers.ts'
+
+// Which statements are sent is watched; what they do is looked up in a real table.
+
+const server = await startServer(t)
+
+/** Everything happens within a few pairs: every boundary is crossed by small chunks. */
+const TINY: WriterLimits = {
+  digitBytesMax: 400,
+  pairsMax: 12,
+  cellPairs: 3,
+  densePairsMin: 2,
+  upsertPairsMin: 4,
+}
+/** Which of the two depends on the statement. */
+const DOES_NOT_FIT = { sqlState: '22003' }
+const BIGINTS = 'id BIGINT UNSIGNED PRIMARY KEY, amount BIGINT UNSIGNED NOT NULL'
+
+interface Scene {
+  readonly session: Session
+  readonly writer: TotalsWriter
+  /** The statements of the last `add`, by their kinds. */
+  readonly sent: string[]
+  /** In a transaction of its own. */
+  add(pairs: Pairs): Promise<void>
+  totals(): Promise<Map<bigint, bigint | null>>
+}
+
+async function scene(
+  t: Test,
+  {
+    columns = BIGINTS,
+    names = { totalsTable: 'totals', totalsIdColumn: 'id', totalsAmountColumn: 'amount' },
+    limits,
+  }: {
+    columns?: string
+    names?: { totalsTable: string; totalsIdColumn: string; totalsAmountColumn: string }
+    limits?: WriterLimits
+  } = {},
+): Promise<Scene> {
+  const session = await openSession(t, await server.database())
+  const n = ledgerNames({ ...names, tablePrefix: 'c_' })
+  await session.execute(`CREATE TABLE ${n.totals} (${columns}) ENGINE=InnoDB`)
+  const writer = new TotalsWriter(n, limits)
+  const sent: string[] = []
+  const { execute } = session
+  session.execute = (sql, values) => {
+    const kind = kindOf(sql)
+    if (kind !== undefined) sent.push(kind)
+    return execute.call(session, sql, values)
+  }
+  return {
+    ...{ session, writer, sent },
+    async add(pairs) {
+      sent.length = 0
+      await session.execute('START TRANSACTION')
+      await writer.add(session, chunkOf(pairs))
+      await session.execute('COMMIT')
+    },
+    async totals() {
+      const rows = await session.query<{ id: bigint; amount: bigint | string | null }>(
+        `SELECT CAST(${n.id} AS UNSIGNED) AS id, ${n.amount} AS amount FROM ${n.totals}`,
+      )
+      return new Map(
+        rows.map(({ id, amount }) => [BigInt(id), amount === null ? null : BigInt(amount)]),
+      )
+    },
+  }
+}
+
+function kindOf(sql: string): string | undefined {
+  if (sql.startsWith('INSERT')) return sql.includes(' FROM seq_0_to_') ? 'UPSERT' : 'LIST'
+  return /^(UPDATE|SAVEPOINT|ROLLBACK TO)/.exec(sql)?.[1]
+}
+
+/** Ids whose total is another, with both totals. */
+function differences<T>(found: Map<bigint, T>, expected: Map<bigint, T>): string[] {
+  const ids = new Set([...found.keys(), ...expected.keys()])
+  return [...ids].flatMap(id => {
+    const [is, should] = [found.get(id), expected.get(id)]
+    return is === should ? [] : [`${id}: ${is}, not ${should}`]
+  })
+}
+
+function chunkOf(pairs: Pairs): PairChunk {
+  return {
+    ids: BigUint64Array.from(pairs, ([id]) => id),
+    amounts: BigUint64Array.from(pairs, ([, amount]) => amount),
+  }
+}
+
+function range(from: bigint, pairs: number, amount: bigint): Pairs {
+  return Array.from({ length: pairs }, (_, i) => [from + BigInt(i), amount] as const)
+}
+
+/** Uniform below 2^32, the same for the same seed. */
+function seeded(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0
+    return Math.imul(state ^ (state >>> 13), 0x297a2d39) >>> 0
+  }
+}
+
+t.test('dense ids that are there are updated, and only upserted when they are not', async t => {
+  const { add, sent, totals } = await scene(t)
+  const pairs = range(1_000n, 20_000, 7n)
+  await add(pairs)
+  t.equal(sent.filter(one => one === 'UPDATE').length, 2, 'two are tried, the others upserted')
+  t.equal(sent.filter(one => one === 'UPSERT').length, 3)
+  await add(pairs)
+  await add(pairs)
+  t.same(sent, ['SAVEPOINT', 'UPDATE', 'UPDATE', 'UPDATE'])
+  t.same(differences(await totals(), new Map(range(1_000n, 20_000, 21n))), [])
+})
+
+t.test('rows that are missing in the middle of a dense range', async t => {
+  const { session, add, sent, totals } = await scene(t)
+  const pairs = range(0n, 1_000, 3n)
+  await add(pairs)
+  await session.execute('DELETE FROM totals WHERE id IN (0, 500, 999)')
+  await add(pairs)
+  t.same(sent, ['SAVEPOINT', 'UPDATE', 'ROLLBACK TO', 'UPSERT'])
+  const expected = new Map(range(0n, 1_000, 6n))
+  for (const id of [0n, 500n, 999n]) expected.set(id, 3n)
+  t.same(differences(await totals(), expected), [])
+  await add(pairs)
+  t.same(sent, ['SAVEPOINT', 'UPDATE'], 'they are there now')
+})
+
+t.test('what comes before a failed piece is redone, not added twice', async t => {
+  const { session, add, sent, totals } = await scene(t)
+  const pairs = range(0n, 30_000, 3n)
+  await add(pairs)
+  await add(pairs)
+  t.same(sent, ['SAVEPOINT', 'UPDATE', 'UPDATE', 'UPDATE', 'UPDATE'])
+  // In the third and in the fourth of four pieces.
+  await session.execute('DELETE FROM totals WHERE id IN (20000, 29999)')
+  await add(pairs)
+  const first = ['SAVEPOINT', 'UPDATE', 'UPDATE', 'UPDATE', 'ROLLBACK TO']
+  const again = ['SAVEPOINT', 'UPDATE', 'SAVEPOINT', 'UPDATE', 'UPSERT']
+  t.same(sent, [...first, ...again, 'SAVEPOINT', 'UPDATE', 'ROLLBACK TO', 'UPSERT'])
+  const expected = new Map(range(0n, 30_000, 9n))
+  for (const id of [20_000n, 29_999n]) expected.set(id, 3n)
+  t.same(differences(await totals(), expected), [])
+})
+
+t.test('rows of others in the range stay as they are', async t => {
+  const { session, add, sent, totals } = await scene(t, {
+    columns: 'id INT UNSIGNED PRIMARY KEY, amount BIGINT UNSIGNED NULL',
+  })
+  await session.execute('INSERT INTO totals SELECT seq, 5 FROM seq_0_to_999')
+  await session.execute('UPDATE totals SET amount = NULL WHERE id MOD 3 = 1')
+  const pairs = range(0n, 333, 2n).map(([id, amount]) => [id * 3n, amount] as const)
+  await add(pairs)
+  t.same(sent, ['SAVEPOINT', 'UPDATE'])
+  const expected = new Map<bigint, bigint | null>()
+  for (let id = 0n; id < 1_000n; id += 1n) expected.set(id, id % 3n === 1n ? null : 5n)
+  for (const [id, amount] of pairs) expected.set(id, 5n + amount)
+  t.same(differences(await totals(), expected), [])
+  // A row without an amount that is in the chunk is found out, and counted as none.
+  await add(range(0n, 100, 1n))
+  t.same(sent, ['SAVEPOINT', 'UPDATE', 'ROLLBACK TO', 'UPSERT'])
+  for (const [id] of range(0n, 100, 1n)) expected.set(id, (expected.get(id) ?? 0n) + 1n)
+  t.same(differences(await totals(), expected), [])
+})
+
+t.test('sums of zero make rows, and change none', async t => {
+  const { session, add, sent, totals } = await scene(t)
+  await add(range(0n, 1_000, 1n))
+  await session.execute('DELETE FROM totals WHERE id IN (77, 78)')
+  const pairs = range(0n, 1_000, 4n).map(([id, amount]) => {
+    return [id, [77n, 78n, 79n].includes(id) ? 0n : amount] as const
+  })
+  await add(pairs)
+  t.same(sent, ['SAVEPOINT', 'UPDATE', 'LIST'])
+  const expected = new Map(range(0n, 1_000, 5n))
+  for (const id of [77n, 78n]) expected.set(id, 0n)
+  expected.set(79n, 1n)
+  t.same(differences(await totals(), expected), [])
+  await add(range(500n, 1_000, 0n))
+  t.same(sent, ['UPSERT'], 'nothing but zeros')
+  for (const [id] of range(1_000n, 500, 0n)) expected.set(id, 0n)
+  t.same(differences(await totals(), expected), [])
+})
+
+t.test('the ends of the 64 bits', async t => {
+  const { add, sent, totals } = await scene(t)
+  const top = U64_MAX - 511n
+  const pairs = [...range(0n, 512, 1n), ...range(top, 512, U64_MAX / 4n)]
+  const expected = new Map(pairs)
+  for (let times = 1n; times <= 4n; times += 1n) {
+    await add(pairs)
+    for (const [id, amount] of pairs) expected.set(id, amount * times)
+    t.same(differences(await totals(), expected), [])
+  }
+  t.ok(sent.includes('UPDATE'))
+  t.notOk(sent.some(one => ['UPSERT', 'LIST'].includes(one)))
+  await add([
+    [0n, 1n],
+    [U64_MAX, 3n],
+  ])
+  t.same(sent, ['LIST'])
+  t.equal((await totals()).get(U64_MAX), U64_MAX, 'the largest total')
+})
+
+t.test('a total that does not fit: nothing is done', async t => {
+  const { session, add, writer, totals } = await scene(t)
+  const pairs = range(10n, 200, 5n)
+  await add(pairs)
+  await session.execute('UPDATE totals SET amount = ? WHERE id = 100', [U64_MAX - 4n])
+  const before = await totals()
+  for (const some of [pairs, pairs.slice(90, 92), pairs.filter((_, i) => i % 10 === 0)]) {
+    await session.execute('START TRANSACTION')
+    t.match(await failureOf(writer.add(session, chunkOf(some))), DOES_NOT_FIT)
+    await session.rollback()
+    t.same(differences(await totals(), before), [])
+  }
+})
+
+t.test('a DECIMAL column, exact beyond 64 bits, under odd names', async t => {
+  const names = { totalsTable: 'select', totalsIdColumn: 'rows', totalsAmountColumn: 'seq' }
+  const columns = '`rows` BIGINT PRIMARY KEY, `seq` DECIMAL(38,0) NOT NULL'
+  const { session, add, sent, totals, writer } = await scene(t, { names, columns })
+  const pairs = range(2n ** 63n - 500n, 500, U64_MAX)
+  const gaps = pairs.filter((_, i) => i % 50 === 0)
+  for (let times = 1; times <= 3; times += 1) await add(pairs)
+  t.same(sent, ['SAVEPOINT', 'UPDATE'])
+  const few = pairs.filter((_, i) => i % 6 === 0)
+  await add(few)
+  t.same(sent, ['UPSERT'])
+  await add(gaps)
+  t.same(sent, ['LIST'])
+  const expected = new Map(pairs.map(([id, amount]) => [id, amount * 3n]))
+  for (const [id, amount] of [...few, ...gaps]) expected.set(id, expected.get(id)! + amount)
+  t.same(differences(await totals(), expected), [])
+  const near = 10n ** 38n - 2n
+  await session.execute('UPDATE `select` SET `seq` = ?', [String(near)])
+  await add(range(2n ** 63n - 500n, 500, 1n))
+  t.same(
+    [...(await totals()).values()],
+    pairs.map(() => near + 1n),
+  )
+  await session.execute('START TRANSACTION')
+  const tooMuch = chunkOf(range(2n ** 63n - 500n, 500, 1n))
+  t.match(await failureOf(writer.add(session, tooMuch)), DOES_NOT_FIT)
+  await session.rollback()
+  const beyond = chunkOf(range(2n ** 63n - 100n, 200, 1n))
+  await session.execute('START TRANSACTION')
+  t.match(await failureOf(writer.add(session, beyond)), DOES_NOT_FIT)
+  await session.rollback()
+})
+
+t.test('any mixture, with tiny limits and real ones, against plain addition', async t => {
+  for (const [seed, limits] of [TINY, undefined, TINY, undefined, TINY, TINY].entries()) {
+    const { session, add, totals } = await scene(t, limits === undefined ? {} : { limits })
+    const random = seeded(seed + 1)
+    const below = (n: number): number => random() % n
+    const expected = new Map<bigint, bigint>()
+    const size = limits === undefined ? 3_000 : 60
+    for (let round = 0; round < 12; round += 1) {
+      const sums = new Map<bigint, bigint>()
+      for (let cluster = below(5); cluster >= 0; cluster -= 1) {
+        const starts = [0n, 900n, 2n ** 32n - 20n, 2n ** 53n - 9n, 2n ** 63n - 30n]
+        let id = starts[below(starts.length)]! + BigInt(below(100))
+        const step = [1, 1, 2, 5, 2 ** 30][below(5)]!
+        for (let left = below(size); left >= 0; left -= 1) {
+          const bits = [0, 3, 31, 33, 40, 58][below(6)]!
+          sums.set(id, ((BigInt(random()) << 32n) | BigInt(random())) & ((1n << BigInt(bits)) - 1n))
+          id += BigInt(1 + below(step))
+        }
+      }
+      const pairs = [...sums].sort(([a], [b]) => (a < b ? -1 : 1))
+      await add(pairs)
+      for (const [id, sum] of pairs) expected.set(id, (expected.get(id) ?? 0n) + sum)
+      t.same(
+        differences(await totals(), expected),
+        [],
+        `seed ${seed}, round ${round}, ${pairs.length} pairs`,
+      )
+      // Somebody takes rows away; they begin again at zero.
+      const gone = [...expected.keys()].filter(() => below(40) === 0)
+      for (const id of gone) expected.delete(id)
+      if (gone.length > 0) await session.execute(`DELETE FROM totals WHERE id IN (${gone})`)
+    }
+  }
+})
+
+t.test('a server with small packets, and one without the SEQUENCE engine', async t => {
+  const base = await scene(t)
+  for (const { packetBytesMax, has } of [
+    { packetBytesMax: 4_096, has: true },
+    { packetBytesMax: 4_096, has: false },
+    { packetBytesMax: 16 * 2 ** 20, has: false },
+  ]) {
+    const { session, writer, totals } = await scene(t)
+    const lengths: number[] = []
+    const kinds = new Set<string>()
+    const narrow = {
+      packetBytesMax,
+      hasSequences: async () => has,
+      execute(sql: string) {
+        lengths.push(sql.length)
+        kinds.add(sql.slice(0, 6))
+        if (!has && sql.includes('seq_0_to')) kinds.add('seq')
+        return session.execute(sql)
+      },
+    } as unknown as Session
+    const pairs = [
+      ...range(0n, 900, 12_345n),
+      ...range(2n ** 40n, 900, 1n).map(([id, amount]) => {
+        return [id * 1_000n, amount] as const
+      }),
+    ]
+    for (let times = 0; times < 5; times += 1) await writer.add(narrow, chunkOf(pairs))
+    t.same(await totals(), new Map(pairs.map(([id, amount]) => [id, amount * 5n])))
+    t.ok(Math.max(...lengths) < packetBytesMax, 'each fits a packet')
+    t.ok(kinds.has('UPDATE'))
+    t.notOk(kinds.has('seq'))
+  }
+  t.equal(await base.session.hasSequences(), true)
+  const [row] = await base.session.query<{ n: bigint }>('SELECT @@max_allowed_packet AS n')
+  t.equal(base.session.packetBytesMax, Number(row?.n))
+})
