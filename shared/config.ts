@@ -209,7 +209,7 @@ export const SETTINGS = {
   chunkPairsMax: count(
     'COUNTERSINK_CHUNK_PAIRS_MAX',
     'totals changed in one transaction',
-    50_000,
+    100_000,
     1,
     1_000_000,
   ),

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { u64 } from '../digest/pair-words.ts'
 import { type ChunkWords, idDigits, type Piece } from './chunk-pieces.ts'
 import { U64_DIGITS, writeDigits } from './decimal-bytes.ts'
@@ -115,10 +116,14 @@ export class SumStatements {
   }
 
   #write(sql: string): void {
-    this.#at += this.#text.write(sql, this.#at, 'latin1')
+    const written = this.#text.write(sql, this.#at, 'latin1')
+    assert.equal(written, sql.length, 'the statement is longer than its buffer')
+    this.#at += written
   }
 
   #take(): string {
+    // What is written behind the end of a buffer is lost without an error.
+    assert(this.#at <= this.#text.length, 'the statement is longer than its buffer')
     return this.#text.toString('latin1', 0, this.#at)
   }
 

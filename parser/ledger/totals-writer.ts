@@ -21,12 +21,12 @@ export interface WriterLimits extends PieceLimits {
 }
 
 /**
- * From about 4,096 ids a statement on the server is as fast as it gets. The text of one and the
- * connector's copy of it stay below 128 KiB, so that they are young garbage and soon collected.
+ * From about 4,096 ids a statement on the server is nearly as fast as it gets. The text of one and
+ * the connector's copy of it stay below 128 KiB: its next larger buffer is of a megabyte.
  */
 const LIMITS: WriterLimits = {
-  digitBytesMax: 96 * 1024,
-  pairsMax: 8_192,
+  digitBytesMax: 120 * 1024,
+  pairsMax: SEQUENCE_ROWS,
   cellPairs: 256,
   densePairsMin: 64,
   upsertPairsMin: 64,

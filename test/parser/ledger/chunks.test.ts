@@ -107,6 +107,32 @@ t.test('from every position a batch goes on to exactly its end, and only once', 
   }
 })
 
+t.test('a signal ends it between two chunks, never within a single transaction', async t => {
+  for (let chunk = 0; chunk < 3; chunk += 1) {
+    const { session, options, names, totals } = await scene(t, 2)
+    const batch = batchFor(PAIRS)
+    const abort = new AbortController()
+    const reason = new Error('stop')
+    const stopIn = (number: number): void => {
+      if (number === chunk) abort.abort(reason)
+    }
+    const stopped = { ...batch, sums: pairSource(PAIRS, stopIn) }
+    const { signal } = abort
+    const failure = await failureOf(applyBatch(session, stopped, undefined, { ...options, signal }))
+    t.equal(failure, reason)
+    const position = await findBatch(session, batch.id, names)
+    t.match(position, { state: 'applying', pairsApplied: BigInt(chunk * 2) })
+    t.same(await totals(), asTotals(PAIRS.slice(0, chunk * 2)))
+    t.match(await applyBatch(session, batch, position, options), { kind: 'applied' })
+    t.same(await totals(), asTotals(PAIRS))
+  }
+  const { session, options, totals } = await scene(t, PAIRS.length)
+  const signal = AbortSignal.abort(new Error('stop'))
+  const whole = await applyBatch(session, batchFor(PAIRS), undefined, { ...options, signal })
+  t.match(whole, { kind: 'applied' })
+  t.same(await totals(), asTotals(PAIRS))
+})
+
 t.test('a batch that fits one chunk is one transaction: nothing, or all', async t => {
   for (const size of [5, 6]) {
     const { session, options, names, totals, rows } = await scene(t, size)

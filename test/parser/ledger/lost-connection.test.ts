@@ -10,6 +10,7 @@ import {
   databaseOf,
   openLedgerScene,
   openSession,
+  type Pairs,
   pairSource,
   startServer,
 } from './helpers.ts'
@@ -66,6 +67,29 @@ t.test('around each COMMIT of a batch: that of its beginning, and of every chunk
       t.same(await totals(), asTotals(PAIRS, BigInt(batches)), 'exact')
       t.same([await rows('batch'), await rows('file')], [batches, batches])
       t.same(await ledger.openBatches(), [])
+    }
+  }
+})
+
+t.test('the same onto rows that are there, range by range', async t => {
+  const dense: Pairs = Array.from({ length: 300 }, (_, i) => [BigInt(1_000 + i), BigInt(i)])
+  const database = await server.database()
+  const proxy = await commitCutter(t, `${server.dir}/proxy5`, server.socketPath)
+  const { ledger, totals, rows } = await openLedgerScene(t, database, {
+    through: addressOf(`${server.dir}/proxy5`, databaseOf(database)),
+    env: { COUNTERSINK_CHUNK_PAIRS_MAX: '100' },
+  })
+  await ledger.open()
+  t.match(await ledger.apply(batchFor(dense)), { kind: 'applied' })
+  let batches = 1
+  for (let commit = 0; commit < 4; commit += 1) {
+    for (const cut of ['before', 'after'] as const) {
+      Object.assign(proxy, { cut, spare: commit })
+      t.match(await within(cut, ledger.apply(batchFor(dense))), { kind: 'applied' })
+      batches += 1
+      t.same([proxy.cuts, proxy.spare], [batches - 1, 0], 'it was cut there')
+      t.same(await totals(), asTotals(dense, BigInt(batches)), `exact, ${cut} COMMIT ${commit}`)
+      t.same([await rows('batch'), await rows('file')], [batches, batches])
     }
   }
 })

@@ -21,6 +21,14 @@ const TINY: WriterLimits = {
 }
 /** Which of the two depends on the statement. */
 const DOES_NOT_FIT = { sqlState: '22003' }
+/** The usual ones, but for a number of pairs that is told by name here. */
+const PIECES_OF_8192: WriterLimits = {
+  digitBytesMax: 120 * 1024,
+  pairsMax: 8_192,
+  cellPairs: 256,
+  densePairsMin: 64,
+  upsertPairsMin: 64,
+}
 const BIGINTS = 'id BIGINT UNSIGNED PRIMARY KEY, amount BIGINT UNSIGNED NOT NULL'
 
 interface Scene {
@@ -110,7 +118,7 @@ function seeded(seed: number): () => number {
 }
 
 t.test('dense ids that are there are updated, and only upserted when they are not', async t => {
-  const { add, sent, totals } = await scene(t)
+  const { add, sent, totals } = await scene(t, { limits: PIECES_OF_8192 })
   const pairs = range(1_000n, 20_000, 7n)
   await add(pairs)
   t.equal(sent.filter(one => one === 'UPDATE').length, 2, 'two are tried, the others upserted')
@@ -136,7 +144,7 @@ t.test('rows that are missing in the middle of a dense range', async t => {
 })
 
 t.test('what comes before a failed piece is redone, not added twice', async t => {
-  const { session, add, sent, totals } = await scene(t)
+  const { session, add, sent, totals } = await scene(t, { limits: PIECES_OF_8192 })
   const pairs = range(0n, 30_000, 3n)
   await add(pairs)
   await add(pairs)
