@@ -71,7 +71,8 @@ t.test('garbage on the socket harms nobody but who sends it', async t => {
   hanging.write(Buffer.concat([HELLO, frame(bytes(10), 1_000)]))
   for (const file of files) {
     drop(site.paths, [file])
-    t.match(await announcer.announce(file), { outcome: 'accepted' })
+    // Known: a look into the inbox was faster, and it is counted already.
+    t.match(await announcer.announce(file), { outcome: /^(accepted|known)$/ })
     t.ok(await pingParser(site.paths), 'pings are answered')
   }
   await Promise.all(attacks)
