@@ -1,7 +1,7 @@
 import { opendir, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readJournal } from '../../parser/journal/reading.ts'
-import { databaseAddress, Session } from '../../parser/ledger/connection.ts'
+import type { Session } from '../../parser/ledger/connection.ts'
 import { countedWithPrefix } from '../../parser/ledger/recovery.ts'
 import { openLedger } from '../../parser/ledger/schema/opening.ts'
 import type { Config } from '../../shared/config.ts'
@@ -10,9 +10,8 @@ import { hasCode } from '../../shared/errors.ts'
 import { parseSettledName, type StatePaths } from '../../shared/paths.ts'
 import type { ProcessedFile } from '../../shared/protocol.ts'
 import { type Command, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
-import { startPrivateMariadb } from '../private-mariadb.ts'
+import { withDatabaseAtRest } from '../database-at-rest.ts'
 import { print } from '../sources.ts'
-import { takeStateLock } from '../state-lock.ts'
 
 export const recover: Command = {
   name: 'recover',
@@ -37,42 +36,11 @@ ${DIR_HELP}
   async run(args) {
     const { values } = parseOptions(args, { 'dry-run': { type: 'boolean', default: false } })
     const { paths, config } = environment(values.dir)
-    return withLedger(paths, config, session =>
-      recoverFrom(session, paths, config, values['dry-run']),
-    )
+    return withDatabaseAtRest(paths, config, async session => {
+      await openLedger(session, config)
+      return recoverFrom(session, paths, config, values['dry-run'])
+    })
   },
-}
-
-async function withLedger(
-  paths: StatePaths,
-  config: Config,
-  use: (session: Session) => Promise<number>,
-): Promise<number> {
-  const lock = await takeStateLock(paths.supervisorLock, paths.supervisorStatus)
-  try {
-    const server =
-      config.databaseUrl === ''
-        ? await startPrivateMariadb({
-            dataDir: paths.mariadb,
-            socketPath: paths.mariadbSocket,
-            pidPath: paths.mariadbPid,
-            logPath: `${paths.log}/mariadb.log`,
-          })
-        : undefined
-    try {
-      const session = await Session.open(databaseAddress(config, paths))
-      try {
-        await openLedger(session, config)
-        return await use(session)
-      } finally {
-        await session.close()
-      }
-    } finally {
-      await server?.stop()
-    }
-  } finally {
-    await lock.release()
-  }
 }
 
 /**

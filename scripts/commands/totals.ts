@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { databaseAddress, Session } from '../../parser/ledger/connection.ts'
+import { databaseAddress, type Session } from '../../parser/ledger/connection.ts'
 import { readTopTotals, readTotal, readTotals, type Total } from '../../parser/ledger/totals.ts'
 import type { Config } from '../../shared/config.ts'
 import { hasCode } from '../../shared/errors.ts'
@@ -15,9 +15,8 @@ import {
   usage,
   wholeNumber,
 } from '../cli.ts'
-import { startPrivateMariadb } from '../private-mariadb.ts'
+import { withDatabaseAtRest, withSession } from '../database-at-rest.ts'
 import { print } from '../sources.ts'
-import { takeStateLock } from '../state-lock.ts'
 
 export const totals: Command = {
   name: 'totals',
@@ -51,7 +50,7 @@ ${DIR_HELP}
     const top =
       values.top === undefined ? undefined : wholeNumber('top', values.top, 1, 1_000_000_000)
     const { paths, config } = environment(values.dir)
-    return withSession(paths, config, async session => {
+    return withTotals(paths, config, async session => {
       const show = async (total: Total): Promise<void> =>
         print(
           values.json
@@ -72,13 +71,13 @@ ${DIR_HELP}
 }
 
 /** With the running MariaDB, or the private one started for this. */
-async function withSession(
+async function withTotals(
   paths: StatePaths,
   config: Config,
   use: (session: Session) => Promise<number>,
 ): Promise<number> {
   try {
-    return await useSession(paths, config, use)
+    return await withSession(databaseAddress(config, paths), use)
   } catch (error) {
     if (!hasCode(error, 'DATABASE_UNAVAILABLE') || config.databaseUrl !== '') throw error
   }
@@ -88,33 +87,5 @@ async function withSession(
       'Start it with "countersink up", or name its directory with --dir.',
     )
   }
-  const lock = await takeStateLock(paths.supervisorLock, paths.supervisorStatus)
-  try {
-    const server = await startPrivateMariadb({
-      dataDir: paths.mariadb,
-      socketPath: paths.mariadbSocket,
-      pidPath: paths.mariadbPid,
-      logPath: `${paths.log}/mariadb.log`,
-    })
-    try {
-      return await useSession(paths, config, use)
-    } finally {
-      await server.stop()
-    }
-  } finally {
-    await lock.release()
-  }
-}
-
-async function useSession(
-  paths: StatePaths,
-  config: Config,
-  use: (session: Session) => Promise<number>,
-): Promise<number> {
-  const session = await Session.open(databaseAddress(config, paths))
-  try {
-    return await use(session)
-  } finally {
-    await session.close()
-  }
+  return withDatabaseAtRest(paths, config, use)
 }
