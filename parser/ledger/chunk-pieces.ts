@@ -104,8 +104,10 @@ function measure(words: ChunkWords, from: number, to: number, limits: PieceLimit
 function fits(piece: Piece, words: ChunkWords, limits: PieceLimits): boolean {
   const pairs = piece.to - piece.from
   if (pairs > limits.pairsMax) return false
-  if (!piece.isDense)
-    return pairs * (idDigits(words, piece) + piece.amountDigits) <= limits.digitBytesMax
+  // Any piece may have to be upserted; ids without gaps need no text.
+  const idBytes = piece.span === pairs ? 0 : idDigits(words, piece)
+  if (pairs * (idBytes + piece.amountDigits) > limits.digitBytesMax) return false
+  if (!piece.isDense) return true
   if (piece.span > pairs * IDS_PER_PAIR_MAX) return false
   return piece.span * piece.amountDigits <= limits.digitBytesMax
 }
