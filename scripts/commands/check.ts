@@ -1,14 +1,12 @@
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { opendir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { hasCode } from '../../shared/errors.ts'
 import { readManifest } from '../../shared/manifest.ts'
 import { formatCount } from '../../shared/numbers.ts'
 import { MANIFEST_SUFFIX } from '../../shared/paths.ts'
 import type { ContentAnswer } from '../../shared/protocol.ts'
 import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions, usage } from '../cli.ts'
+import { hashFile } from '../hash-file.ts'
 import { print, timeText, withAnswers } from '../sources.ts'
 
 export const check: Command = {
@@ -53,13 +51,11 @@ async function prefixOf(argument: string): Promise<string> {
     throw error
   })
   if (stats?.isFile()) {
-    const hash = createHash('sha256')
     try {
-      await pipeline(createReadStream(argument, { highWaterMark: 2 ** 20 }), hash)
+      return await hashFile(argument)
     } catch (error) {
       throw cannot(`${argument} cannot be read: ${String(error)}`)
     }
-    return hash.digest('hex')
   }
   if (stats !== undefined) throw usage(`${argument} is not a regular file`)
   if (!/^[0-9a-fA-F]{8,64}$/.test(argument)) {

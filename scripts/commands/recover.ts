@@ -5,12 +5,14 @@ import type { Session } from '../../parser/ledger/connection.ts'
 import { countedWithPrefix } from '../../parser/ledger/recovery.ts'
 import { openLedger } from '../../parser/ledger/schema/opening.ts'
 import type { Config } from '../../shared/config.ts'
-import { syncDirectories } from '../../shared/durable.ts'
+import { replaceFile, syncDirectories } from '../../shared/durable.ts'
 import { hasCode } from '../../shared/errors.ts'
-import { parseSettledName, type StatePaths } from '../../shared/paths.ts'
+import { formatManifest } from '../../shared/manifest.ts'
+import { MANIFEST_SUFFIX, parseSettledName, type StatePaths } from '../../shared/paths.ts'
 import type { ProcessedFile } from '../../shared/protocol.ts'
 import { type Command, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
 import { withDatabaseAtRest } from '../database-at-rest.ts'
+import { hashFile } from '../hash-file.ts'
 import { print } from '../sources.ts'
 
 export const recover: Command = {
@@ -45,8 +47,8 @@ ${DIR_HELP}
 
 /**
  * Steps, and what a crash after each leaves: files are renamed from the archive to the inbox one by
- * one (the next run goes on with the others; what is back already is counted or waits), then the
- * journal is renamed aside (the parser starts with a new one).
+ * one, each behind its manifest (the next run goes on with the others; what is back already is
+ * counted or waits), then the journal is renamed aside (the parser starts with a new one).
  */
 async function recoverFrom(
   session: Session,
@@ -69,7 +71,10 @@ async function recoverFrom(
         // Equal names must not meet in the inbox: the second keeps the one that carries the hash.
         const isFree = (await ifThere(stat(join(paths.inbox, settled.name)))) === undefined
         const name = isFree ? settled.name : archived
-        await rename(join(directory, archived), join(paths.inbox, name))
+        const inInbox = join(paths.inbox, name)
+        const isDisposable = directory === paths.archiveDisposable
+        await vouchFor(join(directory, archived), inInbox, isDisposable)
+        await rename(join(directory, archived), inInbox)
       }
     }
     if (!isDryRun && requeued.size > 0) await syncDirectories(directory, paths.inbox)
@@ -83,6 +88,17 @@ async function recoverFrom(
     `${looked} archived files looked at, ${requeued.size} ${isDryRun ? 'would go' : 'went'} back to the inbox, ${lost.length} contents are lost here\n`,
   )
   return lost.length === 0 ? EXIT.ok : EXIT.no
+}
+
+/**
+ * A manifest for a file that comes back: it is whole, though its last line may have no line end, and
+ * a generated one may be deleted again.
+ */
+async function vouchFor(path: string, inInbox: string, disposable: boolean): Promise<void> {
+  const { size: sizeBytes } = await stat(path)
+  const sha256 = await hashFile(path)
+  const manifest = { sizeBytes, sha256, lines: undefined, amount: undefined, disposable }
+  await replaceFile(`${inInbox}${MANIFEST_SUFFIX}`, formatManifest(manifest))
 }
 
 /** Counted according to the journal, in neither the ledger nor the archive. */

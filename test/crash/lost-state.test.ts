@@ -5,7 +5,14 @@ import { workName } from '../../shared/paths.ts'
 import { countersink, jsonLines } from '../helpers/cli.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { type DataFile, dataFile, drop, seededFile, totalsOf } from '../helpers/files.ts'
+import {
+  type DataFile,
+  dataFile,
+  drop,
+  manifestOf,
+  seededFile,
+  totalsOf,
+} from '../helpers/files.ts'
 import {
   assertEverythingAddsUp,
   assertLedgerBalances,
@@ -46,6 +53,7 @@ async function killedInMidBatch(t: Test, site: Site, files: readonly DataFile[] 
   const [one, ...others] = files
   drop(site.paths, one === undefined ? [] : [one])
   await untilSeen(site, 1)
+  await untilDigested(site, doomed)
   drop(site.paths, others)
   await untilSeen(site, files.length)
   await untilDigested(site, doomed)
@@ -144,11 +152,15 @@ t.test('a claim torn apart: its data in work/, its manifest back in the inbox', 
 
 t.test('a ledger from a backup is refused, until `recover`', { buffered: true }, async t => {
   const site = await tinySite(t, server)
+  // Without its manifest it might be a cut copy.
+  const cut = dataFile('f-no-line-end', '7 1\n8 2')
+  const made = seededFile('g-generated', 6)
   drop(site.paths, [first, middle])
   await settleAll(t, site, 2)
   const backup = await backUp(site)
-  drop(site.paths, [large, small])
-  await settleAll(t, site, 4)
+  drop(site.paths, [large, small, cut])
+  drop(site.paths, [made], { manifest: manifestOf(made.content, { disposable: true }) })
+  await settleAll(t, site, 6)
   await backup.restore()
 
   const late = seededFile('e-late', 5)
@@ -156,11 +168,12 @@ t.test('a ledger from a backup is refused, until `recover`', { buffered: true },
   const refused = spawnParser(t, site)
   t.match(await refused.ended, { code: 78, stderr: /LEDGER_BEHIND_JOURNAL.*countersink recover/s })
   const recovered = await countersink(t, site, 'recover')
-  t.match(recovered, { code: 0, stdout: /2 went back to the inbox, 0 contents are lost here/ })
-  await settleAll(t, site, 5)
+  t.match(recovered, { code: 0, stdout: /4 went back to the inbox, 0 contents are lost here/ })
+  await settleAll(t, site, 7)
+  t.equal(list(site.paths.archiveDisposable).length, 1, 'the generated one is still known as such')
   const asides = readdirSync(site.paths.parser).filter(name => name.includes('before-recovery'))
   t.equal(asides.length, 1, 'the old journal is kept')
-  await assertEverythingAddsUp(t, site, applied(first, middle, large, small, late))
+  await assertEverythingAddsUp(t, site, applied(first, middle, large, small, cut, made, late))
 })
 
 t.test('a backup made in mid-batch is finished from the archive', { buffered: true }, async t => {
