@@ -124,7 +124,9 @@ export class DigestStage {
     signal: AbortSignal,
   ): Promise<Verdict[]> {
     const small = this.#smallOnes(entries)
-    const verdicts = small.length > 1 ? await this.#readTogether(small, signal) : []
+    const pairsMax = Math.min(this.#config.pairsMax, this.#config.memoryPairsMax)
+    const verdicts =
+      small.length > 1 && pairsMax > 0 ? await this.#readTogether(small, pairsMax, signal) : []
     if (verdicts.length > 0) return verdicts
     return [(await this.#reopen(first, signal)) ?? (await this.#read(first, signal))]
   }
@@ -144,11 +146,15 @@ export class DigestStage {
    * Of files that are good and stay as they are: reading ends at the first one about which more is
    * to be said, which is then read by itself.
    */
-  async #readTogether(entries: readonly QueueEntry[], signal: AbortSignal): Promise<Verdict[]> {
+  async #readTogether(
+    entries: readonly QueueEntry[],
+    pairsMax: number,
+    signal: AbortSignal,
+  ): Promise<Verdict[]> {
     const startedAtMs = Date.now()
     const digests = await this.#smallFiles.digest({
       paths: entries.map(({ sequence, name }) => join(this.#paths.work, workName(sequence, name))),
-      pairsMax: Math.min(this.#config.pairsMax, this.#config.memoryPairsMax),
+      pairsMax,
       signal,
     })
     this.#onProgress()

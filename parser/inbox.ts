@@ -117,12 +117,13 @@ export class Inbox {
       return false
     })
     const taken = fit.slice(0, Math.max(0, this.#room))
-    for (const { answer } of fit.slice(taken.length)) {
+    for (const { announce, answer } of fit.slice(taken.length)) {
       answer(
-        later(
-          this.#disk.reason ??
-            `${this.#backlog.files} files are queued, at most ${this.#queueFilesMax} may be`,
-        ),
+        this.#onItsWay(announce) ??
+          later(
+            this.#disk.reason ??
+              `${this.#backlog.files} files are queued, at most ${this.#queueFilesMax} may be`,
+          ),
       )
     }
     const results = await claimFiles(
@@ -171,17 +172,27 @@ export class Inbox {
     for (const entry of entries) logClaim(this.#log, entry)
   }
 
+  /** The ack of a file that was claimed before, by an announcement or a look. */
+  #onItsWay({ name, sha256 }: Announce): AnnounceResult | undefined {
+    const sequence = this.#backlog.find(name, sha256)
+    return sequence === undefined ? undefined : { outcome: this.#hint(sha256), sequence }
+  }
+
+  #hint(sha256: string): 'known' | 'accepted' {
+    const applied = this.#journal.content(Buffer.from(sha256, 'hex'))?.applied ?? 0
+    return applied > 0 ? 'known' : 'accepted'
+  }
+
   #answerTo(announce: Announce, result: ClaimResult): AnnounceResult {
-    const content = this.#journal.content(Buffer.from(announce.sha256, 'hex'))
-    const isKnown = content !== undefined && content.applied > 0
     switch (result.kind) {
       case 'claimed':
-        return { outcome: isKnown ? 'known' : 'accepted', sequence: result.entry.sequence }
+        return { outcome: this.#hint(announce.sha256), sequence: result.entry.sequence }
       case 'unfit':
         return { outcome: 'refused', reason: result.why }
       case 'gone': {
-        const sequence = this.#backlog.find(announce.name, announce.sha256)
-        if (sequence !== undefined) return { outcome: isKnown ? 'known' : 'accepted', sequence }
+        const onItsWay = this.#onItsWay(announce)
+        if (onItsWay !== undefined) return onItsWay
+        const content = this.#journal.content(Buffer.from(announce.sha256, 'hex'))
         const last = this.#journal.processed(content?.last ?? 0)
         const settled =
           last?.name === announce.name

@@ -12,7 +12,7 @@ import { connectAnnouncer } from '../helpers/client.ts'
 import type { DatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type DataFile, dataFile, drop, manifestOf, seeded, sha256Of } from '../helpers/files.ts'
-import type { Fate } from '../helpers/invariants.ts'
+import { type Fate, list } from '../helpers/invariants.ts'
 import { type RunningParser, spawnParser, startParser, stopProgram } from '../helpers/parser.ts'
 import type { Program, Teardown } from '../helpers/processes.ts'
 import { makeSite, type Site } from '../helpers/state-dir.ts'
@@ -147,6 +147,8 @@ export class Feeder {
           ...{ name, sizeBytes: content.length, sha256: sha256Of(content) },
         })
         if (!['accepted', 'known'].includes(outcome)) throw new Error(`${name}: ${outcome}`)
+        // The first is not read together with others: it makes a batch by itself.
+        if (this.#acknowledged === 0) await untilDigested(this.#site, parser)
       } catch (error) {
         await eventually(`it died (or else ${error})`, () => !parser.isRunning())
         return
@@ -169,7 +171,10 @@ export function queueOf(site: Site): Promise<QueueEntry[]> {
   )
 }
 
-/** Waits until all that was claimed is read, but for these files, or the parser has died. */
+/**
+ * Waits until all that was claimed is read and handed on, but for these files, or the parser has
+ * died. A file is handed on once the runs are gone that it does not need any more.
+ */
 export async function untilDigested(
   site: Site,
   parser: Program,
@@ -179,7 +184,11 @@ export async function untilDigested(
   await eventually('they are digested', async () => {
     if (!parser.isRunning()) return true
     const queue = await queueOf(site)
-    return queue.every(entry => entry.stage !== 'claimed' || names.includes(entry.name))
+    const needed = new Set(queue.map(({ runName }) => runName))
+    return (
+      queue.every(({ stage, name }) => stage !== 'claimed' || names.includes(name)) &&
+      list(site.paths.runs).every(name => needed.has(name) || name.startsWith('batch-'))
+    )
   })
 }
 

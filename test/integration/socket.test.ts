@@ -6,7 +6,7 @@ import { PROTOCOL_NAME, PROTOCOL_VERSION } from '../../shared/protocol.ts'
 import { connectAnnouncer, sendRaw } from '../helpers/client.ts'
 import { startDatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { drop, seeded, seededFile, sha256Of } from '../helpers/files.ts'
+import { dataFile, drop, seeded, seededFile, sha256Of } from '../helpers/files.ts'
 import { assertEverythingAddsUp, type Fate } from '../helpers/invariants.ts'
 import { pingParser, spawnParser, startParser, stopProgram } from '../helpers/parser.ts'
 import { makeSite } from '../helpers/state-dir.ts'
@@ -172,11 +172,16 @@ t.test('a full queue says: later', async t => {
   const parser = spawnParser(t, site, { ...nowhere, COUNTERSINK_SCAN_INTERVAL_MS: '3600000' })
   await eventually('it answers', () => pingParser(site.paths))
   const files = [1, 2, 3].map(i => seededFile(`file-${i}`, i))
-  drop(site.paths, files)
   const announcer = await connectAnnouncer(t, site.paths)
+  // Between these two answers it has looked into the inbox, which it does not do again.
+  for (const nothing of [dataFile('x', ''), dataFile('y', '')]) {
+    t.match(await announcer.announce(nothing), { outcome: 'refused' })
+  }
+  drop(site.paths, files)
   const outcomes: string[] = []
   for (const file of files) outcomes.push((await announcer.announce(file)).outcome)
   t.same(outcomes, ['accepted', 'accepted', 'later'])
+  t.match(await announcer.announce(files[0]!), { outcome: 'accepted' }, 'it is on its way')
   t.match(await pingParser(site.paths), { queue: { files: 2 }, database: 'unavailable' })
   await stopProgram(parser)
   const next = await startParser(t, site)
