@@ -1,0 +1,168 @@
+/**
+ * `npm run bench`: measures what the project aims at, says what was reached and what was wanted.
+ *
+ * Each figure is taken together with what it is compared with, in turn, within one run; everything
+ * that is measured is also checked to be exact. Exit status: 0 all aims are reached, 1 some are
+ * missed (or a result was wrong), 2 wrong usage, 3 something could not be measured.
+ */
+import { CountersinkError, describeError, explainError, toError } from '../../shared/errors.ts'
+import { EXIT } from '../cli.ts'
+import { Bench } from './bench-context.ts'
+import { digestFile } from './digest-file.ts'
+import { describeMachine } from './machine.ts'
+import { type BenchCommand, parseBenchArguments, type RunOptions } from './options.ts'
+import { findDuckdb } from './peers/duckdb.ts'
+import { jsonReport, textReport } from './report.ts'
+import { type Row, WrongResult } from './row.ts'
+import { FULL, QUICK, type Scale } from './scale.ts'
+import { SECTIONS } from './sections.ts'
+import { Workspace } from './workspace.ts'
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const command = parseBenchArguments(
+      args,
+      SECTIONS.map(({ name }) => name),
+    )
+    return await run(command)
+  } catch (error) {
+    const isUsage = error instanceof CountersinkError && error.code === 'USAGE'
+    const text = error instanceof CountersinkError ? explainError(error) : describeError(error)
+    process.stderr.write(`bench: ${text}${isUsage ? '\nSee: npm run bench -- --help' : ''}\n`)
+    return isUsage ? EXIT.usage : EXIT.cannot
+  }
+}
+
+async function run(command: BenchCommand): Promise<number> {
+  switch (command.kind) {
+    case 'help':
+      process.stdout.write(help())
+      return EXIT.ok
+    case 'digest':
+      return await digestOne(command)
+    case 'run':
+      return await measure(command)
+  }
+}
+
+async function digestOne({ path, json }: { path: string; json: boolean }): Promise<number> {
+  const workspace = await madeWorkspace(process.env.TMPDIR || '/tmp', 0, false)
+  try {
+    const { fingerprint: _, ...figures } = await digestFile(workspace, path)
+    const lines = Object.entries(figures).map(([name, value]) => `${name.padEnd(12)}  ${value}\n`)
+    process.stdout.write(json ? `${JSON.stringify(figures)}\n` : lines.join(''))
+    return EXIT.ok
+  } catch (error) {
+    process.stderr.write(`bench digest: ${toError(error).message}\n`)
+    return EXIT.no
+  } finally {
+    await workspace.remove()
+  }
+}
+
+async function measure(options: RunOptions): Promise<number> {
+  const scale = scaleOf(options)
+  const workspace = await madeWorkspace(options.dir, scale.diskBytes, options.keep)
+  const print = (text: string): void => void process.stdout.write(text)
+  const progress = (text: string): void => void process.stderr.write(text)
+  const report = options.json
+    ? jsonReport(print, progress)
+    : textReport(print, progress, process.stdout.isTTY === true)
+  const rows: Row[] = []
+  const bench = new Bench({
+    ...{ scale, workspace },
+    duckdb: findDuckdb(options.modules),
+    row: row => {
+      rows.push(row)
+      report.row(row)
+    },
+    series: series => report.series(series),
+    say: text => report.say(text),
+  })
+  try {
+    for (const section of SECTIONS) {
+      if (!options.sections.includes(section.name)) continue
+      const startedMs = performance.now()
+      try {
+        await section.run(bench)
+      } catch (error) {
+        bench.row(failedRow(section.name, error))
+      }
+      report.say(`${section.name} took ${((performance.now() - startedMs) / 1_000).toFixed(0)} s`)
+    }
+    const machine = await describeMachine(workspace)
+    report.end(machine)
+    return exitStatus(rows)
+  } finally {
+    await workspace.remove()
+  }
+}
+
+function scaleOf({ quick, minutes }: RunOptions): Scale {
+  const scale = quick ? QUICK : FULL
+  return minutes === undefined ? scale : { ...scale, sustainedMinutes: minutes }
+}
+
+/** Removed as well when we are told to end: once by a signal, at once by a second one. */
+async function madeWorkspace(dir: string, bytes: number, keep: boolean): Promise<Workspace> {
+  const workspace = await Workspace.make(dir, bytes, keep)
+  for (const [signal, status] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.once(signal, () => {
+      process.stderr.write('\nbench: ending what runs and removing what was made …\n')
+      void workspace.remove().finally(() => process.exit(status))
+    })
+  }
+  return workspace
+}
+
+function failedRow(section: string, error: unknown): Row {
+  const isWrong = error instanceof WrongResult
+  return {
+    section,
+    name: section,
+    what: isWrong ? 'the result is not exact' : 'it could not be measured',
+    reached: '–',
+    wanted: '–',
+    verdict: isWrong ? 'wrong' : 'not measured',
+    figures: {},
+    note: describeError(error),
+  }
+}
+
+function exitStatus(rows: readonly Row[]): number {
+  const has = (...verdicts: Row['verdict'][]): boolean =>
+    rows.some(({ verdict }) => verdicts.includes(verdict))
+  if (has('missed', 'wrong')) return EXIT.no
+  return has('not measured') ? EXIT.cannot : EXIT.ok
+}
+
+function help(): string {
+  const list = SECTIONS.map(({ name, summary }) => `  ${name.padEnd(12)} ${summary}`)
+  return `Usage: npm run bench -- [OPTION]…
+       npm run bench -- digest FILE [--json]
+
+Measures what countersink aims at and says what was reached and what was wanted. \`digest\` reads any
+file as the parser does, in a fresh process: bytes, lines, ids, amount, sha256, seconds, peakRssBytes.
+
+  --quick            less data: under two minutes on two cores
+  --only A[,B]       only these (below)
+  --minutes N        how long the sustained run lasts (default: ${FULL.sustainedMinutes}, quick ${QUICK.sustainedMinutes})
+  --dir D            where to make the data, about ${FULL.diskBytes / 1e9} GB, quick ${QUICK.diskBytes / 1e9} GB (default: the
+                     system's temporary directory); removed at the end
+  --keep             do not remove it
+  --json             one JSON object a line: rows, series of the plots, the machine
+  --write            put the results into BENCHMARKS.md and scripts/bench/plots/
+  --modules D        the directory in whose node_modules @duckdb/node-api is (default: the project's)
+  --help
+
+${list.join('\n')}
+
+Exit status: 0 all aims are reached, 1 some are missed or a result was wrong, 2 wrong usage,
+3 something could not be measured.
+`
+}

@@ -1,0 +1,89 @@
+/**
+ * How much is measured: the full run's amounts are those of the table of aims; the quick run keeps
+ * the ratios that are wanted and shrinks the data, so that it ends within two minutes on two cores.
+ */
+export interface Scale {
+  readonly name: 'full' | 'quick'
+  /** Of each thing and of what it is compared with. */
+  readonly repetitions: number
+  readonly digestBytes: number
+  /** What mawk gets, which is slow. */
+  readonly mawkBytes: number
+  /** Consumers of the three files of the digest and memory rows. */
+  readonly consumers: readonly [few: number, many: number, most: number]
+  /** Files that the built parser takes while its memory is watched, besides those of the digest. */
+  readonly memoryBytes: { readonly most: number; readonly large: number }
+  /** 0: not measured. */
+  readonly memoryConsumers: number
+  readonly applyPairs: number
+  readonly backlog: { readonly files: number; readonly bytes: number }
+  readonly smallFiles: number
+  readonly latencyBytes: number
+  readonly wholeWayBytes: number
+  /** What LOAD DATA gets of it: its time is multiplied. */
+  readonly loadDataBytes: number
+  readonly generatorBytes: number
+  readonly sustainedMinutes: number
+  readonly sustainedFileBytes: number
+  readonly processedContents: number
+  readonly restarts: number
+  readonly historyContents: number
+  readonly scalingBytes: number
+  /** Sizes for throughput against file size. */
+  readonly scalingSizes: readonly number[]
+  /** What all of it needs on the disk at its worst instant. */
+  readonly diskBytes: number
+}
+
+const MB = 1e6
+const GB = 1e9
+
+export const FULL: Scale = {
+  name: 'full',
+  repetitions: 5,
+  digestBytes: GB,
+  mawkBytes: 50 * MB,
+  consumers: [10_000, 1_000_000, 10_000_000],
+  memoryBytes: { most: GB, large: 4 * GB },
+  memoryConsumers: 20_000_000,
+  applyPairs: 1_000_000,
+  backlog: { files: 64, bytes: 8 * MB },
+  smallFiles: 10_000,
+  latencyBytes: 2 * GB,
+  wholeWayBytes: GB,
+  loadDataBytes: 50 * MB,
+  generatorBytes: GB,
+  sustainedMinutes: 10,
+  sustainedFileBytes: 100 * MB,
+  processedContents: 100_000,
+  restarts: 7,
+  historyContents: 1_000_000,
+  scalingBytes: 256 * MB,
+  scalingSizes: [1 * MB, 4 * MB, 16 * MB, 64 * MB, 256 * MB, GB],
+  diskBytes: 16 * GB,
+}
+
+export const QUICK: Scale = {
+  ...FULL,
+  name: 'quick',
+  repetitions: 2,
+  digestBytes: 128 * MB,
+  mawkBytes: 4 * MB,
+  memoryBytes: { most: 64 * MB, large: 0 },
+  memoryConsumers: 0,
+  applyPairs: 250_000,
+  backlog: { files: 16, bytes: 2 * MB },
+  smallFiles: 1_000,
+  latencyBytes: 256 * MB,
+  wholeWayBytes: 128 * MB,
+  loadDataBytes: 4 * MB,
+  generatorBytes: 128 * MB,
+  sustainedMinutes: 0.15,
+  sustainedFileBytes: 20 * MB,
+  processedContents: 20_000,
+  restarts: 2,
+  historyContents: 100_000,
+  scalingBytes: 16 * MB,
+  scalingSizes: [1 * MB, 4 * MB, 16 * MB, 64 * MB],
+  diskBytes: 3 * GB,
+}
