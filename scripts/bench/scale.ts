@@ -16,10 +16,13 @@ export interface Scale {
   /** 0: not measured. */
   readonly memoryConsumers: number
   readonly applyPairs: number
-  readonly backlog: { readonly files: number; readonly bytes: number }
+  /** The quick run has as many consumers fewer as its files are smaller. */
+  readonly backlog: { readonly files: number; readonly bytes: number; readonly consumers: number }
   readonly smallFiles: number
   readonly latencyBytes: number
   readonly wholeWayBytes: number
+  /** The quick run has as many fewer as its file is smaller. */
+  readonly wholeWayConsumers: number
   /** What LOAD DATA gets of it: its time is multiplied. */
   readonly loadDataBytes: number
   readonly generatorBytes: number
@@ -47,11 +50,12 @@ export const FULL: Scale = {
   memoryBytes: { most: GB, large: 4 * GB },
   memoryConsumers: 20_000_000,
   applyPairs: 1_000_000,
-  backlog: { files: 64, bytes: 8 * MB },
+  backlog: { files: 64, bytes: 8 * MB, consumers: 1_000_000 },
   smallFiles: 10_000,
   latencyBytes: 2 * GB,
   wholeWayBytes: GB,
-  loadDataBytes: 50 * MB,
+  wholeWayConsumers: 1_000_000,
+  loadDataBytes: 100 * MB,
   generatorBytes: GB,
   sustainedMinutes: 10,
   sustainedFileBytes: 100 * MB,
@@ -72,10 +76,11 @@ export const QUICK: Scale = {
   memoryBytes: { most: 64 * MB, large: 0 },
   memoryConsumers: 0,
   applyPairs: 250_000,
-  backlog: { files: 16, bytes: 2 * MB },
-  smallFiles: 1_000,
+  backlog: { files: 64, bytes: 0.8 * MB, consumers: 100_000 },
+  smallFiles: 2_000,
   latencyBytes: 256 * MB,
   wholeWayBytes: 128 * MB,
+  wholeWayConsumers: 128_000,
   loadDataBytes: 4 * MB,
   generatorBytes: 128 * MB,
   sustainedMinutes: 0.15,

@@ -1,0 +1,103 @@
+import { rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Section } from '../bench-context.ts'
+import { cutFile, type Piece } from '../data/cut-file.ts'
+import { judge, sizeText } from '../row.ts'
+import { Announcer, Site } from '../site.ts'
+import { percentileOf } from '../statistics.ts'
+import { until } from '../until.ts'
+
+const CONSUMERS = { kind: 'uniform', count: 10_000 } as const
+const PIECE_BYTES = 256
+const PIECES_MAX = 8_000
+/** Fewer are no ground for a 99th percentile. */
+const SAMPLES_MIN = 200
+const AIMS_MS = { p50: 0.6, p99: 10 }
+const LARGE = 'large.txt'
+
+/** Announcement to durable acknowledgement, the next only after the last, beside a long reading. */
+export const latency: Section = {
+  name: 'latency',
+  summary: 'announcement to durable acknowledgement while a large file is being read',
+  async run(bench) {
+    const { workspace, scale } = bench
+    const large = await bench.newFile(scale.latencyBytes, CONSUMERS)
+    const small = await bench.newFile(PIECE_BYTES * PIECES_MAX * 0.95, CONSUMERS)
+    const pieces = await cutFile(small, PIECE_BYTES, workspace.path('pieces'))
+    const site = await Site.make(workspace)
+    const parser = await site.startParser()
+    const announcer = await Announcer.connect(site)
+    await site.drop(large, LARGE)
+    await announcer.announce(LARGE, large)
+    await until('the large file is being read', async () => {
+      const health = await site.health()
+      return health?.reading?.name === LARGE && health.reading.positionBytes > 0 ? true : undefined
+    })
+    bench.say('announcing small files beside it')
+    const samplesMs = await acknowledgements(site, announcer, pieces)
+    await parser.stop('SIGKILL')
+    announcer.close()
+    await site.stopServer()
+    if (samplesMs.length < SAMPLES_MIN) {
+      throw new Error(`only ${samplesMs.length} acknowledgements came while the file was read`)
+    }
+    for (const [name, share] of [
+      ['p50', 0.5],
+      ['p99', 0.99],
+    ] as const) {
+      bench.row({
+        section: 'latency',
+        name: `ack-${name}`,
+        what: `announcement to durable acknowledgement, one at a time, while ${sizeText(large.sizeBytes)} are read: ${name}`,
+        ...judge(percentileOf(samplesMs, share), {
+          side: 'at most',
+          bound: AIMS_MS[name],
+          write: value => `${value.toFixed(2)} ms`,
+        }),
+        figures: {
+          samples: samplesMs.length,
+          p50Ms: percentileOf(samplesMs, 0.5),
+          p90Ms: percentileOf(samplesMs, 0.9),
+          p99Ms: percentileOf(samplesMs, 0.99),
+          maxMs: Math.max(...samplesMs),
+        },
+      })
+    }
+  },
+}
+
+const ASK_INTERVAL_MS = 50
+
+/** Milliseconds of those that came for certain while the large file was read. */
+async function acknowledgements(
+  site: Site,
+  announcer: Announcer,
+  pieces: readonly Piece[],
+): Promise<number[]> {
+  const samples: { readonly atMs: number; readonly tookMs: number }[] = []
+  let readUntilMs = performance.now()
+  let isRead = true
+  const watching = (async () => {
+    while (isRead) {
+      const askedMs = performance.now()
+      const health = await site.health()
+      isRead &&= health?.reading?.name === LARGE
+      if (isRead) readUntilMs = askedMs
+      await new Promise(resolve => setTimeout(resolve, ASK_INTERVAL_MS))
+    }
+  })()
+  try {
+    for (const piece of pieces) {
+      if (!isRead) break
+      await rename(piece.path, join(site.paths.inbox, piece.name))
+      const startedMs = performance.now()
+      await announcer.announce(piece.name, piece)
+      const endedMs = performance.now()
+      samples.push({ atMs: endedMs, tookMs: endedMs - startedMs })
+    }
+  } finally {
+    isRead = false
+    await watching
+  }
+  return samples.filter(({ atMs }) => atMs <= readUntilMs).map(({ tookMs }) => tookMs)
+}
