@@ -72,14 +72,15 @@ export class Site {
   }
 
   /** The parser, once it counts. @throws Error with its last words when it ends instead. */
-  async startParser(): Promise<Running> {
+  async startParser(pollMs = 20): Promise<Running> {
     const args = [builtFile('../../parser/main'), '--dir', this.paths.dir]
     const parser = startProgram(this.#workspace, args, this.env)
-    await until('the parser is ready', async () => {
+    const isReady = async (): Promise<true | undefined> => {
       if (!parser.isRunning()) throw new Error(`the parser ended: ${parser.output()}`)
       const health = await this.health()
-      return health?.pid === parser.pid && health.state === 'running' ? health : undefined
-    })
+      return health?.pid === parser.pid && health.state === 'running' ? true : undefined
+    }
+    await until('the parser is ready', isReady, { pollMs })
     return parser
   }
 
