@@ -7,10 +7,11 @@
  */
 import { CountersinkError, describeError, explainError, toError } from '../../shared/errors.ts'
 import { EXIT } from '../cli.ts'
-import { Bench } from './bench-context.ts'
+import { Bench, type Series } from './bench-context.ts'
 import { digestFile } from './digest-file.ts'
 import { describeMachine } from './machine.ts'
 import { type BenchCommand, parseBenchArguments, type RunOptions } from './options.ts'
+import { writePage } from './page/write-page.ts'
 import { findDuckdb } from './peers/duckdb.ts'
 import { jsonReport, textReport } from './report.ts'
 import { type Row, WrongResult } from './row.ts'
@@ -71,6 +72,7 @@ async function measure(options: RunOptions): Promise<number> {
     ? jsonReport(print, progress)
     : textReport(print, progress, process.stdout.isTTY === true)
   const rows: Row[] = []
+  const allSeries: Series[] = []
   const bench = new Bench({
     ...{ scale, workspace },
     duckdb: findDuckdb(options.modules),
@@ -78,7 +80,10 @@ async function measure(options: RunOptions): Promise<number> {
       rows.push(row)
       report.row(row)
     },
-    series: series => report.series(series),
+    series: series => {
+      allSeries.push(series)
+      report.series(series)
+    },
     say: text => report.say(text),
   })
   try {
@@ -94,6 +99,10 @@ async function measure(options: RunOptions): Promise<number> {
     }
     const machine = await describeMachine(workspace)
     report.end(machine)
+    if (options.write) {
+      for (const path of writePage(rows, allSeries, machine, scale.name))
+        report.say(`wrote ${path}`)
+    }
     return exitStatus(rows)
   } finally {
     await workspace.remove()

@@ -42,7 +42,7 @@ export async function describeMachine(workspace: Workspace): Promise<Machine> {
     kernel: `Linux ${release()}`,
     node: process.version,
     mariadb: /Ver (\S+)/.exec(mariadb)?.[1] ?? 'none',
-    openssl: (await firstLine('openssl', 'version')) || 'none',
+    openssl: /^OpenSSL \S+/.exec(await firstLine('openssl', 'version'))?.[0] ?? 'no openssl',
     date: new Date().toISOString().slice(0, 10),
     commit: commit === '' ? 'unknown' : `${commit}${changes === '' ? '' : '+'}`,
   }
