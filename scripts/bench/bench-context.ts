@@ -16,8 +16,13 @@ export interface Series {
 export interface Section {
   readonly name: string
   readonly summary: string
+  /** What it needs on the disk at its worst instant, with a private MariaDB. */
+  readonly diskBytes: (scale: Scale) => number
   run(bench: Bench): Promise<void>
 }
+
+/** Its system tables, its log, and room for a million totals. */
+export const PRIVATE_MARIADB_BYTES = 1e9
 
 /** What a section works with. */
 export class Bench {
@@ -29,7 +34,7 @@ export class Bench {
   readonly series: (series: Series) => void
   /** A line about what is going on. */
   readonly say: (text: string) => void
-  readonly #files = new Map<string, Promise<KnownFile>>()
+  readonly #files = new Map<string, KnownFile>()
   #seed = 0
 
   constructor(options: {
@@ -49,9 +54,9 @@ export class Bench {
   }
 
   /** A file that sections share, made when it is first asked for. */
-  sharedFile(sizeBytes: number, consumers: Consumers): Promise<KnownFile> {
+  async sharedFile(sizeBytes: number, consumers: Consumers): Promise<KnownFile> {
     const key = `${sizeBytes} ${consumers.kind} ${consumers.count}`
-    const known = this.#files.get(key) ?? this.newFile(sizeBytes, consumers)
+    const known = this.#files.get(key) ?? (await this.newFile(sizeBytes, consumers))
     this.#files.set(key, known)
     return known
   }
@@ -67,9 +72,14 @@ export class Bench {
     return makeFile(this.workspace.path(name), plan, totals)
   }
 
-  /** Removes the shared files of this size or more, which no later section needs. */
+  /** Removes the shared files: no later section needs them. */
   async dropSharedFiles(): Promise<void> {
-    for (const file of this.#files.values()) await rm((await file).path, { force: true })
+    for (const { path } of this.#files.values()) await rm(path, { force: true })
     this.#files.clear()
+  }
+
+  /** After a section: ends what it may have left running, removes all but the shared files. */
+  async clear(): Promise<void> {
+    await this.workspace.clear(new Set([...this.#files.values()].map(({ path }) => path)))
   }
 }

@@ -65,7 +65,8 @@ async function digestOne({ path, json }: { path: string; json: boolean }): Promi
 
 async function measure(options: RunOptions): Promise<number> {
   const scale = scaleOf(options)
-  const workspace = await madeWorkspace(options.dir, scale.diskBytes, options.keep)
+  const needs = diskBytes(scale, options.sections)
+  const workspace = await madeWorkspace(options.dir, needs, options.keep)
   const print = (text: string): void => void process.stdout.write(text)
   const progress = (text: string): void => void process.stderr.write(text)
   const report = options.json
@@ -95,6 +96,7 @@ async function measure(options: RunOptions): Promise<number> {
       } catch (error) {
         bench.row(failedRow(section.name, error))
       }
+      await bench.clear()
       report.say(`${section.name} took ${((performance.now() - startedMs) / 1_000).toFixed(0)} s`)
     }
     const machine = await describeMachine(workspace)
@@ -107,6 +109,11 @@ async function measure(options: RunOptions): Promise<number> {
   } finally {
     await workspace.remove()
   }
+}
+
+function diskBytes(scale: Scale, names: readonly string[]): number {
+  const chosen = SECTIONS.filter(({ name }) => names.includes(name))
+  return Math.max(...chosen.map(section => section.diskBytes(scale)))
 }
 
 function scaleOf({ quick, minutes }: RunOptions): Scale {
@@ -151,6 +158,8 @@ function exitStatus(rows: readonly Row[]): number {
 }
 
 function help(): string {
+  const names = SECTIONS.map(({ name }) => name)
+  const needs = (scale: Scale): string => (diskBytes(scale, names) / 1e9).toFixed(0)
   const list = SECTIONS.map(({ name, summary }) => `  ${name.padEnd(12)} ${summary}`)
   return `Usage: npm run bench -- [OPTION]…
        npm run bench -- digest FILE [--json]
@@ -161,8 +170,8 @@ file as the parser does, in a fresh process: bytes, lines, ids, amount, sha256, 
   --quick            less data: under two minutes on two cores
   --only A[,B]       only these (below)
   --minutes N        how long the sustained run lasts (default: ${FULL.sustainedMinutes}, quick ${QUICK.sustainedMinutes})
-  --dir D            where to make the data, about ${FULL.diskBytes / 1e9} GB, quick ${QUICK.diskBytes / 1e9} GB (default: the
-                     system's temporary directory); removed at the end
+  --dir D            where to make the data, ${needs(FULL)} GB for all of it, quick ${needs(QUICK)} GB
+                     (default: the system's temporary directory); removed at the end
   --keep             do not remove it
   --json             one JSON object a line: rows, series of the plots, the machine
   --write            put the results into BENCHMARKS.md and scripts/bench/plots/

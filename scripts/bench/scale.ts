@@ -34,8 +34,6 @@ export interface Scale {
   readonly scalingBytes: number
   /** Sizes for throughput against file size. */
   readonly scalingSizes: readonly number[]
-  /** What all of it needs on the disk at its worst instant. */
-  readonly diskBytes: number
 }
 
 const MB = 1e6
@@ -64,7 +62,6 @@ export const FULL: Scale = {
   historyContents: 1_000_000,
   scalingBytes: 256 * MB,
   scalingSizes: [1 * MB, 4 * MB, 16 * MB, 64 * MB, 256 * MB, GB],
-  diskBytes: 16 * GB,
 }
 
 export const QUICK: Scale = {
@@ -90,5 +87,4 @@ export const QUICK: Scale = {
   historyContents: 100_000,
   scalingBytes: 16 * MB,
   scalingSizes: [1 * MB, 4 * MB, 16 * MB, 64 * MB],
-  diskBytes: 3 * GB,
 }

@@ -1,4 +1,4 @@
-import { link, mkdir, rename, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type DatabaseAddress, databaseAddress, Session } from '../../parser/ledger/connection.ts'
 import { readTotals } from '../../parser/ledger/totals.ts'
@@ -122,6 +122,13 @@ export class Site {
     )
     await rename(`${manifest}.tmp`, manifest)
     await link(file.path, join(this.paths.inbox, name))
+  }
+
+  /** Archived files are deleted by nobody else. */
+  async emptyArchive(): Promise<void> {
+    for (const entry of await readdir(this.paths.archive, { withFileTypes: true })) {
+      if (entry.isFile()) await rm(join(this.paths.archive, entry.name))
+    }
   }
 
   /** @throws WrongResult unless the totals are these pairs and no others. */

@@ -11,7 +11,8 @@ import { formatBytes } from '../../shared/numbers.ts'
 export class Workspace {
   readonly dir: string
   readonly #keep: boolean
-  readonly #endings: (() => Promise<void>)[] = []
+  #endings: (() => Promise<void>)[] = []
+  #paths: string[] = []
   #made = 0
   #removing: Promise<void> | undefined
 
@@ -37,7 +38,9 @@ export class Workspace {
   /** A path for something new in here. */
   path(name: string): string {
     this.#made += 1
-    return join(this.dir, `${this.#made}-${name}`)
+    const path = join(this.dir, `${this.#made}-${name}`)
+    this.#paths.push(path)
+    return path
   }
 
   /** What `end` ends is ended with the workspace at the latest. @returns that, to be called before. */
@@ -51,16 +54,35 @@ export class Workspace {
     return once
   }
 
+  /** Ends everything that still runs, and removes what was made but for these paths. */
+  async clear(except: ReadonlySet<string>): Promise<void> {
+    await this.#endAll()
+    if (this.#keep) return
+    for (const path of this.#paths) if (!except.has(path)) await removeTree(path)
+    this.#paths = this.#paths.filter(path => except.has(path))
+  }
+
   remove(): Promise<void> {
     this.#removing ??= this.#remove()
     return this.#removing
   }
 
   async #remove(): Promise<void> {
-    for (const end of this.#endings.reverse()) {
+    await this.#endAll()
+    if (this.#keep) process.stderr.write(`kept: ${this.dir}\n`)
+    else await removeTree(this.dir)
+  }
+
+  async #endAll(): Promise<void> {
+    const endings = this.#endings.reverse()
+    this.#endings = []
+    for (const end of endings) {
       await end().catch(error => process.stderr.write(`while cleaning up: ${error}\n`))
     }
-    if (this.#keep) process.stderr.write(`kept: ${this.dir}\n`)
-    else await rm(this.dir, { recursive: true, force: true, maxRetries: 20 })
   }
+}
+
+/** Programs that were told to end may still have been writing into it. */
+function removeTree(path: string): Promise<void> {
+  return rm(path, { recursive: true, force: true, maxRetries: 20 })
 }

@@ -4,7 +4,7 @@ import { type Batch, newBatchId } from '../../../parser/ledger/batch.ts'
 import type { Session } from '../../../parser/ledger/connection.ts'
 import { Ledger } from '../../../parser/ledger/ledger.ts'
 import { formatCount } from '../../../shared/numbers.ts'
-import type { Bench, Section } from '../bench-context.ts'
+import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import { inTurn, ratios } from '../paired.ts'
 import { createPairsTable, loadPairs, makePairs, type Pairs } from '../pairs-table.ts'
 import { type Aim, judge, mustEqual, times } from '../row.ts'
@@ -18,6 +18,7 @@ import { medianOf, spreadOf } from '../statistics.ts'
 export const apply: Section = {
   name: 'apply',
   summary: "sums into MariaDB, against the server's own INSERT … SELECT … ON DUPLICATE KEY UPDATE",
+  diskBytes: scale => scale.applyPairs * 1_000 + PRIVATE_MARIADB_BYTES,
   async run(bench) {
     const site = await Site.make(bench.workspace)
     const count = bench.scale.applyPairs

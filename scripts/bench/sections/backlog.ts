@@ -1,5 +1,5 @@
 import { formatCount } from '../../../shared/numbers.ts'
-import type { Section } from '../bench-context.ts'
+import { PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import { fingerprintOf, type KnownFile } from '../data/make-file.ts'
 import { judge, sizeText, times } from '../row.ts'
 import { Site } from '../site.ts'
@@ -10,6 +10,7 @@ const AIM = 5
 export const backlog: Section = {
   name: 'backlog',
   summary: 'files over the same consumers that wait together: rows touched in MariaDB',
+  diskBytes: scale => scale.backlog.files * scale.backlog.bytes * 2 + PRIVATE_MARIADB_BYTES,
   async run(bench) {
     const { workspace, scale } = bench
     const consumers = { kind: 'uniform', count: scale.backlog.consumers } as const

@@ -1,5 +1,6 @@
+import { rm } from 'node:fs/promises'
 import { formatCount } from '../../../shared/numbers.ts'
-import type { Bench, Section } from '../bench-context.ts'
+import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import type { Consumers } from '../data/consumers.ts'
 import type { KnownFile } from '../data/make-file.ts'
 import { type DigestFigures, digestKnown } from '../digest-file.ts'
@@ -14,6 +15,7 @@ import { medianOf, spreadOf } from '../statistics.ts'
 export const digest: Section = {
   name: 'digest',
   summary: 'hash + validate + sum of one file, against openssl, DuckDB and mawk',
+  diskBytes: scale => 4 * scale.digestBytes + PRIVATE_MARIADB_BYTES,
   async run(bench) {
     const { consumers } = bench.scale
     const [few, many, most] = consumers
@@ -35,7 +37,11 @@ interface Aims {
 
 async function compare(bench: Bench, consumers: Consumers, aims: Aims | undefined): Promise<void> {
   const { workspace, scale, duckdb } = bench
-  const file = await bench.sharedFile(scale.digestBytes, consumers)
+  // What has an aim is read by the memory section as well.
+  const file =
+    aims === undefined
+      ? await bench.newFile(scale.digestBytes, consumers)
+      : await bench.sharedFile(scale.digestBytes, consumers)
   const ours: DigestFigures[] = []
   const openssl: number[] = []
   const duckdbSeconds: number[] = []
@@ -78,7 +84,10 @@ async function compare(bench: Bench, consumers: Consumers, aims: Aims | undefine
           }),
     },
   })
-  if (aims === undefined) return
+  if (aims === undefined) {
+    await rm(file.path)
+    return
+  }
   bench.row({
     section: 'digest',
     name: `duckdb-${nameOf(consumers)}`,

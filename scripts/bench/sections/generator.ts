@@ -31,6 +31,7 @@ interface FileMaking {
 export const generator: Section = {
   name: 'generator',
   summary: 'one file formatted, hashed, written, synced',
+  diskBytes: scale => 2 * scale.generatorBytes,
   async run(bench) {
     const { workspace, scale } = bench
     const { makeOneFile } = (await import(builtFile('../../generator/make-one-file'))) as FileMaking

@@ -3,7 +3,7 @@ import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Journal } from '../../../parser/journal/journal.ts'
 import { formatCount } from '../../../shared/numbers.ts'
-import type { Bench, Section } from '../bench-context.ts'
+import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import { inTurn, ratios } from '../paired.ts'
 import { giveJournalPast, pastSha256 } from '../past.ts'
 import { judge, mustEqual, times } from '../row.ts'
@@ -20,6 +20,7 @@ const LOOKUPS = 50_000
 export const history: Section = {
   name: 'history',
   summary: 'a million processed contents: lookup, size of the journal, start-up',
+  diskBytes: scale => scale.historyContents * 1_000 + PRIVATE_MARIADB_BYTES,
   async run(bench) {
     const { workspace, scale } = bench
     const contents = scale.historyContents

@@ -1,6 +1,6 @@
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Section } from '../bench-context.ts'
+import { PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import { cutFile, type Piece } from '../data/cut-file.ts'
 import { judge, sizeText } from '../row.ts'
 import { Announcer, Site } from '../site.ts'
@@ -19,6 +19,7 @@ const LARGE = 'large.txt'
 export const latency: Section = {
   name: 'latency',
   summary: 'announcement to durable acknowledgement while a large file is being read',
+  diskBytes: scale => scale.latencyBytes + PIECES_MAX * 8_192 + PRIVATE_MARIADB_BYTES,
   async run(bench) {
     const { workspace, scale } = bench
     const large = await bench.newFile(scale.latencyBytes, CONSUMERS)

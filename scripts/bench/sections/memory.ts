@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { formatBytes } from '../../../shared/numbers.ts'
-import type { Bench, Section } from '../bench-context.ts'
+import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import type { KnownFile } from '../data/make-file.ts'
 import { processMemory } from '../process-memory.ts'
 import { judge, mustEqual } from '../row.ts'
@@ -15,6 +15,10 @@ const BYTES_PER_CONSUMER = 80
 export const memory: Section = {
   name: 'memory',
   summary: "the parser process's peak resident memory over a whole file",
+  diskBytes: scale =>
+    3 * scale.digestBytes +
+    Math.max(scale.memoryBytes.large, scale.memoryConsumers * (BYTES_PER_CONSUMER + 200)) +
+    2 * PRIVATE_MARIADB_BYTES,
   async run(bench) {
     const { scale } = bench
     const [few, many, most] = scale.consumers
@@ -51,7 +55,6 @@ export const memory: Section = {
       await rm(file.path)
     }
     await site.stopServer()
-    await rm(site.paths.dir, { recursive: true })
   },
 }
 
@@ -65,6 +68,8 @@ async function peakOf(bench: Bench, site: Site, file: KnownFile, number: number)
   const seconds = (performance.now() - startedMs) / 1_000
   const found = processMemory(parser.pid)
   await parser.stop()
+  // The second name of the file, which would keep it on the disk.
+  await site.emptyArchive()
   if (found === undefined) throw new Error('the parser ended before its memory was read')
   bench.row({
     section: 'memory',

@@ -1,5 +1,5 @@
 import { formatCount } from '../../../shared/numbers.ts'
-import type { Section } from '../bench-context.ts'
+import { PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import { giveJournalPast, giveLedgerPast } from '../past.ts'
 import { judge } from '../row.ts'
 import { Site } from '../site.ts'
@@ -13,6 +13,7 @@ const AIM_SECONDS = 1
 export const restart: Section = {
   name: 'restart',
   summary: 'SIGKILL of the parser → healthy again, with many processed contents',
+  diskBytes: scale => scale.processedContents * 2_000 + PRIVATE_MARIADB_BYTES,
   async run(bench) {
     const { workspace, scale } = bench
     const contents = scale.processedContents

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import type { Bench, Section } from '../bench-context.ts'
+import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import type { Consumers } from '../data/consumers.ts'
 import type { KnownFile } from '../data/make-file.ts'
 import { digestKnown } from '../digest-file.ts'
@@ -14,6 +14,8 @@ const TURNS_MAX = 3
 export const scaling: Section = {
   name: 'scaling',
   summary: 'the plots: throughput against file size, consumers, workers',
+  diskBytes: scale =>
+    Math.max(scale.scalingBytes * 2, ...scale.scalingSizes) + PRIVATE_MARIADB_BYTES,
   async run(bench) {
     await againstSize(bench)
     await againstConsumers(bench)

@@ -1,7 +1,7 @@
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatBytes, formatCount } from '../../../shared/numbers.ts'
-import type { Section } from '../bench-context.ts'
+import { PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import { cutFile, type Piece } from '../data/cut-file.ts'
 import { judge, mustEqual } from '../row.ts'
 import { Announcer, Site } from '../site.ts'
@@ -19,6 +19,7 @@ const AIM_FILES_PER_SECOND = 1_000
 export const smallFiles: Section = {
   name: 'small-files',
   summary: `files of ${formatBytes(PIECE_BYTES)}, announced one by one: from announcement to applied`,
+  diskBytes: scale => scale.smallFiles * PIECE_BYTES * 4 + PRIVATE_MARIADB_BYTES,
   async run(bench) {
     const { workspace, scale } = bench
     const known = await bench.newFile(scale.smallFiles * CONTENT_BYTES, {

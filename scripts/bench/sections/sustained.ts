@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { formatBytes } from '../../../shared/numbers.ts'
 import { closingReport } from '../../closing-report.ts'
-import type { Bench, Section } from '../bench-context.ts'
+import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import { processMemory } from '../process-memory.ts'
 import { megabytesPerSecond, sizeText, WrongResult } from '../row.ts'
 import { Site } from '../site.ts'
@@ -12,6 +12,8 @@ import { until } from '../until.ts'
 import { readSupervisorStatus, startUp } from '../up.ts'
 
 const CONSUMERS = 1_000_000
+/** The default limit of archived files that are generated. */
+const ARCHIVE_BYTES = 2 ** 30
 const SAMPLES = 240
 /** What comes before belongs to filling caches and tables. */
 const WARM_UP_SHARE = 1 / 3
@@ -32,6 +34,7 @@ type Watched = 'parserRssBytes' | 'generatorRssBytes' | 'journalBytes' | 'queueF
 export const sustained: Section = {
   name: 'sustained',
   summary: 'generator and parser together under `countersink up`, for minutes',
+  diskBytes: scale => 20 * scale.sustainedFileBytes + ARCHIVE_BYTES + PRIVATE_MARIADB_BYTES,
   async run(bench) {
     const { workspace, scale } = bench
     const site = await Site.make(workspace)

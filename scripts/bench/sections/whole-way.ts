@@ -1,8 +1,8 @@
-import { link } from 'node:fs/promises'
+import { link, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Session } from '../../../parser/ledger/connection.ts'
 import { formatCount } from '../../../shared/numbers.ts'
-import type { Bench, Section } from '../bench-context.ts'
+import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import type { KnownFile } from '../data/make-file.ts'
 import { createPairsTable, loadFile, loadPairs, makePairs } from '../pairs-table.ts'
 import { judge, mustEqual, sizeText, times } from '../row.ts'
@@ -19,6 +19,7 @@ export const wholeWay: Section = {
   name: 'whole-way',
   summary:
     'publish → applied, ids that are present, against LOAD DATA + INSERT … SELECT … GROUP BY',
+  diskBytes: scale => scale.wholeWayBytes + scale.loadDataBytes * 8 + PRIVATE_MARIADB_BYTES,
   async run(bench) {
     const { workspace, scale } = bench
     const site = await Site.make(workspace)
@@ -46,11 +47,14 @@ export const wholeWay: Section = {
       const file = await bench.newFile(scale.wholeWayBytes, consumers)
       bench.say(`publishing ${sizeText(file.sizeBytes)}: ${turn + 1} of ${turns}`)
       ours.push(await publish(site, file, `whole-way-${turn}.txt`))
+      await rm(file.path)
+      await site.emptyArchive()
       amount += file.amount
       bytes = file.sizeBytes
       const part = await bench.newFile(scale.loadDataBytes, consumers)
       bench.say(`LOAD DATA of ${sizeText(part.sizeBytes)}`)
       theirs.push(scaled(await site.withSession(session => loadAndAdd(session, part)), part, file))
+      await rm(part.path)
       loadedAmount += part.amount
     }
     await parser.stop()
