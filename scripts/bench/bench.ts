@@ -6,6 +6,7 @@
  * missed (or a result was wrong), 2 wrong usage, 3 something could not be measured.
  */
 import { CountersinkError, describeError, explainError, toError } from '../../shared/errors.ts'
+import { stopRequested } from '../../shared/lifecycle.ts'
 import { EXIT } from '../cli.ts'
 import { Bench, type Series } from './bench-context.ts'
 import { digestFile } from './digest-file.ts'
@@ -18,6 +19,9 @@ import { type Row, WrongResult } from './row.ts'
 import { FULL, QUICK, type Scale } from './scale.ts'
 import { SECTIONS } from './sections.ts'
 import { Workspace } from './workspace.ts'
+
+/** As a shell tells of a program that a signal has ended. */
+const STOPPED_STATUS = { SIGINT: 130, SIGTERM: 143 }
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -94,6 +98,8 @@ async function measure(options: RunOptions): Promise<number> {
       try {
         await section.run(bench)
       } catch (error) {
+        // What fails because everything is being ended is no news, and the process ends soon.
+        if (workspace.isRemoved) return await new Promise<never>(() => {})
         bench.row(failedRow(section.name, error))
       }
       await bench.clear()
@@ -121,18 +127,17 @@ function scaleOf({ quick, minutes }: RunOptions): Scale {
   return minutes === undefined ? scale : { ...scale, sustainedMinutes: minutes }
 }
 
-/** Removed as well when we are told to end: once by a signal, at once by a second one. */
+/** Removed as well when we are told to end by a signal; a second one ends at once. */
 async function madeWorkspace(dir: string, bytes: number, keep: boolean): Promise<Workspace> {
   const workspace = await Workspace.make(dir, bytes, keep)
-  for (const [signal, status] of [
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-  ] as const) {
-    process.once(signal, () => {
-      process.stderr.write('\nbench: ending what runs and removing what was made …\n')
-      void workspace.remove().finally(() => process.exit(status))
-    })
-  }
+  void stopRequested(false, () => process.exit(STOPPED_STATUS.SIGINT)).then(why => {
+    process.stderr.write('\nbench: ending what runs and removing what was made …\n')
+    void workspace
+      .remove()
+      .finally(() =>
+        process.exit(why === 'SIGTERM' ? STOPPED_STATUS.SIGTERM : STOPPED_STATUS.SIGINT),
+      )
+  })
   return workspace
 }
 

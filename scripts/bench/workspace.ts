@@ -35,6 +35,11 @@ export class Workspace {
     return new Workspace(await mkdtemp(join(parent, 'csbench')), keep)
   }
 
+  /** Whether `remove` was called. */
+  get isRemoved(): boolean {
+    return this.#removing !== undefined
+  }
+
   /** A path for something new in here. */
   path(name: string): string {
     this.#made += 1
