@@ -14,7 +14,11 @@ export function pastSha256(number: number): Buffer {
   return createHash('sha256').update(`content ${number}`).digest()
 }
 
-const RECORDS_PER_COMMIT = 5_000
+/**
+ * As many as a full batch settles at once. It matters: larger commits of random keys copy nearly every
+ * page of the index, and the file keeps twice its room.
+ */
+const RECORDS_PER_COMMIT = 256
 
 /** Through the journal's own code. The journal must not be in use. */
 export async function giveJournalPast(

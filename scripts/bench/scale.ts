@@ -19,7 +19,8 @@ export interface Scale {
   /** The quick run has as many consumers fewer as its files are smaller. */
   readonly backlog: { readonly files: number; readonly bytes: number; readonly consumers: number }
   readonly smallFiles: number
-  readonly latencyBytes: number
+  /** A file of so many bytes is read so often in a row. */
+  readonly latency: { readonly bytes: number; readonly readings: number }
   readonly wholeWayBytes: number
   /** The quick run has as many fewer as its file is smaller. */
   readonly wholeWayConsumers: number
@@ -50,7 +51,7 @@ export const FULL: Scale = {
   applyPairs: 1_000_000,
   backlog: { files: 64, bytes: 8 * MB, consumers: 1_000_000 },
   smallFiles: 10_000,
-  latencyBytes: 2 * GB,
+  latency: { bytes: 2 * GB, readings: 2 },
   wholeWayBytes: GB,
   wholeWayConsumers: 1_000_000,
   loadDataBytes: 100 * MB,
@@ -70,12 +71,12 @@ export const QUICK: Scale = {
   repetitions: 2,
   digestBytes: 128 * MB,
   mawkBytes: 4 * MB,
-  memoryBytes: { most: 64 * MB, large: 0 },
+  memoryBytes: { most: 40 * MB, large: 0 },
   memoryConsumers: 0,
-  applyPairs: 250_000,
+  applyPairs: 200_000,
   backlog: { files: 64, bytes: 0.8 * MB, consumers: 100_000 },
   smallFiles: 2_000,
-  latencyBytes: 256 * MB,
+  latency: { bytes: 256 * MB, readings: 8 },
   wholeWayBytes: 128 * MB,
   wholeWayConsumers: 128_000,
   loadDataBytes: 4 * MB,
@@ -84,7 +85,7 @@ export const QUICK: Scale = {
   sustainedFileBytes: 20 * MB,
   processedContents: 20_000,
   restarts: 2,
-  historyContents: 100_000,
+  historyContents: 50_000,
   scalingBytes: 16 * MB,
   scalingSizes: [1 * MB, 4 * MB, 16 * MB, 64 * MB],
 }

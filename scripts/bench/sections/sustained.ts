@@ -15,10 +15,14 @@ const CONSUMERS = 1_000_000
 /** The default limit of archived files that are generated. */
 const ARCHIVE_BYTES = 2 ** 30
 const SAMPLES = 240
+const SAY_EVERY_SECONDS = 60
 /** What comes before belongs to filling caches and tables. */
 const WARM_UP_SHARE = 1 / 3
 /** Flat: the line through what follows grows by no more than this share of its mean. */
 const GROWTH_MAX = 0.05
+
+/** A queue goes up and down by whole files, the journal's file by whole pages: what is less is nothing. */
+const MEAN_MIN: { readonly [key in Watched]?: number } = { queueFiles: 10, journalBytes: 2 ** 20 }
 
 interface Sample {
   readonly seconds: number
@@ -61,7 +65,7 @@ async function watch(bench: Bench, site: Site, duration: number): Promise<Sample
   for (let said = 0; seconds() < duration; ) {
     const sample = await sampleNow(site, seconds())
     if (sample !== undefined) samples.push(sample)
-    if (seconds() - said > 60) {
+    if (seconds() - said > SAY_EVERY_SECONDS) {
       said = seconds()
       bench.say(`${said.toFixed(0)} s, ${formatBytes(sample?.appliedBytes ?? 0)} applied`)
     }
@@ -131,8 +135,7 @@ function report(bench: Bench, samples: readonly Sample[]): void {
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length
     const span = last.seconds - settled[0]!.seconds
     const slope = slopeOf(settled.map(sample => ({ x: sample.seconds, y: sample[key] })))
-    // A queue of a few files goes up and down by whole files: half a file is nothing.
-    const growth = (slope * span) / Math.max(mean, key === 'queueFiles' ? 10 : 1)
+    const growth = (slope * span) / Math.max(mean, MEAN_MIN[key] ?? 0)
     bench.row({
       section: 'sustained',
       name: `sustained-${key}`,
