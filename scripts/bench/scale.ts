@@ -29,6 +29,7 @@ export interface Scale {
   readonly generatorBytes: number
   readonly sustainedMinutes: number
   readonly sustainedFileBytes: number
+  readonly sustainedConsumers: number
   readonly processedContents: number
   readonly restarts: number
   readonly historyContents: number
@@ -58,6 +59,7 @@ export const FULL: Scale = {
   generatorBytes: GB,
   sustainedMinutes: 10,
   sustainedFileBytes: 100 * MB,
+  sustainedConsumers: 1_000_000,
   processedContents: 100_000,
   restarts: 7,
   historyContents: 1_000_000,
@@ -83,6 +85,7 @@ export const QUICK: Scale = {
   generatorBytes: 128 * MB,
   sustainedMinutes: 0.15,
   sustainedFileBytes: 20 * MB,
+  sustainedConsumers: 100_000,
   processedContents: 20_000,
   restarts: 2,
   historyContents: 50_000,

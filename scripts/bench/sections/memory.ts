@@ -73,7 +73,7 @@ async function peakOf(bench: Bench, site: Site, file: KnownFile, number: number)
   if (found === undefined) throw new Error('the parser ended before its memory was read')
   bench.row({
     section: 'memory',
-    name: `memory-${nameOf(file.plan.consumers)}-${(file.sizeBytes / 1e9).toFixed(1)}gb`,
+    name: `memory-${nameOf(file.plan.consumers)}-${Math.round(file.sizeBytes / 1e6)}mb`,
     what: `peak resident memory of the parser process, ${describe(file)}`,
     ...judge(found.peakRssBytes, { side: 'at most', bound: AIM_BYTES, write: formatBytes }),
     figures: {

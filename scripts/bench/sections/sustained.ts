@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { formatBytes } from '../../../shared/numbers.ts'
+import { formatBytes, formatCount } from '../../../shared/numbers.ts'
 import { closingReport } from '../../closing-report.ts'
 import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import { processMemory } from '../process-memory.ts'
@@ -11,7 +11,6 @@ import { slopeOf } from '../statistics.ts'
 import { until } from '../until.ts'
 import { readSupervisorStatus, startUp } from '../up.ts'
 
-const CONSUMERS = 1_000_000
 /** The default limit of archived files that are generated. */
 const ARCHIVE_BYTES = 2 ** 30
 const SAMPLES = 240
@@ -45,7 +44,14 @@ export const sustained: Section = {
     await site.stopServer()
     const size = String(scale.sustainedFileBytes)
     const up = await startUp(workspace, site, [
-      ...['--file-size', `${size}-${size}`, '--consumers', String(CONSUMERS), '--seed', '1'],
+      ...[
+        '--file-size',
+        `${size}-${size}`,
+        '--consumers',
+        String(scale.sustainedConsumers),
+        '--seed',
+        '1',
+      ],
     ])
     const samples = await watch(bench, site, scale.sustainedMinutes * 60)
     await up.stop()
@@ -114,7 +120,7 @@ function report(bench: Bench, samples: readonly Sample[]): void {
     samples.map(({ seconds, appliedBytes }) => ({ x: seconds, y: appliedBytes })),
   )
   const minutes = (last.seconds / 60).toFixed(last.seconds < 60 ? 1 : 0)
-  const what = `generator and parser together for ${minutes} minutes, files of ${sizeText(bench.scale.sustainedFileBytes)}, a million consumers`
+  const what = `generator and parser together for ${minutes} minutes, files of ${sizeText(bench.scale.sustainedFileBytes)}, ${formatCount(bench.scale.sustainedConsumers)} consumers`
   bench.row({
     section: 'sustained',
     name: 'sustained',
