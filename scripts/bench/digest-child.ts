@@ -4,6 +4,8 @@
  *
  *     digest-child FILE RUNS_DIRECTORY [--threads N] [--fingerprint]
  *
+ * `--threads`: so many threads that sum (the hash has one of its own); else as many as the parser has.
+ *
  * The threads are started and have their code compiled before the clock starts, by a small file of
  * lines: the parser is a long-lived process. A bad file: status 1 and the reason.
  */
@@ -11,7 +13,11 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type Digest, DigestWorkers } from '../../parser/digest/digest.ts'
+import {
+  type Digest,
+  DigestWorkers,
+  type DigestWorkersOptions,
+} from '../../parser/digest/digest.ts'
 import { readConfig } from '../../shared/config.ts'
 import { describeError } from '../../shared/errors.ts'
 import type { DigestFigures } from './digest-file.ts'
@@ -24,7 +30,9 @@ const { values, positionals } = parseArgs({
 })
 const [path = '', runsDirectory = ''] = positionals
 const config = readConfig(process.env)
-const workers = new DigestWorkers()
+const options: DigestWorkersOptions & { readonly sumThreads?: number } =
+  values.threads === undefined ? {} : { sumThreads: Number(values.threads) }
+const workers = new DigestWorkers(options)
 
 try {
   mkdirSync(runsDirectory, { recursive: true })

@@ -52,6 +52,11 @@ async function againstConsumers(bench: Bench): Promise<void> {
 async function againstWorkers(bench: Bench): Promise<void> {
   const file = await bench.newFile(bench.scale.scalingBytes, { kind: 'uniform', count: 10_000 })
   const workers = Array.from({ length: availableParallelism() }, (_, i) => i + 1)
+  const byThreads = []
+  for (const threads of workers) {
+    byThreads.push({ x: threads, y: await bestRate(bench, file, ['--threads', String(threads)]) })
+  }
+  bench.series({ plot: 'workers', label: 'summing threads', points: byThreads })
   bench.say(`digests of ${sizeText(file.sizeBytes)} side by side`)
   const points = []
   for (const count of workers) {
