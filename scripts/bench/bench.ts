@@ -5,6 +5,7 @@
  * that is measured is also checked to be exact. Exit status: 0 all aims are reached, 1 some are
  * missed (or a result was wrong), 2 wrong usage, 3 something could not be measured.
  */
+import { tmpdir } from 'node:os'
 import { CountersinkError, describeError, explainError, toError } from '../../shared/errors.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import { EXIT } from '../cli.ts'
@@ -53,7 +54,7 @@ async function run(command: BenchCommand): Promise<number> {
 }
 
 async function digestOne({ path, json }: { path: string; json: boolean }): Promise<number> {
-  const workspace = await madeWorkspace(process.env.TMPDIR || '/tmp', 0, false)
+  const workspace = await madeWorkspace(tmpdir(), 0, false)
   try {
     const { fingerprint: _, ...figures } = await digestFile(workspace, path)
     const lines = Object.entries(figures).map(([name, value]) => `${name.padEnd(12)}  ${value}\n`)

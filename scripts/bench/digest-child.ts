@@ -18,6 +18,7 @@ import {
   DigestWorkers,
   type DigestWorkersOptions,
 } from '../../parser/digest/digest.ts'
+import { describeBadLine } from '../../parser/digest/line-defects.ts'
 import { readConfig } from '../../shared/config.ts'
 import { describeError } from '../../shared/errors.ts'
 import type { DigestFigures } from './digest-file.ts'
@@ -40,7 +41,7 @@ try {
   const { digest, seconds } = await digestFile(path, 'measured')
   const { verdict, sha256, sizeBytes, lines } = digest
   if (!verdict.ok) {
-    process.stderr.write(`${path}: ${JSON.stringify(verdict.bad, decimalBigint)}\n`)
+    process.stderr.write(`${path}: ${describeBadLine(verdict.bad)}\n`)
     process.exitCode = 1
   } else {
     const peakRssBytes = processMemory('self')?.peakRssBytes ?? 0
@@ -105,8 +106,4 @@ async function fingerprintOf(
   const fingerprint = new PairsFingerprint()
   for await (const chunk of sums.chunks(65_536)) fingerprint.addAll(chunk)
   return fingerprint.text
-}
-
-function decimalBigint(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? value.toString() : value
 }

@@ -120,7 +120,7 @@ t.test('digest of one file, in its own process', async t => {
 
   const bad = join(t.testdirName, 'bad.txt')
   writeFileSync(bad, '1 2\n3 four\n')
-  await t.rejects(bench('digest', bad), { code: 1, stderr: /"lineNumber":2|line/ })
+  await t.rejects(bench('digest', bad), { code: 1, stderr: /AMOUNT_NOT_DIGITS: line 2, byte 3/ })
   await t.rejects(bench('digest', `${bad}.missing`), { code: 1, stderr: /ENOENT/ })
   await t.rejects(bench('--onyl', 'digest'), { code: 2, stderr: /did you mean --only/ })
 })
