@@ -24,3 +24,10 @@ export async function inTurn<A, B>(
 export function ratios(ours: readonly number[], theirs: readonly number[]): number[] {
   return ours.map((value, turn) => value / theirs[turn]!)
 }
+
+/** Seconds that this takes. */
+export async function timed(action: () => Promise<unknown>): Promise<number> {
+  const startedMs = performance.now()
+  await action()
+  return (performance.now() - startedMs) / 1_000
+}

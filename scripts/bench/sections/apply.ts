@@ -5,7 +5,7 @@ import type { Session } from '../../../parser/ledger/connection.ts'
 import { Ledger } from '../../../parser/ledger/ledger.ts'
 import { formatCount } from '../../../shared/numbers.ts'
 import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
-import { inTurn, ratios } from '../paired.ts'
+import { inTurn, ratios, timed } from '../paired.ts'
 import { createPairsTable, loadPairs, makePairs, type Pairs } from '../pairs-table.ts'
 import { type Aim, judge, mustEqual, times } from '../row.ts'
 import { Site } from '../site.ts'
@@ -188,10 +188,4 @@ async function checkSums(
 
 function ourTable({ config }: Site): { readonly table: string; readonly amount: string } {
   return { table: config.totalsTable, amount: config.totalsAmountColumn }
-}
-
-async function timed(action: () => Promise<unknown>): Promise<number> {
-  const startedMs = performance.now()
-  await action()
-  return (performance.now() - startedMs) / 1_000
 }

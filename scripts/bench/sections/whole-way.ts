@@ -4,6 +4,7 @@ import type { Session } from '../../../parser/ledger/connection.ts'
 import { formatCount } from '../../../shared/numbers.ts'
 import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import type { KnownFile } from '../data/make-file.ts'
+import { timed } from '../paired.ts'
 import { createPairsTable, loadFile, loadPairs, makePairs } from '../pairs-table.ts'
 import { judge, mustEqual, sizeText, times } from '../row.ts'
 import { Announcer, Site } from '../site.ts'
@@ -137,12 +138,6 @@ async function loadAndAdd(session: Session, file: KnownFile): Promise<SqlSeconds
 function scaled({ load, group, groupAndAdd }: SqlSeconds, part: KnownFile, whole: KnownFile) {
   const add = Math.max(0, groupAndAdd - group)
   return (load + group) * (whole.lines / part.lines) + add * (whole.ids / part.ids)
-}
-
-async function timed(action: () => Promise<unknown>): Promise<number> {
-  const startedMs = performance.now()
-  await action()
-  return (performance.now() - startedMs) / 1_000
 }
 
 async function checkAmounts(site: Site, ours: bigint, theirs: bigint): Promise<void> {
