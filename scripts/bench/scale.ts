@@ -34,6 +34,8 @@ export interface Scale {
   readonly restarts: number
   readonly historyContents: number
   readonly scalingBytes: number
+  /** Counts for throughput against consumers. */
+  readonly scalingConsumers: readonly number[]
   /** Sizes for throughput against file size. */
   readonly scalingSizes: readonly number[]
 }
@@ -64,6 +66,7 @@ export const FULL: Scale = {
   restarts: 7,
   historyContents: 1_000_000,
   scalingBytes: 256 * MB,
+  scalingConsumers: [1e3, 1e4, 1e5, 1e6, 1e7],
   scalingSizes: [1 * MB, 4 * MB, 16 * MB, 64 * MB, 256 * MB, GB],
 }
 
@@ -78,7 +81,7 @@ export const QUICK: Scale = {
   applyPairs: 200_000,
   backlog: { files: 64, bytes: 0.8 * MB, consumers: 100_000 },
   smallFiles: 2_000,
-  latency: { bytes: 256 * MB, readings: 8 },
+  latency: { bytes: 256 * MB, readings: 12 },
   wholeWayBytes: 128 * MB,
   wholeWayConsumers: 128_000,
   loadDataBytes: 4 * MB,
@@ -87,8 +90,9 @@ export const QUICK: Scale = {
   sustainedFileBytes: 20 * MB,
   sustainedConsumers: 100_000,
   processedContents: 20_000,
-  restarts: 2,
+  restarts: 3,
   historyContents: 50_000,
   scalingBytes: 16 * MB,
-  scalingSizes: [1 * MB, 4 * MB, 16 * MB, 64 * MB],
+  scalingConsumers: [1e3, 1e4, 1e5, 1e6],
+  scalingSizes: [1 * MB, 4 * MB, 16 * MB],
 }

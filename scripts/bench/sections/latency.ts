@@ -14,7 +14,7 @@ const PIECES_MAX = 8_000
 /** Announced before anything large is there, to see what the machine itself takes. */
 const IDLE_PIECES = 300
 /** Fewer are no ground for a 99th percentile. */
-const SAMPLES_MIN = 200
+const SAMPLES_MIN = 100
 const AIMS_MS = { p50: 0.6, p99: 10 }
 const LARGE = 'large-'
 

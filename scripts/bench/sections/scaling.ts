@@ -6,7 +6,6 @@ import type { KnownFile } from '../data/make-file.ts'
 import { digestKnown } from '../digest-file.ts'
 import { sizeText } from '../row.ts'
 
-const CONSUMERS = [1e3, 1e4, 1e5, 1e6, 1e7]
 const MANY = 1_000_000
 const TURNS_MAX = 3
 
@@ -38,7 +37,7 @@ async function againstSize(bench: Bench): Promise<void> {
 async function againstConsumers(bench: Bench): Promise<void> {
   for (const kind of ['uniform', 'sparse'] as const) {
     const points = []
-    for (const count of CONSUMERS) {
+    for (const count of bench.scale.scalingConsumers) {
       const file = await bench.newFile(bench.scale.scalingBytes, { kind, count } as Consumers)
       points.push({ x: count, y: await bestRate(bench, file) })
       await rm(file.path)
