@@ -6,7 +6,13 @@
  * missed (or a result was wrong), 2 wrong usage, 3 something could not be measured.
  */
 import { tmpdir } from 'node:os'
-import { CountersinkError, describeError, explainError, toError } from '../../shared/errors.ts'
+import {
+  CountersinkError,
+  describeError,
+  explainError,
+  hasCode,
+  toError,
+} from '../../shared/errors.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import { EXIT } from '../cli.ts'
 import { Bench, type Series } from './bench-context.ts'
@@ -24,6 +30,11 @@ import { Workspace } from './workspace.ts'
 /** As a shell tells of a program that a signal has ended. */
 const STOPPED_STATUS = { SIGINT: 130, SIGTERM: 143 }
 
+// A reader that has seen enough (`… | head`) ends the run as a signal would: nothing is left behind.
+process.stdout.on('error', error => {
+  if (!hasCode(error, 'EPIPE')) throw error
+  process.kill(process.pid, 'SIGTERM')
+})
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: readonly string[]): Promise<number> {
@@ -56,7 +67,7 @@ async function run(command: BenchCommand): Promise<number> {
 async function digestOne({ path, json }: { path: string; json: boolean }): Promise<number> {
   const workspace = await madeWorkspace(tmpdir(), 0, false)
   try {
-    const { fingerprint: _, ...figures } = await digestFile(workspace, path)
+    const { fingerprint: _, parts: __, ...figures } = await digestFile(workspace, path)
     const lines = Object.entries(figures).map(([name, value]) => `${name.padEnd(12)}  ${value}\n`)
     process.stdout.write(json ? `${JSON.stringify(figures)}\n` : lines.join(''))
     return EXIT.ok

@@ -54,6 +54,7 @@ try {
       sha256: Buffer.from(sha256).toString('hex'),
       seconds,
       peakRssBytes,
+      parts: { hashSeconds: digest.hashMs / 1_000, sumSeconds: digest.sumMs / 1_000 },
       ...(fingerprint === undefined ? {} : { fingerprint }),
     }
     process.stdout.write(`${JSON.stringify(figures)}\n`)

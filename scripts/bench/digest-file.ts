@@ -16,6 +16,8 @@ export interface DigestFigures {
   readonly seconds: number
   /** Of the whole process, the runtime included. */
   readonly peakRssBytes: number
+  /** What each side took of it, as the digest says. */
+  readonly parts: { readonly hashSeconds: number; readonly sumSeconds: number }
   readonly fingerprint?: string
 }
 

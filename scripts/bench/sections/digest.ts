@@ -62,6 +62,8 @@ async function compare(bench: Bench, consumers: Consumers, aims: Aims | undefine
     secondsMedian: medianOf(seconds),
     secondsMin: Math.min(...seconds),
     noise: spreadOf(seconds).noise,
+    hashSecondsMedian: medianOf(ours.map(({ parts }) => parts.hashSeconds)),
+    sumSecondsMedian: medianOf(ours.map(({ parts }) => parts.sumSeconds)),
     peakRssBytes: Math.max(...ours.map(one => one.peakRssBytes)),
   }
   const name = `digest-${nameOf(consumers)}`
