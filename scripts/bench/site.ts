@@ -27,6 +27,7 @@ export class Site {
   readonly address: DatabaseAddress
   readonly #workspace: Workspace
   #stopServer: (() => Promise<void>) | undefined
+  #parser: Running | undefined
 
   private constructor(workspace: Workspace, env: Readonly<Record<string, string>>) {
     this.#workspace = workspace
@@ -75,13 +76,20 @@ export class Site {
   async startParser(pollMs = 20): Promise<Running> {
     const args = [builtFile('../../parser/main'), '--dir', this.paths.dir]
     const parser = startProgram(this.#workspace, args, this.env)
+    this.#parser = parser
     const isReady = async (): Promise<true | undefined> => {
-      if (!parser.isRunning()) throw new Error(`the parser ended: ${parser.output()}`)
+      this.throwIfEnded()
       const health = await this.health()
       return health?.pid === parser.pid && health.state === 'running' ? true : undefined
     }
     await until('the parser is ready', isReady, { pollMs })
     return parser
+  }
+
+  /** @throws Error with the parser's last words if it has ended, which nobody asked it to. */
+  throwIfEnded(): void {
+    if (this.#parser === undefined || this.#parser.isRunning()) return
+    throw new Error(`the parser ended: ${this.#parser.output()}`)
   }
 
   /** undefined: no parser answers. */
@@ -102,6 +110,7 @@ export class Site {
     await until(
       `${files} files are applied`,
       async () => {
+        this.throwIfEnded()
         const health = await this.health()
         if (health === undefined) return undefined
         const { applied, duplicate, quarantined } = health.ever

@@ -36,7 +36,10 @@ export const smallFiles: Section = {
     const acknowledgedMs = performance.now()
     await until(
       'all files are settled',
-      () => (announcer.settled >= pieces.length ? true : undefined),
+      () => {
+        site.throwIfEnded()
+        return announcer.settled >= pieces.length ? true : undefined
+      },
       { withinMs: 600_000, pollMs: 2 },
     )
     const endedMs = performance.now()

@@ -100,6 +100,7 @@ async function proveExactness(site: Site): Promise<void> {
   await site.startServer()
   const parser = await site.startParser()
   await until('everything published is applied', async () => {
+    site.throwIfEnded()
     const health = await site.health()
     return health?.queue.files === 0 ? true : undefined
   })

@@ -9,6 +9,7 @@ import { createPairsTable, loadFile, loadPairs, makePairs } from '../pairs-table
 import { judge, mustEqual, sizeText, times } from '../row.ts'
 import { Announcer, Site } from '../site.ts'
 import { medianOf, spreadOf } from '../statistics.ts'
+import { until } from '../until.ts'
 
 const AIM = 50
 const TURNS_MAX = 3
@@ -99,8 +100,21 @@ async function publish(site: Site, file: KnownFile, name: string): Promise<numbe
   const startedMs = performance.now()
   await link(file.path, join(site.paths.inbox, name))
   await announcer.announce(name, file)
-  mustEqual(`the outcome of ${name}`, (await outcome).outcome, 'applied')
-  const seconds = (performance.now() - startedMs) / 1_000
+  let endedMs: number | undefined
+  let found = ''
+  void outcome.then(settled => {
+    endedMs = performance.now()
+    found = settled.outcome
+  })
+  const seconds = await until(
+    `${name} is settled`,
+    () => {
+      site.throwIfEnded()
+      return endedMs === undefined ? undefined : (endedMs - startedMs) / 1_000
+    },
+    { withinMs: 1_800_000 },
+  )
+  mustEqual(`the outcome of ${name}`, found, 'applied')
   announcer.close()
   return seconds
 }
