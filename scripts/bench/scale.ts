@@ -1,0 +1,98 @@
+/**
+ * How much is measured: the full run's amounts are those of the table of aims; the quick run keeps
+ * the ratios that are wanted and shrinks the data, so that it ends within two minutes on two cores.
+ */
+export interface Scale {
+  readonly name: 'full' | 'quick'
+  /** Of each thing and of what it is compared with. */
+  readonly repetitions: number
+  readonly digestBytes: number
+  /** What mawk gets, which is slow. */
+  readonly mawkBytes: number
+  /** Consumers of the three files of the digest and memory rows. */
+  readonly consumers: readonly [few: number, many: number, most: number]
+  /** Files that the built parser takes while its memory is watched, besides those of the digest. */
+  readonly memoryBytes: { readonly most: number; readonly large: number }
+  /** 0: not measured. */
+  readonly memoryConsumers: number
+  readonly applyPairs: number
+  /** The quick run has as many consumers fewer as its files are smaller. */
+  readonly backlog: { readonly files: number; readonly bytes: number; readonly consumers: number }
+  readonly smallFiles: number
+  /** A file of so many bytes is read so often in a row. */
+  readonly latency: { readonly bytes: number; readonly readings: number }
+  readonly wholeWayBytes: number
+  /** The quick run has as many fewer as its file is smaller. */
+  readonly wholeWayConsumers: number
+  /** What LOAD DATA gets of it: its time is multiplied. */
+  readonly loadDataBytes: number
+  readonly generatorBytes: number
+  readonly sustainedMinutes: number
+  readonly sustainedFileBytes: number
+  readonly sustainedConsumers: number
+  readonly processedContents: number
+  readonly restarts: number
+  readonly historyContents: number
+  readonly scalingBytes: number
+  /** Counts for throughput against consumers. */
+  readonly scalingConsumers: readonly number[]
+  /** Sizes for throughput against file size. */
+  readonly scalingSizes: readonly number[]
+}
+
+const MB = 1e6
+const GB = 1e9
+
+export const FULL: Scale = {
+  name: 'full',
+  repetitions: 5,
+  digestBytes: GB,
+  mawkBytes: 50 * MB,
+  consumers: [10_000, 1_000_000, 10_000_000],
+  memoryBytes: { most: GB, large: 4 * GB },
+  memoryConsumers: 20_000_000,
+  applyPairs: 1_000_000,
+  backlog: { files: 64, bytes: 8 * MB, consumers: 1_000_000 },
+  smallFiles: 10_000,
+  latency: { bytes: 2 * GB, readings: 2 },
+  wholeWayBytes: GB,
+  wholeWayConsumers: 1_000_000,
+  loadDataBytes: 100 * MB,
+  generatorBytes: GB,
+  sustainedMinutes: 10,
+  sustainedFileBytes: 100 * MB,
+  sustainedConsumers: 1_000_000,
+  processedContents: 100_000,
+  restarts: 7,
+  historyContents: 1_000_000,
+  scalingBytes: 256 * MB,
+  scalingConsumers: [1e3, 1e4, 1e5, 1e6, 1e7],
+  scalingSizes: [1 * MB, 4 * MB, 16 * MB, 64 * MB, 256 * MB, GB],
+}
+
+export const QUICK: Scale = {
+  ...FULL,
+  name: 'quick',
+  repetitions: 2,
+  digestBytes: 128 * MB,
+  mawkBytes: 4 * MB,
+  memoryBytes: { most: 40 * MB, large: 0 },
+  memoryConsumers: 0,
+  applyPairs: 200_000,
+  backlog: { files: 64, bytes: 0.8 * MB, consumers: 100_000 },
+  smallFiles: 2_000,
+  latency: { bytes: 256 * MB, readings: 12 },
+  wholeWayBytes: 128 * MB,
+  wholeWayConsumers: 128_000,
+  loadDataBytes: 4 * MB,
+  generatorBytes: 128 * MB,
+  sustainedMinutes: 0.15,
+  sustainedFileBytes: 20 * MB,
+  sustainedConsumers: 100_000,
+  processedContents: 20_000,
+  restarts: 3,
+  historyContents: 50_000,
+  scalingBytes: 16 * MB,
+  scalingConsumers: [1e3, 1e4, 1e5, 1e6],
+  scalingSizes: [1 * MB, 4 * MB, 16 * MB],
+}

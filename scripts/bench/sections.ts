@@ -1,0 +1,29 @@
+import type { Section } from './bench-context.ts'
+import { apply } from './sections/apply.ts'
+import { backlog } from './sections/backlog.ts'
+import { digest } from './sections/digest.ts'
+import { generator } from './sections/generator.ts'
+import { history } from './sections/history.ts'
+import { latency } from './sections/latency.ts'
+import { memory } from './sections/memory.ts'
+import { restart } from './sections/restart.ts'
+import { scaling } from './sections/scaling.ts'
+import { smallFiles } from './sections/small-files.ts'
+import { sustained } from './sections/sustained.ts'
+import { wholeWay } from './sections/whole-way.ts'
+
+/** All there is to measure, in the order in which it is measured: what shares files stands together. */
+export const SECTIONS: readonly Section[] = [
+  digest,
+  memory,
+  apply,
+  backlog,
+  smallFiles,
+  latency,
+  wholeWay,
+  generator,
+  restart,
+  history,
+  scaling,
+  sustained,
+]

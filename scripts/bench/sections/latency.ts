@@ -1,0 +1,141 @@
+import { rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
+import { cutFile, type Piece } from '../data/cut-file.ts'
+import { judge, sizeText } from '../row.ts'
+import { Announcer, Site } from '../site.ts'
+import { percentileOf } from '../statistics.ts'
+import { until } from '../until.ts'
+
+const CONSUMERS = { kind: 'uniform', count: 10_000 } as const
+const PIECE_BYTES = 256
+const PIECES_MAX = 8_000
+/** Announced before anything large is there, to see what the machine itself takes. */
+const IDLE_PIECES = 300
+/** Fewer are no ground for a 99th percentile. */
+const SAMPLES_MIN = 100
+const AIMS_MS = { p50: 0.6, p99: 10 }
+const LARGE = 'large-'
+
+/** Announcement to durable acknowledgement, the next only after the last, beside a long reading. */
+export const latency: Section = {
+  name: 'latency',
+  summary: 'announcement to durable acknowledgement while a large file is being read',
+  diskBytes: scale => scale.latency.bytes + PIECES_MAX * 8_192 + PRIVATE_MARIADB_BYTES,
+  async run(bench) {
+    const { workspace, scale } = bench
+    const large = await bench.newFile(scale.latency.bytes, CONSUMERS)
+    const small = await bench.newFile(PIECE_BYTES * PIECES_MAX * 0.95, CONSUMERS)
+    const pieces = await cutFile(small, PIECE_BYTES, workspace.path('pieces'))
+    const site = await Site.make(workspace)
+    const parser = await site.startParser()
+    const announcer = await Announcer.connect(site)
+    const idleMs = await acknowledgements(site, announcer, pieces.slice(0, IDLE_PIECES), () => true)
+    // All but the first are duplicates of it, which the parser knows only when it has read them.
+    for (let reading = 1; reading <= scale.latency.readings; reading += 1) {
+      const name = `${LARGE}${reading}.txt`
+      await site.drop(large, name)
+      await announcer.announce(name, large)
+    }
+    await until('the large file is being read', async () => {
+      const reading = (await site.health())?.reading
+      return reading?.name.startsWith(LARGE) && reading.positionBytes > 0 ? true : undefined
+    })
+    bench.say('announcing small files beside it')
+    const watch = new ReadingWatch(site)
+    const found = await acknowledgements(
+      site,
+      announcer,
+      pieces.slice(IDLE_PIECES),
+      () => watch.isRead,
+    )
+    await watch.stop()
+    const samplesMs = found.filter(({ atMs }) => atMs <= watch.readUntilMs).map(tookMs)
+    await parser.stop('SIGKILL')
+    announcer.close()
+    await site.stopServer()
+    if (samplesMs.length < SAMPLES_MIN) {
+      throw new Error(`only ${samplesMs.length} acknowledgements came while the file was read`)
+    }
+    for (const [name, share] of [
+      ['p50', 0.5],
+      ['p99', 0.99],
+    ] as const) {
+      bench.row({
+        section: 'latency',
+        name: `ack-${name}`,
+        what: `announcement to durable acknowledgement, one at a time, while a file of ${sizeText(large.sizeBytes)} is read: ${name}`,
+        ...judge(percentileOf(samplesMs, share), {
+          side: 'at most',
+          bound: AIMS_MS[name],
+          write: value => `${value.toFixed(2)} ms`,
+        }),
+        figures: {
+          samples: samplesMs.length,
+          p50Ms: percentileOf(samplesMs, 0.5),
+          p90Ms: percentileOf(samplesMs, 0.9),
+          p99Ms: percentileOf(samplesMs, 0.99),
+          maxMs: Math.max(...samplesMs),
+          idleP50Ms: percentileOf(idleMs.map(tookMs), 0.5),
+          idleP99Ms: percentileOf(idleMs.map(tookMs), 0.99),
+        },
+      })
+    }
+  },
+}
+
+interface Acknowledged {
+  readonly atMs: number
+  readonly tookMs: number
+}
+const tookMs = (one: Acknowledged): number => one.tookMs
+
+/** Announces one file after another, as long as `goOn` says so. */
+async function acknowledgements(
+  site: Site,
+  announcer: Announcer,
+  pieces: readonly Piece[],
+  goOn: () => boolean,
+): Promise<Acknowledged[]> {
+  const samples: Acknowledged[] = []
+  for (const piece of pieces) {
+    if (!goOn()) break
+    await rename(piece.path, join(site.paths.inbox, piece.name))
+    const startedMs = performance.now()
+    await announcer.announce(piece.name, piece)
+    const atMs = performance.now()
+    samples.push({ atMs, tookMs: atMs - startedMs })
+  }
+  return samples
+}
+
+const ASK_INTERVAL_MS = 50
+
+/** Asks the parser now and then what it is reading. */
+class ReadingWatch {
+  /** A large file was being read for certain until then. */
+  readUntilMs = performance.now()
+  /** False once one of the small files is being read: they come after all the large ones. */
+  isRead = true
+  readonly #loop: Promise<void>
+
+  constructor(site: Site) {
+    this.#loop = this.#run(site)
+  }
+
+  async stop(): Promise<void> {
+    this.isRead = false
+    await this.#loop
+  }
+
+  async #run(site: Site): Promise<void> {
+    while (this.isRead) {
+      const askedMs = performance.now()
+      const reading = (await site.health())?.reading?.name
+      if (reading?.startsWith(LARGE)) this.readUntilMs = askedMs
+      else if (reading !== undefined) this.isRead = false
+      await sleep(ASK_INTERVAL_MS)
+    }
+  }
+}
