@@ -85,7 +85,9 @@ export class RunSums implements Sums {
       }
     }
     let left = this.pairs - first * BLOCK_PAIRS - skipped
-    let chunk = emptyChunk(Math.min(pairsMax, left))
+    // One for all chunks: a new one each time would be tens of megabytes before any is collected.
+    const whole = emptyChunk(Math.min(pairsMax, left))
+    let chunk = whole
     let filled = 0
     for await (const pairs of this.#blocksFrom(first)) {
       let at = skipped
@@ -100,7 +102,9 @@ export class RunSums implements Sums {
         yield chunk
         left -= filled
         filled = 0
-        chunk = emptyChunk(Math.min(pairsMax, left))
+        if (left >= whole.ids.length) continue
+        const { ids, amounts } = whole
+        chunk = { ids: ids.subarray(0, left), amounts: amounts.subarray(0, left) }
       }
     }
   }

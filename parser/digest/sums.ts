@@ -14,7 +14,7 @@ export interface Sums {
   /**
    * All pairs whose id is greater than `after` (all, if there is none) by ascending id (unsigned),
    * each id once, in chunks of exactly `pairsMax` but for the last. May be called again. A chunk
-   * is valid until `close`; it must not be written to or transferred.
+   * is valid until the next one is asked for; it must not be written to or transferred.
    */
   chunks(pairsMax: number, after?: bigint | null): AsyncIterable<PairChunk>
   /** The sum of this consumer; undefined if it has none. */

@@ -11,7 +11,7 @@ export interface PairSource {
   readonly pairs: number
   /**
    * At most `pairsMax` at a time, from the first pair behind the id `after`, or from the first.
-   * Can be called again to start over.
+   * Can be called again to start over. A chunk is valid until the next one is asked for.
    */
   chunks(pairsMax: number, after?: bigint | null): AsyncIterable<PairChunk>
   /** The sum of one consumer. */
