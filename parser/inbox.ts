@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { Bell } from '../shared/handoff.ts'
 import { ANNOUNCEMENTS_WAITING_MAX, CLAIMS_PER_COMMIT_MAX } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
@@ -139,10 +140,14 @@ export class Inbox {
       this.#paths,
       this.#journal,
     )
-    this.#enqueue(results)
+    const entries = claimed(results)
+    this.#take(entries)
     for (const [i, { announce, answer }] of taken.entries()) {
       answer(this.#answerTo(announce, results[i]!))
     }
+    // The acks first: somebody waits for them.
+    await setImmediate()
+    this.#logClaims(entries)
   }
 
   /** Whether there may be more to take at once. */
@@ -150,7 +155,9 @@ export class Inbox {
     if (this.#room <= 0) return false
     if (performance.now() >= this.#nextAdoptionMs) {
       this.#nextAdoptionMs = performance.now() + ADOPTION_INTERVAL_MS
-      this.#take(await adoptWork(this.#paths, this.#journal, this.#log))
+      const adopted = await adoptWork(this.#paths, this.#journal, this.#log)
+      this.#take(adopted)
+      this.#logClaims(adopted)
     }
     const names = (await this.#scanner.look(performance.now())).slice(0, this.#room)
     const results = await claimFiles(
@@ -158,18 +165,26 @@ export class Inbox {
       this.#paths,
       this.#journal,
     )
-    this.#enqueue(results)
+    const entries = claimed(results)
+    this.#take(entries)
+    this.#logClaims(entries)
     return names.length === CLAIMS_PER_COMMIT_MAX
-  }
-
-  #enqueue(results: readonly ClaimResult[]): void {
-    this.#take(results.flatMap(result => (result.kind === 'claimed' ? [result.entry] : [])))
   }
 
   #take(entries: readonly QueueEntry[]): void {
     for (const entry of entries) this.#backlog.add(entry)
     if (entries.length > 0) this.#onClaimed()
-    for (const entry of entries) logClaim(this.#log, entry)
+  }
+
+  #logClaims(entries: readonly QueueEntry[]): void {
+    for (const { name, sequence, sizeBytes, expected } of entries) {
+      this.#log.info('claimed', {
+        name,
+        sequence,
+        size: sizeBytes,
+        manifest: expected !== undefined,
+      })
+    }
   }
 
   /** The ack of a file that was claimed before, by an announcement or a look. */
@@ -218,11 +233,6 @@ function later(reason: string): AnnounceResult {
   return { outcome: 'later', reason }
 }
 
-function logClaim(log: Log, entry: QueueEntry): void {
-  log.info('claimed', {
-    name: entry.name,
-    sequence: entry.sequence,
-    size: entry.sizeBytes,
-    manifest: entry.expected !== undefined,
-  })
+function claimed(results: readonly ClaimResult[]): QueueEntry[] {
+  return results.flatMap(result => (result.kind === 'claimed' ? [result.entry] : []))
 }

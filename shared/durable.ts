@@ -1,7 +1,6 @@
-import { closeSync, constants, fsync, openSync } from 'node:fs'
+import { closeSync, constants, fsyncSync, openSync } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, rm, statfs } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { promisify } from 'node:util'
 import { CountersinkError } from './errors.ts'
 
 /**
@@ -12,20 +11,19 @@ import { CountersinkError } from './errors.ts'
 
 /**
  * Syncs a directory: makes the names in it, new, renamed or removed, survive power loss. An ack
- * waits for this, so only the sync itself goes through the thread pool: opening takes microseconds.
+ * waits for this, so it does not go through the thread pool, whose threads get a processor late
+ * when all are busy; a journal commit, which waits for the same disk, blocks as well.
  */
 export async function syncDirectory(path: string): Promise<void> {
   await guarded(`sync of directory ${path}`, async () => {
     const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
     try {
-      await synced(fd)
+      fsyncSync(fd)
     } finally {
       closeSync(fd)
     }
   })
 }
-
-const synced = promisify(fsync)
 
 /** Syncs each different directory of the list once. */
 export async function syncDirectories(...paths: readonly string[]): Promise<void> {

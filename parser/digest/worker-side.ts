@@ -6,6 +6,8 @@
  * reported by the thread's death.
  */
 
+import { readlinkSync } from 'node:fs'
+import { setPriority } from 'node:os'
 import { parentPort, type TransferListItem } from 'node:worker_threads'
 import { CountersinkError } from '../../shared/errors.ts'
 import { endsEarly, readOrFail } from './segment.ts'
@@ -48,6 +50,7 @@ class Cancelled extends Error {}
 export function serveJobs<J extends object, E, R>(
   work: (job: J, file: FileSource<E>) => { result: R; transfer?: TransferListItem[] },
 ): void {
+  lowerPriority()
   const port = parentPort
   if (port === null) throw new Error('this module is the main file of a worker thread')
   const post = (message: WorkerMessage<E, R>, transfer?: TransferListItem[]) =>
@@ -62,6 +65,21 @@ export function serveJobs<J extends object, E, R>(
       else throw error
     }
   })
+}
+
+/** Others are preferred ten to one where they compete: enough for them to run as soon as they want to. */
+const NICENESS = 10
+
+/**
+ * Of this thread alone. Digesting takes all the processors there are, for seconds; whoever waits for
+ * an acknowledgement, or is the database, comes first.
+ */
+function lowerPriority(): void {
+  try {
+    setPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1)), NICENESS)
+  } catch {
+    // No such directory, or not allowed: others wait a little longer then.
+  }
 }
 
 function openSource<E>(
