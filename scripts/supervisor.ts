@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url'
 import type { Channel } from '../shared/channel.ts'
 import type { Config } from '../shared/config.ts'
 import { makeDirectories, replaceFile } from '../shared/durable.ts'
@@ -7,6 +6,7 @@ import { deferred } from '../shared/handoff.ts'
 import { processIdentity } from '../shared/lifecycle.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import type { GeneratorHealth, ParserHealth } from '../shared/protocol.ts'
+import { childCommand } from './child-command.ts'
 import { HealthWatch } from './health-watch.ts'
 import { ManagedProcess, type ProcessReport } from './managed-process.ts'
 import { type PrivateMariadb, startPrivateMariadb } from './private-mariadb.ts'
@@ -184,10 +184,9 @@ export class Supervisor {
 
   #startChild(name: 'parser' | 'generator'): ManagedProcess {
     const { paths, env, onNotice } = this.#options
-    const file = fileURLToPath(new URL(`../${name}/main.js`, import.meta.url))
     return new ManagedProcess({
       name,
-      command: ['--enable-source-maps', file, '--dir', paths.dir, '--supervised'],
+      command: [...childCommand(name, paths), '--supervised'],
       env,
       logPath: `${paths.log}/${name}.log`,
       // The parser's hold on MariaDB: it may still have a batch to finish when we are killed.

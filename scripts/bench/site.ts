@@ -8,10 +8,11 @@ import { hasCode } from '../../shared/errors.ts'
 import { formatManifest } from '../../shared/manifest.ts'
 import { MANIFEST_SUFFIX, type StatePaths, statePaths } from '../../shared/paths.ts'
 import type { ParserHealth, Settled } from '../../shared/protocol.ts'
+import { childCommand } from '../child-command.ts'
 import { startPrivateMariadb } from '../private-mariadb.ts'
 import type { KnownFile } from './data/make-file.ts'
 import { PairsFingerprint } from './pairs-fingerprint.ts'
-import { builtFile, type Running, startProgram } from './programs.ts'
+import { type Running, startProgram } from './programs.ts'
 import { mustEqual } from './row.ts'
 import { until } from './until.ts'
 import type { Workspace } from './workspace.ts'
@@ -74,8 +75,7 @@ export class Site {
 
   /** The parser, once it counts. @throws Error with its last words when it ends instead. */
   async startParser(pollMs = 20): Promise<Running> {
-    const args = [builtFile('../../parser/main'), '--dir', this.paths.dir]
-    const parser = startProgram(this.#workspace, args, this.env)
+    const parser = startProgram(this.#workspace, childCommand('parser', this.paths), this.env)
     this.#parser = parser
     const isReady = async (): Promise<true | undefined> => {
       this.throwIfEnded()

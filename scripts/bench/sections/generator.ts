@@ -1,31 +1,13 @@
 import { closeSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import { makeOneFile } from '../../../generator/make-one-file.ts'
 import type { Section } from '../bench-context.ts'
 import { digestFile } from '../digest-file.ts'
-import { builtFile } from '../programs.ts'
 import { judge, megabytesPerSecond, mustEqual, sizeText } from '../row.ts'
 import { medianOf, spreadOf } from '../statistics.ts'
 
 const CONSUMERS = 1_000_000
 const AIMS = { uniform: 600, zipf: undefined } as const
-
-/** The generator's own way of making a file, seen from here. */
-interface FileMaking {
-  makeOneFile(options: {
-    readonly path: string
-    readonly sizeBytes: number
-    readonly seed: bigint
-    readonly number: number
-    readonly consumers: number
-    readonly distribution: 'uniform' | 'zipf'
-  }): Promise<{
-    readonly sizeBytes: number
-    readonly lines: number
-    readonly amount: bigint
-    readonly sha256: string
-    readonly seconds: number
-  }>
-}
 
 /** One file formatted, hashed, written and synced, against writing and syncing as many zeros. */
 export const generator: Section = {
@@ -34,7 +16,6 @@ export const generator: Section = {
   diskBytes: scale => 2 * scale.generatorBytes,
   async run(bench) {
     const { workspace, scale } = bench
-    const { makeOneFile } = (await import(builtFile('../../generator/make-one-file'))) as FileMaking
     for (const distribution of ['uniform', 'zipf'] as const) {
       const seconds: number[] = []
       const plain: number[] = []
