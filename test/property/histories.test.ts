@@ -18,6 +18,8 @@ const COMMAND = 'npx tap test/property/histories.test.ts'
 /** They wait for processes half of the time. */
 const AT_ONCE = 4
 const FAILURES_MAX = 3
+/** Characters. */
+const FAULT_SHOWN = 3_000
 
 const only = process.env.COUNTERSINK_SEED_HISTORY
 const count = only === undefined ? Number(process.env.COUNTERSINK_HISTORIES ?? 200) : 1
@@ -50,7 +52,7 @@ t.test(`histories of the seeds ${firstSeed} to ${firstSeed + count - 1}`, async 
         const replay = `COUNTERSINK_SEED_HISTORY=${seed} ${COMMAND}`
         t.comment(`history ${seed} failed; to see it again: ${replay}\n${outcome.fault}`)
         const smallest = describePlan(await shrink(server, plan))
-        t.fail(`history ${seed}`, { replay, smallest })
+        t.fail(`history ${seed}`, { fault: outcome.fault.slice(0, FAULT_SHOWN), replay, smallest })
       }
     }
   }

@@ -146,10 +146,14 @@ class RunningLife {
     return this.#isSettled() && !this.#publisher.hasFor(this.#number)
   }
 
-  /** Nothing stands in the inbox or in work/, and the parsers have come far enough to see it. */
+  /**
+   * Nothing stands in the inbox or in work/, and the parsers that run have come far enough to see it.
+   * (One may have been replaced before it was ready.)
+   */
   #isSettled(): boolean {
     const { inbox, work } = this.#site.paths
-    if (!this.#parsers.every(parser => parser.log().includes('MariaDB is ready'))) return false
+    const running = this.#parsers.filter(parser => parser.ended() === undefined)
+    if (!running.every(parser => parser.log().includes('MariaDB is ready'))) return false
     const waiting = readdirSync(inbox).filter(name => classifyName(name) === 'data')
     // One that was replaced may leave a file that is found after a while, or by the next start.
     const isReplaced = this.#parsers.some(parser => parser.ended() !== undefined)
