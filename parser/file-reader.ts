@@ -1,12 +1,11 @@
 import { join } from 'node:path'
 import type { Config } from '../shared/config.ts'
 import { describeError, hasCode } from '../shared/errors.ts'
-import { Bell, type Handoff } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
 import { type StatePaths, workName } from '../shared/paths.ts'
-import type { Digest, DigestWorkers } from './digest/digest.ts'
+import { type Digest, DigestWorkers } from './digest/digest.ts'
 import { RunSums } from './digest/runs.ts'
-import { SMALL_FILE_BYTES_MAX, type SmallFiles } from './digest/small-files.ts'
+import { SMALL_FILE_BYTES_MAX, SmallFiles } from './digest/small-files.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { Journal } from './journal/journal.ts'
 import type { QueueEntry } from './journal/records.ts'
@@ -23,9 +22,21 @@ export interface Reading {
   readonly resumedFromBytes: number
 }
 
+export interface FileReaderOptions {
+  readonly paths: StatePaths
+  readonly config: Config
+  readonly journal: Journal
+  readonly disk: DiskWatch
+  readonly onProgress: () => void
+  readonly log: Log
+  /** What the sums of its files may take in memory. */
+  readonly sumBytesMax: number
+}
+
 /**
- * P2 and P3: takes claimed files in the order of their sequences, reads each to its end on one
- * descriptor, and hands the verdict on. Small files that wait together are read together.
+ * Reads claimed files to their ends, each on one descriptor, and judges them: with threads and memory
+ * of its own, so that several can be at work side by side. Small files that wait together are read
+ * together.
  *
  * Nothing is said about a file before everything is known of it: hash, every line, the control
  * totals that came with it, that it did not change meanwhile, and that its content is new.
@@ -35,99 +46,94 @@ export interface Reading {
  * if they were held in memory only, the file is read again. A full disk is waited for, then the
  * file is begun again from its checkpoint.
  */
-export class DigestStage {
+export class FileReader {
   readonly #paths: StatePaths
   readonly #config: Config
   readonly #journal: Journal
-  readonly #workers: DigestWorkers
-  readonly #smallFiles: SmallFiles
-  readonly #output: Handoff<Verdict>
   readonly #disk: DiskWatch
   readonly #onProgress: () => void
   readonly #log: Log
   readonly #judge: Judge
-  readonly #bell = new Bell()
+  readonly #workers: DigestWorkers
+  readonly #smallFiles = new SmallFiles()
   #reading: Reading | undefined
 
-  constructor(options: {
-    paths: StatePaths
-    config: Config
-    journal: Journal
-    workers: DigestWorkers
-    smallFiles: SmallFiles
-    output: Handoff<Verdict>
-    disk: DiskWatch
-    onProgress: () => void
-    log: Log
-  }) {
+  constructor(options: FileReaderOptions) {
+    const { config } = options
     this.#paths = options.paths
-    this.#config = options.config
+    this.#config = config
     this.#journal = options.journal
-    this.#workers = options.workers
-    this.#smallFiles = options.smallFiles
-    this.#output = options.output
     this.#disk = options.disk
     this.#onProgress = options.onProgress
     this.#log = options.log
-    this.#judge = new Judge(options.journal, options.config)
+    this.#judge = new Judge(options.journal, config)
+    const { sumBytesMax } = options
+    this.#workers = new DigestWorkers({ sumThreads: config.sumThreads, sumBytesMax })
   }
 
+  /** undefined: nothing, or small files. */
   get reading(): Reading | undefined {
     return this.#reading
   }
 
-  /** There are new entries in the journal. */
-  wake(): void {
-    this.#bell.ring()
+  /** How many of these entries, the first of them at least, are best read in one go. */
+  portionOf(entries: readonly QueueEntry[]): number {
+    return Math.max(1, this.#smallOnes(entries).length)
   }
 
-  /** The loop; ends when the signal is raised, abandoning the file in hand. */
-  async run(signal: AbortSignal): Promise<void> {
-    let from = 0
-    while (!signal.aborted) {
-      await this.#disk.room(signal)
-      const entries = [...this.#journal.queuedFrom(from, TOGETHER_FILES_MAX)]
-      const [entry] = entries
-      if (entry === undefined || signal.aborted) {
-        await this.#bell.wait(signal)
-        continue
+  /**
+   * Verdicts on all of these files, in their order. A second call before the first has settled is a
+   * fault of the caller.
+   *
+   * Rejects with the signal's reason, or with what ends the process.
+   */
+  async read(entries: readonly QueueEntry[], signal: AbortSignal): Promise<Verdict[]> {
+    const verdicts: Verdict[] = []
+    try {
+      while (verdicts.length < entries.length) {
+        verdicts.push(...(await this.#readOnceThereIsRoom(entries.slice(verdicts.length), signal)))
       }
-      if (entry.stage === 'settling') {
-        from = entry.sequence + 1
-        continue
+      return verdicts
+    } catch (error) {
+      await closeAll(verdicts)
+      if (signal.aborted && error === signal.reason) {
+        const { name } = entries[verdicts.length]!
+        this.#log.info('left in mid-file; the next start goes on', { name })
       }
+      throw error
+    } finally {
+      this.#reading = undefined
+    }
+  }
+
+  /** Ends its threads. */
+  async close(): Promise<void> {
+    await Promise.all([this.#workers.close(), this.#smallFiles.close()])
+  }
+
+  async #readOnceThereIsRoom(
+    entries: readonly QueueEntry[],
+    signal: AbortSignal,
+  ): Promise<Verdict[]> {
+    for (;;) {
       try {
-        for (const verdict of await this.#readNext(entry, entries, signal)) {
-          from = verdict.entry.sequence + 1
-          if (!(await this.#output.put(verdict, signal)) && verdict.kind === 'count') {
-            await verdict.sums.close()
-          }
-        }
+        return await this.#readNext(entries, signal)
       } catch (error) {
-        if (hasCode(error, 'DISK_FULL')) {
-          await this.#disk.foundFull(describeError(error), signal)
-        } else if (!signal.aborted || error !== signal.reason) {
-          throw error
-        } else {
-          this.#log.info('left in mid-file; the next start goes on', { name: entry.name })
-        }
-      } finally {
-        this.#reading = undefined
+        if (!hasCode(error, 'DISK_FULL')) throw error
+        await this.#disk.foundFull(describeError(error), signal)
+        signal.throwIfAborted()
       }
     }
   }
 
   /** Verdicts on the first file or, if they are small, on as many as can be read at once. */
-  async #readNext(
-    first: QueueEntry,
-    entries: readonly QueueEntry[],
-    signal: AbortSignal,
-  ): Promise<Verdict[]> {
+  async #readNext(entries: readonly QueueEntry[], signal: AbortSignal): Promise<Verdict[]> {
     const small = this.#smallOnes(entries)
     const pairsMax = Math.min(this.#config.pairsMax, this.#config.memoryPairsMax)
     const verdicts =
       small.length > 1 && pairsMax > 0 ? await this.#readTogether(small, pairsMax, signal) : []
     if (verdicts.length > 0) return verdicts
+    const first = entries[0]!
     return [(await this.#reopen(first, signal)) ?? (await this.#read(first, signal))]
   }
 
@@ -277,6 +283,10 @@ export class DigestStage {
 /** A file that changes is read once more; if it changes again, somebody is still writing it. */
 const READINGS_MAX = 2
 
-/** Files that are read together are at most so large in all, and at most so many. */
+/** Files that are read together are at most so large in all. */
 const TOGETHER_BYTES_MAX = 2 * 1024 * 1024
-const TOGETHER_FILES_MAX = 512
+
+/** Lets go of sums that nobody will count. */
+export async function closeAll(verdicts: readonly Verdict[]): Promise<void> {
+  for (const verdict of verdicts) if (verdict.kind === 'count') await verdict.sums.close()
+}

@@ -14,7 +14,6 @@ import { BatchMaker } from './batch-maker.ts'
 import { BatchResumer } from './batch-resumer.ts'
 import { adoptWork } from './claim.ts'
 import { DigestWorkers } from './digest/digest.ts'
-import { SmallFiles } from './digest/small-files.ts'
 import { DigestStage } from './digest-stage.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { Inbox } from './inbox.ts'
@@ -47,8 +46,6 @@ export class Parser implements Service {
   readonly #abort = new AbortController()
   readonly #journal: Journal
   readonly #backlog = new Backlog()
-  readonly #workers: DigestWorkers
-  readonly #smallFiles = new SmallFiles()
   readonly #ledger: Ledger
   readonly #listener: Listener
   readonly #inbox: Inbox
@@ -105,7 +102,6 @@ export class Parser implements Service {
     const verdicts = new Handoff(VERDICTS_WEIGHT_MAX, weightOf)
     this.#log = log
     this.#journal = journal
-    this.#workers = new DigestWorkers({ sumThreads: config.sumThreads })
     this.#ledger = new Ledger({
       config,
       address: options.address,
@@ -131,8 +127,6 @@ export class Parser implements Service {
     })
     this.#digestStage = new DigestStage({
       ...{ paths, config, journal, log, onProgress },
-      workers: this.#workers,
-      smallFiles: this.#smallFiles,
       output: verdicts,
       disk: this.#disk,
     })
@@ -261,8 +255,7 @@ export class Parser implements Service {
     await this.#loops
     await this.#listener.close()
     await this.#ledger.close()
-    await this.#workers.close()
-    await this.#smallFiles.close()
+    await this.#digestStage.close()
     await this.#journal.close()
     this.#loopDelay.disable()
     this.#end.resolve()

@@ -176,6 +176,13 @@ export const SETTINGS = {
     1,
     50_000_000,
   ),
+  readers: count(
+    'COUNTERSINK_READERS',
+    'files read side by side; 0: a third as many as there are processors, at most 4',
+    0,
+    0,
+    16,
+  ),
   sumThreads: count(
     'COUNTERSINK_SUM_THREADS',
     'threads that sum a large file together, besides the one that hashes it; 0: as many as gain something',

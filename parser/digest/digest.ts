@@ -55,6 +55,12 @@ export type { PairChunk, Sums } from './sums.ts'
 /** How much each thread reads at once. @see DigestWorkersOptions.readBytes */
 export const READ_BYTES = 1024 * 1024
 
+/**
+ * What the sums of files may take in memory: room for 10 million consumers of neighbouring ids, or for
+ * nearly 3 million of any ids. Together with the rest of a process it stays below 256 MiB.
+ */
+export const SUM_BYTES_MAX = 96 * 1024 * 1024
+
 export interface DigestWorkersOptions {
   /** How much each thread reads at once. @default READ_BYTES */
   readonly readBytes?: number
@@ -63,6 +69,8 @@ export interface DigestWorkersOptions {
    * them answers for the file. 0 is the default: `sumThreadsFor` this machine.
    */
   readonly sumThreads?: number
+  /** What the sums of a file may take in memory, those of helpers not counted. @default SUM_BYTES_MAX */
+  readonly sumBytesMax?: number
   /** The hash thread's main file, for tests. @default hash-worker */
   readonly hashWorkerUrl?: URL
   /** The sum thread's main file. @default sum-worker */
@@ -84,6 +92,7 @@ export function sumThreadsFor(processors: number): number {
 /** Long-lived worker threads that digest one file at a time. */
 export class DigestWorkers {
   readonly #readBytes: number
+  readonly #sumBytesMax: number
   readonly #helpers: WorkerThread<HelpJob, never, HelpResult>[]
   readonly #hash: WorkerThread<HashJob, HashEvent, HashResult>
   readonly #sum: WorkerThread<SumJob, SumEvent, SumResult>
@@ -96,6 +105,7 @@ export class DigestWorkers {
     const sumThreads = options.sumThreads || sumThreadsFor(availableParallelism())
     assertRange('readBytes', readBytes, 1, SEGMENT_BYTES_MAX)
     this.#readBytes = readBytes
+    this.#sumBytesMax = options.sumBytesMax ?? SUM_BYTES_MAX
     this.#hash = new WorkerThread(options.hashWorkerUrl ?? siblingUrl('hash-worker'), 'hash')
     this.#sum = new WorkerThread(options.sumWorkerUrl ?? siblingUrl('sum-worker'), 'sum')
     this.#helpers = Array.from(
@@ -265,6 +275,7 @@ export class DigestWorkers {
     return {
       ...this.#hashJob(options, resume),
       startBytes: resume?.resumeBytes ?? 0,
+      sumBytesMax: this.#sumBytesMax,
       pairsMax,
       memoryPairsMax,
       runsDirectory,

@@ -38,6 +38,8 @@ export interface HelpJob extends Job {
 export type HelpResult = undefined
 
 export interface SumJob extends Job {
+  /** What sums may take in memory; the same in each job of a thread. */
+  readonly sumBytesMax: number
   /** Undefined if the file is too small for that. */
   readonly team: Team | undefined
   readonly pairsMax: number

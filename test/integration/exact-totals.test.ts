@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs'
 import t from 'tap'
 import { U64_MAX } from '../../shared/limits.ts'
+import { connectAnnouncer } from '../helpers/client.ts'
 import { startDatabaseServer } from '../helpers/database.ts'
 import {
   amountOf,
@@ -10,7 +11,7 @@ import {
   manifestOf,
   seededFile,
 } from '../helpers/files.ts'
-import { assertEverythingAddsUp, type Fate, list } from '../helpers/invariants.ts'
+import { assertEverythingAddsUp, type Fate, list, processedFiles } from '../helpers/invariants.ts'
 import { startParser, stopProgram } from '../helpers/parser.ts'
 import { makeSite } from '../helpers/state-dir.ts'
 
@@ -62,6 +63,33 @@ t.test('many small files, most of which are read at once', async t => {
     ...copies.map((copy): Fate => [copy, 'duplicate']),
     [bad, 'quarantined'],
   ])
+})
+
+t.test('files read side by side are counted in the order in which they came', async t => {
+  const site = await makeSite(t, server, {
+    COUNTERSINK_READERS: '3',
+    COUNTERSINK_SCAN_INTERVAL_MS: '3600000',
+    COUNTERSINK_BATCH_FILES_MAX: '1',
+  })
+  // Large ones among small ones, so that later files are read before earlier ones.
+  const files = Array.from({ length: 24 }, (_, i) =>
+    seededFile(`file-${i}`, i, { lines: i % 4 === 0 ? 60_000 : 40, consumers: 300 }),
+  )
+  const copy: DataFile = { ...files[20]!, name: 'copy' }
+  const parser = await startParser(t, site)
+  const announcer = await connectAnnouncer(t, site.paths)
+  for (const file of [...files, copy]) {
+    drop(site.paths, [file])
+    t.match(await announcer.announce(file), { outcome: /^(accepted|known)$/ })
+  }
+  await parser.untilSettled(files.length + 1)
+  t.match(await stopProgram(parser), { code: 0, signal: null })
+  await assertEverythingAddsUp(t, site, [...allApplied(files), [copy, 'duplicate']])
+  const names = (await processedFiles(site)).map(({ name }) => name)
+  t.same(
+    names.filter(name => name !== 'copy'),
+    files.map(({ name }) => name),
+  )
 })
 
 t.test('amounts whose sum is far above 64 bits', async t => {

@@ -19,6 +19,8 @@ export interface Limits {
   readonly checkpointBytes: number
   readonly chunkPairsMax: number
   readonly batchFilesMax: number
+  /** Files read side by side. */
+  readonly readers: number
 }
 
 /** What ends a life: a crash point at its n-th passing, or a signal at a moment. */
@@ -52,6 +54,7 @@ function planLimits(below: Below): Limits {
     checkpointBytes: 1_024 * (1 + below(64)),
     chunkPairsMax: 1 + below(32),
     batchFilesMax: 1 + below(5),
+    readers: 1 + below(3),
   }
 }
 

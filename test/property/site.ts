@@ -69,6 +69,7 @@ export function makeHistorySite(server: Server, limits: Limits): HistorySite {
     COUNTERSINK_CHECKPOINT: String(limits.checkpointBytes),
     COUNTERSINK_CHUNK_PAIRS_MAX: String(limits.chunkPairsMax),
     COUNTERSINK_BATCH_FILES_MAX: String(limits.batchFilesMax),
+    COUNTERSINK_READERS: String(limits.readers),
   }
   const config = readConfig(env)
   const address = databaseAddress(config, paths)

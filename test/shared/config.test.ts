@@ -32,6 +32,7 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
     },
     queueFilesMax: counts(1, 10_000_000),
     pairsMax: counts(1, 50_000_000),
+    readers: counts(0, 16),
     sumThreads: counts(0, 16),
     memoryPairsMax: counts(0, 1_000_000),
     checkpointBytes: sizes(1_024, 2 ** 40),
