@@ -1,15 +1,26 @@
+import { rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { formatCount } from '../../../shared/numbers.ts'
 import { PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
+import { cutFile } from '../data/cut-file.ts'
 import { giveJournalPast, giveLedgerPast } from '../past.ts'
 import { judge } from '../row.ts'
-import { Site } from '../site.ts'
+import { Announcer, Site } from '../site.ts'
 import { medianOf } from '../statistics.ts'
 import { until } from '../until.ts'
 import { startUp } from '../up.ts'
 
 const AIM_SECONDS = 1
 
-/** From the kill of the parser to its successor answering that it counts, under the supervisor. */
+/** The supervisor has asked the parser at least once in this time, and seen its progress. */
+const SEEN_MS = 3_000
+
+/**
+ * From the kill of the parser to its successor answering that it counts, under the supervisor. A file
+ * is counted before each kill: deaths without progress between them are answered with ever longer
+ * pauses.
+ */
 export const restart: Section = {
   name: 'restart',
   summary: 'SIGKILL of the parser → healthy again, with many processed contents',
@@ -24,9 +35,20 @@ export const restart: Section = {
     await giveLedgerPast(workspace, site, contents)
     await giveJournalPast(site.paths.journal, contents, BigInt(contents))
     await site.stopServer()
+    const file = await bench.newFile(scale.restarts * 4_096, { kind: 'uniform', count: 100 })
+    const pieces = await cutFile(file, 4_096, workspace.path('pieces'))
     const up = await startUp(workspace, site, ['--no-generator'])
     const seconds: number[] = []
-    for (let i = 0; i < scale.restarts; i += 1) {
+    for (const [i, piece] of pieces.entries()) {
+      await rename(piece.path, join(site.paths.inbox, piece.name))
+      const announcer = await Announcer.connect(site)
+      await announcer.announce(piece.name, piece)
+      announcer.close()
+      await until('the file is counted', async () => {
+        const health = await site.health()
+        return health?.ever.applied === contents + i + 1 ? true : undefined
+      })
+      await sleep(SEEN_MS)
       const before = await until('the parser is healthy', () => site.health())
       process.kill(before.pid, 'SIGKILL')
       const startedMs = performance.now()
@@ -40,7 +62,8 @@ export const restart: Section = {
         { pollMs: 2 },
       )
       seconds.push((performance.now() - startedMs) / 1_000)
-      if (after.ever.applied !== contents) throw new Error(`it knows ${after.ever.applied} files`)
+      if (after.ever.applied !== contents + i + 1)
+        throw new Error(`it knows ${after.ever.applied} files`)
     }
     await up.stop()
     bench.row({
