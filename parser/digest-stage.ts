@@ -11,7 +11,7 @@ import type { Verdict } from './verdict.ts'
 interface Going {
   readonly reader: FileReader
   readonly verdicts: Promise<Verdict[]>
-  isOver: boolean
+  state: 'going' | 'over' | 'failed'
 }
 
 /**
@@ -66,9 +66,11 @@ export class DigestStage {
         const entries = reader === undefined ? [] : this.#nextFor(reader)
         if (reader !== undefined && entries.length > 0) {
           this.#begin(reader, entries, signal)
-        } else if (this.#going[0]?.isOver === true) {
+        } else if (this.#going[0]?.state === 'over') {
           await this.#handOn(await this.#going.shift()!.verdicts, signal)
         } else {
+          // A failure does not wait for its turn: it ends the process.
+          await this.#going.find(({ state }) => state === 'failed')?.verdicts
           await this.#bell.wait(signal)
         }
       }
@@ -112,14 +114,13 @@ export class DigestStage {
   #begin(reader: FileReader, entries: readonly QueueEntry[], signal: AbortSignal): void {
     this.#from = entries.at(-1)!.sequence + 1
     const verdicts = reader.read(entries, signal)
-    const going: Going = { reader, verdicts, isOver: false }
+    const going: Going = { reader, verdicts, state: 'going' }
     this.#going.push(going)
-    const onEnd = (): void => {
-      going.isOver = true
+    const endIn = (state: Going['state']) => (): void => {
+      going.state = state
       this.#bell.ring()
     }
-    // A failure is met where the verdicts are taken.
-    verdicts.then(onEnd, onEnd)
+    verdicts.then(endIn('over'), endIn('failed'))
   }
 
   async #handOn(verdicts: readonly Verdict[], signal: AbortSignal): Promise<void> {

@@ -129,21 +129,29 @@ export class FileReader {
   /** Verdicts on the first file or, if they are small, on as many as can be read at once. */
   async #readNext(entries: readonly QueueEntry[], signal: AbortSignal): Promise<Verdict[]> {
     const small = this.#smallOnes(entries)
-    const pairsMax = Math.min(this.#config.pairsMax, this.#config.memoryPairsMax)
-    const verdicts =
-      small.length > 1 && pairsMax > 0 ? await this.#readTogether(small, pairsMax, signal) : []
+    const verdicts = small.length > 1 ? await this.#readTogether(small, signal) : []
     if (verdicts.length > 0) return verdicts
     const first = entries[0]!
     return [(await this.#reopen(first, signal)) ?? (await this.#read(first, signal))]
   }
 
-  /** Those at the beginning that nothing is known of yet and that are no trouble to read. */
+  /** Consumers of a file whose sums wait in memory. */
+  get #smallPairsMax(): number {
+    return Math.min(this.#config.pairsMax, this.#config.memoryPairsMax)
+  }
+
+  /**
+   * Those at the beginning that nothing is known of yet and whose sums are sure to fit in memory: a
+   * sealed run for each of so many would take a descriptor each until all are handed on.
+   */
   #smallOnes(entries: readonly QueueEntry[]): QueueEntry[] {
+    const fitBytes = this.#smallPairsMax * LINE_BYTES_MIN
     let bytes = 0
     const end = entries.findIndex(({ stage, sizeBytes, checkpoint }) => {
       bytes += sizeBytes
       const isFresh = stage === 'claimed' && checkpoint === undefined
-      return !isFresh || sizeBytes > SMALL_FILE_BYTES_MAX || bytes > TOGETHER_BYTES_MAX
+      const isSmall = sizeBytes <= SMALL_FILE_BYTES_MAX && sizeBytes < fitBytes
+      return !isFresh || !isSmall || bytes > TOGETHER_BYTES_MAX
     })
     return end === -1 ? [...entries] : entries.slice(0, end)
   }
@@ -152,15 +160,11 @@ export class FileReader {
    * Of files that are good and stay as they are: reading ends at the first one about which more is
    * to be said, which is then read by itself.
    */
-  async #readTogether(
-    entries: readonly QueueEntry[],
-    pairsMax: number,
-    signal: AbortSignal,
-  ): Promise<Verdict[]> {
+  async #readTogether(entries: readonly QueueEntry[], signal: AbortSignal): Promise<Verdict[]> {
     const startedAtMs = Date.now()
     const digests = await this.#smallFiles.digest({
       paths: entries.map(({ sequence, name }) => join(this.#paths.work, workName(sequence, name))),
-      pairsMax,
+      pairsMax: this.#smallPairsMax,
       signal,
     })
     this.#onProgress()
@@ -282,6 +286,9 @@ export class FileReader {
 
 /** A file that changes is read once more; if it changes again, somebody is still writing it. */
 const READINGS_MAX = 2
+
+/** `1 2` and a line feed. */
+const LINE_BYTES_MIN = 4
 
 /** Files that are read together are at most so large in all. */
 const TOGETHER_BYTES_MAX = 2 * 1024 * 1024

@@ -15,7 +15,7 @@ import { MemorySums } from './sums.ts'
 import { JobCancelled, WorkerThread } from './worker-thread.ts'
 
 /** Larger files are not small. */
-export const SMALL_FILE_BYTES_MAX = 256 * 1024
+export const SMALL_FILE_BYTES_MAX = 128 * 1024
 
 export interface SmallFilesJob {
   readonly paths: readonly string[]
