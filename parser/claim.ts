@@ -3,7 +3,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crashPoint } from '../shared/crash-points.ts'
-import { syncDirectories } from '../shared/durable.ts'
+import { syncDirectories, syncDirectory } from '../shared/durable.ts'
 import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { type Manifest, readManifest } from '../shared/manifest.ts'
@@ -15,8 +15,10 @@ import type { Expected, QueueEntry } from './journal/records.ts'
  * P1: takes files out of the inbox for good, several in one go.
  *
  * For each: manifest, then data, renamed into work/ under a sequence of its own (so nobody can put
- * another file over a claimed one, and a name may come again); then both directories are synced,
- * then one journal commit makes them claimed. What a crash leaves:
+ * another file over a claimed one, and a name may come again); then work/ is synced, then one journal
+ * commit makes them claimed. The announcer waits, so the inbox is synced later, before the entry is
+ * forgotten (P8): where a filesystem does not keep both ends of a rename together, a power loss may
+ * bring a name back to the inbox, where its content is found to be a duplicate. What a crash leaves:
  *
  * - after the manifest's rename: a manifest without data in work/. The start puts it back.
  * - after the data's rename, or after the sync: a file in work/ that the journal does not know. The
@@ -61,7 +63,7 @@ export async function claimFiles(
     journal.skipSequences(result.entry.sequence)
   }
   if (entries.length > 0) {
-    await syncDirectories(paths.inbox, paths.work)
+    await syncDirectory(paths.work)
     crashPoint('P1-claim-synced')
     journal.claim(entries)
     crashPoint('P1-claim-journalled')
@@ -220,7 +222,7 @@ async function ownSequence(
   const to = join(paths.work, workName(sequence, work.name))
   moved(`${from}${MANIFEST_SUFFIX}`, `${to}${MANIFEST_SUFFIX}`)
   moved(from, to)
-  await syncDirectories(paths.work)
+  await syncDirectory(paths.work)
   return sequence
 }
 

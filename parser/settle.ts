@@ -95,7 +95,9 @@ export class Settler {
       directories.add(dirname(to))
     }
     crashPoint('P8-moved')
-    if (directories.size > 0) await syncDirectories(this.#paths.work, ...directories)
+    // The inbox too: that the files left it was not synced when they were claimed.
+    const { inbox, work } = this.#paths
+    if (directories.size > 0) await syncDirectories(inbox, work, ...directories)
     crashPoint('P8-move-synced')
     for (const [i, entry] of entries.entries()) {
       if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()
