@@ -108,14 +108,22 @@ export function parseLines(start: usize, marked: u32): u32 {
 
 /**
  * The values of two numbers of 1 to 8 digits that end before these addresses, as two u64.
- * Neighbouring digits are joined to numbers of two, these to four, these to eight, all at once.
  */
 // @ts-ignore: decorator
 @inline
 function twoNumbers(endA: usize, digitsA: u32, endB: usize, digitsB: u32): v128 {
-  // What stands behind a number is shifted out, and what comes in before it counts as zeros.
   const a = load<u64>(endA - <usize>digitsA) << <u64>(64 - (digitsA << 3))
   const b = load<u64>(endB - <usize>digitsB) << <u64>(64 - (digitsB << 3))
+  return valuesOf(a, b)
+}
+
+/**
+ * The values of two words of digits, as two u64; bytes below `0` count as zeros. Neighbouring digits
+ * are joined to numbers of two, these to four, these to eight, all at once.
+ */
+// @ts-ignore: decorator
+@inline
+function valuesOf(a: u64, b: u64): v128 {
   const digits = i8x16.sub_sat_u(i64x2.replace_lane(i64x2.splat(a), 1, b), i8x16.splat(0x30))
   const tens = i16x8.mul(v128.and(digits, i16x8.splat(0xff)), i16x8.splat(10))
   const twos = i16x8.add(tens, i16x8.shr_u(digits, 8))
@@ -140,32 +148,53 @@ function parseAnyLine(start: usize, at: usize, end: usize, row: usize): usize {
     taken = 12
   }
   if (load<u8>(stop) != LF) return 0
-  if (!isU64(space, idDigits) || !isU64(amountEnd, amountDigits)) return 0
-  store<u64>(row, number(space, idDigits))
-  store<u64>(row, number(amountEnd, amountDigits), 8)
+  // The first digits of both numbers at once, or those of the id and all of a short amount.
+  const isShort = amountDigits <= 8
+  const firsts = valuesOf(
+    digitsBefore(space - 16, max(idDigits, 16) - 16),
+    isShort
+      ? digitsBefore(amountEnd, amountDigits)
+      : digitsBefore(amountEnd - 16, max(amountDigits, 16) - 16),
+  )
+  const idFirst = <u64>i64x2.extract_lane(firsts, 0)
+  const idLast = lastSixteen(space, idDigits)
+  let amountFirst = <u64>i64x2.extract_lane(firsts, 1)
+  if (!isShort) {
+    const amountLast = lastSixteen(amountEnd, amountDigits)
+    if (!isU64(amountFirst, amountLast)) return 0
+    amountFirst = amountFirst * TEN_16 + amountLast
+  }
+  if (!isU64(idFirst, idLast)) return 0
+  store<u64>(row, idFirst * TEN_16 + idLast)
+  store<u64>(row, amountFirst, 8)
   return taken
 }
 
 const TEN_8: u64 = 100000000
 const TEN_16: u64 = TEN_8 * TEN_8
 
-/** Whether a number of 1 to 20 digits is at most 2^64 - 1 = 1844 6744073709551615. */
-function isU64(end: usize, digits: u32): bool {
-  if (digits < 20) return true
-  const top = eightOrLess(end - 16, 4)
-  if (top != 1844) return top < 1844
-  return number(end, 16) <= 6744073709551615
+/** Whether a number is at most 2^64 - 1 = 1844 6744073709551615, from all digits but 16, and these. */
+// @ts-ignore: decorator
+@inline
+function isU64(first: u64, last: u64): bool {
+  return first < 1844 || (first == 1844 && last <= 6744073709551615)
 }
 
-/** The value of a number that fits, of 1 to 20 digits. */
-function number(end: usize, digits: u32): u64 {
-  if (digits <= 8) return eightOrLess(end, digits)
-  const low = eightOrLess(end, 8)
-  if (digits <= 16) return eightOrLess(end - 8, digits - 8) * TEN_8 + low
-  const middle = eightOrLess(end - 8, 8)
-  return eightOrLess(end - 16, digits - 16) * TEN_16 + middle * TEN_8 + low
+/** The value of the last 16 digits of a number, or of all if it has fewer. */
+// @ts-ignore: decorator
+@inline
+function lastSixteen(end: usize, digits: u32): u64 {
+  const low = min(digits, 8)
+  const high = min(digits - low, 8)
+  const both = valuesOf(digitsBefore(end - 8, high), digitsBefore(end, low))
+  return <u64>i64x2.extract_lane(both, 0) * TEN_8 + <u64>i64x2.extract_lane(both, 1)
 }
 
-function eightOrLess(end: usize, digits: u32): u64 {
-  return <u64>i64x2.extract_lane(twoNumbers(end, digits, end, digits), 0)
+/** The 0 to 8 digits before `end` as a word; what stands before them is zero. */
+// @ts-ignore: decorator
+@inline
+function digitsBefore(end: usize, digits: u32): u64 {
+  // Twice by the half: to shift by 64 at once would be to shift by nothing.
+  const half = <u64>(32 - (digits << 2))
+  return (load<u64>(end - <usize>digits) << half) << half
 }
