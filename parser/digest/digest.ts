@@ -227,7 +227,10 @@ export class DigestWorkers {
       [...(team?.lead.ports ?? [])],
     )
     const [hash, sum] = await Promise.all([
-      hashing.catch(fail),
+      hashing.then(result => {
+        progress.hashAt(sizeBytes)
+        return result
+      }, fail),
       summing.then(async result => {
         progress.sumAt(sizeBytes) // a bad line ends its reading early …
         if (result.verdict.ok) return result

@@ -34,7 +34,7 @@ export interface Piece {
 export interface FileSource<E> {
   /** The file's bytes in order. */
   pieces(job: Job): Iterable<Piece>
-  /** Tells that the thread has come so far, if it reads the file by itself. */
+  /** Tells now and then how far the thread has come, if it reads the file by itself. */
   tellPosition(positionBytes: number): void
   tell(event: E): void
   /** Tells this thread's part of a checkpoint; waits if too many are not done with. */
@@ -82,6 +82,9 @@ function lowerPriority(): void {
   }
 }
 
+/** Positions in between are not told: each would wake the main thread, which has acks to give. */
+const POSITION_INTERVAL_MS = 20
+
 function openSource<E>(
   control: Control,
   post: (message: WorkerMessage<E, never>) => void,
@@ -89,7 +92,13 @@ function openSource<E>(
   const throwIfCancelled = () => {
     if (Atomics.load(control, CONTROL_CANCELLED) !== 0) throw new Cancelled()
   }
-  const tellPosition = (positionBytes: number) => post({ kind: 'progress', positionBytes })
+  let nextTellMs = 0
+  const tellPosition = (positionBytes: number) => {
+    const nowMs = performance.now()
+    if (nowMs < nextTellMs) return
+    nextTellMs = nowMs + POSITION_INTERVAL_MS
+    post({ kind: 'progress', positionBytes })
+  }
   const tell = (event: E) => post({ kind: 'event', event })
   let told = 0
   return {

@@ -10,6 +10,7 @@ import { MANIFEST_SUFFIX, type StatePaths, statePaths } from '../../shared/paths
 import type { ParserHealth, Settled } from '../../shared/protocol.ts'
 import { childCommand } from '../child-command.ts'
 import { startPrivateMariadb } from '../private-mariadb.ts'
+import type { Piece } from './data/cut-file.ts'
 import type { KnownFile } from './data/make-file.ts'
 import { PairsFingerprint } from './pairs-fingerprint.ts'
 import { type Running, startProgram } from './programs.ts'
@@ -131,6 +132,13 @@ export class Site {
     )
     await rename(`${manifest}.tmp`, manifest)
     await link(file.path, join(this.paths.inbox, name))
+  }
+
+  /** Puts a piece into the inbox as the generator does: the manifest, then the data. */
+  async publish({ name, path, hasManifest }: Piece): Promise<void> {
+    const to = join(this.paths.inbox, name)
+    if (hasManifest) await rename(`${path}${MANIFEST_SUFFIX}`, `${to}${MANIFEST_SUFFIX}`)
+    await rename(path, to)
   }
 
   /** Archived files are deleted by nobody else. */

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { formatManifest } from '../../../shared/manifest.ts'
+import { MANIFEST_SUFFIX } from '../../../shared/paths.ts'
 import type { KnownFile } from './make-file.ts'
 
 export interface Piece {
@@ -9,16 +11,20 @@ export interface Piece {
   readonly path: string
   readonly sizeBytes: number
   readonly sha256: string
+  /** Whether a manifest stands at `path` with the suffix of manifests. */
+  readonly hasManifest: boolean
 }
 
 /**
  * Cuts a file at line ends into pieces of at most `bytesMax`: many small files that together add up
- * to what is known of the large one.
+ * to what is known of the large one. Beside each that is to have one stands its manifest, as the
+ * generator makes it.
  */
 export async function cutFile(
   file: KnownFile,
   bytesMax: number,
   directory: string,
+  hasManifest: (index: number) => boolean = () => true,
 ): Promise<Piece[]> {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const pieces: Piece[] = []
@@ -33,7 +39,14 @@ export async function cutFile(
       const path = join(directory, name)
       writeFileSync(path, content, { mode: 0o600 })
       const sha256 = createHash('sha256').update(content).digest('hex')
-      pieces.push({ name, path, sizeBytes: content.length, sha256 })
+      const control = { sizeBytes: content.length, sha256 }
+      const withManifest = hasManifest(pieces.length)
+      if (withManifest) {
+        const more = { lines: undefined, amount: undefined, disposable: false }
+        const text = formatManifest({ ...control, ...more })
+        writeFileSync(`${path}${MANIFEST_SUFFIX}`, text, { mode: 0o600 })
+      }
+      pieces.push({ name, path, ...control, hasManifest: withManifest })
       at += content.length
       if (pieces.length % 500 === 0) await setImmediate()
     }

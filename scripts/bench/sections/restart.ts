@@ -1,5 +1,3 @@
-import { rename } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { formatCount } from '../../../shared/numbers.ts'
 import { PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
@@ -40,7 +38,7 @@ export const restart: Section = {
     const up = await startUp(workspace, site, ['--no-generator'])
     const seconds: number[] = []
     for (const [i, piece] of pieces.entries()) {
-      await rename(piece.path, join(site.paths.inbox, piece.name))
+      await site.publish(piece)
       const announcer = await Announcer.connect(site)
       await announcer.announce(piece.name, piece)
       announcer.close()

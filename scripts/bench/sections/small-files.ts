@@ -1,5 +1,3 @@
-import { rename } from 'node:fs/promises'
-import { join } from 'node:path'
 import { formatBytes, formatCount } from '../../../shared/numbers.ts'
 import { PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import { cutFile, type Piece } from '../data/cut-file.ts'
@@ -19,7 +17,7 @@ const AIM_FILES_PER_SECOND = 1_000
 export const smallFiles: Section = {
   name: 'small-files',
   summary: `files of ${formatBytes(PIECE_BYTES)}, announced one by one: from announcement to applied`,
-  diskBytes: scale => scale.smallFiles * PIECE_BYTES * 4 + PRIVATE_MARIADB_BYTES,
+  diskBytes: scale => scale.smallFiles * PIECE_BYTES * 6 + PRIVATE_MARIADB_BYTES,
   async run(bench) {
     const { workspace, scale } = bench
     const known = await bench.newFile(scale.smallFiles * CONTENT_BYTES, {
@@ -77,7 +75,7 @@ async function announceAll(
   let next = 0
   const announcing = async (): Promise<void> => {
     for (let piece = pieces[next++]; piece !== undefined; piece = pieces[next++]) {
-      await rename(piece.path, join(site.paths.inbox, piece.name))
+      await site.publish(piece)
       await announcer.announce(piece.name, piece)
     }
   }
