@@ -33,6 +33,7 @@ const MERGE_STOPS = ['full', 'hungry', 'ended', 'overflow'] as const
 /** Readable bytes before and behind the input. */
 const MARGIN_BYTES = 64
 const PAGE_BYTES = 65_536
+const OS_PAGE_BYTES = 4_096
 /** The table keeps at least this part of the memory for sums: ids outside the window come too. */
 const TABLE_PART = 1 / 8
 /** What an id of the window takes: its sum, a bit, and its 64th of a byte. */
@@ -55,6 +56,8 @@ export interface Window {
   readonly base: bigint
   /** A multiple of 64. */
   readonly size: number
+  /** Where most ids are expected. */
+  readonly expected?: { readonly first: bigint; readonly last: bigint }
 }
 
 /** Ascending pairs; each chunk is valid until the next one is asked for. */
@@ -72,6 +75,7 @@ export class SumKernel {
   readonly #mergeAt: number
   readonly #sumsAt: number
   readonly #sumBytes: number
+  readonly #sums: Uint8Array<ArrayBuffer>
   readonly #ids: BigUint64Array<ArrayBuffer>
   readonly #amounts: BigUint64Array<ArrayBuffer>
   #pairsMax = 1
@@ -94,6 +98,7 @@ export class SumKernel {
     assert(this.#sumsAt + sumBytesMax <= memory.buffer.byteLength, 'OWN_BYTES_MAX is too small')
     const chunkPairs = kernel.CHUNK_PAIRS.value
     this.input = new Uint8Array(memory.buffer, this.#inputAt, inputBytes)
+    this.#sums = new Uint8Array(memory.buffer, this.#sumsAt, sumBytesMax)
     this.#ids = new BigUint64Array(memory.buffer, kernel.chunkIds.value, chunkPairs)
     this.#amounts = new BigUint64Array(memory.buffer, kernel.chunkAmounts.value, chunkPairs)
     this.reset(1)
@@ -121,7 +126,7 @@ export class SumKernel {
   }
 
   /** Which ids need not be searched for. Any choice is right; there must be no sums. */
-  placeWindow({ base, size }: Window): void {
+  placeWindow({ base, size, expected }: Window): void {
     const fits = size % 64 === 0 && size >= 0 && size <= this.windowSizeMax
     assert(
       fits && base >= 0n && base + BigInt(size) <= U64_VALUES,
@@ -130,10 +135,23 @@ export class SumKernel {
     assert.equal(this.pairs, 0, 'the window is placed when there are no sums')
     const { base: baseNow, size: sizeNow } = this.#window
     // Otherwise the table stays as large as it has grown to be.
-    if (this.#isLaidOut && size === sizeNow && base === baseNow) return
-    this.#window = { base, size }
-    this.#isLaidOut = true
-    this.#kernel.layOut(this.#sumsAt, this.#sumBytes, base, size, this.#pairsMax)
+    if (!this.#isLaidOut || size !== sizeNow || base !== baseNow) {
+      this.#window = { base, size }
+      this.#isLaidOut = true
+      this.#kernel.layOut(this.#sumsAt, this.#sumBytes, base, size, this.#pairsMax)
+    }
+    if (expected !== undefined) {
+      this.#makeReady(Number(expected.first - base) * 8, Number(expected.last - base) * 8)
+    }
+  }
+
+  /**
+   * Writes to each page of these bytes of the window, which are all zero. A page that is read before it
+   * is first written costs two page faults, and the second interrupts all other threads.
+   */
+  #makeReady(first: number, last: number): void {
+    for (let at = first; at <= last; at += OS_PAGE_BYTES) this.#sums[at] = 0
+    this.#sums[last] = 0
   }
 
   /** The largest window that leaves enough for the table. */
@@ -165,11 +183,12 @@ export class SumKernel {
       high = ids[end - 1]!
     }
     if (most === 0 || most < ids.length * WINDOW_SHARE_MIN) return NO_WINDOW
-    if (high < BigInt(size)) return { base: 0n, size }
+    const expected = { first: low, last: high }
+    if (high < BigInt(size)) return { base: 0n, size, expected }
     // What is not needed stands before and behind, less of it before: ids grow.
     const base = low - (BigInt(size) - (high - low)) / 4n
     const last = U64_VALUES - BigInt(size)
-    return { base: base < last ? base : last, size }
+    return { base: base < last ? base : last, size, expected }
   }
 
   /**

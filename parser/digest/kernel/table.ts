@@ -239,13 +239,14 @@ export function compact(): void {
 /** Makes the table four times as large. */
 export function grow(): void {
   compact()
-  const bytesBefore = <usize>capacity << 4
   capacity <<= 2
   // What was in it waits behind the larger table meanwhile: at most an eighth of that.
   const kept = table + (<usize>capacity << 4)
   const keptEnd = kept + (<usize>entries << 4)
   memory.copy(kept, table, keptEnd - kept)
-  memory.fill(table, 0, bytesBefore)
+  // All of it: entries will be everywhere, and memory that is read before it is first written costs
+  // two page faults, the second one for all threads.
+  memory.fill(table, 0, <usize>capacity << 4)
   for (let from = kept; from < keptEnd; from += 16) {
     const id = load<u64>(from)
     v128.store(find(placeOf(id), id), v128.load(from))
