@@ -30,7 +30,7 @@ export interface Piece {
 }
 
 export interface PieceLimits {
-  /** Digits in one statement, as bytes. */
+  /** Digits of the ids, or of the amounts, in one statement, as bytes. */
   readonly digitBytesMax: number
   readonly pairsMax: number
   /** Pairs that are looked at as one: all of them are in a dense piece, or none. */
@@ -106,19 +106,15 @@ function fits(piece: Piece, words: ChunkWords, limits: PieceLimits): boolean {
   if (pairs > limits.pairsMax) return false
   // Any piece may have to be upserted; ids without gaps need no text.
   const idBytes = piece.span === pairs ? 0 : idDigits(words, piece)
-  if (pairs * (idBytes + piece.amountDigits) > limits.digitBytesMax) return false
+  if (pairs * Math.max(idBytes, piece.amountDigits) > limits.digitBytesMax) return false
   if (!piece.isDense) return true
   if (piece.span > pairs * IDS_PER_PAIR_MAX) return false
   return piece.span * piece.amountDigits <= limits.digitBytesMax
 }
 
-/** Digits of the largest distance of an id of the piece from its first id. */
-export function idDigits(words: ChunkWords, { from, to }: Piece): number {
-  const first = from * 2
-  const last = to * 2 - 2
-  const { ids } = words
-  const borrow = ids[last]! < ids[first]! ? 1 : 0
-  return digitsOf(ids[last + 1]! - ids[first + 1]! - borrow, (ids[last]! - ids[first]!) >>> 0)
+/** Digits of the piece's last id, the largest. */
+export function idDigits({ ids }: ChunkWords, { to }: Piece): number {
+  return digitsOf(ids[to * 2 - 1]!, ids[to * 2 - 2]!)
 }
 
 function spanOf({ ids }: ChunkWords, from: number, to: number): number {

@@ -120,20 +120,25 @@ export class Session {
 
   /** Rows as objects: BIGINT is bigint, DECIMAL, SUM and DATETIME are strings, BINARY is Buffer. */
   async query<Row>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
-    return (await this.#connection.query(sql, values as unknown[])) as Row[]
+    return (await this.#connection.query(sql, valuesOf(values))) as Row[]
   }
 
   /** Rows one by one with backpressure, for results of any length. */
   stream<Row>(sql: string, values: readonly unknown[] = []): AsyncIterable<Row> {
-    return this.#connection.queryStream(sql, values as unknown[]) as AsyncIterable<Row>
+    return this.#connection.queryStream(sql, valuesOf(values)) as AsyncIterable<Row>
   }
 
   /** The number of rows changed (an upsert counts 1 for a new row, 2 for a changed one). */
   async execute(sql: string, values: readonly unknown[] = []): Promise<number> {
-    const result = (await this.#connection.query(sql, values as unknown[])) as {
-      affectedRows?: number
-    }
-    return result.affectedRows ?? 0
+    return changesOf(await this.#connection.query(sql, valuesOf(values)))
+  }
+
+  /**
+   * The same of a statement that the server keeps, for the connection's life, from its first use on.
+   * Values travel beside it as they are, a Buffer as bytes that the server does not look through.
+   */
+  async executePrepared(sql: string, values: readonly unknown[]): Promise<number> {
+    return changesOf(await this.#connection.execute(sql, values as unknown[]))
   }
 
   async rollback(): Promise<void> {
@@ -149,6 +154,15 @@ export class Session {
   destroy(): void {
     this.#connection.destroy()
   }
+}
+
+/** With values, even none, the connector looks through the statement for their places. */
+function valuesOf(values: readonly unknown[]): unknown[] | undefined {
+  return values.length === 0 ? undefined : (values as unknown[])
+}
+
+function changesOf(result: unknown): number {
+  return (result as { affectedRows?: number }).affectedRows ?? 0
 }
 
 function addressOptions(address: DatabaseAddress): ConnectionConfig {

@@ -5,24 +5,35 @@ import { U64_DIGITS, writeDigits } from './decimal-bytes.ts'
 import type { LedgerNames } from './schema/tables.ts'
 import { SEQUENCE_TABLE } from './sequences.ts'
 
+/** A statement for the server to keep, and what it is given this time. */
+export interface Prepared {
+  readonly sql: string
+  /** Valid until the second statement after this one is made. */
+  readonly values: readonly unknown[]
+}
+
 /** What `list` takes of a piece: all its sums, or those that are zero. */
 export type Selection = 'all' | 'zeros'
 
 /**
- * The statements that add sums to the totals, as text.
+ * The statements that add sums to the totals.
  *
- * It is composed in one buffer that is used again and again, and becomes a string at the end, since
- * the connector takes no bytes. Ids and amounts are written from 64-bit halves, so the text can hold
- * nothing but digits, and nothing rounds.
+ * Many numbers travel as one value of digits of a fixed width, from which the server cuts each with
+ * SUBSTR: much faster than a list of numbers, each of which it would parse into an item of its own.
+ * They are bytes (were they text, the server would walk along multi-byte characters to find the
+ * place), and go to a prepared statement: as a literal they would be looked through character by
+ * character, which takes longer than cutting them up.
  *
- * Many numbers travel as one literal of digits of a fixed width, from which the server cuts each
- * with SUBSTR: much faster than a list of numbers, each of which it would parse into an item of its
- * own. `_binary` matters: without it the server walks along multi-byte characters to find the place.
+ * Ids and amounts are written from 64-bit halves, so there is nothing but digits, and nothing rounds.
+ * Digits are written in one of two pairs of buffers, in turn: a statement is made while the one before
+ * it is on its way.
  */
 export class SumStatements {
   readonly #names: LedgerNames
   readonly #digitBytesMax: number
   readonly #text: Buffer
+  readonly #digits: readonly [Digits, Digits]
+  #turn: 0 | 1 = 0
   #at = 0
 
   /** @param digitBytesMax what the digits of a piece take up; see `PieceLimits`. */
@@ -30,6 +41,11 @@ export class SumStatements {
     this.#names = names
     this.#digitBytesMax = digitBytesMax
     this.#text = Buffer.allocUnsafe(digitBytesMax + PAIR_TEXT_BYTES + SQL_BYTES_MAX)
+    const digits = (): Digits => ({
+      ids: Buffer.allocUnsafe(digitBytesMax),
+      amounts: Buffer.allocUnsafe(digitBytesMax),
+    })
+    this.#digits = [digits(), digits()]
   }
 
   /**
@@ -38,42 +54,47 @@ export class SumStatements {
    * is zero. A row whose amount is NULL stays NULL. So as many rows are changed as the piece has sums
    * above zero if, and only if, each of these has a row with an amount.
    */
-  update(words: ChunkWords, piece: Piece): string {
+  update(words: ChunkWords, piece: Piece): Prepared {
     const { totals, id, amount } = this.#names
-    const { from, to, amountDigits: width } = piece
-    const low = idAt(words, from)
-    this.#at = 0
-    this.#write(`UPDATE ${totals} SET ${amount} = ${amount} + CAST(SUBSTR(_binary'`)
-    this.#writeSpread(words, piece)
-    this.#write(`', (${id} - ${low}) * ${width} + 1, ${width}) AS UNSIGNED) `)
-    this.#write(`WHERE ${id} BETWEEN ${low} AND ${idAt(words, to - 1)}`)
-    return this.#take()
+    const { from, to, amountDigits } = piece
+    const first = unsigned(idAt(words, from))
+    const last = unsigned(idAt(words, to - 1))
+    return {
+      sql:
+        `UPDATE ${totals} SET ${amount} = ${amount} + ` +
+        `CAST(SUBSTR(?, (${id} - CAST(? AS UNSIGNED)) * ? + 1, ?) AS UNSIGNED) ` +
+        `WHERE ${id} BETWEEN CAST(? AS UNSIGNED) AND CAST(? AS UNSIGNED)`,
+      values: [this.#spread(words, piece), first, amountDigits, amountDigits, first, last],
+    }
   }
 
   /**
    * Adds a piece to rows that are there or not. As many rows as it has pairs come from the server's
-   * SEQUENCE engine; ids travel as distances from the first.
+   * SEQUENCE engine.
    */
-  upsert(words: ChunkWords, piece: Piece): string {
+  upsert(words: ChunkWords, piece: Piece): Prepared {
     const { totals, id, amount } = this.#names
     const { from, to, span, amountDigits } = piece
-    const low = idAt(words, from)
     const isGapless = span === to - from
-    this.#at = 0
-    this.#write(`INSERT INTO ${totals} (${id}, ${amount}) SELECT ${low} + `)
-    if (isGapless) this.#write(`${ROWS}.seq`)
-    else {
-      const width = idDigits(words, piece)
-      this.#write("CAST(SUBSTR(_binary'")
-      this.#writeIds(words, piece, width)
-      this.#write(`', ${ROWS}.seq * ${width} + 1, ${width}) AS UNSIGNED)`)
+    const { ids, amounts } = this.#nextDigits()
+    const idWidth = idDigits(words, piece)
+    const idValues = isGapless
+      ? [unsigned(idAt(words, from))]
+      : [writeAll(ids, words.ids, from, to, idWidth), idWidth, idWidth]
+    return {
+      sql:
+        `INSERT INTO ${totals} (${id}, ${amount}) SELECT ` +
+        (isGapless
+          ? `CAST(? AS UNSIGNED) + ${ROWS}.seq`
+          : `CAST(SUBSTR(?, ${ROWS}.seq * ? + 1, ?) AS UNSIGNED)`) +
+        `, CAST(SUBSTR(?, ${ROWS}.seq * ? + 1, ?) AS UNSIGNED)` +
+        ` FROM ${SEQUENCE_TABLE} AS ${ROWS} WHERE ${ROWS}.seq < ?${this.#onDuplicate}`,
+      values: [
+        ...idValues,
+        ...[writeAll(amounts, words.amounts, from, to, amountDigits), amountDigits, amountDigits],
+        to - from,
+      ],
     }
-    this.#write(", CAST(SUBSTR(_binary'")
-    this.#writeAmounts(words, piece)
-    this.#write(`', ${ROWS}.seq * ${amountDigits} + 1, ${amountDigits}) AS UNSIGNED)`)
-    this.#write(` FROM ${SEQUENCE_TABLE} AS ${ROWS} WHERE ${ROWS}.seq < ${to - from}`)
-    this.#writeOnDuplicate()
-    return this.#take()
   }
 
   /**
@@ -105,14 +126,19 @@ export class SumStatements {
       isFirst = false
     }
     if (isFirst) return { text: undefined, next }
-    this.#writeOnDuplicate()
+    this.#write(this.#onDuplicate)
     return { text: this.#take(), next }
   }
 
-  #writeOnDuplicate(): void {
+  get #onDuplicate(): string {
     const { totals, amount } = this.#names
     const column = `${totals}.${amount}`
-    this.#write(` ON DUPLICATE KEY UPDATE ${column} = COALESCE(${column}, 0) + VALUES(${column})`)
+    return ` ON DUPLICATE KEY UPDATE ${column} = COALESCE(${column}, 0) + VALUES(${column})`
+  }
+
+  #nextDigits(): Digits {
+    this.#turn = this.#turn === 0 ? 1 : 0
+    return this.#digits[this.#turn]
   }
 
   #write(sql: string): void {
@@ -128,38 +154,19 @@ export class SumStatements {
   }
 
   /** An amount for each id of the piece's range: zero for those that are not in it. */
-  #writeSpread({ ids, amounts }: ChunkWords, { from, to, span, amountDigits }: Piece): void {
-    const text = this.#text
-    const start = this.#at
-    text.fill(ASCII_0, start, start + span * amountDigits)
+  #spread({ ids, amounts }: ChunkWords, { from, to, span, amountDigits }: Piece): Buffer {
+    const { amounts: all } = this.#nextDigits()
+    assert(span * amountDigits <= all.length, 'the digits are longer than their buffer')
+    const digits = all.subarray(0, span * amountDigits).fill(ASCII_0)
     const lowLow = ids[from * 2]!
     const lowHigh = ids[from * 2 + 1]!
     for (let at = from * 2; at < to * 2; at += 2) {
       const offset = (ids[at + 1]! - lowHigh) * 2 ** 32 + (ids[at]! - lowLow)
       const low = amounts[at]!
       const high = amounts[at + 1]!
-      writeDigits(text, start + offset * amountDigits, amountDigits, high, low)
+      writeDigits(digits, offset * amountDigits, amountDigits, high, low)
     }
-    this.#at = start + span * amountDigits
-  }
-
-  #writeAmounts({ amounts }: ChunkWords, { from, to, amountDigits }: Piece): void {
-    for (let at = from * 2; at < to * 2; at += 2) {
-      writeDigits(this.#text, this.#at, amountDigits, amounts[at + 1]!, amounts[at]!)
-      this.#at += amountDigits
-    }
-  }
-
-  /** Distances of the ids from the first. */
-  #writeIds({ ids }: ChunkWords, { from, to }: Piece, width: number): void {
-    const lowLow = ids[from * 2]!
-    const lowHigh = ids[from * 2 + 1]!
-    for (let at = from * 2; at < to * 2; at += 2) {
-      const low = ids[at]! - lowLow
-      const high = ids[at + 1]! - lowHigh - (low < 0 ? 1 : 0)
-      writeDigits(this.#text, this.#at, width, high, low >>> 0)
-      this.#at += width
-    }
+    return digits
   }
 
   /** Without leading zeros, which only cost room. */
@@ -191,4 +198,33 @@ function idAt({ ids }: ChunkWords, pair: number): bigint {
 
 function isZero({ amounts }: ChunkWords, pair: number): boolean {
   return amounts[pair * 2] === 0 && amounts[pair * 2 + 1] === 0
+}
+
+/** Of one statement. */
+interface Digits {
+  readonly ids: Buffer
+  readonly amounts: Buffer
+}
+
+/** Numbers one after the other, each of `width` digits. */
+function writeAll(
+  into: Buffer,
+  numbers: Uint32Array,
+  from: number,
+  to: number,
+  width: number,
+): Buffer {
+  let end = 0
+  for (let at = from * 2; at < to * 2; at += 2) {
+    writeDigits(into, end, width, numbers[at + 1]!, numbers[at]!)
+    end += width
+  }
+  // What is written behind the end of a buffer is lost without an error.
+  assert(end <= into.length, 'the digits are longer than their buffer')
+  return into.subarray(0, end)
+}
+
+/** As the connector sends it exactly: a larger bigint it would send as a DECIMAL. */
+function unsigned(value: bigint): bigint | string {
+  return value < 2n ** 63n ? value : String(value)
 }

@@ -12,7 +12,7 @@ import { U64_DIGITS } from './decimal-bytes.ts'
 import { PresenceGuess, type RowsFound } from './presence.ts'
 import type { LedgerNames } from './schema/tables.ts'
 import { SEQUENCE_ROWS } from './sequences.ts'
-import { type Selection, SumStatements } from './sum-statements.ts'
+import { type Prepared, type Selection, SumStatements } from './sum-statements.ts'
 
 /** Sizes of statements; tests have them smaller. */
 export interface WriterLimits extends PieceLimits {
@@ -21,8 +21,8 @@ export interface WriterLimits extends PieceLimits {
 }
 
 /**
- * From about 4,096 ids a statement on the server is nearly as fast as it gets. The text of one and
- * the connector's copy of it stay below 128 KiB: its next larger buffer is of a megabyte.
+ * From about 4,096 ids a statement on the server is nearly as fast as it gets. What is sent at once
+ * and the connector's copy of it stay below 128 KiB: its next larger buffer is of a megabyte.
  */
 const LIMITS: WriterLimits = {
   digitBytesMax: 120 * 1024,
@@ -71,10 +71,12 @@ export class TotalsWriter {
     const limits = this.#limitsOf(session)
     const hasRows = words.pairs >= limits.upsertPairsMin && (await session.hasSequences())
     const steps = piecesOf(words, limits).map((piece): Step => {
-      return { piece, kind: piece.isDense ? 'undecided' : 'upsert', text: undefined }
+      const isListed = !(hasRows && piece.to - piece.from >= limits.upsertPairsMin)
+      return { piece, kind: piece.isDense ? 'undecided' : 'upsert', isListed }
     })
     let savedAt: number | undefined
     let isCareful = false
+    let ahead: Prepared | undefined
     for (let i = 0; i < steps.length; ) {
       const step = steps[i]!
       const next = steps[i + 1]
@@ -84,16 +86,23 @@ export class TotalsWriter {
         await session.execute('SAVEPOINT countersink_piece')
         savedAt = i
       }
-      const changed = await this.#send(session, words, { step, next, hasRows })
+      const sent = this.#send(session, words, step, ahead)
+      // The next statement is made while the server works on this one.
+      if (next !== undefined) this.#decide(words, next)
+      ahead = next && this.#prepare(words, next)
+      const changed = await sent
       if (step.kind === 'upsert') {
         assertChanged(changed, step.piece)
       } else {
         const rows = rowsFound(changed, step.piece)
         this.#found(words, step.piece, rows)
-        if (rows !== 'all') step.kind = 'upsert'
+        if (rows !== 'all') {
+          step.kind = 'upsert'
+          ahead = undefined
+        }
         if (rows === 'none') {
           // Where to try next is decided anew.
-          if (next?.kind === 'update') Object.assign(next, { kind: 'undecided', text: undefined })
+          if (next?.kind === 'update') next.kind = 'undecided'
           continue
         }
         if (rows === 'some') {
@@ -108,27 +117,22 @@ export class TotalsWriter {
     }
   }
 
-  /** Sends one step, and composes the next one's text while the server works on it. */
-  async #send(
+  /** The statement of a step that is decided; undefined if its pairs are listed. */
+  #prepare(words: ChunkWords, { kind, piece, isListed }: Step): Prepared | undefined {
+    if (kind === 'update') return this.#sql.update(words, piece)
+    return isListed ? undefined : this.#sql.upsert(words, piece)
+  }
+
+  /** `ahead`: its statement, if that is made already. */
+  #send(
     session: Session,
     words: ChunkWords,
-    { step, next, hasRows }: { step: Step; next: Step | undefined; hasRows: boolean },
+    step: Step,
+    ahead: Prepared | undefined,
   ): Promise<number> {
-    const { piece } = step
-    const isListed = ({ kind, piece }: Step): boolean =>
-      kind === 'upsert' && !(hasRows && piece.to - piece.from >= this.#limits.upsertPairsMin)
-    if (isListed(step)) return this.#list(session, words, piece, 'all')
-    const compose = (one: Step): string =>
-      one.kind === 'update'
-        ? this.#sql.update(words, one.piece)
-        : this.#sql.upsert(words, one.piece)
-    const sent = session.execute(step.text ?? compose(step))
-    step.text = undefined
-    if (next !== undefined) {
-      this.#decide(words, next)
-      if (!isListed(next)) next.text ??= compose(next)
-    }
-    return sent
+    const statement = ahead ?? this.#prepare(words, step)
+    if (statement === undefined) return this.#list(session, words, step.piece, 'all')
+    return session.executePrepared(statement.sql, statement.values)
   }
 
   async #list(
@@ -154,9 +158,10 @@ export class TotalsWriter {
   /** The limits, narrowed to what this server takes. */
   #limitsOf(session: Session): WriterLimits {
     const { pairsMax, cellPairs } = this.#limits
+    // Ids and amounts may travel in one packet, with little besides.
     const digitBytesMax = Math.min(
       this.#limits.digitBytesMax,
-      Math.max(DIGIT_BYTES_MIN, Math.floor(session.packetBytesMax / 2)),
+      Math.max(DIGIT_BYTES_MIN, Math.floor(session.packetBytesMax / 3)),
     )
     if (digitBytesMax !== this.#digitBytesMax) this.#statements = undefined
     this.#digitBytesMax = digitBytesMax
@@ -182,8 +187,8 @@ export class TotalsWriter {
 interface Step {
   readonly piece: Piece
   kind: 'undecided' | 'update' | 'upsert'
-  /** Composed ahead. */
-  text: string | undefined
+  /** An upsert of it is a list. */
+  readonly isListed: boolean
 }
 
 /** Digits of an id and an amount at their longest. */

@@ -58,11 +58,18 @@ async function scene(
   await session.execute(`CREATE TABLE ${n.totals} (${columns}) ENGINE=InnoDB`)
   const writer = new TotalsWriter(n, limits)
   const sent: string[] = []
-  const { execute } = session
-  session.execute = (sql, values) => {
+  const { execute, executePrepared } = session
+  const watch = (sql: string): void => {
     const kind = kindOf(sql)
     if (kind !== undefined) sent.push(kind)
+  }
+  session.execute = (sql, values) => {
+    watch(sql)
     return execute.call(session, sql, values)
+  }
+  session.executePrepared = (sql, values) => {
+    watch(sql)
+    return executePrepared.call(session, sql, values)
   }
   return {
     ...{ session, writer, sent },
@@ -333,6 +340,13 @@ t.test('a server with small packets, and one without the SEQUENCE engine', async
         kinds.add(sql.slice(0, 6))
         if (!has && sql.includes('seq_0_to')) kinds.add('seq')
         return session.execute(sql)
+      },
+      executePrepared(sql: string, values: readonly unknown[]) {
+        const bytes = values.map(value => (Buffer.isBuffer(value) ? value.length : 20))
+        lengths.push(bytes.reduce((sum, one) => sum + one, sql.length))
+        kinds.add(sql.slice(0, 6))
+        if (!has && sql.includes('seq_0_to')) kinds.add('seq')
+        return session.executePrepared(sql, values)
       },
     } as unknown as Session
     const pairs = [
