@@ -71,6 +71,7 @@ const FLOOR = 'bench_floor'
 
 async function compare(bench: Bench, site: Site, comparison: Comparison): Promise<void> {
   const { pairs, present, aim } = comparison
+  const count = pairs.ids.length
   const ledger = new Ledger({
     config: site.config,
     address: site.address,
@@ -81,7 +82,7 @@ async function compare(bench: Bench, site: Site, comparison: Comparison): Promis
   })
   await site.withSession(async session => {
     await ledger.open()
-    bench.say(`${comparison.name}: loading ${formatCount(pairs.ids.length)} pairs`)
+    bench.say(`${comparison.name}: loading ${formatCount(count)} pairs`)
     await loadPairs(bench.workspace, session, SOURCE, pairs)
     for (const table of [THEIRS, FLOOR]) await createPairsTable(session, table)
     const ours = ourTable(site)
@@ -91,7 +92,7 @@ async function compare(bench: Bench, site: Site, comparison: Comparison): Promis
     }
     const opening = present ? 1 : 0
     if (present) for (const table of [ours.table, THEIRS]) await prepare(table)
-    const turns = bench.scale.repetitions
+    const turns = bench.scale.applyRepetitions
     const found = await inTurn(
       turns,
       async turn => {
@@ -99,14 +100,14 @@ async function compare(bench: Bench, site: Site, comparison: Comparison): Promis
         if (!present) await prepare(ours.table)
         const seconds = await timed(() => applyOnce(ledger, pairs))
         const rounds = present ? turn + 1 : 1
-        await checkSums(session, ours.table, ours.amount, rounds, opening)
+        await checkSums(session, ours.table, ours.amount, { pairs: count, rounds, opening })
         return seconds
       },
       async turn => {
         if (!present) await prepare(THEIRS)
         const seconds = await timed(() => serverStatement(session))
         const rounds = present ? turn + 1 : 1
-        await checkSums(session, THEIRS, 'amount', rounds, opening)
+        await checkSums(session, THEIRS, 'amount', { pairs: count, rounds, opening })
         return seconds
       },
     )
@@ -116,13 +117,13 @@ async function compare(bench: Bench, site: Site, comparison: Comparison): Promis
     bench.row({
       section: 'apply',
       name: comparison.name,
-      what: `${formatCount(pairs.ids.length)} pairs, ${comparison.what} against the server's own statement`,
+      what: `${formatCount(count)} pairs, ${comparison.what} against the server's own statement`,
       ...judge(value, { ...aim, write: times }),
       figures: {
         secondsMedian: medianOf(found.ours),
         secondsMin: Math.min(...found.ours),
         noise: spreadOf(found.ours).noise,
-        pairsPerSecond: Math.round(pairs.ids.length / medianOf(found.ours)),
+        pairsPerSecond: Math.round(count / medianOf(found.ours)),
         serverSecondsMedian: medianOf(found.theirs),
         serverSecondsMin: Math.min(...found.theirs),
         serverNoise: spreadOf(found.theirs).noise,
@@ -174,16 +175,14 @@ async function checkSums(
   session: Session,
   table: string,
   amount: string,
-  rounds: number,
-  opening: number,
+  { pairs, rounds, opening }: { pairs: number; rounds: number; opening: number },
 ): Promise<void> {
-  const [row] = await session.query<{ matching: bigint; found: bigint; wanted: bigint }>(
-    `SELECT COUNT(*) AS matching,
-            (SELECT COUNT(*) FROM ${table}) AS found, (SELECT COUNT(*) FROM ${SOURCE}) AS wanted
+  const [row] = await session.query<{ matching: bigint; found: bigint }>(
+    `SELECT COUNT(*) AS matching, (SELECT COUNT(*) FROM ${table}) AS found
        FROM ${SOURCE} s JOIN ${table} t ON t.id = s.id AND t.${amount} = ${opening} + s.amount * ${rounds}`,
   )
-  mustEqual(`rows of ${table}`, row?.found ?? 0, row?.wanted ?? -1)
-  mustEqual(`right rows of ${table}`, row?.matching ?? 0, row?.wanted ?? -1)
+  mustEqual(`rows of ${table}`, row?.found ?? 0, pairs)
+  mustEqual(`right rows of ${table}`, row?.matching ?? 0, pairs)
 }
 
 function ourTable({ config }: Site): { readonly table: string; readonly amount: string } {

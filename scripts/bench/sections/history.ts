@@ -47,7 +47,7 @@ export const history: Section = {
     }
     bench.say('starting parsers')
     const found = await inTurn(
-      scale.restarts,
+      scale.starts,
       () => start(full),
       () => start(empty),
     )
