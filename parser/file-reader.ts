@@ -213,14 +213,15 @@ export class FileReader {
         evidence: {},
       }
     }
+    let digest: Digest | undefined
     try {
-      const digest = await this.#digestUnchanged(entry, file, signal)
-      const [verdict] = await this.#judge.judge([{ entry, digest, startedAtMs }])
-      this.#onProgress()
-      return verdict!
+      digest = await this.#digestUnchanged(entry, file, signal)
     } finally {
       await file.handle.close()
     }
+    const [verdict] = await this.#judge.judge([{ entry, digest, startedAtMs }])
+    this.#onProgress()
+    return verdict!
   }
 
   /** undefined: it changed while it was read, twice. */

@@ -254,6 +254,30 @@ t.test('a total that does not fit: nothing is done', async t => {
   }
 })
 
+t.test('what a failed statement was given is not given to the next', async t => {
+  const { session, add, writer, totals } = await scene(t)
+  // Long values, which go ahead of their statement in packets of their own.
+  const dense = range(0n, 20_000, 1_234_567n)
+  const sparse = dense.map(([id, amount]) => [(id + 1n) * 2n ** 49n, amount] as const)
+  const expected = new Map<bigint, bigint>()
+  for (const pairs of [dense, sparse]) {
+    await add(pairs)
+    const [last] = pairs.at(-1)!
+    for (const [id, amount] of pairs) expected.set(id, amount)
+    await session.execute('UPDATE totals SET amount = ? WHERE id = ?', [U64_MAX, last])
+    for (let times = 0; times < 2; times += 1) {
+      await session.execute('START TRANSACTION')
+      t.match(await failureOf(writer.add(session, chunkOf(pairs))), DOES_NOT_FIT)
+      await session.rollback()
+    }
+    await session.execute('UPDATE totals SET amount = 0 WHERE id = ?', [last])
+    expected.set(last, 0n)
+    await add(pairs)
+    for (const [id, amount] of pairs) expected.set(id, expected.get(id)! + amount)
+    t.same(differences(await totals(), expected), [])
+  }
+})
+
 t.test('a DECIMAL column, exact beyond 64 bits, under odd names', async t => {
   const names = { totalsTable: 'select', totalsIdColumn: 'rows', totalsAmountColumn: 'seq' }
   const columns = '`rows` BIGINT PRIMARY KEY, `seq` DECIMAL(38,0) NOT NULL'
