@@ -216,7 +216,7 @@ export const SETTINGS = {
   chunkPairsMax: count(
     'COUNTERSINK_CHUNK_PAIRS_MAX',
     'totals changed in one transaction',
-    100_000,
+    250_000,
     1,
     1_000_000,
   ),

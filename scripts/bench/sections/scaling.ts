@@ -30,7 +30,11 @@ async function againstSize(bench: Bench): Promise<void> {
       points.push({ x: sizeBytes, y: await bestRate(bench, file) })
       await rm(file.path)
     }
-    bench.series({ plot: 'file-size', label: `${count / 1_000} thousand consumers`, points })
+    bench.series({
+      plot: 'file-size',
+      label: count < 1e6 ? `${count / 1e3} thousand consumers` : `${count / 1e6} million consumers`,
+      points,
+    })
   }
 }
 
