@@ -18,23 +18,17 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import { extname, join } from 'node:path'
+import { extname } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import { type Checkpoint, unfitCheckpoint } from './checkpoint.ts'
 import { Checkpoints } from './checkpoints.ts'
-import {
-  assertOptions,
-  assertRange,
-  type Digest,
-  type DigestOptions,
-  type Verdict,
-} from './digest-types.ts'
-import { RunKeeper, RunSums } from './runs.ts'
+import { digestOf } from './digest-result.ts'
+import { assertOptions, assertRange, type Digest, type DigestOptions } from './digest-types.ts'
+import { RunKeeper } from './runs.ts'
 import { canNumberSegments, type Help, type NewTeam, newTeam } from './segment-board.ts'
 import { SlowerOfTwo } from './slower-of-two.ts'
 import { SEGMENT_BYTES_MAX } from './sum-kernel.ts'
-import { MemorySums } from './sums.ts'
 import type {
   HashEvent,
   HashJob,
@@ -317,48 +311,6 @@ class PrefixChanged extends Error {
 
 /** Lets a thread pass any number of checkpoints. */
 const CHECKPOINTS_UNLIMITED = 2 ** 31 - 1
-
-async function digestOf(
-  { sizeBytes, runsDirectory }: DigestOptions,
-  resume: Checkpoint | undefined,
-  runs: RunKeeper,
-  { sha256, endsWithLineEnd, hashMs }: HashResult,
-  { lines, helpedLines, verdict: found, sumMs }: SumResult,
-): Promise<Digest> {
-  const release = () => {
-    runs.release()
-    return runs.settled()
-  }
-  let verdict: Verdict
-  let runName: string | undefined
-  if (found.ok) {
-    const { amount, largestSum } = found
-    if ('runName' in found.sums) runName = found.sums.runName
-    const sums =
-      'runName' in found.sums
-        ? await RunSums.open(join(runsDirectory, found.sums.runName))
-        : new MemorySums(found.sums.ids, found.sums.amounts)
-    verdict = { ok: true, amount, sums, largestSum }
-  } else verdict = found
-  return {
-    sha256,
-    sizeBytes,
-    lines,
-    helpedLines,
-    endsWithLineEnd,
-    verdict,
-    resumedFromBytes: resume?.resumeBytes ?? 0,
-    ...(runName === undefined ? {} : { runName }),
-    hashMs,
-    sumMs,
-    release,
-    async discard() {
-      if (verdict.ok) await verdict.sums.close()
-      runs.use([])
-      await release()
-    },
-  }
-}
 
 function portsOf(help: Help | undefined): MessagePort[] {
   return help === undefined ? [] : [help.port]

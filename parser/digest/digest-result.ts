@@ -1,0 +1,54 @@
+/** What both sides of a digest found, as one `Digest`. */
+
+import { join } from 'node:path'
+import type { Checkpoint } from './checkpoint.ts'
+import type { Digest, DigestOptions, Verdict } from './digest-types.ts'
+import { type RunKeeper, RunSums } from './runs.ts'
+import { MemorySums } from './sums.ts'
+import type { HashResult, SumResult } from './worker-messages.ts'
+
+/**
+ * `resume`: what the digest went on from. Runs stay as long as the digest needs them.
+ * @throws CountersinkError RUN_UNREADABLE if its sums are in a run that cannot be opened
+ */
+export async function digestOf(
+  { sizeBytes, runsDirectory }: DigestOptions,
+  resume: Checkpoint | undefined,
+  runs: RunKeeper,
+  { sha256, endsWithLineEnd, hashMs }: HashResult,
+  { lines, helpedLines, verdict: found, sumMs }: SumResult,
+): Promise<Digest> {
+  const release = () => {
+    runs.release()
+    return runs.settled()
+  }
+  let verdict: Verdict
+  let runName: string | undefined
+  if (found.ok) {
+    const { amount, largestSum } = found
+    if ('runName' in found.sums) runName = found.sums.runName
+    const sums =
+      'runName' in found.sums
+        ? await RunSums.open(join(runsDirectory, found.sums.runName))
+        : new MemorySums(found.sums.ids, found.sums.amounts)
+    verdict = { ok: true, amount, sums, largestSum }
+  } else verdict = found
+  return {
+    sha256,
+    sizeBytes,
+    lines,
+    helpedLines,
+    endsWithLineEnd,
+    verdict,
+    resumedFromBytes: resume?.resumeBytes ?? 0,
+    ...(runName === undefined ? {} : { runName }),
+    hashMs,
+    sumMs,
+    release,
+    async discard() {
+      if (verdict.ok) await verdict.sums.close()
+      runs.use([])
+      await release()
+    },
+  }
+}
