@@ -31,6 +31,8 @@ export class DigestStage {
   readonly #going: Going[] = []
   /** What stands before this sequence is read, or being read. */
   #from = 0
+  /** Sequences before it that are to be read once more. */
+  readonly #again: number[] = []
 
   constructor(
     options: Omit<FileReaderOptions, 'sumBytesMax'> & { readonly output: Handoff<Verdict> },
@@ -53,6 +55,12 @@ export class DigestStage {
 
   /** There are new entries in the journal. */
   wake(): void {
+    this.#bell.ring()
+  }
+
+  /** What was found out of a file is not enough after all. */
+  readAgain(sequence: number): void {
+    this.#again.push(sequence)
     this.#bell.ring()
   }
 
@@ -99,6 +107,12 @@ export class DigestStage {
   /** What is best read next in one go; none if nothing waits. */
   #nextFor(reader: FileReader): QueueEntry[] {
     for (;;) {
+      const again = this.#again.shift()
+      if (again !== undefined) {
+        const entry = this.#journal.queued(again)
+        if (entry !== undefined) return [entry]
+        continue
+      }
       const waiting = [...this.#journal.queuedFrom(this.#from, TOGETHER_FILES_MAX)]
       const first = waiting.findIndex(({ stage }) => stage !== 'settling')
       if (first !== -1) {
@@ -112,7 +126,7 @@ export class DigestStage {
   }
 
   #begin(reader: FileReader, entries: readonly QueueEntry[], signal: AbortSignal): void {
-    this.#from = entries.at(-1)!.sequence + 1
+    this.#from = Math.max(this.#from, entries.at(-1)!.sequence + 1)
     const verdicts = reader.read(entries, signal)
     const going: Going = { reader, verdicts, state: 'going' }
     this.#going.push(going)

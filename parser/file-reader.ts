@@ -198,11 +198,13 @@ export class FileReader {
     const startedAtMs = Date.now()
     let file: WorkFile | undefined
     let reason = 'WORK_FILE_MISSING: somebody took the claimed file out of work/'
+    let isMissing = true
     try {
       file = await openWorkFile(join(this.#paths.work, workName(entry.sequence, entry.name)))
     } catch (error) {
       if (!hasCode(error, 'FILE_UNFIT')) throw error
       reason = describeError(error)
+      isMissing = false
     }
     if (file === undefined) {
       return {
@@ -211,6 +213,7 @@ export class FileReader {
         digest: nothingRead(entry, startedAtMs),
         reason,
         evidence: {},
+        isMissing,
       }
     }
     let digest: Digest | undefined

@@ -5,18 +5,25 @@ import type { BatchMaker } from './batch-maker.ts'
 import type { BatchResumer } from './batch-resumer.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { Journal } from './journal/journal.ts'
-import type { BatchFile } from './ledger/batch.ts'
-import type { Ledger, LedgerFile } from './ledger/ledger.ts'
+import type { Batch, BatchFile } from './ledger/batch.ts'
+import type { LedgerFile } from './ledger/file-rows.ts'
+import type { Ledger, LedgerResult } from './ledger/ledger.ts'
+import type { Refuser } from './refuser.ts'
 import type { Ending, Settler } from './settle.ts'
 import type { Verdict } from './verdict.ts'
 
 type Count = Extract<Verdict, { kind: 'count' }>
+/** Of a content that the journal calls counted: the ledger decides. */
+type Repeat = Extract<Verdict, { kind: 'duplicate' }>
 
 /**
  * P4 to P8: the only loop that speaks to MariaDB. Takes all verdicts that wait, merges the sums of
  * those to be counted into one batch, adds it to the totals, writes down why the others are not,
  * and settles the files. The deeper the backlog, the larger the batch, and the fewer rows are
  * touched per file.
+ *
+ * Whether a content was counted before is decided by its row in the ledger. What the journal knows is
+ * a hint that saves reading sums; where it was wrong the file is read again.
  *
  * Files whose content is being applied by somebody else, or is in a batch that is blocked, wait here,
  * without holding up others, until that is decided. A stop ends the batch in hand after the chunk in
@@ -30,10 +37,12 @@ export class LedgerStage {
   readonly #settler: Settler
   readonly #maker: BatchMaker
   readonly #resumer: BatchResumer
+  readonly #refuser: Refuser
   readonly #disk: DiskWatch
   readonly #filesMax: number
+  readonly #readAgain: (sequence: number) => void
   readonly #log: Log
-  #undecided: Count[] = []
+  readonly #undecided: Undecided[] = []
 
   constructor(options: {
     input: Handoff<Verdict>
@@ -42,8 +51,11 @@ export class LedgerStage {
     settler: Settler
     maker: BatchMaker
     resumer: BatchResumer
+    refuser: Refuser
     disk: DiskWatch
     filesMax: number
+    /** The sums of a file are needed after all. */
+    readAgain: (sequence: number) => void
     log: Log
   }) {
     this.#input = options.input
@@ -52,8 +64,10 @@ export class LedgerStage {
     this.#settler = options.settler
     this.#maker = options.maker
     this.#resumer = options.resumer
+    this.#refuser = options.refuser
     this.#disk = options.disk
     this.#filesMax = options.filesMax
+    this.#readAgain = options.readAgain
     this.#log = options.log
   }
 
@@ -82,7 +96,7 @@ export class LedgerStage {
       // database that is away.
       if (!signal.aborted || error !== signal.reason) throw error
     }
-    await closeAll([...this.#undecided, ...this.#input.drain()])
+    await closeAll([...this.#undecided.map(({ verdict }) => verdict), ...this.#input.drain()])
   }
 
   /** At files that wait for a batch which is not in hand, and at batches that stand still. */
@@ -99,12 +113,15 @@ export class LedgerStage {
 
   async #bringToEnd(verdicts: readonly Verdict[], signal: AbortSignal): Promise<void> {
     const counts: Count[] = []
+    const repeats: Repeat[] = []
     const endings: Ending[] = []
     for (const verdict of verdicts) {
       if (verdict.kind === 'count') counts.push(verdict)
-      else endings.push(await this.#refuse(verdict))
+      else if (verdict.kind === 'duplicate') repeats.push(verdict)
+      else endings.push(await this.#refuser.quarantine(verdict))
     }
     await this.#settler.settle(endings)
+    await this.#decide(repeats)
     await this.#countAll(counts, signal)
   }
 
@@ -125,154 +142,150 @@ export class LedgerStage {
 
   /** Brings at least one of the files to an end, and takes it off the list. */
   async #countSome(counts: Count[]): Promise<void> {
-    const repeated = await this.#takeRepeated(counts)
-    if (repeated.length > 0) return this.#end(repeated)
-    const firsts = firstOfEachContent(counts)
-    const batch = await this.#maker.make(firsts.map(batchFile))
+    const hinted = counts.filter(({ digest }) => this.#isHinted(digest.sha256))
+    if (hinted.length > 0) {
+      remove(counts, hinted)
+      counts.push(...(await this.#decide(hinted)))
+      return
+    }
+    const { taken, result, batch } = await this.#apply(firstOfEachContent(counts))
+    switch (result.kind) {
+      case 'applied':
+        remove(counts, taken)
+        return await this.#end(
+          taken.map(count => ({
+            verdict: count,
+            ending: {
+              ...count,
+              outcome: 'applied' as const,
+              ledgerSequence: result.sequences.get(hexOf(count.digest.sha256)),
+            },
+          })),
+        )
+      case 'overflow':
+        return await this.#quarantine(counts, taken[result.fileIndex]!, result.reason)
+      case 'refused':
+        return await this.#quarantine(counts, taken[0]!, result.reason)
+      case 'claimed':
+        remove(counts, taken)
+        counts.push(...(await this.#decide(taken)))
+        return
+      case 'blocked':
+        this.#resumer.blocked(batch.id, result.reason)
+        remove(counts, taken)
+        this.#undecided.push(...taken.map(verdict => ({ verdict, batchId: batch.id })))
+        return
+    }
+  }
+
+  /**
+   * Tries a batch of all these files, or of as many as go together. When the server refuses a row of
+   * it, a batch of half of them, and so on: in the end the file to blame is alone.
+   */
+  async #apply(
+    files: readonly Count[],
+  ): Promise<{ taken: readonly Count[]; result: LedgerResult; batch: Batch }> {
+    const batch = await this.#maker.make(files.map(batchFile))
+    const taken = files.slice(0, batch.files.length)
     // Until the ledger says otherwise: it may have begun, and then its run is what it ends from.
     let isOver = false
     try {
-      const taken = firsts.slice(0, batch.files.length)
       const result = await this.#ledger.apply(batch)
       isOver = result.kind !== 'blocked'
-      switch (result.kind) {
-        case 'applied':
-          remove(counts, taken)
-          return await this.#end(
-            taken.map(count => ({
-              count,
-              ending: {
-                ...count,
-                outcome: 'applied' as const,
-                ledgerSequence: result.ledgerSequence,
-              },
-            })),
-          )
-        case 'overflow': {
-          const guilty = taken[result.fileIndex]!
-          remove(counts, [guilty])
-          const { reason } = result
-          const ending = await this.#refuse({ ...guilty, kind: 'quarantine', reason, evidence: {} })
-          return await this.#end([{ count: guilty, ending }])
-        }
-        case 'claimed':
-          return await this.#takeClaimed(counts, taken)
-        case 'blocked':
-          this.#resumer.blocked(batch.id, result.reason)
-          remove(counts, taken)
-          this.#undecided.push(...taken)
-          return
-      }
+      if (result.kind !== 'refused' || taken.length === 1) return { taken, result, batch }
     } finally {
       await (isOver ? this.#maker.release(batch) : this.#maker.setAside(batch))
     }
+    return this.#apply(taken.slice(0, Math.ceil(taken.length / 2)))
   }
 
-  /** Those whose content has been counted meanwhile. */
-  async #takeRepeated(counts: Count[]): Promise<Finished[]> {
-    const repeated: Finished[] = []
-    for (const count of [...counts]) {
-      if ((this.#journal.content(count.digest.sha256)?.applied ?? 0) === 0) continue
-      remove(counts, [count])
-      repeated.push({ count, ending: await this.#refuse({ ...count, kind: 'duplicate' }) })
-    }
-    return repeated
+  async #quarantine(counts: Count[], guilty: Count, reason: string): Promise<void> {
+    remove(counts, [guilty])
+    const ending = await this.#refuser.quarantine({
+      ...guilty,
+      ...{ kind: 'quarantine', reason, evidence: {} },
+    })
+    await this.#end([{ verdict: guilty, ending }])
   }
 
-  /** The ledger has a content of these already: our own work before a crash, or somebody else's. */
-  async #takeClaimed(counts: Count[], taken: readonly Count[]): Promise<void> {
+  /** Whether the journal calls this content counted. */
+  #isHinted(sha256: Uint8Array): boolean {
+    return (this.#journal.content(sha256)?.applied ?? 0) > 0
+  }
+
+  /**
+   * What the ledger's rows say of contents that seem to be there already: our own work before a crash,
+   * somebody else's, or nothing at all.
+   *
+   * @returns those that nobody has counted and whose sums are here: they are to be counted.
+   */
+  async #decide<T extends Count | Repeat>(verdicts: readonly T[]): Promise<Extract<T, Count>[]> {
+    if (verdicts.length === 0) return []
+    const rows = await this.#ledger.findAll(verdicts.map(({ digest }) => digest.sha256))
     const finished: Finished[] = []
-    for (const count of taken) {
-      const row = await this.#ledger.find(count.digest.sha256)
-      if (row === undefined) continue
-      remove(counts, [count])
-      if (row.state === 'applying') this.#undecided.push(count)
-      else finished.push({ count, ending: await this.#endingOf(count, row) })
+    const free: Count[] = []
+    for (const verdict of verdicts) {
+      const row = rows.get(hexOf(verdict.digest.sha256))
+      if (row?.state === 'applying') {
+        this.#undecided.push({ verdict, batchId: row.batchId })
+      } else if (row !== undefined) {
+        finished.push({ verdict, ending: await this.#endingOf(verdict, row) })
+      } else {
+        if (this.#isHinted(verdict.digest.sha256)) {
+          this.#log.warn('the journal calls a content counted that the ledger does not have', {
+            name: verdict.entry.name,
+          })
+          this.#journal.unlearn(verdict.digest.sha256)
+        }
+        if (verdict.kind === 'count') free.push(verdict)
+        else this.#readAgain(verdict.entry.sequence)
+      }
     }
     await this.#end(finished)
+    return free as Extract<T, Count>[]
   }
 
   async #lookAtUndecided(signal: AbortSignal): Promise<void> {
-    const finished: Finished[] = []
-    const free: Count[] = []
-    for (const count of [...this.#undecided]) {
-      const row = await this.#ledger.find(count.digest.sha256)
-      if (row?.state === 'applying') {
-        await this.#resumer.takeOverIfStalled(row.batchId, signal)
-        continue
-      }
-      remove(this.#undecided, [count])
-      if (row === undefined) free.push(count)
-      else finished.push({ count, ending: await this.#endingOf(count, row) })
-    }
-    await this.#end(finished)
+    const waiting = this.#undecided.splice(0).map(({ verdict }) => verdict)
+    const free = await this.#decide(waiting)
+    const batches = new Map(this.#undecided.map(({ batchId }) => [hexOf(batchId), batchId]))
+    for (const batchId of batches.values()) await this.#resumer.takeOverIfStalled(batchId, signal)
     await this.#countAll(free, signal)
   }
 
-  async #endingOf(count: Count, row: LedgerFile): Promise<Ending> {
-    if (this.#ledger.isOwn(row, count.entry.sequence)) {
-      return { ...count, outcome: 'applied', ledgerSequence: row.sequence }
+  async #endingOf({ entry, digest }: Count | Repeat, row: LedgerFile): Promise<Ending> {
+    if (this.#ledger.isOwn(row, entry.sequence)) {
+      return { entry, digest, outcome: 'applied', ledgerSequence: row.sequence }
     }
-    return this.#refuse({ ...count, kind: 'duplicate' }, row)
+    return this.#refuser.duplicate(entry, digest, row)
   }
 
   async #end(finished: readonly Finished[]): Promise<void> {
     await this.#settler.settle(finished.map(({ ending }) => ending))
-    await closeAll(finished.map(({ count }) => count))
-    for (const { count } of finished) await this.#maker.discardRun(count.entry.runName)
-  }
-
-  /** Writes down in the ledger why a file is not counted. */
-  async #refuse(
-    verdict: Exclude<Verdict, { kind: 'count' }>,
-    counted?: LedgerFile,
-  ): Promise<Ending> {
-    // A parser that was replaced meanwhile must not write down what its successor knows better.
-    this.#journal.assertOwner()
-    const { entry, digest } = verdict
-    const outcome = verdict.kind === 'duplicate' ? 'duplicate' : 'quarantined'
-    const reason =
-      verdict.kind === 'duplicate' ? this.#duplicateReason(digest.sha256, counted) : verdict.reason
-    await this.#ledger.sight({
-      workSequence: entry.sequence,
-      ...{ sha256: digest.sha256, name: entry.name, outcome, reason, seenAtMs: Date.now() },
-    })
-    if (verdict.kind === 'duplicate') return { entry, digest, outcome, reason }
-    const member = await this.#ledger.rowOf(entry.name, entry.sequence)
-    const whatNow = member === undefined ? {} : { whatNow: whatOfAMember(member) }
-    return { entry, digest, outcome, reason, evidence: verdict.evidence, ...whatNow }
-  }
-
-  #duplicateReason(sha256: Uint8Array, counted: LedgerFile | undefined): string {
-    const known = this.#journal.content(sha256)
-    const first = counted ?? this.#journal.processed(known?.applied ?? 0)
-    if (first === undefined) this.#log.warn('a duplicate of a content that has no record')
-    return first === undefined ? 'counted before' : `counted before as ${first.name}`
+    await closeAll(finished.map(({ verdict }) => verdict))
+    for (const { verdict } of finished) await this.#maker.discardRun(verdict.entry.runName)
   }
 }
 
+/** It waits for the end of a batch, somebody else's or one that is blocked. */
+interface Undecided {
+  readonly verdict: Count | Repeat
+  readonly batchId: Buffer
+}
+
 interface Finished {
-  readonly count: Count
+  readonly verdict: Count | Repeat
   readonly ending: Ending
 }
 
 /** How often it is asked whether a batch has ended that files wait for. */
 const LOOK_INTERVAL_MS = 500
 
-/** For the person who finds a file in quarantine that the ledger has a row of. */
-function whatOfAMember({ state, batchId }: LedgerFile): string {
-  if (state !== 'applying') return 'This file was counted: nothing needs to be done.'
-  return (
-    `This file is in batch ${batchId.toString('hex')}, which has begun: some of its sums may be in the totals. ` +
-    'Put exactly this content into the inbox again, under any name: the batch is finished then, and nothing is counted twice.'
-  )
-}
-
 /** Equal contents of one batch: the first is counted, the others are duplicates of it later. */
 function firstOfEachContent(counts: readonly Count[]): Count[] {
   const seen = new Set<string>()
   return counts.filter(({ digest }) => {
-    const sha256 = Buffer.from(digest.sha256).toString('hex')
+    const sha256 = hexOf(digest.sha256)
     return !seen.has(sha256) && seen.add(sha256)
   })
 }
@@ -290,6 +303,10 @@ function batchFile({ entry, digest, sums, largestSum }: Count): BatchFile {
     digestedAtMs: digest.endedAtMs,
     sums,
   }
+}
+
+function hexOf(sha256: Uint8Array): string {
+  return Buffer.from(sha256).toString('hex')
 }
 
 function remove(list: Count[], some: readonly Count[]): void {

@@ -1,12 +1,13 @@
 import type { Channel } from '../shared/channel.ts'
 import { ChannelServer } from '../shared/channel-server.ts'
+import { describeError } from '../shared/errors.ts'
 import type {
   Announce,
-  ContentAnswer,
+  AnswerTo,
   Message,
   ParserHealth,
   ProcessedFile,
-  ProcessedPage,
+  Query,
   Question,
 } from '../shared/protocol.ts'
 import { failure } from '../shared/protocol.ts'
@@ -14,12 +15,13 @@ import type { AnnounceResult } from './inbox.ts'
 
 /**
  * The parser's socket: hands announcements to the inbox, answers pings and questions, and tells
- * whoever announced a file what became of it. Nothing here waits for a disk or a database.
+ * whoever announced a file what became of it. Nothing here waits for a disk; a question about a
+ * content waits for the database, for a few seconds at most.
  */
 export class Listener {
   readonly #announce: (announce: Announce) => Promise<AnnounceResult>
   readonly #health: () => ParserHealth
-  readonly #answer: (question: Question) => ProcessedPage | ContentAnswer
+  readonly #answer: (question: Question) => Promise<AnswerTo<Question>>
   /** Who wants to hear about which claimed file, under which name it was announced. */
   readonly #subscribers = new Map<number, Map<Channel, string>>()
   #server: ChannelServer | undefined
@@ -27,7 +29,7 @@ export class Listener {
   constructor(options: {
     announce: (announce: Announce) => Promise<AnnounceResult>
     health: () => ParserHealth
-    answer: (question: Question) => ProcessedPage | ContentAnswer
+    answer: (question: Question) => Promise<AnswerTo<Question>>
   }) {
     this.#announce = options.announce
     this.#health = options.health
@@ -67,7 +69,7 @@ export class Listener {
         channel.send({ type: 'pong', id: message.id, health: this.#health() })
         break
       case 'query':
-        channel.send({ type: 'answer', id: message.id, body: this.#answer(message.question) })
+        void this.#handleQuery(message, channel)
         break
       default:
         channel.send(failure('MESSAGE_INVALID', `the parser does not take ${message.type}`))
@@ -86,6 +88,16 @@ export class Listener {
       ...(reason === undefined ? {} : { reason: reason.slice(0, 300) }),
     })
     if (settled !== undefined) tell(channel, settled, message.name)
+  }
+
+  async #handleQuery({ id, question }: Query, channel: Channel): Promise<void> {
+    try {
+      const body = await this.#answer(question)
+      if (channel.isOpen) channel.send({ type: 'answer', id, body })
+    } catch (error) {
+      // The asker hears why, and nobody else is concerned.
+      if (channel.isOpen) channel.send(failure('QUESTION_FAILED', describeError(error)))
+    }
   }
 
   #subscribe(sequence: number, channel: Channel, name: string): void {

@@ -2,12 +2,12 @@ import { stat } from 'node:fs/promises'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Config } from '../shared/config.ts'
 import { makeDirectories } from '../shared/durable.ts'
-import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
-import { Bell, deferred, Handoff } from '../shared/handoff.ts'
+import { CountersinkError, describeError, hasCode, toError } from '../shared/errors.ts'
+import { deferred, Handoff } from '../shared/handoff.ts'
 import type { Service } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
-import type { ParserHealth } from '../shared/protocol.ts'
+import type { AnswerTo, ParserHealth, Question } from '../shared/protocol.ts'
 import { ArchiveLimit } from './archive-limit.ts'
 import { Backlog } from './backlog.ts'
 import { BatchMaker } from './batch-maker.ts'
@@ -19,11 +19,16 @@ import { DiskWatch } from './disk-watch.ts'
 import { Inbox } from './inbox.ts'
 import { loadInstance } from './instance.ts'
 import { Journal } from './journal/journal.ts'
+import { type JournalLock, ownJournal } from './journal/journal-lock.ts'
+import { withLedgerRows } from './ledger/asking.ts'
 import type { DatabaseAddress } from './ledger/connection.ts'
 import { Ledger } from './ledger/ledger.ts'
+import type { Availability } from './ledger/session-keeper.ts'
+import type { LongStatement } from './ledger/statement-watch.ts'
 import { LedgerStage } from './ledger-stage.ts'
 import { Listener } from './listener.ts'
 import { reconcileWithLedger } from './rebuild.ts'
+import { Refuser } from './refuser.ts'
 import { InboxScanner } from './scan.ts'
 import { type Ending, Settler } from './settle.ts'
 import type { Verdict } from './verdict.ts'
@@ -31,7 +36,7 @@ import type { Verdict } from './verdict.ts'
 /**
  * The parser as a whole: builds the parts, starts the loops, and ends them in order.
  *
- * - **starting**: it owns the journal, answers pings and takes files (an ack needs the journal
+ * - **starting**: it owns the journal (an earlier parser that still has it is ended), answers pings and takes files (an ack needs the journal
  *   alone); it waits for MariaDB, as long as that takes, and makes the two agree.
  * - **running**: inbox → digest stage → ledger stage, each a loop of its own.
  * - **stopping**: nothing new is taken, the file being read is left, the chunk being applied is
@@ -44,6 +49,7 @@ export class Parser implements Service {
   readonly finished = this.#end.promise
   readonly #log: Log
   readonly #abort = new AbortController()
+  readonly #journalLock: JournalLock
   readonly #journal: Journal
   readonly #backlog = new Backlog()
   readonly #ledger: Ledger
@@ -59,7 +65,8 @@ export class Parser implements Service {
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 })
   #state: ParserHealth['state'] = 'starting'
   #lastProgressAtMs = Date.now()
-  #databaseReason: string | undefined = 'not connected yet'
+  #database: Availability = { awayBecause: 'not connected yet', isUnfit: false }
+  #statement: LongStatement | undefined
   #loops: Promise<unknown> = Promise.resolve()
   #stopping: Promise<void> | undefined
 
@@ -78,6 +85,7 @@ export class Parser implements Service {
     await checkOneFilesystem(paths)
     const parser = new Parser({
       ...options,
+      journalLock: await ownJournal(paths.journal, log),
       instance: await loadInstance(paths.instance),
       journal: Journal.open(paths.journal),
       archiveLimit: await ArchiveLimit.open(paths.archiveDisposable, config.archiveBytesMax, log),
@@ -92,6 +100,7 @@ export class Parser implements Service {
     address: DatabaseAddress
     log: Log
     instance: Buffer
+    journalLock: JournalLock
     journal: Journal
     archiveLimit: ArchiveLimit
   }) {
@@ -101,13 +110,15 @@ export class Parser implements Service {
     }
     const verdicts = new Handoff(VERDICTS_WEIGHT_MAX, weightOf)
     this.#log = log
+    this.#journalLock = options.journalLock
     this.#journal = journal
     this.#ledger = new Ledger({
       config,
       address: options.address,
       instance: options.instance,
       signal: this.#abort.signal,
-      onAvailability: reason => this.#databaseChanged(reason),
+      onAvailability: availability => this.#databaseChanged(availability),
+      onLongStatement: statement => this.#statementTakesLong(statement),
       onProgress,
     })
     this.#disk = new DiskWatch({
@@ -150,7 +161,7 @@ export class Parser implements Service {
     this.#listener = new Listener({
       announce: announce => this.#inbox.announce(announce),
       health: () => this.#health(),
-      answer: question => journal.answer(question),
+      answer: question => this.#answer(question),
     })
     this.#settler = new Settler({
       ...{ paths, journal, log, archiveLimit },
@@ -167,8 +178,10 @@ export class Parser implements Service {
       settler: this.#settler,
       maker: this.#maker,
       resumer: this.#resumer,
+      refuser: new Refuser({ journal, ledger: this.#ledger }),
       disk: this.#disk,
       filesMax: config.batchFilesMax,
+      readAgain: sequence => this.#digestStage.readAgain(sequence),
     })
   }
 
@@ -193,7 +206,6 @@ export class Parser implements Service {
       this.#inbox.run(signal),
       this.#disk.run(signal),
       this.#countWhenLedgerIsOpen(signal),
-      this.#checkReaders(signal),
     ])
     this.#loops.catch(error => this.#end.reject(this.#reasonOfEnd(error)))
   }
@@ -223,6 +235,7 @@ export class Parser implements Service {
   /** What was begun before this start: batches are finished, their files settled, runs swept. */
   async #goOnFromLedger(signal: AbortSignal): Promise<void> {
     const needed = new Set(await this.#resumer.resumeAll(signal))
+    this.#ledger.resumed()
     const endings: Ending[] = []
     for (const entry of [...this.#journal.queuedFrom(0, Number.MAX_SAFE_INTEGER)]) {
       const { digest, stage, checkpoint, runName } = entry
@@ -241,14 +254,6 @@ export class Parser implements Service {
     if (swept > 0) this.#log.info('removed sums that nobody needs', { files: swept })
   }
 
-  async #checkReaders(signal: AbortSignal): Promise<void> {
-    const untilStopped = new Bell()
-    while (!signal.aborted) {
-      this.#journal.checkReaders()
-      await untilStopped.wait(signal, READER_CHECK_INTERVAL_MS)
-    }
-  }
-
   async #drainAndClose(): Promise<void> {
     this.#state = 'stopping'
     this.#abort.abort(new CountersinkError('STOPPED', 'the parser is stopping'))
@@ -258,21 +263,52 @@ export class Parser implements Service {
     await this.#digestStage.close()
     await this.#journal.close()
     this.#loopDelay.disable()
-    this.#end.resolve()
+    const isReplaced = this.#journalLock.isWanted()
+    this.#journalLock.release()
+    if (isReplaced) this.#end.reject(replaced())
+    else this.#end.resolve()
   }
 
-  #databaseChanged(reason: string | undefined): void {
-    if (reason === this.#databaseReason) return
-    if (reason === undefined) this.#log.info('MariaDB is ready')
-    else if (this.#databaseReason === undefined) this.#log.warn('MariaDB is away', { reason })
-    this.#databaseReason = reason
+  /** What the ledger says of a content decides; the journal answers everything else. */
+  async #answer(question: Question): Promise<AnswerTo<Question>> {
+    const answer = this.#journal.answer(question)
+    if (question.kind === 'newest' && this.#state === 'starting') {
+      return { ...answer, isProvisional: true }
+    }
+    if (question.kind !== 'content') return answer
+    const { matches } = this.#journal.answer(question)
+    try {
+      return withLedgerRows({ matches }, await this.#ledger.ask(question.prefix))
+    } catch (error) {
+      return { matches, ledgerSilentBecause: describeError(error) }
+    }
+  }
+
+  #databaseChanged(now: Availability): void {
+    const before = this.#database
+    this.#database = now
+    if (now.awayBecause === before.awayBecause) return
+    if (now.awayBecause === undefined) this.#log.info('MariaDB is ready')
+    else if (now.isUnfit) this.#log.error(`nothing is counted: ${now.awayBecause}`)
+    // Once for each time that it goes away, however the words change.
+    else if (before.awayBecause === undefined || before.isUnfit) {
+      this.#log.warn('MariaDB is away', { reason: now.awayBecause })
+    }
+  }
+
+  #statementTakesLong(statement: LongStatement | undefined): void {
+    if (statement !== undefined && this.#statement?.waitsFor !== statement.waitsFor) {
+      this.#log.warn('a statement takes long', { ...statement })
+    }
+    this.#statement = statement
   }
 
   #health(): ParserHealth {
     const eventLoopDelayMs = this.#loopDelay.mean / 1e6
     this.#loopDelay.reset()
     const reading = this.#digestStage.reading
-    const paused = this.#disk.reason
+    const { awayBecause, isUnfit } = this.#database
+    const paused = this.#disk.reason ?? (isUnfit ? awayBecause : undefined)
     const reason = paused ?? this.#resumer.reason
     return {
       role: 'parser',
@@ -284,8 +320,9 @@ export class Parser implements Service {
       eventLoopDelayMs: Number.isFinite(eventLoopDelayMs) ? eventLoopDelayMs : 0,
       queue: { files: this.#backlog.files, bytes: this.#backlog.bytes },
       ...(reading === undefined ? {} : { reading }),
-      database: this.#databaseReason === undefined ? 'ready' : 'unavailable',
-      ...(this.#databaseReason === undefined ? {} : { databaseReason: this.#databaseReason }),
+      database: awayBecause === undefined ? 'ready' : isUnfit ? 'unfit' : 'unavailable',
+      ...(awayBecause === undefined ? {} : { databaseReason: awayBecause }),
+      ...(this.#statement === undefined ? {} : { statement: this.#statement }),
       sinceStart: this.#journal.sinceStart,
       ever: this.#journal.ever,
       processed: this.#journal.state.nextNumber - 1,
@@ -305,7 +342,14 @@ function weightOf(verdict: Verdict): number {
   const isSealed = verdict.entry.runName !== undefined
   return VERDICT_WEIGHT + (isSealed ? SEALED_WEIGHT : verdict.sums.pairs)
 }
-const READER_CHECK_INTERVAL_MS = 5_000
+
+function replaced(): CountersinkError {
+  return new CountersinkError(
+    'OWNERSHIP_LOST',
+    'another parser has taken over this state directory and asked this one to end',
+    { advice: 'Nothing was lost or counted twice. Run one parser per state directory.' },
+  )
+}
 
 /** Files are renamed between these directories, which works within one filesystem only. */
 async function checkOneFilesystem(paths: StatePaths): Promise<void> {

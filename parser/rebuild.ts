@@ -1,75 +1,83 @@
-import { CountersinkError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import type { Journal } from './journal/journal.ts'
-import type { Ledger, LedgerFile } from './ledger/ledger.ts'
-import { fromSqlTime } from './ledger/schema/tables.ts'
+import { processedFile } from './ledger/asking.ts'
+import type { LedgerFile } from './ledger/file-rows.ts'
+import type { Ledger } from './ledger/ledger.ts'
+import { WITNESSES_MAX, type Witness } from './ledger/schema/witnesses.ts'
 
 const ROWS_PER_COMMIT = 5_000
 
 /**
- * Brings the journal and the ledger together at start.
+ * Brings the journal and the ledger together at start. The ledger decides.
  *
- * The ledger decides. A journal that knows less of it (new, or lost and made again) takes over what
- * it misses; one that knows more stands before a database that was restored from a backup, or
- * before another one: going on would count contents again that the journal calls done.
+ * - It must be the ledger that the journal has worked with, and have what the journal saw counted
+ *   last: otherwise it was restored from a backup, or is another one, and going on would leave out or
+ *   count again what the journal calls done.
+ * - A new journal takes its index of contents from it.
+ * - A journal that is older than the ledger, because it was restored itself, learns what was counted
+ *   since, and gives no sequence a second time.
  *
- * @throws CountersinkError LEDGER_BEHIND_JOURNAL
+ * @throws CountersinkError LEDGER_BEHIND, LEDGER_UNFIT, DATABASE_UNFIT
  */
 export async function reconcileWithLedger(
   journal: Journal,
   ledger: Ledger,
   log: Log,
 ): Promise<void> {
-  const identity = await ledger.open()
+  const { ledgerUuid } = journal.state
+  const identity = await ledger.open({
+    uuid: ledgerUuid === '' ? undefined : ledgerUuid,
+    applied: journal.newestApplied(WITNESSES_MAX).map(witnessOf),
+  })
   for (const warning of identity.warnings) log.warn('about MariaDB', { warning })
-  const { ledgerUuid, ledgerSequence } = journal.state
-  if (ledgerUuid !== '' && ledgerUuid !== identity.uuid) {
-    throw behind(`it is another ledger (${identity.uuid}) than the one worked with (${ledgerUuid})`)
-  }
-  if (identity.lastSequence < ledgerSequence) {
-    throw behind(
-      `its newest entry is ${identity.lastSequence}, ${ledgerSequence} was seen before: it was restored from a backup`,
-    )
-  }
+  journal.skipSequences(await ledger.lastOwnSequence())
   if (ledgerUuid === '') await rebuild(journal, ledger, log)
+  else await learnOwn(journal, ledger, log)
   journal.bindLedger(identity.uuid)
 }
 
+function witnessOf(file: { sha256: string; ledgerSequence?: string }): Witness {
+  return {
+    sha256: Buffer.from(file.sha256, 'hex'),
+    sequence: file.ledgerSequence === undefined ? undefined : BigInt(file.ledgerSequence),
+  }
+}
+
+/**
+ * By the ledger's sequence. What is being applied now, by other parsers, is not among it: the index is
+ * a hint, and the ledger is asked again where it matters.
+ */
 async function rebuild(journal: Journal, ledger: Ledger, log: Log): Promise<void> {
-  let after = journal.state.ledgerSequence
+  let after = journal.state.rebuiltTo
   for (;;) {
     const rows = await ledger.appliedAfter(after, ROWS_PER_COMMIT)
-    const last = rows[rows.length - 1]
+    const last = rows.at(-1)
     if (last === undefined) return
-    // What still stands in work/ under its own sequence was counted by us and not settled: it will be.
-    const settled = rows.filter(
-      row => !ledger.isOurs(row) || journal.queued(Number(row.workSequence))?.name !== row.name,
-    )
-    journal.rebuild(settled.map(processedFile), last.sequence)
+    journal.learn(settledOnly(rows, journal, ledger).map(processedFile), last.sequence)
     log.info('rebuilt the index of contents from the ledger', { contents: rows.length })
     after = last.sequence
   }
 }
 
-function processedFile(row: LedgerFile) {
-  return {
-    name: row.name,
-    sha256: row.sha256.toString('hex'),
-    sizeBytes: Number(row.sizeBytes),
-    lines: Number(row.lines),
-    amount: row.amount,
-    outcome: 'applied' as const,
-    claimedAtMs: fromSqlTime(row.claimedAt),
-    // The ledger does not keep when the reading began.
-    digestStartedAtMs: fromSqlTime(row.claimedAt),
-    digestedAtMs: fromSqlTime(row.digestedAt),
-    settledAtMs: fromSqlTime(row.recordedAt),
+/** Files of our own that were claimed after the journal was saved. */
+async function learnOwn(journal: Journal, ledger: Ledger, log: Log): Promise<void> {
+  let from = journal.recordedSequence
+  for (;;) {
+    const rows = await ledger.ownFrom(from, ROWS_PER_COMMIT)
+    const last = rows.at(-1)
+    if (last === undefined) return
+    const unknown = rows.filter(row => (journal.content(row.sha256)?.applied ?? 0) === 0)
+    journal.learn(settledOnly(unknown, journal, ledger).map(processedFile))
+    log.warn('the journal is older than the ledger: what was counted since is taken from there', {
+      contents: unknown.length,
+    })
+    from = Number(last.workSequence) + 1
   }
 }
 
-function behind(why: string): CountersinkError {
-  return new CountersinkError('LEDGER_BEHIND_JOURNAL', `MariaDB does not fit the journal: ${why}`, {
-    advice:
-      'Connect the right database. If it is right as it is, run "countersink recover": what the ledger lacks is then counted again from the archive.',
-  })
+/** What still stands in work/ under its own sequence was counted by us and not settled: it will be. */
+function settledOnly(rows: readonly LedgerFile[], journal: Journal, ledger: Ledger): LedgerFile[] {
+  return rows.filter(
+    row => !ledger.isOurs(row) || journal.queued(Number(row.workSequence))?.name !== row.name,
+  )
 }

@@ -24,7 +24,7 @@ export interface Ending {
   readonly evidence?: Evidence
   /** What the sidecar advises, if not what it advises for a file of which nothing was counted. */
   readonly whatNow?: string
-  readonly ledgerSequence?: bigint
+  readonly ledgerSequence?: bigint | undefined
 }
 
 /**
@@ -157,13 +157,13 @@ function settlementOf({ entry, outcome, digest, reason, ledgerSequence }: Ending
   return {
     entry: { ...entry, digest },
     outcome,
-    ledgerSequence,
     facts: {
       sha256: Buffer.from(digest.sha256).toString('hex'),
       sizeBytes: digest.sizeBytes,
       lines: digest.lines,
       amount: digest.amount.toString(),
       ...(reason === undefined ? {} : { reason: boundedReason(reason) }),
+      ...(ledgerSequence === undefined ? {} : { ledgerSequence: ledgerSequence.toString() }),
       digestStartedAtMs: digest.startedAtMs,
       digestedAtMs: digest.endedAtMs,
       settledAtMs: Date.now(),

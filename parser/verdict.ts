@@ -21,6 +21,8 @@ export type Verdict =
       readonly digest: DigestFacts
       readonly reason: string
       readonly evidence: Evidence
+      /** It was not in work/ when it was to be read. */
+      readonly isMissing?: boolean
     }
 
 export interface Objection {

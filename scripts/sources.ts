@@ -4,20 +4,20 @@ import { askOnce } from '../shared/channel.ts'
 import { hasCode } from '../shared/errors.ts'
 import { isAlive } from '../shared/lifecycle.ts'
 import type { StatePaths } from '../shared/paths.ts'
-import type { ContentAnswer, ProcessedFile, ProcessedPage, Question } from '../shared/protocol.ts'
+import type { AnswerTo, ProcessedFile, Question } from '../shared/protocol.ts'
 import { cannot } from './cli.ts'
 import type { SupervisorStatus } from './supervisor.ts'
 
-/** Where the commands get their answers from: the living parser, else its journal, read only. */
-export type Answerer = <T extends Question>(
-  question: T,
-) => Promise<T extends { kind: 'content' } ? ContentAnswer : ProcessedPage>
+/** Where the commands get their answers from: the living parser, else its journal. */
+export type Answerer = <T extends Question>(question: T) => Promise<AnswerTo<T>>
 
 /**
  * Runs `use` with whoever can answer. When the parser is down it says so on standard error and
- * answers from the journal.
+ * answers from the journal, which is open only while it answers: a parser that starts meanwhile waits
+ * for nobody's terminal.
  *
- * @throws CountersinkError STOPPED (exit status 3) when there is neither.
+ * @throws CountersinkError STOPPED (exit status 3) when there is neither, JOURNAL_IN_USE when a parser
+ *   lives and does not answer.
  */
 export async function withAnswers<R>(
   paths: StatePaths,
@@ -30,16 +30,23 @@ export async function withAnswers<R>(
     }, 'parser'),
   }))
   if (answered !== undefined) return answered.result
-  const read = await readJournal(paths.journal, async view => {
-    process.stderr.write('(the parser is not running; this is what its journal says)\n')
-    return { result: await use(async question => view.answer(question) as never, 'journal') }
-  })
-  if (read !== undefined) return read.result
-  throw cannot(
-    `nothing is known in ${paths.dir}: no parser runs there, and it has no journal`,
-    'Start it with "countersink up", or name its directory with --dir.',
-  )
+  const fromJournal: Answerer = async question => {
+    const answer = await readJournal(paths.journal, view =>
+      view.answer(question, RECORDS_AT_REST_MAX),
+    )
+    if (answer !== undefined) return answer
+    throw cannot(
+      `nothing is known in ${paths.dir}: no parser runs there, and it has no journal`,
+      'Start it with "countersink up", or name its directory with --dir.',
+    )
+  }
+  await fromJournal({ kind: 'queue', after: 0 })
+  process.stderr.write('(the parser is not running; this is what its journal says)\n')
+  return use(fromJournal, 'journal')
 }
+
+/** No frame bounds what the journal itself answers. */
+const RECORDS_AT_REST_MAX = 2_000
 
 /** What the supervisor of this directory says of itself, while it lives. */
 export async function readSupervisor(paths: StatePaths): Promise<SupervisorStatus | undefined> {

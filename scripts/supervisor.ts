@@ -3,6 +3,7 @@ import type { Config } from '../shared/config.ts'
 import { makeDirectories, replaceFile } from '../shared/durable.ts'
 import { CountersinkError, describeError, toError } from '../shared/errors.ts'
 import { deferred } from '../shared/handoff.ts'
+import type { KernelLock } from '../shared/kernel-lock.ts'
 import { processIdentity } from '../shared/lifecycle.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import type { GeneratorHealth, ParserHealth } from '../shared/protocol.ts'
@@ -10,7 +11,7 @@ import { childCommand } from './child-command.ts'
 import { HealthWatch } from './health-watch.ts'
 import { ManagedProcess, type ProcessReport } from './managed-process.ts'
 import { type PrivateMariadb, startPrivateMariadb } from './private-mariadb.ts'
-import { type StateLock, takeStateLock } from './state-lock.ts'
+import { takeStateLock } from './state-lock.ts'
 
 /**
  * Keeps MariaDB (unless it is yours), the parser and the generator running on one state directory.
@@ -57,7 +58,7 @@ export class Supervisor {
   readonly #stopRequested = deferred()
   readonly #startedAtMs = Date.now()
   state: 'starting' | 'running' | 'draining' | 'stopping' | 'stopped' = 'starting'
-  #lock: StateLock | undefined
+  #lock: KernelLock | undefined
   #mariadb: PrivateMariadb | undefined
   #mariadbRestarts = 0
   #parser: ManagedProcess | undefined
@@ -149,7 +150,7 @@ export class Supervisor {
     }
     this.#enter('stopped')
     await this.#writing
-    await this.#lock?.release()
+    this.#lock?.release()
     const [first] = failures
     if (first !== undefined) throw first
   }

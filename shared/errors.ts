@@ -15,7 +15,7 @@ export type ErrorCode =
   | 'DATABASE_UNFIT'
   | 'DATABASE_PROGRAM_MISSING'
   | 'LEDGER_UNFIT'
-  | 'LEDGER_BEHIND_JOURNAL'
+  | 'LEDGER_BEHIND'
   // Somebody else is at work here.
   | 'OWNERSHIP_LOST'
   | 'ALREADY_RUNNING'
@@ -39,6 +39,7 @@ export type ErrorCode =
   | 'RUN_UNREADABLE'
   // Journal and ledger.
   | 'JOURNAL_FAILED'
+  | 'JOURNAL_IN_USE'
   | 'JOURNAL_UNREADABLE'
   | 'DATABASE_UNAVAILABLE'
   | 'DATABASE_FAILED'
@@ -60,7 +61,7 @@ const FINAL_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DATABASE_UNFIT',
   'DATABASE_PROGRAM_MISSING',
   'LEDGER_UNFIT',
-  'LEDGER_BEHIND_JOURNAL',
+  'LEDGER_BEHIND',
   'OWNERSHIP_LOST',
   'ALREADY_RUNNING',
 ])

@@ -87,6 +87,7 @@ export type Question =
   | { readonly kind: 'newest'; readonly before?: number; readonly outcome?: Outcome }
   | { readonly kind: 'after'; readonly number: number }
   | { readonly kind: 'content'; readonly prefix: string }
+  | { readonly kind: 'queue'; readonly after: number }
 
 export interface Counts {
   readonly applied: number
@@ -118,8 +119,11 @@ export interface ParserHealth extends CommonHealth {
     /** What stands before was summed before a restart; it is only hashed again. */
     readonly resumedFromBytes: number
   }
-  readonly database: 'ready' | 'unavailable'
+  /** unfit: it answers, but is not the one, or not as, it must be; nothing is written to it. */
+  readonly database: 'ready' | 'unavailable' | 'unfit'
   readonly databaseReason?: string
+  /** A statement that has not been answered for long. */
+  readonly statement?: { readonly ageSeconds: number; readonly waitsFor: string }
   readonly sinceStart: Counts
   readonly ever: Counts
   /** The number of the newest processed record. */
@@ -153,6 +157,8 @@ export interface ProcessedFile {
   readonly amount: string
   readonly outcome: Outcome
   readonly reason?: string
+  /** Of the ledger's row that counts it, decimal; journals of earlier versions do not know it. */
+  readonly ledgerSequence?: string
   readonly claimedAtMs: number
   readonly digestStartedAtMs: number
   readonly digestedAtMs: number
@@ -164,19 +170,54 @@ export interface ProcessedPage {
   readonly files: readonly ProcessedFile[]
   /** More follows from here: the next `before` (newest) or `number` (after). */
   readonly next?: number
+  /** The journal has not been compared with the ledger yet: some may be missing. */
+  readonly isProvisional?: boolean
 }
+
+/** A file between claim and archive. */
+export interface QueuedFile {
+  readonly sequence: number
+  readonly name: string
+  readonly sizeBytes: number
+  readonly stage: 'claimed' | 'digested' | 'settling'
+  readonly claimedAtMs: number
+  /** How far its last checkpoint is: a restart sums on from there. */
+  readonly checkpointBytes?: number
+  /** The file that keeps its sums, once it is digested, unless they are in memory. */
+  readonly runName?: string
+}
+
+/** The answer to `queue`: the files that wait, in the order of their claims. */
+export interface QueuePage {
+  readonly queued: readonly QueuedFile[]
+  /** More follows: the next `after`. */
+  readonly next?: number
+}
+
+/** What a question is answered with. */
+export type AnswerTo<T extends Question> = T extends { kind: 'content' }
+  ? ContentAnswer
+  : T extends { kind: 'queue' }
+    ? QueuePage
+    : ProcessedPage
 
 /** The answer to `content`: the contents whose hash begins with the prefix, two at the most. */
 export interface ContentAnswer {
-  readonly matches: readonly {
-    readonly sha256: string
-    /** The record that counted it in the totals. */
-    readonly applied?: ProcessedFile
-    /** Otherwise: the last that was done with it … */
-    readonly last?: ProcessedFile
-    /** … and whether a file of this content is on its way. */
-    readonly waiting?: boolean
-  }[]
+  readonly matches: readonly ContentMatch[]
+  /** Why the ledger could not be asked, if it could not: what is not known here may still be there. */
+  readonly ledgerSilentBecause?: string
+}
+
+export interface ContentMatch {
+  readonly sha256: string
+  /** The record that counted it in the totals. */
+  readonly applied?: ProcessedFile
+  /** Otherwise: the last that was done with it … */
+  readonly last?: ProcessedFile
+  /** … and whether a file of this content is on its way. */
+  readonly waiting?: boolean
+  /** What the ledger says, if it was asked: it decides. */
+  readonly ledger?: 'applied' | 'applying' | 'reverted' | 'absent'
 }
 
 /** @throws CountersinkError MESSAGE_INVALID naming the field. */
@@ -237,7 +278,7 @@ export function parseMessage(value: unknown): Message {
 
 function parseQuestion(map: object): Question {
   const f = new FieldReader(map)
-  const kind = f.oneOf('kind', ['newest', 'after', 'content'])
+  const kind = f.oneOf('kind', ['newest', 'after', 'content', 'queue'])
   switch (kind) {
     case 'newest':
       return {
@@ -247,6 +288,8 @@ function parseQuestion(map: object): Question {
       }
     case 'after':
       return { kind, number: f.count('number') }
+    case 'queue':
+      return { kind, after: f.count('after') }
     case 'content': {
       const prefix = f.text('prefix', 64)
       if (!/^[0-9a-f]{8,64}$/.test(prefix)) throw invalid('prefix must be 8 to 64 hex digits')

@@ -36,6 +36,7 @@ export class Journal extends JournalView {
   readonly #root: RootDatabase
   readonly #dataPath: string
   readonly #inode: bigint
+  readonly #recordedSequence: number
   #state: JournalState
   #firstUncommittedSequence: number
   /** Entries whose file has left work/: deleted with the next commit, which comes anyway. */
@@ -52,25 +53,22 @@ export class Journal extends JournalView {
     this.#inode = statSync(this.#dataPath, { bigint: true }).ino
     const record = tables.state.get(STATE_KEY)
     this.isNew = record === undefined
-    const before = record === undefined ? newState(nowMs) : decodeState(record)
-    this.#state = { ...before, epoch: before.epoch + 1 }
+    const before = record === undefined ? newState() : decodeState(record)
+    this.#recordedSequence = before.nextSequence
+    this.#state = {
+      ...before,
+      epoch: before.epoch + 1,
+      nextSequence: Math.max(before.nextSequence, nowMs),
+    }
     guarded('start', () => {
-      root.transactionSync(() => {
-        // Read again: another process may have started between.
-        const current = tables.state.get(STATE_KEY)
-        if (current !== undefined) {
-          const state = decodeState(current)
-          this.#state = { ...state, epoch: state.epoch + 1 }
-        }
-        tables.state.putSync(STATE_KEY, encodeState(this.#state))
-      })
+      root.transactionSync(() => tables.state.putSync(STATE_KEY, encodeState(this.#state)))
     })
     this.#firstUncommittedSequence = this.#state.nextSequence
   }
 
   /**
-   * Opens the journal at this directory, creating it when there is none, and becomes its owner:
-   * an earlier owner that still lives ends at its next commit.
+   * Opens the journal at this directory, creating it when there is none. The caller has its lock (see
+   * `ownJournal`); an earlier owner that lives in spite of it ends at its next commit.
    *
    * @throws CountersinkError JOURNAL_FAILED, JOURNAL_UNREADABLE
    */
@@ -108,6 +106,14 @@ export class Journal extends JournalView {
    */
   get nextSequence(): number {
     return this.#state.nextSequence
+  }
+
+  /**
+   * Files claimed under this sequence or a later one, before this start, are unknown here: if the
+   * ledger has any, this journal is older than the ledger (restored from a backup).
+   */
+  get recordedSequence(): number {
+    return this.#recordedSequence
   }
 
   /** Sequences from here on are in no commit; those below were given out in one. */
@@ -217,18 +223,14 @@ export class Journal extends JournalView {
     )
     this.#commit('settlement', (tables, state) => {
       let next = state
-      for (const [i, { entry, outcome, ledgerSequence }] of settlements.entries()) {
+      for (const [i, { entry, outcome }] of settlements.entries()) {
         const file = files[i]!
         this.#putEntry(tables, {
           ...entry,
           ...{ stage: 'settling', outcome, checkpoint: undefined, runName: undefined },
         })
         this.#record(tables, file, entry.sequence)
-        next = {
-          ...countIn(next, file),
-          nextNumber: file.number + 1,
-          ledgerSequence: larger(next.ledgerSequence, ledgerSequence ?? 0n),
-        }
+        next = { ...countIn(next, file), nextNumber: file.number + 1 }
       }
       return next
     })
@@ -251,8 +253,12 @@ export class Journal extends JournalView {
     this.#commit('ledger', (_tables, state) => ({ ...state, ledgerUuid }))
   }
 
-  /** Files that the ledger has counted, into the index of a new journal. */
-  rebuild(files: readonly Omit<ProcessedFile, 'number'>[], ledgerSequence: bigint): void {
+  /**
+   * Files that the ledger has counted and this journal does not know, into history and index.
+   *
+   * @param rebuiltTo how far the ledger has been gone through for a new journal, if it has.
+   */
+  learn(files: readonly Omit<ProcessedFile, 'number'>[], rebuiltTo?: bigint): void {
     this.#commit('rebuild', (tables, state) => {
       let next = state
       for (const facts of files) {
@@ -260,13 +266,17 @@ export class Journal extends JournalView {
         this.#record(tables, file, 0)
         next = { ...countIn(next, file), nextNumber: file.number + 1 }
       }
-      return { ...next, ledgerSequence }
+      return { ...next, rebuiltTo: rebuiltTo ?? state.rebuiltTo }
     })
   }
 
-  /** Frees the slots of readers that died: a dead reader pins old pages and the file grows. */
-  checkReaders(): void {
-    guarded('reader check', () => this.#root.readerCheck())
+  /** The ledger does not have this content, whatever the index says: it can be claimed again. */
+  unlearn(sha256: Uint8Array): void {
+    this.#commit('index', (tables, state) => {
+      const content = this.content(sha256)
+      if (content !== undefined) this.#putContent(tables, sha256, { ...content, applied: 0 })
+      return state
+    })
   }
 
   /** Makes the last moves durable and closes. */
@@ -325,27 +335,21 @@ export interface Settlement {
   readonly entry: QueueEntry
   readonly outcome: Outcome
   readonly facts: Omit<ProcessedFile, 'number' | 'name' | 'outcome' | 'claimedAtMs'>
-  /** Of the ledger's row that counts it. */
-  readonly ledgerSequence: bigint | undefined
-}
-
-function larger(a: bigint, b: bigint): bigint {
-  return a > b ? a : b
 }
 
 const UNKNOWN: ContentRecord = { applied: 0, last: 0, claim: 0 }
 
 /**
- * A new journal counts sequences from the clock on: they name files in work/ and rows in the
- * ledger, and must not come again after a journal was deleted.
+ * Sequences go on from the clock at each start: they name files in work/ and rows in the ledger, and
+ * must not come again after a journal was deleted or restored.
  */
-function newState(nowMs: number): JournalState {
+function newState(): JournalState {
   return {
     epoch: 0,
-    nextSequence: nowMs,
+    nextSequence: 0,
     nextNumber: 1,
     ledgerUuid: '',
-    ledgerSequence: 0n,
+    rebuiltTo: 0n,
     applied: 0,
     duplicate: 0,
     quarantined: 0,

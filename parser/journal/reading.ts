@@ -1,34 +1,51 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from 'lmdb'
+import { CountersinkError } from '../../shared/errors.ts'
 import { guarded } from './failure.ts'
+import { readerLock } from './journal-lock.ts'
 import { decodeState, type JournalState } from './records.ts'
 import { JournalView, openTables, STATE_KEY } from './views.ts'
 
 /**
- * Reads a journal that another process may be writing, for as long as `read` takes, and leaves it
- * unchanged. undefined when there is none.
+ * Reads a journal whose parser is not running, and leaves it unchanged. A parser that starts
+ * meanwhile waits, so `read` should be short. undefined when there is no journal.
+ *
+ * @throws CountersinkError JOURNAL_IN_USE while a parser lives, however it answers: only its owner
+ *   may have it open.
  */
 export async function readJournal<T>(
   path: string,
   read: (view: JournalView, state: JournalState) => T,
 ): Promise<T | undefined> {
   if (statSync(join(path, 'data.mdb'), { throwIfNoEntry: false }) === undefined) return undefined
-  const root = guarded('open for reading', () =>
-    open({
-      path,
-      readOnly: true,
-      maxDbs: 4,
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      cache: false,
-    }),
-  )
+  const lock = await readerLock(path)
+  if (lock === undefined) {
+    throw new CountersinkError(
+      'JOURNAL_IN_USE',
+      'a parser is at work on the journal, but does not answer: it is starting, ending, or hangs',
+      { advice: 'Ask again in a moment.' },
+    )
+  }
   try {
-    const tables = openTables(root)
-    const record = tables.state.get(STATE_KEY)
-    return record && read(new JournalView(tables), decodeState(record))
+    const root = guarded('open for reading', () =>
+      open({
+        path,
+        readOnly: true,
+        maxDbs: 4,
+        encoding: 'binary',
+        keyEncoding: 'binary',
+        cache: false,
+      }),
+    )
+    try {
+      const tables = openTables(root)
+      const record = tables.state.get(STATE_KEY)
+      return record && read(new JournalView(tables), decodeState(record))
+    } finally {
+      await root.close()
+    }
   } finally {
-    await root.close()
+    lock.release()
   }
 }

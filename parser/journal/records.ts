@@ -77,8 +77,8 @@ export interface JournalState {
   readonly nextSequence: number
   readonly nextNumber: number
   readonly ledgerUuid: string
-  /** The newest ledger sequence seen: a ledger that knows less was restored from a backup. */
-  readonly ledgerSequence: bigint
+  /** While a new journal is made from the ledger: the ledger's sequence up to which it is. */
+  readonly rebuiltTo: bigint
   readonly applied: number
   readonly duplicate: number
   readonly quarantined: number
@@ -184,7 +184,8 @@ export function encodeProcessed(file: ProcessedFile): Buffer {
     file.digestStartedAtMs - file.claimedAtMs,
     file.digestedAtMs - file.claimedAtMs,
     file.settledAtMs - file.claimedAtMs,
-    ...(file.reason === undefined ? [] : [file.reason]),
+    file.reason,
+    file.ledgerSequence,
   ])
 }
 
@@ -201,6 +202,7 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     digested,
     settled,
     why,
+    ledgerSequence,
   ] = unseal(record, 'a processed file') as [
     string,
     Uint8Array,
@@ -213,6 +215,7 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     number,
     number,
     string | undefined,
+    string | undefined,
   ]
   return {
     number,
@@ -223,6 +226,7 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     amount,
     outcome: OUTCOME_CODES[outcome]!,
     ...(why === undefined ? {} : { reason: why }),
+    ...(ledgerSequence === undefined ? {} : { ledgerSequence }),
     claimedAtMs: claimed,
     digestStartedAtMs: claimed + started,
     digestedAtMs: claimed + digested,
@@ -245,7 +249,7 @@ export function encodeState(state: JournalState): Buffer {
     state.nextSequence,
     state.nextNumber,
     state.ledgerUuid,
-    state.ledgerSequence.toString(),
+    state.rebuiltTo.toString(),
     state.applied,
     state.duplicate,
     state.quarantined,
@@ -267,13 +271,13 @@ export function decodeState(record: Uint8Array): JournalState {
     number,
     number,
   ]
-  const [epoch, nextSequence, nextNumber, ledgerUuid, ledgerSequence] = fields
+  const [epoch, nextSequence, nextNumber, ledgerUuid, rebuiltTo] = fields
   return {
     epoch,
     nextSequence,
     nextNumber,
     ledgerUuid,
-    ledgerSequence: BigInt(ledgerSequence),
+    rebuiltTo: BigInt(rebuiltTo),
     applied: fields[5],
     duplicate: fields[6],
     quarantined: fields[7],

@@ -1,10 +1,13 @@
 import type { Database, RootDatabase } from 'lmdb'
 import { RECORDS_PER_ANSWER_MAX } from '../../shared/limits.ts'
 import type {
+  AnswerTo,
   ContentAnswer,
   ProcessedFile,
   ProcessedPage,
   Question,
+  QueuedFile,
+  QueuePage,
 } from '../../shared/protocol.ts'
 import {
   type ContentRecord,
@@ -47,6 +50,8 @@ export function openTables(root: RootDatabase): Tables {
 const RECORDS_PER_SCAN_MAX = 2_000
 /** Waiting files looked at for one question about a content. */
 const QUEUE_SCAN_MAX = 20_000
+/** Records looked at for the newest counted files, once there is one. */
+const NEWEST_SCAN_MAX = 100_000
 const SHA256_BYTES = 32
 /** Numbers are keys of six bytes. */
 const KEY_MAX = 2 ** 48 - 1
@@ -84,22 +89,66 @@ export class JournalView {
     }
   }
 
-  answer(question: Question): ProcessedPage | ContentAnswer {
+  /** @param recordsMax in one answer; more where it need not fit into a frame. */
+  answer<T extends Question>(question: T, recordsMax = RECORDS_PER_ANSWER_MAX): AnswerTo<T> {
+    return this.#answer(question, recordsMax) as AnswerTo<T>
+  }
+
+  #answer(question: Question, recordsMax: number): AnswerTo<Question> {
     switch (question.kind) {
       case 'newest':
         return this.#page({
           ...(question.before === undefined ? {} : { start: question.before - 1 }),
           reverse: true,
           outcome: question.outcome,
+          recordsMax,
         })
       case 'after':
-        return this.#page({ start: question.number + 1, reverse: false, outcome: undefined })
+        return this.#page({
+          ...{ start: question.number + 1, reverse: false, outcome: undefined },
+          recordsMax,
+        })
       case 'content':
         return this.#contents(question.prefix)
+      case 'queue':
+        return this.#queue(question.after, recordsMax)
     }
   }
 
-  #page(from: { start?: number; reverse: boolean; outcome: string | undefined }): ProcessedPage {
+  /** The newest counted files, newest first: at least one, if there is any. */
+  newestApplied(limit: number): ProcessedFile[] {
+    const found: ProcessedFile[] = []
+    let seen = 0
+    for (const { key, value } of this.tables.processed.getRange({ reverse: true })) {
+      seen += 1
+      const file = decodeProcessed(keyNumber(key), value)
+      if (file.outcome === 'applied') found.push(file)
+      if (found.length === limit || (found.length > 0 && seen >= NEWEST_SCAN_MAX)) break
+    }
+    return found
+  }
+
+  #queue(after: number, recordsMax: number): QueuePage {
+    const entries = [...this.queuedFrom(after + 1, recordsMax)]
+    const last = entries.at(-1)
+    return {
+      queued: entries.map(
+        ({ sequence, name, sizeBytes, stage, claimedAtMs, checkpoint, runName }): QueuedFile => ({
+          ...{ sequence, name, sizeBytes, stage, claimedAtMs },
+          ...(checkpoint === undefined ? {} : { checkpointBytes: checkpoint.positionBytes }),
+          ...(runName === undefined ? {} : { runName }),
+        }),
+      ),
+      ...(last === undefined || entries.length < recordsMax ? {} : { next: last.sequence }),
+    }
+  }
+
+  #page(from: {
+    start?: number
+    reverse: boolean
+    outcome: string | undefined
+    recordsMax: number
+  }): ProcessedPage {
     if (from.start !== undefined && from.start < 0) return { files: [] }
     const files: ProcessedFile[] = []
     let seen = 0
@@ -112,7 +161,7 @@ export class JournalView {
       const number = keyNumber(key)
       const file = decodeProcessed(number, value)
       if (from.outcome === undefined || file.outcome === from.outcome) files.push(file)
-      if (files.length === RECORDS_PER_ANSWER_MAX || seen === RECORDS_PER_SCAN_MAX) {
+      if (files.length === from.recordsMax || seen === RECORDS_PER_SCAN_MAX) {
         return { files, next: number }
       }
     }

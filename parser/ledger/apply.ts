@@ -1,19 +1,21 @@
 import assert from 'node:assert/strict'
 import { crashPoint } from '../../shared/crash-points.ts'
-import { CountersinkError, toError } from '../../shared/errors.ts'
+import { CountersinkError } from '../../shared/errors.ts'
 import { PairTally } from '../digest/pair-words.ts'
-import type { Batch, BatchFile, PairChunk } from './batch.ts'
+import type { Batch, PairChunk } from './batch.ts'
+import type { Session } from './connection.ts'
+import { insertFiles } from './file-rows.ts'
+import { provenWithinBound } from './overflow.ts'
+import { readBackAround } from './read-back.ts'
+import { assertWritable } from './schema/server.ts'
+import type { LedgerNames, TotalsRange } from './schema/tables.ts'
 import {
-  databaseFailed,
-  isTransient,
-  type Session,
+  judgeSqlError,
   SQL_DUPLICATE_KEY,
   SQL_OUT_OF_RANGE,
   SQL_VALUE_OUT_OF_RANGE,
   sqlNumber,
-} from './connection.ts'
-import { provenWithinBound } from './overflow.ts'
-import { type LedgerNames, sqlTime, type TotalsRange } from './schema/tables.ts'
+} from './sql-errors.ts'
 import { TotalsWriter } from './totals-writer.ts'
 
 /**
@@ -25,18 +27,24 @@ import { TotalsWriter } from './totals-writer.ts'
  * - **chunk** (P5): one transaction moves the cursor by compare-and-set, then adds the chunk's sums
  *   in ascending order of id. A crash leaves the cursor behind the last whole chunk.
  * - **applied** (P6): in the last chunk's own transaction, if applied equals planned.
- * - **blocked**: a total does not fit its column in mid-batch, which only a foreign writer can
- *   cause; the cursor is kept, and the batch goes on once that is mended.
+ * - **withdrawn**: the server refuses a row of the first chunk; the beginning is taken back, in one
+ *   transaction, as if the batch had never been.
+ * - **blocked**: the server refuses a row in mid-batch (a total that a foreign writer has raised does
+ *   not fit its column, a constraint was added); the cursor is kept, and the batch goes on once that
+ *   is mended.
  *
  * A batch that fits one chunk is all of this in a single transaction. A larger one can be stopped
  * between two chunks: it stays `applying`, and whoever has its sums goes on behind the cursor.
  */
 export type ApplyResult =
-  | { readonly kind: 'applied'; readonly ledgerSequence: bigint }
+  /** The ledger's sequences of its files, by their hash in hex. */
+  | { readonly kind: 'applied'; readonly sequences: ReadonlyMap<string, bigint> }
   /** Some content of the batch has a row already: nothing was written. */
   | { readonly kind: 'claimed' }
   /** It is not certain that all totals fit their column: nothing was written. */
   | { readonly kind: 'unproven' }
+  /** The server refuses a row of it, in these words: nothing was written. */
+  | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'blocked'; readonly reason: string }
 
 export interface ApplyOptions {
@@ -45,6 +53,8 @@ export interface ApplyOptions {
   /** Pairs in one transaction. */
   readonly chunkPairsMax: number
   readonly range: TotalsRange
+  /** Some totals of each chunk are read back: triggers cannot be seen. */
+  readonly readsBack?: boolean
   /** All totals were looked at and fit: the bound need not prove it. */
   readonly checked: boolean
   readonly onChunk: () => void
@@ -77,27 +87,22 @@ export async function applyBatch(
   known: BatchPosition | undefined,
   options: ApplyOptions,
 ): Promise<ApplyResult> {
-  try {
-    if (known?.state === 'applied') return await appliedResult(session, batch, options.names)
-    const isSmall = batch.sums.pairs <= options.chunkPairsMax
-    if (known === undefined) {
-      await session.execute('START TRANSACTION')
-      const objection = await begin(session, batch, options)
-      if (objection !== undefined) {
-        await session.rollback()
-        return { kind: objection }
-      }
-      crashPoint('P4-before-commit')
-      if (!isSmall) await session.execute('COMMIT')
-      crashPoint('P4-batch-begun')
-    }
-    const isOpen = known === undefined && isSmall
-    return await applyFrom(session, batch, known ?? FROM_START, isOpen, options)
-  } catch (error) {
-    if (error instanceof CountersinkError) throw error
-    if (options.signal?.aborted && error === options.signal.reason) throw error
-    throw isTransient(error) ? error : databaseFailed('applying a batch', error)
+  if (known?.state === 'applied') return appliedResult(session, batch, options.names)
+  await assertWritable(session)
+  if (known !== undefined) return applyFrom(session, batch, known, options)
+  const isSmall = batch.sums.pairs <= options.chunkPairsMax
+  await session.execute('START TRANSACTION')
+  const objection = await begin(session, batch, options)
+  if (objection !== undefined) {
+    await session.rollback()
+    if (objection !== 'known') return objection
+    const position = await findBatch(session, batch.id, options.names)
+    return applyBatch(session, batch, position, options)
   }
+  crashPoint('P4-before-commit')
+  if (!isSmall) await session.execute('COMMIT')
+  crashPoint('P4-batch-begun')
+  return applyFrom(session, batch, FROM_START, options, isSmall ? 'open' : 'committed')
 }
 
 /**
@@ -117,77 +122,69 @@ export async function findBatch(
   return row
 }
 
+/** `known`: the ledger has heard of this batch after all, and must be asked how far it is. */
 async function begin(
   session: Session,
   batch: Batch,
   options: ApplyOptions,
-): Promise<'claimed' | 'unproven' | undefined> {
+): Promise<ApplyResult | 'known' | undefined> {
   const { names } = options
-  await session.execute(
-    `INSERT INTO ${names.batch}
-       (id, instance, kind, state, cursor_id, pairs_planned, pairs_applied,
-        amount_planned, amount_applied, begun_at)
-     VALUES (?, ?, 'add', 'applying', NULL, ?, 0, ?, 0, UTC_TIMESTAMP(3))`,
-    [batch.id, options.instance, batch.sums.pairs, batch.amount.toString()],
-  )
-  if (!(await insertFiles(session, batch, options))) return 'claimed'
-  // An id beyond its column is no matter of the bound: it would block the batch in the middle.
-  if (!options.checked) {
-    for await (const _beyond of batch.sums.chunks(1, options.range.idMax)) return 'unproven'
-  }
-  const largest = batch.files.reduce((sum, file) => sum + file.largestSum, 0n)
-  return (await provenWithinBound(session, largest, options)) ? undefined : 'unproven'
-}
-
-/** false: some content has a row already. */
-async function insertFiles(
-  session: Session,
-  batch: Batch,
-  options: ApplyOptions,
-): Promise<boolean> {
-  const row = "(?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 'applying', ?, ?, UTC_TIMESTAMP(3))"
-  const values = (file: BatchFile): unknown[] => [
-    Buffer.from(file.sha256),
-    batch.id,
-    options.instance,
-    file.workSequence,
-    file.name,
-    file.sizeBytes,
-    file.lines,
-    file.amount.toString(),
-    file.largestSum,
-    sqlTime(file.claimedAtMs),
-    sqlTime(file.digestedAtMs),
-  ]
   try {
     await session.execute(
-      `INSERT INTO ${options.names.file}
-         (sha256, batch_id, instance, work_sequence, name, size_bytes, \`lines\`, rejected_lines,
-          amount, largest_sum, state, claimed_at, digested_at, recorded_at)
-       VALUES ${batch.files.map(() => row).join(', ')}`,
-      batch.files.flatMap(values),
+      `INSERT INTO ${names.batch}
+         (id, instance, kind, state, cursor_id, pairs_planned, pairs_applied,
+          amount_planned, amount_applied, begun_at)
+       VALUES (?, ?, 'add', 'applying', NULL, ?, 0, ?, 0, UTC_TIMESTAMP(3))`,
+      [batch.id, options.instance, batch.sums.pairs, batch.amount.toString()],
     )
-    return true
   } catch (error) {
-    if (sqlNumber(error) === SQL_DUPLICATE_KEY) return false
+    if (sqlNumber(error) === SQL_DUPLICATE_KEY) return 'known'
     throw error
   }
+  try {
+    await insertFiles(session, batch, options)
+  } catch (error) {
+    if (sqlNumber(error) === SQL_DUPLICATE_KEY) return { kind: 'claimed' }
+    return refusal(error)
+  }
+  // An id beyond its column is no matter of the bound: it would block the batch in the middle.
+  if (!options.checked) {
+    for await (const _beyond of batch.sums.chunks(1, options.range.idMax)) {
+      return { kind: 'unproven' }
+    }
+  }
+  const largest = batch.files.reduce((sum, file) => sum + file.largestSum, 0n)
+  return (await provenWithinBound(session, largest, options)) ? undefined : { kind: 'unproven' }
 }
 
-/** P5 and P6. `isOpen`: the transaction that began the batch is still open, and is the only one. */
+/** @throws the error, if it is not about a row. */
+function refusal(error: unknown): ApplyResult & { kind: 'refused' } {
+  const judged = judgeSqlError(error)
+  if (judged?.meaning !== 'row') throw error
+  return { kind: 'refused', reason: judged.reason }
+}
+
+/**
+ * P5 and P6.
+ *
+ * @param begun here and now: the transaction that began the batch is still open, and is the only one;
+ *   or it is committed, and the files' own sums are here, should they be needed.
+ */
 async function applyFrom(
   session: Session,
   batch: Batch,
   position: BatchPosition,
-  isOpen: boolean,
   options: ApplyOptions,
+  begun?: 'open' | 'committed',
 ): Promise<ApplyResult> {
   const { names } = options
+  const isOpen = begun === 'open'
   const writer = options.writer ?? new TotalsWriter(names)
   let cursor = position.cursorId
   let applied = Number(position.pairsApplied)
   let isBlocked = position.state === 'blocked'
   const startTransaction = async (): Promise<void> => {
+    await assertWritable(session)
     await session.execute('START TRANSACTION')
     // In the same transaction as the next chunk: should that fail again, it was blocked all along.
     if (isBlocked) await unblock(session, batch, names)
@@ -201,13 +198,18 @@ async function applyFrom(
     }
     await moveCursor(session, batch, names, { cursor, next, chunk })
     try {
-      await writer.add(session, chunk)
+      const add = (): Promise<void> => writer.add(session, chunk)
+      await (options.readsBack ? readBackAround(session, names, chunk, add) : add())
     } catch (error) {
-      if (![SQL_OUT_OF_RANGE, SQL_VALUE_OUT_OF_RANGE].includes(sqlNumber(error))) throw error
+      const isBeyond = [SQL_OUT_OF_RANGE, SQL_VALUE_OUT_OF_RANGE].includes(sqlNumber(error))
+      const reason = isBeyond ? judgedReason(error) : refusal(error).reason
       await session.rollback()
-      // Nothing of a single transaction is left: the totals are looked at, and it is begun again.
-      if (isOpen) return { kind: 'unproven' }
-      return await block(session, batch, toError(error), names)
+      // Nothing of it is left: what is wrong is looked for, and it is begun again.
+      const isFirst = begun === 'committed' && cursor === null
+      if (isOpen || (isFirst && (await withdraw(session, batch, names)))) {
+        return isBeyond ? { kind: 'unproven' } : { kind: 'refused', reason }
+      }
+      return block(session, batch, reason, names)
     }
     if (applied === batch.sums.pairs) await finish(session, batch, names)
     crashPoint('P5-before-commit')
@@ -268,25 +270,44 @@ async function appliedResult(
   batch: Batch,
   names: LedgerNames,
 ): Promise<ApplyResult> {
-  const [last] = await session.query<{ sequence: bigint | null }>(
-    `SELECT MAX(sequence) AS sequence FROM ${names.file} WHERE batch_id = ?`,
+  const rows = await session.query<{ sha256: Buffer; sequence: bigint }>(
+    `SELECT sha256, sequence FROM ${names.file} WHERE batch_id = ?`,
     [batch.id],
   )
-  return { kind: 'applied', ledgerSequence: last?.sequence ?? 0n }
+  const sequences = new Map(rows.map(row => [row.sha256.toString('hex'), row.sequence]))
+  return { kind: 'applied', sequences }
+}
+
+/** A batch of which nothing is in the totals yet has never been. false: something is. */
+async function withdraw(session: Session, batch: Batch, names: LedgerNames): Promise<boolean> {
+  await session.execute('START TRANSACTION')
+  const batches = await session.execute(
+    `DELETE FROM ${names.batch} WHERE id = ? AND cursor_id IS NULL AND pairs_applied = 0`,
+    [batch.id],
+  )
+  await session.execute(`DELETE FROM ${names.file} WHERE batch_id = ? AND state = 'applying'`, [
+    batch.id,
+  ])
+  if (batches === 1) await session.execute('COMMIT')
+  else await session.rollback()
+  return batches === 1
 }
 
 async function block(
   session: Session,
   batch: Batch,
-  cause: Error,
+  reason: string,
   names: LedgerNames,
 ): Promise<ApplyResult> {
   await session.execute(
     `UPDATE ${names.batch} SET state = 'blocked' WHERE id = ? AND state = 'applying'`,
     [batch.id],
   )
-  const reason = `a total does not fit its column, although all did when the batch began: ${cause.message}`
-  return { kind: 'blocked', reason }
+  return { kind: 'blocked', reason: `MariaDB refuses a row in the middle of it: ${reason}` }
+}
+
+function judgedReason(error: unknown): string {
+  return judgeSqlError(error)?.reason ?? String(error)
 }
 
 async function unblock(session: Session, batch: Batch, names: LedgerNames): Promise<void> {

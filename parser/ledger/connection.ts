@@ -1,8 +1,17 @@
 import { type Connection, type ConnectionConfig, createConnection } from 'mariadb'
 import type { Config } from '../../shared/config.ts'
-import { CountersinkError, describeError, toError } from '../../shared/errors.ts'
+import { CountersinkError, toError } from '../../shared/errors.ts'
+import { deferred } from '../../shared/handoff.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { SEQUENCE_ROWS, SEQUENCE_TABLE } from './sequences.ts'
+import { READ_BACK, SET_STATEMENTS, wrongSetting } from './session-settings.ts'
+import {
+  databaseUnavailable,
+  databaseUnfit,
+  isTransient,
+  judgeSqlError,
+  sqlNumber,
+} from './sql-errors.ts'
 
 /** Where MariaDB is: a URL, or the private server's UNIX socket. */
 export type DatabaseAddress = { readonly url: string } | { readonly socketPath: string }
@@ -20,21 +29,14 @@ export function databaseAddress(
 /** The database a private server keeps everything in. */
 const PRIVATE_DATABASE = 'countersink'
 const CONNECT_TIMEOUT_MS = 5_000
+/** From the connection to its last setting: a way that swallows what is sent must not hold us up. */
+const SET_UP_TIMEOUT_MS = 15_000
 
-/**
- * Everything that a wrong number could hide behind is set, not inherited:
- * strict mode (otherwise 2^64 is silently clamped), READ COMMITTED (repeatable read's gap locks
- * deadlock neighbouring chunks), UTC, and limits for a connection whose owner has vanished.
- */
-const SESSION_SETTINGS = [
-  "sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
-  "tx_isolation = 'READ-COMMITTED'",
-  "time_zone = '+00:00'",
-  'autocommit = 1',
-  'innodb_lock_wait_timeout = 20',
-  'wait_timeout = 28800',
-  'idle_transaction_timeout = 60',
-]
+/** A server, and our thread on it: what another connection needs to find out what it does. */
+export interface ServerThread {
+  readonly server: string
+  readonly thread: bigint
+}
 
 /** One connection with the settings that exactness needs. Not shared between two users. */
 export class Session {
@@ -42,9 +44,16 @@ export class Session {
   #lost: Error | undefined
   #packetBytesMax = 0
   #hasSequences: boolean | undefined
+  #serverThread: ServerThread = { server: '', thread: 0n }
+  #waitingSinceMs: number | undefined
+  /** Rejects when the connection is given up: the connector itself may then answer nothing at all. */
+  readonly #givenUp = deferred()
 
   private constructor(connection: Connection) {
     this.#connection = connection
+    this.#givenUp.promise.catch(() => {
+      // Whoever waits for an answer is told.
+    })
     // Without a listener a lost connection would be an uncaught exception.
     connection.on('error', error => {
       this.#lost ??= error
@@ -77,18 +86,56 @@ export class Session {
       throw connectFailure(toError(thrown))
     }
     const session = new Session(connection)
-    try {
-      await session.execute(`SET SESSION ${SESSION_SETTINGS.join(', SESSION ')}`)
-      const [packet] = await session.query<{ bytes: bigint }>(
-        'SELECT @@max_allowed_packet AS bytes',
+    const timer = setTimeout(() => {
+      session.#lost = databaseUnavailable(
+        `it accepts connections and answers nothing for ${SET_UP_TIMEOUT_MS} ms`,
       )
-      session.#packetBytesMax = Number(packet?.bytes)
-    } catch (cause) {
       session.destroy()
-      if (isTransient(cause)) throw unavailable(toError(cause))
-      throw new CountersinkError('DATABASE_UNFIT', 'the session settings were refused', { cause })
+    }, SET_UP_TIMEOUT_MS)
+    try {
+      await session.#setUp()
+    } catch (cause) {
+      const lost = session.#lost
+      session.destroy()
+      if (cause instanceof CountersinkError) throw cause
+      if (lost !== undefined || isTransient(cause)) throw connectFailure(lost ?? toError(cause))
+      throw databaseUnfit(
+        `the session settings were refused: ${judgeSqlError(cause)?.reason ?? toError(cause).message}`,
+        'Use MariaDB 10.5 or newer.',
+        cause,
+      )
+    } finally {
+      clearTimeout(timer)
     }
     return session
+  }
+
+  async #setUp(): Promise<void> {
+    const [about] = await this.query<{
+      version: string
+      bytes: bigint
+      thread: bigint
+      server: string
+    }>(
+      `SELECT @@version AS version, @@max_allowed_packet AS bytes, CONNECTION_ID() AS thread,
+              CONCAT_WS(':', @@hostname, @@port, @@server_id) AS server`,
+    )
+    if (about === undefined || !/mariadb/i.test(about.version)) {
+      throw databaseUnfit(
+        `it is not MariaDB (${about?.version ?? 'it tells no version'})`,
+        'Point countersink at a MariaDB server.',
+      )
+    }
+    this.#packetBytesMax = Number(about.bytes)
+    this.#serverThread = { server: about.server, thread: about.thread }
+    for (const statement of SET_STATEMENTS) await this.execute(statement)
+    const [row] = await this.query<Record<string, string | null>>(READ_BACK)
+    const wrong = wrongSetting(row ?? {})
+    if (wrong === undefined) return
+    throw databaseUnfit(
+      `${wrong.name} is ${JSON.stringify(wrong.found)} although the session has set it to ${JSON.stringify(wrong.expected)}`,
+      'Something between here and the server changes sessions: connect to the server itself, or let its proxy pass SET.',
+    )
   }
 
   get isUsable(): boolean {
@@ -98,6 +145,15 @@ export class Session {
   /** The server's `max_allowed_packet`: a longer statement would end the connection. */
   get packetBytesMax(): number {
     return this.#packetBytesMax
+  }
+
+  get serverThread(): ServerThread {
+    return this.#serverThread
+  }
+
+  /** How long the statement that was sent last has been waiting for its answer; 0 for none. */
+  get waitingMs(): number {
+    return this.#waitingSinceMs === undefined ? 0 : performance.now() - this.#waitingSinceMs
   }
 
   /** Whether `SEQUENCE_TABLE` can be read; asked of the server once. */
@@ -113,14 +169,15 @@ export class Session {
       )
       return Number(found?.n) === SEQUENCE_ROWS && Number(found?.last) === SEQUENCE_ROWS - 1
     } catch (error) {
-      if (isTransient(error)) throw error
+      // No such engine, in one of the ways in which a server says so: lists do as well.
+      if (judgeSqlError(error) === undefined || !this.isUsable) throw error
       return false
     }
   }
 
   /** Rows as objects: BIGINT is bigint, DECIMAL, SUM and DATETIME are strings, BINARY is Buffer. */
   async query<Row>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
-    return (await this.#connection.query(sql, valuesOf(values))) as Row[]
+    return this.#answered(this.#connection.query(sql, valuesOf(values))) as Promise<Row[]>
   }
 
   /** Rows one by one with backpressure, for results of any length. */
@@ -130,7 +187,7 @@ export class Session {
 
   /** The number of rows changed (an upsert counts 1 for a new row, 2 for a changed one). */
   async execute(sql: string, values: readonly unknown[] = []): Promise<number> {
-    return changesOf(await this.#connection.query(sql, valuesOf(values)))
+    return changesOf(await this.#answered(this.#connection.query(sql, valuesOf(values))))
   }
 
   /**
@@ -138,11 +195,20 @@ export class Session {
    * Values travel beside it as they are, a Buffer as bytes that the server does not look through.
    */
   async executePrepared(sql: string, values: readonly unknown[]): Promise<number> {
-    return changesOf(await this.#connection.execute(sql, values as unknown[]))
+    return changesOf(await this.#answered(this.#connection.execute(sql, values as unknown[])))
   }
 
   async rollback(): Promise<void> {
-    await this.#connection.rollback()
+    await this.#answered(this.#connection.rollback())
+  }
+
+  async #answered<T>(answer: Promise<T>): Promise<T> {
+    this.#waitingSinceMs = performance.now()
+    try {
+      return await Promise.race([answer, this.#givenUp.promise as Promise<never>])
+    } finally {
+      this.#waitingSinceMs = undefined
+    }
   }
 
   async close(): Promise<void> {
@@ -151,7 +217,10 @@ export class Session {
     })
   }
 
+  /** At once, whatever is waited for. */
   destroy(): void {
+    this.#lost ??= databaseUnavailable('the connection was given up')
+    this.#givenUp.reject(this.#lost)
     this.#connection.destroy()
   }
 }
@@ -181,155 +250,15 @@ function addressOptions(address: DatabaseAddress): ConnectionConfig {
   }
 }
 
-/** MariaDB's error numbers that we tell apart. */
-export const SQL_DUPLICATE_KEY = 1062
-export const SQL_OUT_OF_RANGE = 1690
-export const SQL_VALUE_OUT_OF_RANGE = 1264
-
-/**
- * Failures after which the same work can be tried again on a fresh connection, once the ledger was
- * asked what became of it: 1213 deadlock, 1205 lock wait, 1020 snapshot changed, 1040 too many
- * connections, 1053 shutdown, 1152/1158–1161 network, 1927 killed, 2006/2013 gone, 1290 read only.
- */
-const TRANSIENT_NUMBERS: ReadonlySet<number> = new Set([
-  1213, 1205, 1020, 1040, 1053, 1152, 1158, 1159, 1160, 1161, 1290, 1317, 1927, 2006, 2013,
-])
-const TRANSIENT_CODES: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ENOENT',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'EAI_AGAIN',
-  'ENOTFOUND',
-])
-
-export function sqlNumber(thrown: unknown): number {
-  const errno = thrown instanceof Error && 'errno' in thrown ? thrown.errno : undefined
-  return typeof errno === 'number' ? errno : 0
-}
-
-/** Whether trying again on a new connection can help. */
-export function isTransient(thrown: unknown): boolean {
-  if (!(thrown instanceof Error)) return false
-  if (thrown instanceof CountersinkError) return thrown.code === 'DATABASE_UNAVAILABLE'
-  const number = sqlNumber(thrown)
-  if (TRANSIENT_NUMBERS.has(number)) return true
-  // The connector's own numbers: the connection is closed, was lost, or could not be made.
-  if (number >= 45_000 && 'fatal' in thrown && thrown.fatal === true) return true
-  return 'code' in thrown && typeof thrown.code === 'string' && TRANSIENT_CODES.has(thrown.code)
-}
-
-/** 1044, 1045: access; 1049: no such database. Waiting does not mend these. */
-const REFUSED_NUMBERS: ReadonlySet<number> = new Set([1044, 1045, 1049, 1698])
-
 function connectFailure(error: Error): CountersinkError {
-  if (REFUSED_NUMBERS.has(sqlNumber(error))) {
-    return new CountersinkError(
-      'DATABASE_UNFIT',
-      `MariaDB refuses the connection: ${error.message}`,
-      {
-        cause: error,
-        advice: 'Check user, password and database in COUNTERSINK_DATABASE_URL.',
-      },
+  const judged = judgeSqlError(error)
+  if (judged?.meaning === 'refused') {
+    return databaseUnfit(
+      `the connection is refused: ${judged.reason}`,
+      'Check user, password and database in COUNTERSINK_DATABASE_URL.',
+      error,
     )
   }
-  return unavailable(error)
-}
-
-function unavailable(cause: Error): CountersinkError {
-  return new CountersinkError(
-    'DATABASE_UNAVAILABLE',
-    `MariaDB cannot be reached: ${cause.message}`,
-    {
-      cause,
-    },
-  )
-}
-
-/** An unexpected SQL error, without the statement's text (it may hold a million numbers). */
-export function databaseFailed(what: string, thrown: unknown): CountersinkError {
-  const message = toError(thrown).message.slice(0, 300)
-  return new CountersinkError('DATABASE_FAILED', `${what} failed in MariaDB: ${message}`, {
-    advice: 'This is not expected: please report it.',
-  })
-}
-
-/**
- * Keeps one session open for a loop that must not give up: opens it when needed, and after a
- * transient failure closes it and tries the whole action again, with growing, jittered pauses.
- */
-export class SessionKeeper {
-  readonly #address: DatabaseAddress
-  readonly #signal: AbortSignal
-  readonly #onChange: (unavailableBecause: string | undefined) => void
-  readonly #random: () => number
-  #session: Session | undefined
-
-  constructor(options: {
-    address: DatabaseAddress
-    /** Ends the waiting; the action in hand is not interrupted. */
-    signal: AbortSignal
-    /** Told when the database goes away and comes back. */
-    onChange?: (unavailableBecause: string | undefined) => void
-    random?: () => number
-  }) {
-    this.#address = options.address
-    this.#signal = options.signal
-    this.#onChange = options.onChange ?? (() => {})
-    this.#random = options.random ?? Math.random
-  }
-
-  /**
-   * Runs `action` until it succeeds or fails for good. It must be safe to run again after a lost
-   * connection: it asks the ledger what is there before it writes.
-   *
-   * @throws the abort reason once the signal is raised between two tries; anything not transient.
-   */
-  async run<T>(action: (session: Session) => Promise<T>): Promise<T> {
-    for (let tries = 0; ; tries += 1) {
-      this.#signal.throwIfAborted()
-      try {
-        if (this.#session !== undefined && !this.#session.isUsable) this.#drop()
-        this.#session ??= await Session.open(this.#address)
-        const result = await action(this.#session)
-        this.#onChange(undefined)
-        return result
-      } catch (error) {
-        this.#drop()
-        if (!isTransient(error))
-          throw sqlNumber(error) === 0 ? error : databaseFailed('a statement', error)
-        this.#onChange(describeError(error))
-        await pause(RETRY_PAUSE_MS(tries, this.#random), this.#signal)
-      }
-    }
-  }
-
-  async close(): Promise<void> {
-    await this.#session?.close()
-    this.#session = undefined
-  }
-
-  #drop(): void {
-    this.#session?.destroy()
-    this.#session = undefined
-  }
-}
-
-/** 25 ms doubling to 2 s, each shortened by up to half at random. */
-const RETRY_PAUSE_MS = (tries: number, random: () => number): number =>
-  Math.min(2_000, 25 * 2 ** Math.min(tries, 10)) * (0.5 + random() / 2)
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    const done = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done)
-  })
+  const why = sqlNumber(error) > 0 && judged !== undefined ? judged.reason : error.message
+  return databaseUnavailable(`MariaDB cannot be reached: ${why}`, error)
 }

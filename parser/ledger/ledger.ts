@@ -2,31 +2,21 @@ import type { Config } from '../../shared/config.ts'
 import { U64_MAX } from '../../shared/limits.ts'
 import { boundedReason, type Outcome } from '../../shared/protocol.ts'
 import { type ApplyResult, applyBatch, findBatch } from './apply.ts'
+import { contentsWithPrefix } from './asking.ts'
 import type { Batch } from './batch.ts'
-import { type DatabaseAddress, type Session, SessionKeeper } from './connection.ts'
+import type { DatabaseAddress, Session } from './connection.ts'
+import { FILE_COLUMNS, type LedgerFile } from './file-rows.ts'
 import { findOverflow, type Overflow, tightenBound } from './overflow.ts'
-import { type LedgerIdentity, openLedger } from './schema/opening.ts'
+import { findRefusedConsumer } from './refused-row.ts'
+import { type Known, type LedgerIdentity, NOTHING_KNOWN, openLedger } from './schema/opening.ts'
+import { assertWritable } from './schema/server.ts'
 import { type LedgerNames, ledgerNames, sqlTime, type TotalsRange } from './schema/tables.ts'
+import { WITNESSES_MAX, type Witness } from './schema/witnesses.ts'
+import { type Availability, SessionKeeper } from './session-keeper.ts'
+import { SideSession } from './side-session.ts'
+import { databaseUnavailable } from './sql-errors.ts'
+import type { LongStatement } from './statement-watch.ts'
 import { TotalsWriter } from './totals-writer.ts'
-
-/** A content's row in the ledger. */
-export interface LedgerFile {
-  readonly sha256: Buffer
-  readonly sequence: bigint
-  readonly batchId: Buffer
-  readonly instance: Buffer
-  readonly workSequence: bigint
-  readonly name: string
-  readonly sizeBytes: bigint
-  readonly lines: bigint
-  readonly amount: string
-  readonly largestSum: bigint
-  readonly state: 'applying' | 'applied' | 'reverted'
-  /** UTC, see `fromSqlTime`. */
-  readonly claimedAt: string
-  readonly digestedAt: string
-  readonly recordedAt: string
-}
 
 /** A batch that is not finished. */
 export interface OpenBatch {
@@ -53,6 +43,13 @@ export interface Sighting {
   readonly seenAtMs: number
 }
 
+/** The same as it is read back. */
+export interface KeptSighting {
+  readonly sha256: Buffer | null
+  readonly outcome: 'duplicate' | 'quarantined'
+  readonly reason: string
+}
+
 /**
  * The parser's side of the ledger: everything it asks of or writes to MariaDB. Each call goes on
  * through lost connections and restarts of the server until it has succeeded, is known to have
@@ -66,7 +63,12 @@ export class Ledger {
   readonly #onProgress: () => void
   readonly #signal: AbortSignal
   readonly #writer: TotalsWriter
-  #range: TotalsRange = { idMax: 0n, amountMax: 0n }
+  /** What every new connection must know: contents that were counted, the newest last. */
+  readonly #applied = new Map<string, Witness>()
+  readonly #side: SideSession
+  #uuid: string | undefined
+  #isResuming = true
+  #identity: LedgerIdentity | undefined
 
   constructor(options: {
     config: Config
@@ -75,14 +77,20 @@ export class Ledger {
     instance: Uint8Array
     /** Ends waiting for a database that is away, and a batch between two of its chunks. */
     signal: AbortSignal
-    onAvailability: (unavailableBecause: string | undefined) => void
+    onAvailability: (availability: Availability) => void
+    onLongStatement?: (statement: LongStatement | undefined) => void
     onProgress: () => void
   }) {
     this.#keeper = new SessionKeeper({
       address: options.address,
       signal: options.signal,
+      inspect: session => this.#inspect(session),
       onChange: options.onAvailability,
+      ...(options.onLongStatement === undefined
+        ? {}
+        : { onLongStatement: options.onLongStatement }),
     })
+    this.#side = new SideSession(options.address, session => this.#inspect(session))
     this.#config = options.config
     this.#names = ledgerNames(options.config)
     this.#instance = options.instance
@@ -91,22 +99,115 @@ export class Ledger {
     this.#writer = new TotalsWriter(this.#names)
   }
 
-  /** First of all calls. @throws CountersinkError DATABASE_UNFIT, LEDGER_UNFIT */
-  async open(): Promise<LedgerIdentity> {
-    const identity = await this.#keeper.run(session => openLedger(session, this.#config))
-    this.#range = identity.range
-    return identity
+  /**
+   * First of all calls.
+   *
+   * @param known from before, its contents newest first: this must be that ledger, now and on each
+   *   later connection.
+   * @throws CountersinkError DATABASE_UNFIT, LEDGER_UNFIT, LEDGER_BEHIND
+   */
+  async open(known: Omit<Known, 'isResuming'> = NOTHING_KNOWN): Promise<LedgerIdentity> {
+    this.#uuid = known.uuid
+    for (const witness of [...known.applied].reverse()) this.#remember(witness)
+    return this.#keeper.run(async () => this.#known)
+  }
+
+  /** All batches that had begun before this start are looked after: what was counted stays so. */
+  resumed(): void {
+    this.#isResuming = false
+  }
+
+  /**
+   * The rows of contents whose hash begins so, on a connection of its own.
+   *
+   * @throws CountersinkError DATABASE_UNAVAILABLE, and all that `open` throws: within a few seconds.
+   */
+  ask(prefix: string): Promise<LedgerFile[]> {
+    // Until the journal was compared with it, it is not known that this is the ledger.
+    if (this.#identity === undefined) throw databaseUnavailable('no connection was made yet')
+    return this.#side.ask(session => contentsWithPrefix(session, this.#names, prefix))
+  }
+
+  async #inspect(session: Session): Promise<void> {
+    const applied = [...this.#applied.values()].reverse()
+    const known = { uuid: this.#uuid, applied, isResuming: this.#isResuming }
+    this.#identity = await openLedger(session, this.#config, known)
+    this.#uuid = this.#identity.uuid
+  }
+
+  #remember(witness: Witness): void {
+    const key = Buffer.from(witness.sha256).toString('latin1')
+    this.#applied.delete(key)
+    this.#applied.set(key, witness)
+    const [oldest] = this.#applied.keys()
+    if (this.#applied.size > WITNESSES_MAX && oldest !== undefined) this.#applied.delete(oldest)
+  }
+
+  /** As the newest connection has found it. */
+  get #known(): LedgerIdentity {
+    if (this.#identity === undefined) throw databaseUnavailable('no connection was made yet')
+    return this.#identity
+  }
+
+  get #range(): TotalsRange {
+    return this.#known.range
+  }
+
+  /** Runs what writes, unless the server is read only. */
+  #write<T>(action: (session: Session) => Promise<T>): Promise<T> {
+    return this.#keeper.run(async session => {
+      await assertWritable(session)
+      return action(session)
+    })
   }
 
   /** The row of a content, as committed. */
-  find(sha256: Uint8Array): Promise<LedgerFile | undefined> {
-    return this.#keeper.run(async session => {
-      const [row] = await session.query<LedgerFile>(
-        `SELECT ${FILE_COLUMNS} FROM ${this.#names.file} WHERE sha256 = ?`,
-        [Buffer.from(sha256)],
+  async find(sha256: Uint8Array): Promise<LedgerFile | undefined> {
+    const [row] = (await this.findAll([sha256])).values()
+    return row
+  }
+
+  /** The rows of contents, as committed, by their hash in hex. */
+  async findAll(contents: readonly Uint8Array[]): Promise<ReadonlyMap<string, LedgerFile>> {
+    const found = new Map<string, LedgerFile>()
+    for (let i = 0; i < contents.length; i += CONTENTS_PER_QUERY_MAX) {
+      const some = contents.slice(i, i + CONTENTS_PER_QUERY_MAX).map(sha256 => Buffer.from(sha256))
+      const rows = await this.#keeper.run(session =>
+        session.query<LedgerFile>(
+          `SELECT ${FILE_COLUMNS} FROM ${this.#names.file}
+            WHERE sha256 IN (${some.map(() => '?').join(', ')})`,
+          some,
+        ),
       )
-      return row
-    })
+      for (const row of rows) found.set(row.sha256.toString('hex'), row)
+    }
+    return found
+  }
+
+  /** Counted files of this parser that were claimed under this sequence or a later one. */
+  ownFrom(workSequence: number, limit: number): Promise<LedgerFile[]> {
+    return this.#keeper.run(session =>
+      session.query<LedgerFile>(
+        `SELECT ${FILE_COLUMNS} FROM ${this.#names.file}
+          WHERE instance = ? AND work_sequence >= ? AND state = 'applied'
+          ORDER BY work_sequence LIMIT ?`,
+        [this.#instance, workSequence, limit],
+      ),
+    )
+  }
+
+  /** The highest sequence under which this parser ever had a file that the ledger knows of. */
+  async lastOwnSequence(): Promise<number> {
+    const [row] = await this.#keeper.run(session =>
+      session.query<{ last: bigint | null }>(
+        `SELECT GREATEST(
+           COALESCE((SELECT MAX(work_sequence) FROM ${this.#names.file} WHERE instance = ?), 0),
+           COALESCE((SELECT MAX(work_sequence) FROM ${this.#names.sighting} WHERE instance = ?), 0)
+         ) AS last`,
+        [this.#instance, this.#instance],
+      ),
+    )
+    return Number(row?.last ?? 0n)
   }
 
   /** Whether this row is about the work file of that sequence in our own state directory. */
@@ -114,13 +215,13 @@ export class Ledger {
     return this.isOurs(row) && row.workSequence === BigInt(workSequence)
   }
 
-  /** The row of a work file of our own state directory; by its name, which is indexed. */
+  /** The row of a work file of our own state directory. */
   rowOf(name: string, workSequence: number): Promise<LedgerFile | undefined> {
     return this.#keeper.run(async session => {
       const [row] = await session.query<LedgerFile>(
         `SELECT ${FILE_COLUMNS} FROM ${this.#names.file}
-          WHERE name = ? AND work_sequence = ? AND instance = ?`,
-        [name, workSequence, this.#instance],
+          WHERE instance = ? AND work_sequence = ? AND name = ?`,
+        [this.#instance, workSequence, name],
       )
       return row
     })
@@ -144,9 +245,9 @@ export class Ledger {
    * @throws the signal's reason once it is raised: the batch may have begun, and must be finished
    *   from its sums by the next start. See `applyBatch` for what else.
    */
-  apply(batch: Batch, begun = false): Promise<LedgerResult> {
+  async apply(batch: Batch, begun = false): Promise<LedgerResult> {
     let mayBeKnown = begun
-    return this.#keeper.run(async session => {
+    const result = await this.#keeper.run(async session => {
       for (let checked = false; ; checked = true) {
         const known = mayBeKnown ? await findBatch(session, batch.id, this.#names) : undefined
         mayBeKnown = true
@@ -155,16 +256,45 @@ export class Ledger {
           instance: this.#instance,
           chunkPairsMax: this.#config.chunkPairsMax,
           range: this.#range,
+          readsBack: !this.#known.seesTriggers,
           checked,
           onChunk: this.#onProgress,
           writer: this.#writer,
           signal: this.#signal,
         })
+        if (result.kind === 'refused') return await this.#namingTheRow(session, batch, result)
         if (result.kind !== 'unproven') return result
         const overflow = await this.#findOverflow(session, batch)
-        if (overflow !== undefined) return { kind: 'overflow', ...overflow }
+        if (overflow !== undefined) return { kind: 'overflow', ...overflow } as const
+        // All fit, and still the server refused one: the table is not what it was looked at as.
+        if (checked)
+          throw databaseUnavailable('the table of totals has changed; it is looked at anew')
       }
     })
+    if (result.kind === 'applied') {
+      for (const { sha256 } of batch.files) {
+        this.#remember({ sha256, sequence: result.sequences.get(hexOf(sha256)) })
+      }
+    }
+    return result
+  }
+
+  /** Of a single file: whose row it is. A larger batch is tried in parts by the caller. */
+  async #namingTheRow(
+    session: Session,
+    batch: Batch,
+    { kind, reason }: ApplyResult & { kind: 'refused' },
+  ): Promise<LedgerResult> {
+    const [file, another] = batch.files
+    if (file === undefined || another !== undefined) return { kind, reason }
+    const consumer = await findRefusedConsumer(
+      session,
+      this.#writer,
+      file.sums,
+      this.#config.chunkPairsMax,
+    )
+    const which = consumer === undefined ? 'a row of it' : `the row of consumer ${consumer}`
+    return { kind, reason: `TOTAL_REFUSED: MariaDB refuses ${which}: ${reason}` }
   }
 
   async #findOverflow(session: Session, batch: Batch): Promise<Overflow | undefined> {
@@ -205,7 +335,7 @@ export class Ledger {
     batchId: Uint8Array,
     files: readonly { readonly sha256: Uint8Array; readonly workSequence: number }[],
   ): Promise<void> {
-    await this.#keeper.run(async session => {
+    await this.#write(async session => {
       for (const { sha256, workSequence } of files) {
         await session.execute(
           `UPDATE ${this.#names.file} SET instance = ?, work_sequence = ?
@@ -222,7 +352,7 @@ export class Ledger {
 
   /** A batch that can be finished by nobody. */
   async block(batchId: Uint8Array): Promise<void> {
-    await this.#keeper.run(session =>
+    await this.#write(session =>
       session.execute(
         `UPDATE ${this.#names.batch} SET state = 'blocked' WHERE id = ? AND state = 'applying'`,
         [Buffer.from(batchId)],
@@ -232,7 +362,7 @@ export class Ledger {
 
   /** Writes down a file that was not counted; once per work file, however often it is called. */
   async sight(sighting: Sighting): Promise<void> {
-    await this.#keeper.run(async (session: Session) => {
+    await this.#write(async session => {
       await session.execute(
         `INSERT INTO ${this.#names.sighting}
            (instance, work_sequence, sha256, name, outcome, reason, seen_at)
@@ -257,11 +387,27 @@ export class Ledger {
     })
   }
 
-  close(): Promise<void> {
-    return this.#keeper.close()
+  /** What was written down of a work file of our own state directory. */
+  sightingOf(name: string, workSequence: number): Promise<KeptSighting | undefined> {
+    return this.#keeper.run(async session => {
+      const [row] = await session.query<KeptSighting>(
+        `SELECT sha256, outcome, reason FROM ${this.#names.sighting}
+          WHERE instance = ? AND work_sequence = ? AND name = ?
+            AND outcome IN ('duplicate', 'quarantined')`,
+        [this.#instance, workSequence, name],
+      )
+      return row
+    })
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#keeper.close(), this.#side.close()])
   }
 }
 
-const FILE_COLUMNS = `sha256, sequence, batch_id AS batchId, instance, work_sequence AS workSequence, name,
-  size_bytes AS sizeBytes, \`lines\`, amount, largest_sum AS largestSum, state,
-  claimed_at AS claimedAt, digested_at AS digestedAt, recorded_at AS recordedAt`
+/** Fewer bytes than the smallest packet of a server that is set up for anything. */
+const CONTENTS_PER_QUERY_MAX = 200
+
+function hexOf(sha256: Uint8Array): string {
+  return Buffer.from(sha256).toString('hex')
+}

@@ -29,7 +29,7 @@ export async function giveJournalPast(
   const journal = Journal.open(path)
   for (let from = 1; from <= contents; from += RECORDS_PER_COMMIT) {
     const count = Math.min(RECORDS_PER_COMMIT, contents - from + 1)
-    journal.rebuild(
+    journal.learn(
       Array.from({ length: count }, (_, i) => pastFile(from + i)),
       ledgerSequence,
     )

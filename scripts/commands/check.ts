@@ -1,12 +1,14 @@
 import { opendir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { withLedgerRows } from '../../parser/ledger/asking.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { readManifest } from '../../shared/manifest.ts'
 import { formatCount } from '../../shared/numbers.ts'
 import { MANIFEST_SUFFIX } from '../../shared/paths.ts'
-import type { ContentAnswer } from '../../shared/protocol.ts'
+import type { ContentMatch } from '../../shared/protocol.ts'
 import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions, usage } from '../cli.ts'
 import { hashFile } from '../hash-file.ts'
+import { askForContents } from '../ledger-at-rest.ts'
 import { print, timeText, withAnswers } from '../sources.ts'
 
 export const check: Command = {
@@ -16,7 +18,8 @@ export const check: Command = {
 Usage: countersink check [--dir D] FILE|SHA256|PREFIX
 
 Tells whether this content is counted in the totals, when, and as what. An existing path is a file
-and is hashed; anything else must be at least 8 hex digits of a SHA-256.
+and is hashed; anything else must be at least 8 hex digits of a SHA-256. MariaDB's ledger decides;
+while it cannot be asked, what the journal knows to be counted is told, and nothing is denied.
 
 Exit status: 0 counted; 1 not counted (never seen, waiting, or quarantined); 2 the prefix fits
 several contents; 3 it cannot be known now.
@@ -29,19 +32,29 @@ ${DIR_HELP}
       {},
       { min: 1, max: 1, what: 'a file, a SHA-256 or the beginning of one' },
     )
-    const { paths } = environment(values.dir)
+    const { paths, config } = environment(values.dir)
     const prefix = await prefixOf(positionals[0]!)
-    return withAnswers(paths, async ask => {
-      const { matches } = await ask({ kind: 'content', prefix })
-      const [match, another] = matches
-      if (another !== undefined) {
-        throw usage(`${prefix} is the beginning of several: ${match?.sha256}, ${another.sha256}, …`)
-      }
-      const sha256 = match?.sha256 ?? prefix
-      const inInbox = match?.applied === undefined && (await standsInInbox(paths.inbox, prefix))
-      await print(`${sha256}  ${verdict(match, inInbox)}\n`)
-      return match?.applied === undefined ? EXIT.no : EXIT.ok
+    const { matches, ledgerSilentBecause } = await withAnswers(paths, async (ask, from) => {
+      const answer = await ask({ kind: 'content', prefix })
+      if (from === 'parser') return answer
+      const asked = await askForContents(paths, config, prefix)
+      return 'rows' in asked
+        ? withLedgerRows(answer, asked.rows)
+        : { ...answer, ledgerSilentBecause: asked.silentBecause }
     })
+    const [match, another] = matches
+    if (another !== undefined) {
+      throw usage(`${prefix} is the beginning of several: ${match?.sha256}, ${another.sha256}, …`)
+    }
+    const inInbox = match?.applied === undefined && (await standsInInbox(paths.inbox, prefix))
+    const isCounted = match?.applied !== undefined && match.ledger !== 'absent'
+    if (!isCounted && ledgerSilentBecause !== undefined) {
+      throw cannot(
+        `${match?.sha256 ?? prefix} ${verdict(match, inInbox)} as far as the journal knows, and MariaDB cannot be asked: ${ledgerSilentBecause}`,
+      )
+    }
+    await print(`${match?.sha256 ?? prefix}  ${verdict(match, inInbox)}\n`)
+    return isCounted ? EXIT.ok : EXIT.no
   },
 }
 
@@ -66,11 +79,15 @@ async function prefixOf(argument: string): Promise<string> {
   return argument.toLowerCase()
 }
 
-function verdict(match: ContentAnswer['matches'][number] | undefined, inInbox: boolean): string {
+function verdict(match: ContentMatch | undefined, inInbox: boolean): string {
   if (match?.applied !== undefined) {
     const { name, settledAtMs, lines, amount } = match.applied
+    if (match.ledger === 'absent') {
+      return `not counted: the journal has it as ${name}, ${timeText(settledAtMs)} UTC, but MariaDB's ledger does not: it is an older or another database`
+    }
     return `counted ${timeText(settledAtMs)} UTC as ${name}: ${formatCount(lines)} lines, amount ${formatCount(BigInt(amount))}`
   }
+  if (match?.ledger === 'applying') return 'not counted yet: its batch has begun'
   if (match?.waiting || inInbox) return 'not counted yet: it waits'
   if (match?.last !== undefined) {
     const { outcome, settledAtMs, name, reason } = match.last

@@ -1,4 +1,7 @@
+import { readJournal } from '../../parser/journal/reading.ts'
+import type { Config } from '../../shared/config.ts'
 import { formatBytes, formatCount } from '../../shared/numbers.ts'
+import type { StatePaths } from '../../shared/paths.ts'
 import { OUTCOMES, type Outcome, type ProcessedFile, type Question } from '../../shared/protocol.ts'
 import {
   type Command,
@@ -9,6 +12,7 @@ import {
   usage,
   wholeNumber,
 } from '../cli.ts'
+import { askForUnknown } from '../ledger-at-rest.ts'
 import { fileJson, print, timeText, withAnswers } from '../sources.ts'
 
 export const hashes: Command = {
@@ -18,6 +22,7 @@ export const hashes: Command = {
 Usage: countersink hashes [--dir D] [--outcome O] [--limit N] [--json]
 
 Lists what was processed, newest first: sha256, size, lines, amount, outcome, name, time (UTC).
+While no parser runs, what only MariaDB's ledger knows (the journal was restored) comes first.
 
 ${DIR_HELP}
   --outcome O        only these: ${OUTCOMES.join(', ')}
@@ -32,9 +37,16 @@ ${DIR_HELP}
     })
     const outcome = parseOutcome(values.outcome)
     const limit = wholeNumber('limit', values.limit, 0, 1_000_000_000) || Number.POSITIVE_INFINITY
-    const { paths } = environment(values.dir)
-    return withAnswers(paths, async ask => {
+    const { paths, config } = environment(values.dir)
+    const show = (file: ProcessedFile): Promise<void> =>
+      print(values.json ? `${JSON.stringify(fileJson(file))}\n` : `${row(file)}\n`)
+    return withAnswers(paths, async (ask, from) => {
       let left = limit
+      if (from === 'journal' && (outcome ?? 'applied') === 'applied') {
+        const unknown = await unknownToJournal(paths, config, left)
+        for (const file of unknown) await show(file)
+        left -= unknown.length
+      }
       let before: number | undefined
       do {
         const question: Question & { kind: 'newest' } = {
@@ -43,9 +55,8 @@ ${DIR_HELP}
           ...(outcome === undefined ? {} : { outcome }),
         }
         const page = await ask(question)
-        for (const file of page.files.slice(0, left)) {
-          await print(values.json ? `${JSON.stringify(fileJson(file))}\n` : `${row(file)}\n`)
-        }
+        for (const file of page.files.slice(0, left)) await show(file)
+        if (page.isProvisional && before === undefined) process.stderr.write(PROVISIONAL)
         left -= page.files.length
         before = page.next
       } while (left > 0 && before !== undefined)
@@ -53,6 +64,27 @@ ${DIR_HELP}
     })
   },
 }
+
+const PROVISIONAL =
+  '(the parser has not compared its journal with MariaDB yet: counted files may be missing here)\n'
+
+/** Counted files that a journal which was restored from a backup does not have. */
+async function unknownToJournal(
+  paths: StatePaths,
+  config: Config,
+  limit: number,
+): Promise<readonly ProcessedFile[]> {
+  const next = await readJournal(paths.journal, (_view, state) => state.nextSequence)
+  if (next === undefined || limit <= 0) return []
+  const asked = await askForUnknown(paths, config, next, Math.min(limit, UNKNOWN_MAX))
+  if ('rows' in asked) return asked.rows
+  process.stderr.write(
+    `(MariaDB cannot be asked whether the journal has everything: ${asked.silentBecause})\n`,
+  )
+  return []
+}
+
+const UNKNOWN_MAX = 100_000
 
 function parseOutcome(text: string | undefined): Outcome | undefined {
   if (text === undefined) return undefined

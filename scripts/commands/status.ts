@@ -43,10 +43,11 @@ async function look(paths: StatePaths, kind: 'private' | 'yours') {
     | GeneratorHealth
     | 'silent'
     | undefined
-  const down = typeof parser === 'object' ? undefined : await fromJournal(paths)
+  // Somebody who listens has the journal open, whether it answers or not.
+  const down = parser === undefined ? await fromJournal(paths) : undefined
   const live = typeof parser === 'object' ? parser : undefined
   return {
-    answeredBy: live === undefined ? ('journal' as const) : ('parser' as const),
+    answeredBy: live !== undefined ? ('parser' as const) : down ? ('journal' as const) : null,
     supervisor: {
       state: supervisor?.state ?? 'stopped',
       pid: supervisor?.pid ?? null,
@@ -69,6 +70,7 @@ async function look(paths: StatePaths, kind: 'private' | 'yours') {
       kind,
       state: live?.database ?? (supervisor?.mariadb?.pid ? 'running' : 'unknown'),
       ...(live?.databaseReason === undefined ? {} : { reason: live.databaseReason }),
+      ...(live?.statement === undefined ? {} : { statement: live.statement }),
       ...mariadbPicture(supervisor),
     },
     sinceStart: live?.sinceStart ?? null,
@@ -90,17 +92,23 @@ async function healthOf(path: string): Promise<Health | 'silent' | undefined> {
   }
 }
 
-function fromJournal(paths: StatePaths) {
-  return readJournal(paths.journal, (view, state) => {
-    const queue = { files: 0, bytes: 0 }
-    for (const entry of view.queuedFrom(0, Number.MAX_SAFE_INTEGER)) {
-      if (entry.stage === 'settling') continue
-      queue.files += 1
-      queue.bytes += entry.sizeBytes
-    }
-    const { applied, duplicate, quarantined, bytes, lines } = state
-    return { queue, ever: { applied, duplicate, quarantined, bytes, lines } satisfies Counts }
-  })
+/** undefined: there is no journal, or a parser is just starting or ending and has it open. */
+async function fromJournal(paths: StatePaths) {
+  try {
+    return await readJournal(paths.journal, (view, state) => {
+      const queue = { files: 0, bytes: 0 }
+      for (const entry of view.queuedFrom(0, Number.MAX_SAFE_INTEGER)) {
+        if (entry.stage === 'settling') continue
+        queue.files += 1
+        queue.bytes += entry.sizeBytes
+      }
+      const { applied, duplicate, quarantined, bytes, lines } = state
+      return { queue, ever: { applied, duplicate, quarantined, bytes, lines } satisfies Counts }
+    })
+  } catch (error) {
+    if (hasCode(error, 'JOURNAL_IN_USE')) return undefined
+    throw error
+  }
 }
 
 function processPicture(health: Health | 'silent' | undefined, report: ProcessReport | undefined) {
@@ -131,7 +139,7 @@ function text(p: Picture): string {
     ['supervisor', processText(p.supervisor)],
     ['generator', processText(p.generator)],
     ['parser', processText(p.parser)],
-    ['database', `${p.database.state} (${p.database.kind})${because(p.database.reason)}`],
+    ['database', `${p.database.state} (${p.database.kind})${because(databaseReason(p.database))}`],
     [
       'queue',
       p.queue === null ? 'unknown' : `${p.queue.files} files, ${formatBytes(p.queue.bytes)}`,
@@ -151,7 +159,9 @@ function text(p: Picture): string {
   const note =
     p.answeredBy === 'parser'
       ? ''
-      : '(the parser does not answer; the queue and the counts are from its journal)\n'
+      : p.answeredBy === 'journal'
+        ? '(the parser does not answer; the queue and the counts are from its journal)\n'
+        : '(the parser does not answer, and there is no journal to read beside it)\n'
   return `${lines.map(([label, value]) => `${label.padEnd(12)}${value}\n`).join('')}${note}`
 }
 
@@ -167,6 +177,12 @@ function processText(p: {
   if (p.uptimeSeconds !== null) parts.push(`up ${formatDuration(p.uptimeSeconds * 1_000)}`)
   if (p.restarts) parts.push(`${p.restarts} restarts`)
   return parts.join(', ') + because(p.reason)
+}
+
+function databaseReason(database: Picture['database']): string | undefined {
+  const { reason, statement } = database
+  if (statement === undefined) return reason
+  return `a statement has waited for ${statement.ageSeconds} s: ${statement.waitsFor}`
 }
 
 function because(reason: string | undefined): string {

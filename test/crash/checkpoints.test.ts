@@ -12,6 +12,7 @@ import { makeSite, type Site } from '../helpers/state-dir.ts'
 import {
   applied,
   CHECKPOINT_BYTES,
+  journalledQueue,
   queueOf,
   settleAll,
   spawnDoomed,
@@ -68,11 +69,11 @@ t.test('where it goes on is told while it reads', { buffered: true }, async t =>
   const first = await startParser(t, site)
   await eventually('some of it is read', async () => {
     const [entry] = await queueOf(site)
-    return (entry?.checkpoint?.positionBytes ?? 0) >= 4 * 2 ** 20
+    return (entry?.checkpointBytes ?? 0) >= 4 * 2 ** 20
   })
   first.signal('SIGKILL')
   await first.ended
-  const [entry] = await queueOf(site)
+  const [entry] = await journalledQueue(site)
   const resumeBytes = entry?.checkpoint?.resumeBytes ?? 0
 
   const next = await startParser(t, site)
@@ -144,7 +145,7 @@ const DAMAGES: Readonly<Record<string, (path: string) => void>> = {
 for (const [what, damage] of Object.entries(DAMAGES)) {
   t.test(`a run of the checkpoint is ${what}`, { buffered: true }, async t => {
     const site = await killedAfterTwo(t, {})
-    const [entry] = await queueOf(site)
+    const [entry] = await journalledQueue(site)
     const runs = entry?.checkpoint?.runs ?? []
     t.ok(runs.length > 2, 'there are several runs')
     damage(join(site.paths.runs, runs[1]!))

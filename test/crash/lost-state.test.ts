@@ -182,7 +182,7 @@ t.test('a ledger from a backup is refused, until `recover`', { buffered: true },
   const late = seededFile('e-late', 5)
   drop(site.paths, [late])
   const refused = spawnParser(t, site)
-  t.match(await refused.ended, { code: 78, stderr: /LEDGER_BEHIND_JOURNAL.*countersink recover/s })
+  t.match(await refused.ended, { code: 78, stderr: /LEDGER_BEHIND.*countersink recover/s })
   const recovered = await countersink(t, site, 'recover')
   t.match(recovered, { code: 0, stdout: /4 went back to the inbox, 0 contents are lost here/ })
   await settleAll(t, site, 7)

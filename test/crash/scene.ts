@@ -8,6 +8,8 @@ import { Session } from '../../parser/ledger/connection.ts'
 import { openLedger } from '../../parser/ledger/schema/opening.ts'
 import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
 import type { CrashPoint } from '../../shared/crash-points.ts'
+import type { QueuedFile } from '../../shared/protocol.ts'
+import { answerOf } from '../helpers/answers.ts'
 import { connectAnnouncer } from '../helpers/client.ts'
 import type { DatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -165,10 +167,17 @@ export function bringIn(site: Site, file: DataFile): void {
   drop(site.paths, [file], isGood ? {} : { manifest: manifestOf(content, none) })
 }
 
-export function queueOf(site: Site): Promise<QueueEntry[]> {
-  return readJournal(site.paths.journal, view => [...view.queuedFrom(0, 1_000)]).then(
-    entries => entries ?? [],
-  )
+/** What waits, from whoever may tell: the parser, or its journal once it has ended. */
+export async function queueOf(site: Site): Promise<readonly QueuedFile[]> {
+  const question = { kind: 'queue', after: 0 } as const
+  const { queued } = (await answerOf(site, question)) ?? { queued: [] }
+  return queued
+}
+
+/** All of it, of a parser that has ended. */
+export async function journalledQueue(site: Site): Promise<QueueEntry[]> {
+  const entries = await readJournal(site.paths.journal, view => [...view.queuedFrom(0, 1_000)])
+  return entries ?? []
 }
 
 /**

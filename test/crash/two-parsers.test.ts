@@ -20,7 +20,7 @@ import {
 import type { Program } from '../helpers/processes.ts'
 import { makeSite, type Site } from '../helpers/state-dir.ts'
 import { type Mischief, startProxy } from './proxy.ts'
-import { applied, queueOf, settleAll, tinySite, wideFile } from './scene.ts'
+import { applied, settleAll, tinySite, wideFile } from './scene.ts'
 import { openBatchOf } from './sql.ts'
 
 // Two parsers on one state directory: the newer owns it, nothing is counted twice, nothing lost.
@@ -70,9 +70,10 @@ function isInboxEmpty(site: Site): boolean {
   return list(site.paths.inbox).every(name => name.endsWith('.manifest.json'))
 }
 
-/** It says why, and that a restart cannot help. */
+/** It says why, and that a restart cannot help; or it was still on its way to the journal. */
 async function assertClearEnd(t: Test, parser: Program): Promise<void> {
   const { code, stderr } = await parser.ended
+  if (!stderr.includes('INFO parser started')) return
   t.match({ code, stderr }, { code: 78, stderr: /ERROR parser OWNERSHIP_LOST: .*Run one parser/ })
 }
 
@@ -101,17 +102,11 @@ for (const [where, mischief, nth] of STOPPED_AT) {
     drop(site.paths, files.slice(1))
 
     const second = spawnParser(t, site)
-    const isFree = mischief === 'hold after'
-    if (isFree) await untilSettled(site, files.length)
-    else await eventually('it took what came', () => isInboxEmpty(site))
+    t.match(await zombie.ended, { signal: 'SIGKILL' }, 'the second does not wait for it')
+    await untilSettled(site, files.length)
     proxy.release()
-    zombie.signal('SIGCONT')
-    const { code, stderr } = await zombie.ended
-    t.match(stderr, /ERROR parser (OWNERSHIP_LOST|CURSOR_MOVED): /, 'it says what happened')
-    t.ok(code === 78 || code === 70)
-    // The second may have met the zombie's last chunk: then it ends too, and a third goes on.
-    if (isFree) t.ok(second.isRunning(), 'the second is not disturbed')
-    if (second.isRunning()) await stopProgram(second)
+    t.ok(second.isRunning(), 'the second is not disturbed')
+    await stopProgram(second)
     await settleAll(t, site, files.length)
     await assertEverythingAddsUp(t, site, applied(...files))
   })
@@ -133,15 +128,9 @@ t.test('a zombie, stopped while it reads', { buffered: true }, async t => {
     zombie.signal('SIGSTOP')
     return true
   })
-  t.same(
-    (await queueOf(site)).map(({ stage }) => stage),
-    ['claimed'],
-    'it has not judged yet',
-  )
   const second = spawnParser(t, site)
+  t.match(await zombie.ended, { signal: 'SIGKILL' })
   await untilSettled(site, 1)
-  zombie.signal('SIGCONT')
-  await assertClearEnd(t, zombie)
   t.match(await stopProgram(second), { code: 0 })
   const totals = [...totalsOf([part])].map(([id, sum]) => [id, sum * BigInt(COPIES)] as const)
   await assertEverythingAddsUp(t, site, applied(huge), new Map(totals))

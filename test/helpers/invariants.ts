@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { readJournal } from '../../parser/journal/reading.ts'
 import type { Session } from '../../parser/ledger/connection.ts'
 import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
 import { readTotals } from '../../parser/ledger/totals.ts'
-import type { Outcome, ProcessedFile } from '../../shared/protocol.ts'
+import type { Outcome, ProcessedFile, ProcessedPage } from '../../shared/protocol.ts'
+import { answerOf } from './answers.ts'
 import { withSession } from './database.ts'
 import { type DataFile, sha256Of, type Totals, totalsOf } from './files.ts'
 import type { Site } from './state-dir.ts'
@@ -109,18 +109,20 @@ export async function assertNoLeftovers(t: Asserts, site: Site): Promise<void> {
   for (const path of [inbox, work, runs, generatorTmp]) {
     t.same(list(path), [], `${path.slice(site.paths.dir.length + 1)} is empty`)
   }
-  const queued = await readJournal(site.paths.journal, view =>
-    [...view.queuedFrom(0, 1_000)].filter(({ stage }) => stage !== 'settling'),
-  )
-  t.same(queued, [], 'nothing waits in the journal')
+  const { queued } = (await answerOf(site, { kind: 'queue', after: 0 })) ?? { queued: [] }
+  const waiting = queued.filter(({ stage }) => stage !== 'settling')
+  t.same(waiting, [], 'nothing waits in the journal')
 }
 
 /** Every record of the journal, oldest first. */
 export async function processedFiles(site: Site): Promise<ProcessedFile[]> {
-  const files = await readJournal(site.paths.journal, (view, state) =>
-    Array.from({ length: state.nextNumber - 1 }, (_, i) => view.processed(i + 1)),
-  )
-  return (files ?? []).flatMap(file => (file === undefined ? [] : [file]))
+  const files: ProcessedFile[] = []
+  for (let number: number | undefined = 0; number !== undefined; ) {
+    const page: ProcessedPage | undefined = await answerOf(site, { kind: 'after', number })
+    files.push(...(page?.files ?? []))
+    number = page?.next
+  }
+  return files
 }
 
 function tell(outcome: Outcome, name: string, sha256: string): string {

@@ -140,7 +140,7 @@ t.test('a database that is older than the journal is refused', async t => {
   const other = await makeSite(t, server)
   renameSync(site.paths.parser, other.paths.parser)
   const refused = spawnParser(t, other)
-  t.match(await refused.ended, { code: 78, stderr: /LEDGER_BEHIND_JOURNAL: .*another ledger/ })
+  t.match(await refused.ended, { code: 78, stderr: /LEDGER_BEHIND: .*there is no ledger/ })
 })
 
 t.test('a parser that was replaced takes nothing any more', async t => {

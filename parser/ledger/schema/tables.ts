@@ -11,6 +11,10 @@ export interface LedgerNames {
   readonly sighting: string
 }
 
+/** The ledger's own tables, as they are called behind the prefix. */
+export const LEDGER_TABLES = ['meta', 'batch', 'file', 'sighting'] as const
+export type LedgerTable = (typeof LEDGER_TABLES)[number]
+
 export function ledgerNames(
   config: Pick<Config, 'totalsTable' | 'totalsIdColumn' | 'totalsAmountColumn' | 'tablePrefix'>,
 ): LedgerNames {
@@ -33,18 +37,37 @@ export interface TotalsRange {
 }
 
 /** Raised by each migration; a program refuses a ledger that is newer than itself. */
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
+
+/** A server's default may be a format in which these keys do not fit. */
+const STORAGE = 'ENGINE = InnoDB ROW_FORMAT = DYNAMIC'
+const LEDGER_STORAGE = `${STORAGE} DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin`
+const SIGHTED = "ENUM('duplicate', 'quarantined', 'refused', 'grew') NOT NULL"
+
+/**
+ * From version 1. Every statement can be run again after a crash in the middle; the version is
+ * raised after the last.
+ */
+export const migrateToVersion2 = (n: LedgerNames): readonly string[] => [
+  `ALTER TABLE ${n.meta}
+     ADD COLUMN IF NOT EXISTS totals_table  VARCHAR(64) NOT NULL DEFAULT '' COMMENT 'as named at first contact',
+     ADD COLUMN IF NOT EXISTS id_column     VARCHAR(64) NOT NULL DEFAULT '',
+     ADD COLUMN IF NOT EXISTS amount_column VARCHAR(64) NOT NULL DEFAULT '',
+     ADD COLUMN IF NOT EXISTS table_prefix  VARCHAR(64) NOT NULL DEFAULT ''`,
+  `ALTER TABLE ${n.file} ADD KEY IF NOT EXISTS by_work (instance, work_sequence)`,
+  `ALTER TABLE ${n.sighting} MODIFY outcome ${SIGHTED}`,
+]
 
 /** What the totals look like when there is no such table yet. */
 export const createTotals = (n: LedgerNames): string => `
-CREATE TABLE IF NOT EXISTS ${n.totals} (
+CREATE TABLE ${n.totals} (
   ${n.id} BIGINT UNSIGNED NOT NULL PRIMARY KEY,
   ${n.amount} BIGINT UNSIGNED NOT NULL
-) ENGINE = InnoDB`
+) ${STORAGE}`
 
-/** Version 1. Every statement can be run again after a crash in the middle. */
-export const createLedger = (n: LedgerNames): readonly string[] => [
-  `
+/** Version 2, by table; whoever creates does so for those that are missing. */
+export const createLedger = (n: LedgerNames): Readonly<Record<LedgerTable, string>> => ({
+  meta: `
 CREATE TABLE IF NOT EXISTS ${n.meta} (
   only_row          TINYINT UNSIGNED NOT NULL PRIMARY KEY CHECK (only_row = 1),
   schema_version    INT UNSIGNED     NOT NULL,
@@ -52,9 +75,13 @@ CREATE TABLE IF NOT EXISTS ${n.meta} (
   opening_rows      BIGINT UNSIGNED  NOT NULL COMMENT 'rows of totals at first contact',
   opening_amount    DECIMAL(38,0)    NOT NULL COMMENT 'their sum',
   total_upper_bound DECIMAL(38,0)    NOT NULL COMMENT 'no total is larger than this',
-  opened_at         DATETIME(3)      NOT NULL COMMENT 'UTC'
-) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin`,
-  `
+  opened_at         DATETIME(3)      NOT NULL COMMENT 'UTC',
+  totals_table      VARCHAR(64)      NOT NULL DEFAULT '' COMMENT 'as named at first contact',
+  id_column         VARCHAR(64)      NOT NULL DEFAULT '',
+  amount_column     VARCHAR(64)      NOT NULL DEFAULT '',
+  table_prefix      VARCHAR(64)      NOT NULL DEFAULT ''
+) ${LEDGER_STORAGE}`,
+  batch: `
 CREATE TABLE IF NOT EXISTS ${n.batch} (
   id             BINARY(16)      NOT NULL PRIMARY KEY COMMENT 'made by the parser',
   instance       BINARY(16)      NOT NULL COMMENT 'the parser that began it',
@@ -68,8 +95,8 @@ CREATE TABLE IF NOT EXISTS ${n.batch} (
   begun_at       DATETIME(3)     NOT NULL COMMENT 'UTC',
   ended_at       DATETIME(3)     NULL,
   KEY by_state (state)
-) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin`,
-  `
+) ${LEDGER_STORAGE}`,
+  file: `
 CREATE TABLE IF NOT EXISTS ${n.file} (
   sha256         BINARY(32)      NOT NULL PRIMARY KEY COMMENT 'of the whole content: the claim',
   sequence       BIGINT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'order of claims',
@@ -88,21 +115,22 @@ CREATE TABLE IF NOT EXISTS ${n.file} (
   recorded_at    DATETIME(3)     NOT NULL,
   UNIQUE KEY by_sequence (sequence),
   KEY by_batch (batch_id),
-  KEY by_name (name)
-) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin`,
-  `
+  KEY by_name (name),
+  KEY by_work (instance, work_sequence)
+) ${LEDGER_STORAGE}`,
+  sighting: `
 CREATE TABLE IF NOT EXISTS ${n.sighting} (
   instance      BINARY(16)      NOT NULL,
   work_sequence BIGINT UNSIGNED NOT NULL,
   sha256        BINARY(32)      NULL,
   name          VARCHAR(255)    NOT NULL,
-  outcome       ENUM('duplicate', 'quarantined', 'refused') NOT NULL,
+  outcome       ${SIGHTED},
   reason        VARCHAR(300)    NOT NULL,
   seen_at       DATETIME(3)     NOT NULL COMMENT 'UTC',
   PRIMARY KEY (instance, work_sequence),
   KEY by_content (sha256)
-) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin`,
-]
+) ${LEDGER_STORAGE}`,
+})
 
 /** A point in time for a DATETIME(3) in UTC, whatever the server's or this machine's time zone. */
 export function sqlTime(ms: number): string {

@@ -1,9 +1,10 @@
 import t from 'tap'
+import { readerLock } from '../../../parser/journal/journal-lock.ts'
 import { readJournal } from '../../../parser/journal/reading.ts'
 import type { JournalView } from '../../../parser/journal/views.ts'
 import { RECORDS_PER_ANSWER_MAX } from '../../../shared/limits.ts'
 import type { ContentAnswer, Outcome, ProcessedPage, Question } from '../../../shared/protocol.ts'
-import { eventually, runModule, tempDir } from '../../shared/helpers.ts'
+import { failureOf, runModule, type Teardown, tempDir } from '../../shared/helpers.ts'
 import { process as bring, digestOf, digestOne, entryOf, hashOf, openJournal } from './helpers.ts'
 
 /** The numbers of all pages, from the first on. */
@@ -93,35 +94,47 @@ t.test('contents by the beginning of their hash: none, one, two', async t => {
   t.same(ask('0'.repeat(64)), [])
 })
 
-t.test('a journal is read while its owner writes it', async t => {
+t.test('a journal is its owner’s alone while that lives', async t => {
   const path = `${tempDir(t)}/j`
   t.equal(await readJournal(path, () => 1), undefined, 'there is none')
-  const child = runModule(
+  const owner = startOwner(t, path)
+  await owner.says('it owns the journal')
+  t.match(await failureOf(readJournal(path, () => 1)), { code: 'JOURNAL_IN_USE' })
+  owner.process.kill('SIGKILL')
+  await owner.ended
+  const readers = [1, 2, 3].map(() => readJournal(path, (_view, state) => state.epoch))
+  t.same(await Promise.all(readers), [1, 1, 1], 'readers do not disturb each other')
+})
+
+t.test('a later owner waits for a reader, and ends an earlier owner', async t => {
+  const path = `${tempDir(t)}/j`
+  const lock = await readerLock(path)
+  const first = startOwner(t, path)
+  await first.says('it waits')
+  lock?.release()
+  await first.says('it owns the journal')
+  const second = startOwner(t, path)
+  t.match(await first.ended, { signal: 'SIGTERM' })
+  await second.says('it owns the journal')
+
+  second.process.kill('SIGSTOP')
+  const third = startOwner(t, path)
+  t.match(await second.ended, { signal: 'SIGKILL' }, 'one that does not react is killed')
+  await third.says('it owns the journal')
+  third.process.kill('SIGKILL')
+  await third.ended
+})
+
+function startOwner(t: Teardown, path: string) {
+  return runModule(
     t,
     `import { Journal } from '@/parser/journal/journal.ts'
-     const journal = Journal.open('${path}', 1000)
-     process.stdin.once('close', () => process.exit(0))
-     for (;;) {
-       journal.claim([{ sequence: journal.nextSequence, name: 'n', sizeBytes: 1, claimedAtMs: 1,
-         disposable: false, stage: 'claimed' }])
-       if (journal.nextSequence === 1010) console.log('writing')
-       await new Promise(setImmediate)
-     }`,
+     import { ownJournal } from '@/parser/journal/journal-lock.ts'
+     import { createLog } from '@/shared/log.ts'
+     console.log('it waits')
+     await ownJournal('${path}', createLog('parser'))
+     Journal.open('${path}', 1000)
+     console.log('it owns the journal')
+     setInterval(() => {}, 1_000)`,
   )
-  await child.says('writing')
-  let before = 0
-  for (let reads = 0; reads < 20; reads += 1) {
-    const found = await readJournal(path, (view, state) => ({
-      next: state.nextSequence,
-      last: [...view.queuedFrom(0, 1_000_000)].length,
-      epoch: state.epoch,
-    }))
-    t.ok(found !== undefined && found.next >= before && found.last >= 10, JSON.stringify(found))
-    t.equal(found?.epoch, 1, 'reading takes nothing over')
-    before = found?.next ?? 0
-  }
-  await eventually('it goes on', async () => {
-    const next = await readJournal(path, (_view, state) => state.nextSequence)
-    return (next ?? 0) > before
-  })
-})
+}

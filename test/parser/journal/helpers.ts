@@ -72,19 +72,19 @@ export function process(
 export function settlementOf(
   entry: QueueEntry,
   outcome: Outcome,
-  more: { reason?: string | undefined; ledgerSequence?: bigint } = {},
+  more: { reason?: string | undefined; ledgerSequence?: string } = {},
 ): Settlement {
   const digest = entry.digest ?? digestOf('x')
   return {
     entry: { ...entry, digest },
     outcome,
-    ledgerSequence: more.ledgerSequence,
     facts: {
       sha256: Buffer.from(digest.sha256).toString('hex'),
       sizeBytes: digest.sizeBytes,
       lines: digest.lines,
       amount: String(digest.amount),
       ...(more.reason === undefined ? {} : { reason: more.reason }),
+      ...(more.ledgerSequence === undefined ? {} : { ledgerSequence: more.ledgerSequence }),
       digestStartedAtMs: digest.startedAtMs,
       digestedAtMs: digest.endedAtMs,
       settledAtMs: 1_700_000_000_003,

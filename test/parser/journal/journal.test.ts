@@ -7,23 +7,25 @@ import { numberKey } from '../../../parser/journal/records.ts'
 import { failureOf, runModule, tempDir } from '../../shared/helpers.ts'
 import { process as bring, digestOf, digestOne, entryOf, hashOf, openJournal } from './helpers.ts'
 
-t.test('a new journal counts from the clock on, an old one goes on', async t => {
+t.test('a journal counts from the clock on, at each start, and never backwards', async t => {
   const path = `${tempDir(t)}/j`
   const first = Journal.open(path, 1_700_000_000_000)
   t.ok(first.isNew)
   t.equal(first.nextSequence, 1_700_000_000_000)
-  t.match(first.state, { epoch: 1, nextNumber: 1, ledgerUuid: '', ledgerSequence: 0n })
+  t.match(first.state, { epoch: 1, nextNumber: 1, ledgerUuid: '', rebuiltTo: 0n })
   first.claim([entryOf(1_700_000_000_000), entryOf(1_700_000_000_005)])
   t.equal(first.nextSequence, 1_700_000_000_006)
   await first.close()
-  const second = openJournal(t, path, 1_900_000_000_000)
+  const second = Journal.open(path, 5)
   t.notOk(second.isNew)
-  t.equal(second.nextSequence, 1_700_000_000_006)
+  t.equal(second.nextSequence, 1_700_000_000_006, 'whatever the clock says')
   t.equal(second.state.epoch, 2)
   second.skipSequences(5)
-  t.equal(second.nextSequence, 1_700_000_000_006, 'never backwards')
+  t.equal(second.nextSequence, 1_700_000_000_006)
   second.skipSequences(1_700_000_000_100)
   t.equal(second.nextSequence, 1_700_000_000_101)
+  await second.close()
+  t.equal(openJournal(t, path, 1_900_000_000_000).nextSequence, 1_900_000_000_000)
 })
 
 t.test('from the claim to the end', async t => {
@@ -44,20 +46,22 @@ t.test('from the claim to the end', async t => {
     ...{ sha256: hashOf('x').toString('hex'), sizeBytes: 10, lines: 2, amount: '5' },
     ...{ digestStartedAtMs: 1, digestedAtMs: 2, settledAtMs: 3 },
   }
-  const [file] = journal.settle([{ entry, outcome: 'applied', facts, ledgerSequence: 44n }])
+  const [file] = journal.settle([
+    { entry, outcome: 'applied', facts: { ...facts, ledgerSequence: '44' } },
+  ])
   t.match(file, { number: 1, name: 'f100', outcome: 'applied', claimedAtMs: entry.claimedAtMs })
   t.match(journal.queued(100), { stage: 'settling', outcome: 'applied', runName: undefined })
   t.same(journal.content(hashOf('x')), { applied: 1, last: 1, claim: 0 })
   journal.moved(100)
   t.ok(journal.queued(100), 'forgotten with the next commit')
-  const late = { entry: entryOf(101), outcome: 'duplicate', ledgerSequence: undefined } as const
+  const late = { entry: entryOf(101), outcome: 'duplicate' } as const
   journal.settle([{ ...late, facts: { ...facts, reason: 'r' } }])
   t.equal(journal.queued(100), undefined)
   t.same(journal.content(hashOf('x')), { applied: 1, last: 2, claim: 0 })
   const counts = { applied: 1, duplicate: 1, quarantined: 0, bytes: 10, lines: 2 }
   t.same(journal.sinceStart, counts)
   t.same(journal.ever, counts)
-  t.equal(journal.state.ledgerSequence, 44n)
+  t.match(journal.newestApplied(5), [{ number: 1, ledgerSequence: '44' }])
   journal.moved(101)
   await journal.close()
 
@@ -68,7 +72,7 @@ t.test('from the claim to the end', async t => {
   t.same(again.processed(1), file)
   t.match(again.processed(2), { reason: 'r', outcome: 'duplicate' })
   t.equal(again.processed(3), undefined)
-  t.equal(again.state.ledgerSequence, 44n)
+  t.same(again.newestApplied(5), [file])
 })
 
 t.test('the queue in the order of sequences', async t => {
@@ -93,12 +97,29 @@ t.test('made again from the ledger', async t => {
   const row = bring(journal, journal.nextSequence, 'own')
   const { number: _number, ...facts } = row
   const others = ['a', 'b'].map(text => ({ ...facts, sha256: hashOf(text).toString('hex') }))
-  journal.rebuild(others, 9n)
+  journal.learn(others, 9n)
   journal.bindLedger('u'.repeat(36))
-  t.match(journal.state, { ledgerSequence: 9n, ledgerUuid: 'u'.repeat(36), nextNumber: 4 })
+  t.match(journal.state, { rebuiltTo: 9n, ledgerUuid: 'u'.repeat(36), nextNumber: 4 })
   t.same(journal.content(hashOf('b')), { applied: 3, last: 3, claim: 0 })
   t.match(journal.ever, { applied: 3, bytes: 30, lines: 6 })
   t.match(journal.sinceStart, { applied: 1 })
+  journal.learn([{ ...facts, sha256: hashOf('c').toString('hex') }])
+  t.match(journal.state, { rebuiltTo: 9n, nextNumber: 5 }, 'more of it later')
+  journal.unlearn(hashOf('b'))
+  t.same(journal.content(hashOf('b')), { applied: 0, last: 3, claim: 0 }, 'to be counted again')
+  journal.unlearn(hashOf('never seen'))
+  t.equal(journal.content(hashOf('never seen')), undefined)
+})
+
+t.test('a restored journal gives no sequence a second time', async t => {
+  const path = `${tempDir(t)}/j`
+  const first = Journal.open(path, 1_000)
+  first.claim([entryOf(1_000)])
+  await first.close()
+  const restored = openJournal(t, path, 5_000)
+  t.equal(restored.nextSequence, 5_000, 'it goes on from the clock')
+  t.equal(restored.recordedSequence, 1_001, 'what it cannot know begins here')
+  t.equal(openJournal(t, `${tempDir(t)}/j`, 7).recordedSequence, 0)
 })
 
 t.test('a second owner in another process: the first ends at its next commit', async t => {

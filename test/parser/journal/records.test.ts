@@ -39,7 +39,7 @@ const state: JournalState = {
   nextSequence: 2 ** 47,
   nextNumber: 9,
   ledgerUuid: '0'.repeat(36),
-  ledgerSequence: 2n ** 64n - 1n,
+  rebuiltTo: 2n ** 64n - 1n,
   applied: 1,
   duplicate: 2,
   quarantined: 3,
@@ -52,6 +52,8 @@ t.test('records come out as they went in', async t => {
   for (const outcome of ['applied', 'duplicate'] as const) {
     const { reason: _none, ...file } = { ...processed, outcome }
     t.same(decodeProcessed(12, encodeProcessed(file)), file)
+    const counted = { ...file, ledgerSequence: String(2n ** 64n - 1n) }
+    t.same(decodeProcessed(12, encodeProcessed(counted)), counted)
   }
   const entries = [
     entryOf(5),

@@ -165,7 +165,13 @@ t.test('a batch without pairs, and one of several files', async t => {
   t.same(await totals(), { 1: '3', 2: String(U64_MAX) })
   t.equal(await rows('file'), 4)
   if (empty.kind === 'applied' && several.kind === 'applied') {
-    t.ok(several.ledgerSequence > empty.ledgerSequence, 'sequences grow')
+    const [before = 0n] = [...empty.sequences.values()]
+    const after = [...several.sequences.values()]
+    t.equal(new Set(after).size, files.length, 'each file has its own sequence')
+    t.ok(
+      after.every(sequence => sequence > before),
+      'sequences grow',
+    )
   }
 })
 
@@ -192,7 +198,10 @@ t.test('a row says what the file was, in UTC', async t => {
   const row = await ledger.find(file.sha256)
   t.ok(row)
   if (row === undefined) return
-  t.match(result, { kind: 'applied', ledgerSequence: row.sequence })
+  t.same(result, {
+    kind: 'applied',
+    sequences: new Map([[Buffer.from(file.sha256).toString('hex'), row.sequence]]),
+  })
   t.match(row, {
     name: file.name,
     sizeBytes: 2n ** 53n - 1n,

@@ -89,8 +89,8 @@ export async function openLedgerScene(
     address: options.through ?? address,
     instance: options.instance ?? Buffer.alloc(16, 7),
     signal: abort.signal,
-    onAvailability: reason => {
-      if (reason !== undefined) outages.push(reason)
+    onAvailability: ({ awayBecause }) => {
+      if (awayBecause !== undefined) outages.push(awayBecause)
     },
     onProgress: options.onProgress ?? (() => {}),
   })

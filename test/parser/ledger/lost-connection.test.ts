@@ -39,7 +39,7 @@ t.test('cut right before the COMMIT, and right after it', async t => {
     proxy.cut = cut
     const result = await within(cut, ledger.apply(batchFor(PAIRS)))
     batches += 1
-    t.match(result, { kind: 'applied', ledgerSequence: BigInt }, cut)
+    t.match(result, { kind: 'applied', sequences: Map }, cut)
     t.equal(proxy.cuts, batches, 'it was cut')
     t.equal(outages.length, batches, 'which was noticed')
     const expected = Object.entries(ONCE).map(([id, sum]) => [id, String(Number(sum) * batches)])
@@ -62,7 +62,7 @@ t.test('around each COMMIT of a batch: that of its beginning, and of every chunk
       Object.assign(proxy, { cut, spare: commit })
       const result = await within(cut, ledger.apply(batchFor(PAIRS)))
       batches += 1
-      t.match(result, { kind: 'applied', ledgerSequence: BigInt }, `${cut} COMMIT ${commit}`)
+      t.match(result, { kind: 'applied', sequences: Map }, `${cut} COMMIT ${commit}`)
       t.same([proxy.cuts, proxy.spare, outages.length], [batches, 0, batches], 'it was cut there')
       t.same(await totals(), asTotals(PAIRS, BigInt(batches)), 'exact')
       t.same([await rows('batch'), await rows('file')], [batches, batches])
@@ -149,7 +149,10 @@ t.test('the sequence of a batch found committed is its own', async t => {
   const batch = batchFor(PAIRS)
   const result = await ledger.apply(batch)
   const row = await ledger.find(batch.files[0]!.sha256)
-  t.match(result, { kind: 'applied', ledgerSequence: row?.sequence })
+  t.same(result, {
+    kind: 'applied',
+    sequences: new Map([[row?.sha256.toString('hex'), row?.sequence]]),
+  })
 })
 
 t.test('killed by the server in the middle of a transaction', async t => {

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { checkServer } from '../../../parser/ledger/schema/checks.ts'
+import { checkServer } from '../../../parser/ledger/schema/server.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { failureOf } from '../../shared/helpers.ts'
 import {
@@ -24,19 +24,21 @@ async function meta(session: Awaited<ReturnType<typeof openSession>>) {
 }
 
 t.test('first contact with an empty database, and the second', async t => {
-  const { ledger, session } = await openLedgerScene(t, await server.database())
+  const address = await server.database()
+  const { ledger, session } = await openLedgerScene(t, address)
   const first = await ledger.open()
-  t.match(first, { uuid: /^[0-9a-f-]{36}$/, lastSequence: 0n, warnings: [] })
+  t.match(first, { uuid: /^[0-9a-f-]{36}$/, seesTriggers: true, warnings: [] })
   t.match(await meta(session), { uuid: first.uuid, n: 0n, amount: '0', bound: '0' })
   const result = await ledger.apply(batchFor([[1n, 2n]]))
-  const second = await ledger.open()
+  t.match(result, { kind: 'applied', sequences: Map })
+  const second = await (await openLedgerScene(t, address)).ledger.open()
   t.equal(second.uuid, first.uuid)
-  t.match(result, { ledgerSequence: second.lastSequence })
   t.match(await meta(session), { n: 0n, amount: '0', bound: '2' }, 'the opening stays')
 })
 
 t.test('totals that were there are the opening balance, recorded once', async t => {
-  const { ledger, session, totals } = await openLedgerScene(t, await server.database())
+  const address = await server.database()
+  const { ledger, session, totals } = await openLedgerScene(t, address)
   await session.execute(
     'CREATE TABLE consumption (id BIGINT UNSIGNED PRIMARY KEY, resource_consumption BIGINT UNSIGNED NOT NULL)',
   )
@@ -45,7 +47,7 @@ t.test('totals that were there are the opening balance, recorded once', async t 
   const opening = { n: 3n, amount: String(2n * U64_MAX + 1n), bound: String(U64_MAX) }
   t.match(await meta(session), opening)
   await ledger.apply(batchFor([[3n, 1n]]))
-  await ledger.open()
+  await (await openLedgerScene(t, address)).ledger.open()
   t.match(await meta(session), { n: opening.n, amount: opening.amount })
   t.same(await totals(), { 1: String(U64_MAX), 2: String(U64_MAX), 3: '2' })
 })
@@ -61,10 +63,12 @@ t.test('many first contacts at once agree', async t => {
 })
 
 t.test('a ledger of another version is refused', async t => {
-  const { ledger, session } = await openLedgerScene(t, await server.database())
+  const address = await server.database()
+  const { ledger, session } = await openLedgerScene(t, address)
   await ledger.open()
-  await session.execute('UPDATE countersink_meta SET schema_version = 2')
-  t.match(await failureOf(ledger.open()), { code: 'LEDGER_UNFIT', exitCode: 78 })
+  await session.execute('UPDATE countersink_meta SET schema_version = 99')
+  const next = await openLedgerScene(t, address)
+  t.match(await failureOf(next.ledger.open()), { code: 'LEDGER_UNFIT', exitCode: 78 })
 })
 
 /** Tables that cannot hold exact totals. */
@@ -93,6 +97,18 @@ const UNFIT: Readonly<Record<string, readonly string[]>> = {
   'an amount of text': ['(id BIGINT UNSIGNED PRIMARY KEY, amount VARCHAR(40) NOT NULL)'],
   'no amount': ['(id BIGINT UNSIGNED PRIMARY KEY)'],
   'no id': ['(k BIGINT UNSIGNED PRIMARY KEY, amount BIGINT UNSIGNED NOT NULL)'],
+  'a foreign key': [
+    '(id BIGINT UNSIGNED PRIMARY KEY, amount BIGINT UNSIGNED NOT NULL, k BIGINT UNSIGNED, KEY (k), FOREIGN KEY (k) REFERENCES totals (id))',
+  ],
+  'a CHECK': [
+    '(id BIGINT UNSIGNED PRIMARY KEY, amount BIGINT UNSIGNED NOT NULL, CHECK (amount < 1000))',
+  ],
+  'a CHECK of a column': [
+    '(id BIGINT UNSIGNED PRIMARY KEY, amount BIGINT UNSIGNED NOT NULL CHECK (amount <> 7))',
+  ],
+  'a generated amount': [
+    '(id BIGINT UNSIGNED PRIMARY KEY, k INT DEFAULT 1, amount BIGINT UNSIGNED AS (k + 1) STORED)',
+  ],
   'another column that must be given': [
     '(id BIGINT UNSIGNED PRIMARY KEY, amount BIGINT UNSIGNED NOT NULL, k INT NOT NULL)',
   ],
@@ -126,6 +142,9 @@ t.test('refused: a view', async t => {
 const FIT: Readonly<Record<string, string>> = {
   'nullable, with more columns that have defaults':
     '(k INT NOT NULL DEFAULT 3, id BIGINT UNSIGNED PRIMARY KEY, amount BIGINT UNSIGNED, note TEXT, KEY (amount))',
+  'words of constraints in its comments':
+    "(id BIGINT UNSIGNED PRIMARY KEY COMMENT 'CHECK (it''s)', amount BIGINT UNSIGNED NOT NULL COMMENT 'FOREIGN KEY')",
+  'columns in another case': '(ID BIGINT UNSIGNED PRIMARY KEY, Amount BIGINT UNSIGNED NOT NULL)',
   'an amount with a display width':
     '(id BIGINT(5) UNSIGNED PRIMARY KEY, amount BIGINT(5) UNSIGNED NOT NULL)',
   'a decimal amount': '(id BIGINT UNSIGNED PRIMARY KEY, amount DECIMAL(38,0) NOT NULL)',

@@ -1,0 +1,107 @@
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CountersinkError, hasCode } from '../../shared/errors.ts'
+import { type KernelLock, tryKernelLock } from '../../shared/kernel-lock.ts'
+import { isAlive, type ProcessIdentity, processIdentity } from '../../shared/lifecycle.ts'
+import type { Log } from '../../shared/log.ts'
+
+/**
+ * Who may open the journal. A second process that opens a living LMDB environment, even to read, can
+ * make its owner lose commits that were reported durable (every opener sets the shared number of the
+ * newest transaction to what it has just read; lmdb-js 3.5.6, liblmdb/mdb.c). So the journal is open
+ * in one process at a time: its owner has the lock beside it exclusively, readers share it while no
+ * owner lives.
+ *
+ * The later parser wins, as a supervisor must be able to replace one that hangs. The lock's file lists
+ * who owns the journal and who wants to, a line each: a newcomer adds itself, asks all before it to
+ * end (SIGTERM), and kills those that have not after `GRACE_MS`. Killing a parser is safe at every
+ * instant. Whoever waits behind a command that reads just waits.
+ */
+export interface JournalLock {
+  /** Whether a later parser wants the journal, or has it. */
+  isWanted(): boolean
+  release(): void
+}
+
+const GRACE_MS = 2_000
+const WAIT_MS_MAX = 30_000
+const POLL_MS = 25
+
+export function journalLockPath(journalPath: string): string {
+  return `${journalPath}.lock`
+}
+
+/**
+ * Becomes the journal's only user.
+ *
+ * @throws CountersinkError JOURNAL_FAILED when somebody holds it who can be neither asked nor killed.
+ */
+export async function ownJournal(journalPath: string, log: Log): Promise<JournalLock> {
+  const path = journalLockPath(journalPath)
+  const me = processIdentity(process.pid)!
+  appendFileSync(path, line(me))
+  const lock = (await tryKernelLock(path, 'exclusive')) ?? (await takeOver(path, me, log))
+  // Whoever came before us is over; whoever came after stays listed, and asks us to end.
+  const all = listed(path)
+  writeFileSync(path, all.slice(indexOf(all, me)).map(line).join(''))
+  return {
+    isWanted: () => listed(path).at(-1)?.pid !== me.pid,
+    release: () => lock.release(),
+  }
+}
+
+/** The lock for a short reading, or undefined while a parser lives. */
+export function readerLock(journalPath: string): Promise<KernelLock | undefined> {
+  return tryKernelLock(journalLockPath(journalPath), 'shared')
+}
+
+async function takeOver(path: string, me: ProcessIdentity, log: Log): Promise<KernelLock> {
+  const startedMs = performance.now()
+  const asked = new Set<number>()
+  for (;;) {
+    const waitedMs = performance.now() - startedMs
+    const all = listed(path)
+    for (const other of all.slice(0, indexOf(all, me)).filter(isAlive)) {
+      if (!asked.has(other.pid)) {
+        log.warn('another parser works on this journal; it is asked to end', { pid: other.pid })
+        signal(other, 'SIGTERM')
+        asked.add(other.pid)
+      } else if (waitedMs > GRACE_MS) {
+        signal(other, 'SIGKILL')
+      }
+    }
+    const lock = await tryKernelLock(path, 'exclusive')
+    if (lock !== undefined) return lock
+    if (waitedMs > WAIT_MS_MAX) {
+      throw new CountersinkError(
+        'JOURNAL_FAILED',
+        `another process has held ${path} for ${WAIT_MS_MAX / 1_000} s and cannot be ended from here`,
+        { advice: 'Find it with "fuser" or "lslocks" and end it.' },
+      )
+    }
+    await sleep(POLL_MS)
+  }
+}
+
+function signal({ pid }: ProcessIdentity, name: 'SIGTERM' | 'SIGKILL'): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    // It has ended by itself meanwhile, or is another user's: the lock tells which.
+    if (!hasCode(error, 'ESRCH', 'EPERM')) throw error
+  }
+}
+
+function line(identity: ProcessIdentity): string {
+  return `${identity.pid} ${identity.startTime}\n`
+}
+
+function listed(path: string): ProcessIdentity[] {
+  return [...readFileSync(path, 'latin1').matchAll(/^(\d+) (\d+)$/gm)].map(
+    ([, pid = '', startTime = '']) => ({ pid: Number(pid), startTime }),
+  )
+}
+
+function indexOf(list: readonly ProcessIdentity[], { pid, startTime }: ProcessIdentity): number {
+  return list.findIndex(one => one.pid === pid && one.startTime === startTime)
+}

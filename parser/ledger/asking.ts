@@ -1,0 +1,71 @@
+import type { ContentAnswer, ContentMatch, ProcessedFile } from '../../shared/protocol.ts'
+import type { Session } from './connection.ts'
+import { FILE_COLUMNS, type LedgerFile } from './file-rows.ts'
+import { fromSqlTime, type LedgerNames } from './schema/tables.ts'
+
+/** Contents whose hash begins with these hex digits; two at the most. The hash is the primary key. */
+export function contentsWithPrefix(
+  session: Session,
+  names: LedgerNames,
+  prefix: string,
+): Promise<LedgerFile[]> {
+  return session.query<LedgerFile>(
+    `SELECT ${FILE_COLUMNS} FROM ${names.file} WHERE sha256 BETWEEN ? AND ? ORDER BY sha256 LIMIT 2`,
+    [Buffer.from(prefix.padEnd(64, '0'), 'hex'), Buffer.from(prefix.padEnd(64, 'f'), 'hex')],
+  )
+}
+
+/** Counted files of a parser that were claimed under this sequence or a later one, newest first. */
+export function ownNewest(
+  session: Session,
+  names: LedgerNames,
+  instance: Uint8Array,
+  workSequence: number,
+  limit: number,
+): Promise<LedgerFile[]> {
+  return session.query<LedgerFile>(
+    `SELECT ${FILE_COLUMNS} FROM ${names.file}
+      WHERE instance = ? AND work_sequence >= ? AND state = 'applied'
+      ORDER BY work_sequence DESC LIMIT ?`,
+    [instance, workSequence, limit],
+  )
+}
+
+/** What the journal knows of a content, and what the ledger says, which decides. */
+export function withLedgerRows(
+  fromJournal: ContentAnswer,
+  rows: readonly LedgerFile[],
+): ContentAnswer {
+  const found = new Map<string, ContentMatch>(
+    fromJournal.matches.map(match => [match.sha256, { ...match, ledger: 'absent' as const }]),
+  )
+  for (const row of rows) {
+    const sha256 = row.sha256.toString('hex')
+    const known = found.get(sha256)
+    found.set(sha256, {
+      ...(known ?? { sha256 }),
+      ledger: row.state,
+      ...(row.state === 'applied' ? { applied: known?.applied ?? processedFile(row) } : {}),
+    })
+  }
+  return { matches: [...found.values()].slice(0, 2) }
+}
+
+/** A counted file as the journal would have it, without a number of its own. */
+export function processedFile(row: LedgerFile): ProcessedFile {
+  return {
+    number: 0,
+    name: row.name,
+    sha256: row.sha256.toString('hex'),
+    sizeBytes: Number(row.sizeBytes),
+    lines: Number(row.lines),
+    amount: row.amount,
+    outcome: 'applied',
+    ledgerSequence: row.sequence.toString(),
+    claimedAtMs: fromSqlTime(row.claimedAt),
+    // The ledger does not keep when the reading began.
+    digestStartedAtMs: fromSqlTime(row.claimedAt),
+    digestedAtMs: fromSqlTime(row.digestedAt),
+    settledAtMs: fromSqlTime(row.recordedAt),
+  }
+}

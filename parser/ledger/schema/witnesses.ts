@@ -1,0 +1,71 @@
+import { CountersinkError } from '../../../shared/errors.ts'
+import type { Session } from '../connection.ts'
+import type { LedgerNames } from './tables.ts'
+
+/** A content that was certainly counted, and the ledger's sequence of its row, if that is known. */
+export interface Witness {
+  readonly sha256: Uint8Array
+  readonly sequence: bigint | undefined
+}
+
+/** The newest are what an older database lacks first. */
+export const WITNESSES_MAX = 1_000
+
+/**
+ * Whether this is the ledger that has counted these contents, and not an older state of it: each must
+ * stand there, counted, under its own sequence. That the newest sequence is high enough would prove
+ * nothing: a database that was put back gives the same sequences again, to other files.
+ *
+ * @throws CountersinkError LEDGER_BEHIND
+ */
+export async function checkWitnesses(
+  session: Session,
+  names: LedgerNames,
+  { applied, isResuming }: { readonly applied: readonly Witness[]; readonly isResuming: boolean },
+): Promise<void> {
+  if (applied.length === 0) return
+  const asked = applied.slice(0, Math.min(WITNESSES_MAX, bytesFor(session) / HASH_SQL_BYTES))
+  const hashes = asked.map(({ sha256 }) => `x'${hex(sha256)}'`)
+  const rows = await session.query<{ sha256: Buffer; sequence: bigint; state: string }>(
+    `SELECT sha256, sequence, state FROM ${names.file} WHERE sha256 IN (${hashes.join(',')})`,
+  )
+  const found = new Map(rows.map(row => [hex(row.sha256), row]))
+  for (const { sha256, sequence } of asked) {
+    const row = found.get(hex(sha256))
+    if (row === undefined) throw lacks(sha256, 'is not there')
+    if (row.state === 'applying' && !isResuming)
+      throw lacks(sha256, 'is not counted to its end there')
+    if (sequence !== undefined && row.sequence !== sequence) {
+      throw lacks(sha256, `has the sequence ${row.sequence} there, not ${sequence}`)
+    }
+  }
+}
+
+/** `x'…',` of a SHA-256. */
+const HASH_SQL_BYTES = 68
+
+/** Half a packet: the rest of the statement is short. */
+function bytesFor(session: Session): number {
+  return Math.max(HASH_SQL_BYTES, Math.floor(session.packetBytesMax / 2))
+}
+
+function lacks(sha256: Uint8Array, how: string): CountersinkError {
+  return ledgerBehind(
+    `the content ${hex(sha256).slice(0, 16)}, which was counted, ${how}: it was restored from a backup, or a replica without the last commits has taken over`,
+  )
+}
+
+export function ledgerBehind(why: string): CountersinkError {
+  return new CountersinkError(
+    'LEDGER_BEHIND',
+    `MariaDB is not what the parser has worked with: ${why}. Nothing is written to it`,
+    {
+      advice:
+        'Connect the right database. If it is right as it is, stop and run "countersink recover": what the ledger lacks is then counted again from the archive.',
+    },
+  )
+}
+
+function hex(sha256: Uint8Array): string {
+  return Buffer.from(sha256).toString('hex')
+}

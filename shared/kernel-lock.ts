@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, constants, openSync } from 'node:fs'
+import { CountersinkError, hasCode } from './errors.ts'
+
+/**
+ * A lock of the kernel's (flock(2)) on an open file. Node has no call for it, so the program `flock`
+ * (util-linux's or BusyBox's) takes it on a descriptor that it inherits: the lock belongs to the open
+ * file, not to that program, and the kernel frees it when this process ends, in whatever way. A pid
+ * file could not do that.
+ *
+ * - **shared**: any number of holders, as long as nobody has it exclusively.
+ * - **exclusive**: one holder.
+ */
+export interface KernelLock {
+  release(): void
+}
+
+/**
+ * Takes the lock, or says at once that somebody else has it (undefined). The file is created if it is
+ * missing; its content is nobody's business here.
+ *
+ * @throws CountersinkError STATE_DIRECTORY_UNFIT when there is no `flock`, or it cannot lock this file.
+ */
+export async function tryKernelLock(
+  path: string,
+  mode: 'shared' | 'exclusive',
+): Promise<KernelLock | undefined> {
+  const fd = openLockFile(path)
+  try {
+    const { status, said } = await runFlock(fd, mode)
+    if (status === 0) return { release: () => closeSync(fd) }
+    if (status !== TAKEN || said !== '') throw unfit(path, said || `status ${status}`)
+    closeSync(fd)
+    return undefined
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+}
+
+/** What both kinds of `flock -n` end with when somebody else has the lock; they say nothing then. */
+const TAKEN = 1
+
+function openLockFile(path: string): number {
+  try {
+    // Never written, and closed in every program that this process starts.
+    return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  } catch (cause) {
+    throw unfit(path, cause instanceof Error ? cause.message : String(cause), cause)
+  }
+}
+
+async function runFlock(fd: number, mode: 'shared' | 'exclusive') {
+  const flock = spawn('flock', ['-n', mode === 'shared' ? '-s' : '-x', '3'], {
+    stdio: ['ignore', 'ignore', 'pipe', fd],
+  })
+  let said = ''
+  flock.stderr?.setEncoding('utf8').on('data', text => {
+    said += text
+  })
+  try {
+    const [status] = (await once(flock, 'close')) as [number | null]
+    return { status, said: said.trim().split('\n')[0] ?? '' }
+  } catch (cause) {
+    if (!hasCode(cause, 'ENOENT')) throw cause
+    throw new CountersinkError('STATE_DIRECTORY_UNFIT', 'the program flock is missing', {
+      advice: 'Install util-linux.',
+      cause,
+    })
+  }
+}
+
+function unfit(path: string, why: string, cause?: unknown): CountersinkError {
+  return new CountersinkError('STATE_DIRECTORY_UNFIT', `locking ${path} failed: ${why}`, {
+    advice:
+      'The state directory must be on a local filesystem, and flock must be util-linux’s or BusyBox’s.',
+    cause,
+  })
+}
