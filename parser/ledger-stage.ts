@@ -8,6 +8,7 @@ import type { Journal } from './journal/journal.ts'
 import type { Batch, BatchFile } from './ledger/batch.ts'
 import type { LedgerFile } from './ledger/file-rows.ts'
 import type { Ledger, LedgerResult } from './ledger/ledger.ts'
+import type { Named } from './ledger/namesakes.ts'
 import type { Refuser } from './refuser.ts'
 import type { Ending, Settler } from './settle.ts'
 import type { Verdict } from './verdict.ts'
@@ -41,6 +42,7 @@ export class LedgerStage {
   readonly #disk: DiskWatch
   readonly #filesMax: number
   readonly #readAgain: (sequence: number) => void
+  readonly #onNamesakes: (names: ReadonlyMap<string, number>) => void
   readonly #log: Log
   readonly #undecided: Undecided[] = []
 
@@ -56,6 +58,8 @@ export class LedgerStage {
     filesMax: number
     /** The sums of a file are needed after all. */
     readAgain: (sequence: number) => void
+    /** Names that were counted with more than one content, and how many. */
+    onNamesakes: (names: ReadonlyMap<string, number>) => void
     log: Log
   }) {
     this.#input = options.input
@@ -68,6 +72,7 @@ export class LedgerStage {
     this.#disk = options.disk
     this.#filesMax = options.filesMax
     this.#readAgain = options.readAgain
+    this.#onNamesakes = options.onNamesakes
     this.#log = options.log
   }
 
@@ -152,7 +157,7 @@ export class LedgerStage {
     switch (result.kind) {
       case 'applied':
         remove(counts, taken)
-        return await this.#end(
+        await this.#end(
           taken.map(count => ({
             verdict: count,
             ending: {
@@ -162,6 +167,8 @@ export class LedgerStage {
             },
           })),
         )
+        this.#onNamesakes(await this.#ledger.namesakesOf(taken.map(named)))
+        return
       case 'overflow':
         return await this.#quarantine(counts, taken[result.fileIndex]!, result.reason)
       case 'refused':
@@ -303,6 +310,10 @@ function batchFile({ entry, digest, sums, largestSum }: Count): BatchFile {
     digestedAtMs: digest.endedAtMs,
     sums,
   }
+}
+
+function named({ entry: { name, expected }, digest: { sha256 } }: Count): Named {
+  return { name, sha256, byHand: expected === undefined }
 }
 
 function hexOf(sha256: Uint8Array): string {

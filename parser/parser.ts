@@ -29,6 +29,7 @@ import { LedgerStage } from './ledger-stage.ts'
 import { Listener } from './listener.ts'
 import { reconcileWithLedger } from './rebuild.ts'
 import { Refuser } from './refuser.ts'
+import { SameNameNotices } from './same-names.ts'
 import { InboxScanner } from './scan.ts'
 import { type Ending, Settler } from './settle.ts'
 import type { Verdict } from './verdict.ts'
@@ -61,6 +62,7 @@ export class Parser implements Service {
   readonly #maker: BatchMaker
   readonly #resumer: BatchResumer
   readonly #disk: DiskWatch
+  readonly #sameNames: SameNameNotices
   readonly #startedAtMs = Date.now()
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 })
   #state: ParserHealth['state'] = 'starting'
@@ -110,6 +112,7 @@ export class Parser implements Service {
     }
     const verdicts = new Handoff(VERDICTS_WEIGHT_MAX, weightOf)
     this.#log = log
+    this.#sameNames = new SameNameNotices(log)
     this.#journalLock = options.journalLock
     this.#journal = journal
     this.#ledger = new Ledger({
@@ -182,6 +185,7 @@ export class Parser implements Service {
       disk: this.#disk,
       filesMax: config.batchFilesMax,
       readAgain: sequence => this.#digestStage.readAgain(sequence),
+      onNamesakes: names => this.#sameNames.note(names),
     })
   }
 
@@ -310,6 +314,7 @@ export class Parser implements Service {
     const { awayBecause, isUnfit } = this.#database
     const paused = this.#disk.reason ?? (isUnfit ? awayBecause : undefined)
     const reason = paused ?? this.#resumer.reason
+    const sameNames = this.#sameNames.report
     return {
       role: 'parser',
       pid: process.pid,
@@ -326,6 +331,7 @@ export class Parser implements Service {
       sinceStart: this.#journal.sinceStart,
       ever: this.#journal.ever,
       processed: this.#journal.state.nextNumber - 1,
+      ...(sameNames === undefined ? {} : { sameNames }),
     }
   }
 }

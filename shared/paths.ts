@@ -113,6 +113,22 @@ export function sanitiseName(path: string, bytesMax = NAME_BYTES_MAX): string {
   return cleaned === '' ? 'file' : cleaned
 }
 
+const PUBLISHED_HASH_DIGITS = 12
+
+/** The inbox name of a published file: different contents of one name do not collide there. */
+export function publishedName(stem: string, sha256: string): string {
+  return `${stem}-${sha256.slice(0, PUBLISHED_HASH_DIGITS)}`
+}
+
+/** Room that `publishedName` needs behind the stem. */
+export const PUBLISHED_SUFFIX_BYTES = PUBLISHED_HASH_DIGITS + 1
+
+/** The reverse of `publishedName`: what its maker called the file; any other name as it is. */
+export function givenName(name: string, sha256: string): string {
+  const suffix = publishedName('', sha256)
+  return name.endsWith(suffix) && name.length > suffix.length ? name.slice(0, -suffix.length) : name
+}
+
 /** Sequences start at the clock in milliseconds (see the journal), which has 13 digits today. */
 const SEQUENCE_DIGITS = 15
 

@@ -128,6 +128,15 @@ export interface ParserHealth extends CommonHealth {
   readonly ever: Counts
   /** The number of the newest processed record. */
   readonly processed: number
+  /** Since the start; absent if there are none. */
+  readonly sameNames?: SameNames
+}
+
+/** Files whose name was counted before with other content: both are in the totals. */
+export interface SameNames {
+  readonly files: number
+  /** The newest of them, and with how many contents each name is in the totals. */
+  readonly newest: readonly { readonly name: string; readonly contents: number }[]
 }
 
 export interface GeneratorHealth extends CommonHealth {

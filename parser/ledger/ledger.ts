@@ -6,6 +6,7 @@ import { contentsWithPrefix } from './asking.ts'
 import type { Batch } from './batch.ts'
 import type { DatabaseAddress, Session } from './connection.ts'
 import { FILE_COLUMNS, type LedgerFile } from './file-rows.ts'
+import { type Named, namesakesOf } from './namesakes.ts'
 import { findOverflow, type Overflow, tightenBound } from './overflow.ts'
 import { findRefusedConsumer } from './refused-row.ts'
 import { type Known, type LedgerIdentity, NOTHING_KNOWN, openLedger } from './schema/opening.ts'
@@ -358,6 +359,11 @@ export class Ledger {
         [Buffer.from(batchId)],
       ),
     )
+  }
+
+  /** Names of files just counted that were counted with other contents too: how many each has. */
+  namesakesOf(files: readonly Named[]): Promise<ReadonlyMap<string, number>> {
+    return this.#keeper.run(session => namesakesOf(session, this.#names, files))
   }
 
   /** Writes down a file that was not counted; once per work file, however often it is called. */

@@ -87,7 +87,7 @@ const BY_NUMBER: ReadonlyMap<number, Entry> = new Map([
   }),
   // Asked for where totals are added: whether all totals fit is proved before (see `overflow.ts`).
   ...entries('wait', LONG, {
-    1264: 'a number does not fit its column',
+    1264: 'a total does not fit its column',
     1690: 'a total does not fit its column',
   }),
   ...entries('refused', LONG, {

@@ -4,7 +4,13 @@ import { askOnce } from '../../shared/channel.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
-import type { Counts, GeneratorHealth, Health, ParserHealth } from '../../shared/protocol.ts'
+import type {
+  Counts,
+  GeneratorHealth,
+  Health,
+  ParserHealth,
+  SameNames,
+} from '../../shared/protocol.ts'
 import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
 import type { ProcessReport } from '../managed-process.ts'
 import { print, readSupervisor } from '../sources.ts'
@@ -75,6 +81,7 @@ async function look(paths: StatePaths, kind: 'private' | 'yours') {
     },
     sinceStart: live?.sinceStart ?? null,
     ever: live?.ever ?? down?.ever ?? null,
+    sameNames: live === undefined ? null : (live.sameNames ?? { files: 0, newest: [] }),
     lastProgressAt: live === undefined ? null : new Date(live.lastProgressAtMs).toISOString(),
   }
 }
@@ -156,6 +163,9 @@ function text(p: Picture): string {
   }
   if (p.sinceStart !== null) lines.push(['since start', countsText(p.sinceStart)])
   if (p.ever !== null) lines.push(['ever', countsText(p.ever)])
+  if (p.sameNames !== null && p.sameNames.files > 0) {
+    lines.push(['same name', sameNamesText(p.sameNames)])
+  }
   const note =
     p.answeredBy === 'parser'
       ? ''
@@ -187,6 +197,11 @@ function databaseReason(database: Picture['database']): string | undefined {
 
 function because(reason: string | undefined): string {
   return reason === undefined ? '' : `: ${reason}`
+}
+
+function sameNamesText({ files, newest }: SameNames): string {
+  const names = newest.map(({ name, contents }) => `${name} (${contents} contents)`).join(', ')
+  return `${formatCount(files)} came with other content than before, and all are counted: ${names}${files > newest.length ? ', …' : ''}`
 }
 
 function countsText(counts: Counts): string {

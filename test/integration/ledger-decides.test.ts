@@ -1,0 +1,173 @@
+import { cpSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
+import { countersink, jsonLines } from '../helpers/cli.ts'
+import { startDatabaseServer, withSession } from '../helpers/database.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { dataFile, drop, seededFile, sha256Of } from '../helpers/files.ts'
+import { assertEverythingAddsUp, list } from '../helpers/invariants.ts'
+import { pingParser, startParser, stopProgram } from '../helpers/parser.ts'
+import { makeSite, type Site } from '../helpers/state-dir.ts'
+
+// Whether a content was counted is the ledger's word. The journal may be older, or wrong.
+
+const server = await startDatabaseServer(t)
+t.setTimeout(300_000)
+
+const [first, second, third] = [1, 2, 3].map(seed => seededFile(`file-${seed}`, seed)) as [
+  ReturnType<typeof seededFile>,
+  ReturnType<typeof seededFile>,
+  ReturnType<typeof seededFile>,
+]
+
+function saved(site: Site): { restore(): void } {
+  const copy = join(site.paths.dir, 'saved-journal')
+  cpSync(site.paths.journal, copy, { recursive: true })
+  return {
+    restore() {
+      rmSync(site.paths.journal, { recursive: true })
+      renameSync(copy, site.paths.journal)
+    },
+  }
+}
+
+t.test('a journal that was restored denies nothing', async t => {
+  const site = await makeSite(t, server)
+  const bad = dataFile('file-bad', 'what\n')
+  const again = { ...first, name: 'file-again' }
+  const parser = await startParser(t, site)
+  drop(site.paths, [first])
+  await parser.untilSettled(1)
+  await stopProgram(parser)
+  const backup = saved(site)
+  const next = await startParser(t, site)
+  drop(site.paths, [second, again])
+  drop(site.paths, [bad], { manifest: false })
+  await next.untilSettled(4)
+  await stopProgram(next)
+  backup.restore()
+
+  const sha256 = sha256Of(second.content)
+  const check = () => countersink(t, site, 'check', sha256)
+  const names = async () =>
+    jsonLines(await countersink(t, site, 'hashes', '--limit', '0', '--json')).map(one => one.name)
+  t.match(await check(), { code: 0, stdout: /counted .* as file-2/ }, 'while nothing runs')
+  t.same(await names(), ['file-2', 'file-1'])
+
+  const late = await startParser(t, site)
+  await eventually('it has caught up', async () => (await names()).includes('file-2'))
+  t.match(late.output(), /WARN parser the journal is older than the ledger/)
+  t.match(await check(), { code: 0, stdout: /counted .* as file-2/ })
+  drop(site.paths, [third])
+  await eventually('it counts on', async () => (await names()).includes('file-3'))
+  await stopProgram(late)
+  const { file, sighting } = ledgerNames(site.config)
+  const used = await withSession(site, session =>
+    session.query<{ times: bigint }>(
+      `SELECT COUNT(*) AS times FROM (SELECT instance, work_sequence FROM ${file}
+        UNION ALL SELECT instance, work_sequence FROM ${sighting}) AS used
+        GROUP BY instance, work_sequence`,
+    ),
+  )
+  t.same(
+    used.map(({ times }) => times),
+    [1n, 1n, 1n, 1n, 1n],
+    'no sequence is given a second time',
+  )
+})
+
+t.test('a journal saved while files were on their way', async t => {
+  const site = await makeSite(t, server)
+  const bad = dataFile('file-bad', 'what\n')
+  const parser = await startParser(t, site)
+  drop(site.paths, [first])
+  await parser.untilSettled(1)
+  await server.kill()
+  drop(site.paths, [second])
+  drop(site.paths, [bad], { manifest: false })
+  await eventually('they are claimed', async () => {
+    const health = await pingParser(site.paths)
+    return health?.queue.files === 2 && health.database === 'unavailable'
+  })
+  parser.signal('SIGKILL')
+  await parser.ended
+  const backup = saved(site)
+  await server.start()
+  const next = await startParser(t, site)
+  await next.untilSettled(3)
+  await stopProgram(next)
+  backup.restore()
+  const late = await startParser(t, site)
+  await late.untilSettled(3)
+  await stopProgram(late)
+  await assertEverythingAddsUp(t, site, [
+    [first, 'applied'],
+    [second, 'applied'],
+    [bad, 'quarantined'],
+  ])
+})
+
+t.test('a duplicate is one only if the ledger has the content', async t => {
+  const site = await makeSite(t, server)
+  const parser = await startParser(t, site)
+  drop(site.paths, [first, second])
+  await parser.untilSettled(2)
+  const n = ledgerNames(site.config)
+  // As a restore of single tables would leave it, under a connection that stays.
+  await withSession(site, async session => {
+    await session.execute(`DELETE FROM ${n.file} WHERE sha256 = ?`, [
+      Buffer.from(sha256Of(first.content), 'hex'),
+    ])
+    await session.execute(`DELETE FROM ${n.totals}`)
+  })
+  const again = ['x', 'y'].map(name => ({ ...first, name }))
+  drop(site.paths, [...again, { ...second, name: 'z' }])
+  await parser.untilSettled(5)
+  t.match(parser.output(), /the journal calls a content counted that the ledger does not have/)
+  const namesIn = (path: string): string =>
+    list(path)
+      .map(name => name.split('.')[0])
+      .join(' ')
+  t.match(namesIn(site.paths.archive), /^file-1 file-2 [xy]$/, 'one of them is counted')
+  t.match(namesIn(site.paths.duplicate), /^[xy] z$/)
+  await stopProgram(parser)
+})
+
+t.test('only its parser opens a journal', async t => {
+  const site = await makeSite(t, server)
+  const parser = await startParser(t, site)
+  drop(site.paths, [first])
+  await parser.untilSettled(1)
+  const aside = `${site.paths.parserSocket}.aside`
+  renameSync(site.paths.parserSocket, aside)
+  for (const command of [['hashes'], ['check', sha256Of(first.content)]]) {
+    t.match(await countersink(t, site, command[0]!, ...command.slice(1)), {
+      code: 3,
+      stderr: /a parser is at work on the journal, but does not answer/,
+    })
+  }
+  t.match(await countersink(t, site, 'status'), { code: 0, stdout: /parser +stopped/ })
+  renameSync(aside, site.paths.parserSocket)
+  t.match(await countersink(t, site, 'hashes'), { code: 0, stdout: /file-1/ })
+  await stopProgram(parser)
+})
+
+t.test('while MariaDB cannot be asked nothing is denied', async t => {
+  const site = await makeSite(t, server)
+  const parser = await startParser(t, site)
+  drop(site.paths, [first])
+  await parser.untilSettled(1)
+  await server.kill()
+  const check = (file: { content: Buffer }) => countersink(t, site, 'check', sha256Of(file.content))
+  const unknown = { code: 3, stderr: /never seen as far as the journal knows, and MariaDB cannot/ }
+  t.match(await check(first), { code: 0, stdout: /counted/ })
+  t.match(await check(second), unknown)
+  parser.signal('SIGKILL')
+  await parser.ended
+  t.match(await check(first), { code: 0, stdout: /counted/ }, 'also without a parser')
+  t.match(await check(second), unknown)
+  t.match(await countersink(t, site, 'hashes'), { code: 0, stderr: /cannot be asked whether/ })
+  await server.start()
+  t.match(await check(second), { code: 1, stdout: /never seen/ })
+})
