@@ -1,6 +1,6 @@
 import type { Config } from '../shared/config.ts'
 import type { Digest } from './digest/digest.ts'
-import { type BadLine, type BadSum, describeBadLine } from './digest/line-defects.ts'
+import { type BadLine, describeBadLine } from './digest/line-defects.ts'
 import type { DigestFacts, QueueEntry } from './journal/records.ts'
 import type { PairSource } from './ledger/batch.ts'
 import type { Evidence } from './settle.ts'
@@ -72,11 +72,7 @@ function mismatchWith(entry: QueueEntry, facts: DigestFacts, isValid: boolean): 
   return undefined
 }
 
-function badLineObjection(bad: BadLine | BadSum): Objection {
-  if (bad.line === undefined) {
-    const evidence = { code: bad.reason, consumer: bad.consumer.toString() }
-    return { reason: describeBadLine(bad), evidence }
-  }
+function badLineObjection(bad: BadLine): Objection {
   const bytes = Buffer.from(bad.firstBytes)
   const shown = bytes.toString('latin1').replace(/[^ -~]/g, '·')
   return {
@@ -86,6 +82,7 @@ function badLineObjection(bad: BadLine | BadSum): Objection {
       line: bad.line,
       lineOffset: bad.offset,
       byteInLine: bad.column + 1,
+      ...(bad.consumer === undefined ? {} : { consumer: bad.consumer.toString() }),
       firstBytes: shown,
       firstBytesHex: bytes.toString('hex'),
     },

@@ -9,6 +9,7 @@
 import { join } from 'node:path'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { type RunFacts, type RunLabel, unreadable } from './run-format.ts'
+import { mergeRuns } from './run-merge.ts'
 import { RunBlocks, verifyRunSync } from './run-reader.ts'
 import { writeRunSync } from './run-writer.ts'
 import type { PairSource, SumKernel } from './sum-kernel.ts'
@@ -18,18 +19,6 @@ import type { PairChunk } from './sums.ts'
 export const RUNS_MAX = 32
 /** At least so many of the newest are merged at once. */
 const COMPACTED_MIN = RUNS_MAX / 2
-/** Blocks of a merge between two signs of life. */
-const BLOCKS_PER_SIGN = 256
-
-/** A consumer's sum passes 2^64 − 1 when runs are merged. */
-export class SumOverflow extends Error {
-  readonly consumer: bigint
-
-  constructor(consumer: bigint) {
-    super(`the sum of consumer ${consumer} passes 2^64 - 1`)
-    this.consumer = consumer
-  }
-}
 
 export interface BoundedSumsOptions {
   /** Reset for this file. */
@@ -115,6 +104,14 @@ export class BoundedSums {
     if (this.#runs.length > RUNS_MAX) this.#compact()
   }
 
+  /**
+   * Looks whether any sum is too large, and writes nothing. From here on nothing can be added.
+   * @throws SumOverflow
+   */
+  check(): void {
+    this.#merge(this.#runs, this.table.sorted(), () => {})
+  }
+
   /** All sums in exactly one run. @throws SumOverflow */
   finish(): RunFacts & { name: string } {
     const [only] = this.#runs
@@ -160,21 +157,9 @@ export class BoundedSums {
   }
 
   #merge(runs: readonly Run[], more: PairSource | undefined, put: (chunk: PairChunk) => void) {
-    const opened: RunBlocks[] = []
-    let blocks = 0
-    const putAndPause = (chunk: PairChunk) => {
-      put(chunk)
-      blocks += 1
-      if (blocks % BLOCKS_PER_SIGN === 0) this.#options.pause()
-    }
-    try {
-      for (const { name } of runs) opened.push(RunBlocks.open(this.#path(name)))
-      const sources = more === undefined ? opened : [...opened, more]
-      const overflowing = this.table.merge(sources, putAndPause)
-      if (overflowing !== undefined) throw new SumOverflow(overflowing)
-    } finally {
-      for (const run of opened) run.close()
-    }
+    const { table: kernel, pause } = this.#options
+    const paths = runs.map(({ name }) => this.#path(name))
+    mergeRuns({ paths, ...(more === undefined ? {} : { more }), kernel, put, pause })
   }
 
   #changed(): void {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import type { Checkpoint } from './checkpoint.ts'
-import type { BadLine, BadSum } from './line-defects.ts'
+import type { BadLine } from './line-defects.ts'
 import { isRunName } from './run-format.ts'
 import { TABLE_PAIRS_MAX } from './sum-kernel.ts'
 import type { Sums } from './sums.ts'
@@ -45,7 +45,7 @@ export type Verdict =
       /** 0 if there are no sums. */
       readonly largestSum: bigint
     }
-  | { readonly ok: false; readonly bad: BadLine | BadSum }
+  | { readonly ok: false; readonly bad: BadLine }
 
 export interface DigestOptions {
   /** Open for reading. Stays the caller's, who must not close it before the digest settles. */

@@ -43,7 +43,7 @@ import { JobCancelled, WorkerThread } from './worker-thread.ts'
 
 export type { Checkpoint } from './checkpoint.ts'
 export type { Digest, DigestOptions, Verdict } from './digest-types.ts'
-export type { BadLine, BadSum, LineDefect } from './line-defects.ts'
+export type { BadLine, LineDefect } from './line-defects.ts'
 export type { PairChunk, Sums } from './sums.ts'
 
 /** How much each thread reads at once. @see DigestWorkersOptions.readBytes */
@@ -117,9 +117,10 @@ export class DigestWorkers {
    * read, is dropped, and the file digested from its start.
    *
    * Rejects with the signal's reason, with what `onCheckpoint` threw, or with FILE_CHANGED (shorter
-   * than `sizeBytes`), DISK_FULL, RUN_UNREADABLE (a run of this very digest), IO_FAILED (not
-   * readable, a run not writable, or a thread died) or STOPPED (`close`). A bad line is not an
-   * error but a verdict; the hash is complete all the same.
+   * than `sizeBytes`, or other lines when some are read again), DISK_FULL, RUN_UNREADABLE (a run of
+   * this very digest), IO_FAILED (not readable, a run not writable, or a thread died) or STOPPED
+   * (`close`). A bad line is not an error but a verdict, the same whatever the limits are; the hash
+   * is complete all the same.
    */
   async digest(options: DigestOptions): Promise<Digest> {
     assertOptions(options)
@@ -156,7 +157,8 @@ export class DigestWorkers {
       try {
         return await this.#runBoth(options, resume, runs)
       } catch (error: unknown) {
-        if (!(error instanceof PrefixChanged) && !hasCode(error, 'RUN_UNREADABLE')) throw error
+        const isOfAnother = error instanceof PrefixChanged || hasCode(error, 'FILE_CHANGED')
+        if (!isOfAnother && !hasCode(error, 'RUN_UNREADABLE')) throw error
         checkpointDropped = toError(error).message
         runs.use([])
       }

@@ -4,16 +4,19 @@
  *
  * The segments of a large file are shared with other threads (segment-board.ts). What they hand
  * over is added to the sums here, so there is one table whose room is watched, and one thread that
- * writes runs. If anything is wrong with a span that was shared, it is summed again in order: the
- * verdict is that of one thread that read the file from its beginning.
+ * writes runs. If anything is wrong with a span that was shared, it is summed again in order. A sum
+ * that turns out to be too large when runs are merged is searched for (first-overflow.ts). So the
+ * verdict is always that of one thread with room for all sums that read the file from its beginning.
  */
 
 import assert from 'node:assert/strict'
 import { receiveMessageOnPort } from 'node:worker_threads'
-import { BoundedSums, type Run, SumOverflow } from './bounded-sums.ts'
+import { BoundedSums, type Run } from './bounded-sums.ts'
+import { FirstOverflow } from './first-overflow.ts'
 import type { BadLine } from './line-defects.ts'
 import { PairTally } from './pair-words.ts'
-import { Segment, type Span } from './segment.ts'
+import { SumOverflow } from './run-merge.ts'
+import { Segment, type Span, segmentsOf } from './segment.ts'
 import { type HelpedSums, LEADER, SegmentBoard } from './segment-board.ts'
 import type { SumKernel } from './sum-kernel.ts'
 import type { SumEvent, SumJob, SumResult, SumVerdict } from './worker-messages.ts'
@@ -36,7 +39,7 @@ export class FileSums {
   /** Lines that helpers have summed of the spans before. */
   #helpedLinesBefore = 0
   #windowPlaced = false
-  /** Where the next line begins that is to be summed. */
+  /** Where the next line begins that is to be summed: those before are well formed. */
   #resumeBytes: number
   #toldBytes = 0
 
@@ -69,8 +72,9 @@ export class FileSums {
     try {
       const verdict = this.#verdict()
       this.#file.throwIfCancelled()
-      const helpedLines = this.#helpedLinesBefore + this.#helped.lines
-      return { lines: this.#lines, helpedLines, verdict, sumMs: performance.now() - startMs }
+      const lines = verdict.ok ? this.#lines : verdict.bad.line - 1
+      const helpedLines = Math.min(this.#helpedLinesBefore + this.#helped.lines, lines)
+      return { lines, helpedLines, verdict, sumMs: performance.now() - startMs }
     } finally {
       this.#board?.end()
       for (const port of this.#job.team?.ports ?? []) port.close()
@@ -80,34 +84,30 @@ export class FileSums {
   #verdict(): SumVerdict {
     const job = this.#job
     this.#sums.adopt(job.runs, job.amount)
-    let last: Span | undefined
+    let bad: BadLine | undefined
     try {
-      for (const span of spansOf(job)) {
-        this.#begin()
-        last = span
-        const bad = this.#sumSpan(span)
-        if (bad !== undefined) return { ok: false, bad }
-        if (span.endBytes < job.sizeBytes) this.#checkpoint(span.endBytes)
-      }
-      return this.#finishOrRepeat(last)
+      bad = this.#sumSpans()
+      if (bad === undefined) return this.#finish()
+      // A line before it is the first bad one if it is too much for what was sealed before.
+      if (this.#sums.runs.length > 0) this.#sums.check()
+      return { ok: false, bad }
     } catch (error: unknown) {
       if (!(error instanceof SumOverflow)) throw error
-      const { consumer } = error
-      return { ok: false, bad: { reason: 'CONSUMER_SUM_OVERFLOW', consumer, line: undefined } }
+      const search = new FirstOverflow(job, this.#file, this.#kernel)
+      return { ok: false, bad: search.find(bad?.offset ?? this.#resumeBytes) }
     }
   }
 
-  /** A sum that becomes too large only now may be one that a thread alone would find in a line. */
-  #finishOrRepeat(last: Span | undefined): SumVerdict {
-    try {
-      return this.#finish()
-    } catch (error: unknown) {
-      if (!(error instanceof SumOverflow) || last === undefined) throw error
-      if (this.#board?.wasHelped !== true) throw error
-      this.#beginAgain()
-      const bad = this.#sumInOrder(last)
-      return bad === undefined ? this.#finish() : { ok: false, bad }
+  #sumSpans(): BadLine | undefined {
+    const { sizeBytes } = this.#job
+    for (const span of spansOf(this.#job)) {
+      this.#begin()
+      const bad = this.#sumSpan(span)
+      if (bad !== undefined) return bad
+      if (span.endBytes < sizeBytes) this.#checkpoint(span.endBytes)
     }
+    this.#resumeBytes = sizeBytes // a last line without a line end is no cut one
+    return undefined
   }
 
   #sumSpan(span: Span): BadLine | undefined {
@@ -121,16 +121,14 @@ export class FileSums {
   }
 
   /** One segment after the other, until there is a bad line. */
-  #sumInOrder({ startBytes, endBytes }: Span): BadLine | undefined {
-    const { readBytes } = this.#job
-    for (let at = startBytes; at < endBytes; at += readBytes) {
+  #sumInOrder(span: Span): BadLine | undefined {
+    for (const segment of segmentsOf(span, this.#job.readBytes)) {
       this.#file.throwIfCancelled()
-      const end = Math.min(at + readBytes, endBytes)
-      const isReadable = this.#segment.open({ startBytes: at, endBytes: end })
+      const isReadable = this.#segment.open(segment)
       assert(isReadable, 'the segment before has not found its bad line')
       const bad = this.#sumSegment()
       if (bad !== undefined) return bad
-      this.#tellPosition(end)
+      this.#tellPosition(segment.endBytes)
     }
     return undefined
   }

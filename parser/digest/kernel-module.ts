@@ -22,7 +22,6 @@ export interface KernelExports {
   readonly mergedPairs: WebAssembly.Global<'i32'>
   readonly mergedIds: WebAssembly.Global<'i32'>
   readonly mergedAmounts: WebAssembly.Global<'i32'>
-  readonly mergedConsumer: WebAssembly.Global<'i64'>
   readonly MERGED_SOURCES_MAX: WebAssembly.Global<'i32'>
   readonly CHUNK_PAIRS: WebAssembly.Global<'i32'>
   readonly chunkIds: WebAssembly.Global<'i32'>

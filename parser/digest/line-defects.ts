@@ -53,16 +53,6 @@ export interface BadLine {
   readonly consumer: bigint | undefined
 }
 
-/**
- * A consumer's sum passes 2^64 − 1 over the whole file, found only when parts of the sums were
- * merged: which line did it is not known any more.
- */
-export interface BadSum {
-  readonly reason: 'CONSUMER_SUM_OVERFLOW'
-  readonly consumer: bigint
-  readonly line: undefined
-}
-
 /** How much of a bad line is kept. More than the longest legal line, so the defect is inside. */
 export const FIRST_BYTES_MAX = 64
 /** Digits a number may have. */
@@ -74,9 +64,8 @@ export const SPACE = 0x20
 /** ASCII '0'. `byte ^ ZERO` is the digit's value, and more than 9 for every byte that is no digit. */
 export const ZERO = 0x30
 
-/** One line for people: the reason, the place if it is known, and the consumer if there is one. */
-export function describeBadLine(bad: BadLine | BadSum): string {
-  if (bad.line === undefined) return `${bad.reason}: over the whole file, consumer ${bad.consumer}`
+/** One line for people: the reason, the place, and the consumer if there is one. */
+export function describeBadLine(bad: BadLine): string {
   const consumer = bad.consumer === undefined ? '' : `, consumer ${bad.consumer}`
   const place = `line ${bad.line}, byte ${bad.column + 1} of it (it starts at offset ${bad.offset})`
   return `${bad.reason}: ${place}${consumer}`

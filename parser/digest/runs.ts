@@ -24,6 +24,7 @@
  * | run renamed, no checkpoint names it | a run that nothing durable names | swept |
  * | runs merged, before the next commit | the old runs (named) and the merged one (not) | goes on from the old ones, merged one swept |
  * | checkpoint committed, before the deletion | runs that only older checkpoints named | swept |
+ * | while the first overflow is searched for (first-overflow.ts) | runs of the search, that nothing durable names | goes on from the checkpoint, searches again, those runs swept |
  * | final run sealed, before P3 | the last checkpoint's runs, and the final run | goes on from that checkpoint, final run swept |
  * | P3 durable, before `release` | runs of a checkpoint that counts no more | swept |
  *

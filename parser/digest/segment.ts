@@ -23,6 +23,13 @@ export interface Span {
   readonly endBytes: number
 }
 
+/** Pieces of so many bytes, the last perhaps shorter. */
+export function* segmentsOf({ startBytes, endBytes }: Span, bytes: number): Generator<Span> {
+  for (let at = startBytes; at < endBytes; at += bytes) {
+    yield { startBytes: at, endBytes: Math.min(at + bytes, endBytes) }
+  }
+}
+
 export class Segment {
   readonly #kernel: SumKernel
   readonly #file: SegmentFile

@@ -261,10 +261,10 @@ export class SumKernel {
 
   /**
    * Puts the pairs of all sources in ascending order, those of equal ids added together; `sorted`
-   * of this kernel may be one of them. A chunk that is put is valid until `put` returns. Returns
-   * the consumer whose sum would pass 2^64 − 1, which ends it.
+   * of this kernel may be one of them. A chunk that is put is valid until `put` returns. False: a
+   * consumer's sum would pass 2^64 − 1, which ends it.
    */
-  merge(sources: readonly PairSource[], put: (chunk: PairChunk) => void): bigint | undefined {
+  merge(sources: readonly PairSource[], put: (chunk: PairChunk) => void): boolean {
     const kernel = this.#kernel
     assert(sources.length >= 1 && sources.length <= kernel.MERGED_SOURCES_MAX.value)
     const buffer = this.input.buffer
@@ -275,14 +275,14 @@ export class SumKernel {
         this.#supply(sources[kernel.hungry.value]!.next(), kernel.hungry.value)
         continue
       }
-      if (stop === 'overflow') return BigInt.asUintN(64, kernel.mergedConsumer.value)
+      if (stop === 'overflow') return false
       const pairs = kernel.mergedPairs.value
       put({
         ids: new BigUint64Array(buffer, kernel.mergedIds.value, pairs),
         amounts: new BigUint64Array(buffer, kernel.mergedAmounts.value, pairs),
       })
       kernel.emptyMerged()
-      if (stop === 'ended') return undefined
+      if (stop === 'ended') return true
     }
   }
 

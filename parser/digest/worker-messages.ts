@@ -1,7 +1,7 @@
 /** What passes between the digest and its worker threads. Both sides import this file only. */
 
 import type { ErrorCode } from '../../shared/errors.ts'
-import type { BadLine, BadSum } from './line-defects.ts'
+import type { BadLine } from './line-defects.ts'
 import type { Help, Team } from './segment-board.ts'
 
 /** One file's worth of work. A worker does one at a time and answers each with one outcome. */
@@ -103,7 +103,7 @@ export type SumVerdict =
           }
         | { readonly runName: string }
     }
-  | { readonly ok: false; readonly bad: BadLine | BadSum }
+  | { readonly ok: false; readonly bad: BadLine }
 
 /**
  * Two shared 32-bit words. A worker in its loop takes no messages, so these are all that reaches

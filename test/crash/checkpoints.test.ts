@@ -2,11 +2,12 @@ import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { CrashPoint } from '../../shared/crash-points.ts'
+import { U64_MAX } from '../../shared/limits.ts'
 import { countersink } from '../helpers/cli.ts'
 import { startDatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { type DataFile, drop, manifestOf, sha256Of, totalsOf } from '../helpers/files.ts'
-import { assertEverythingAddsUp, list } from '../helpers/invariants.ts'
+import { type DataFile, dataFile, drop, manifestOf, sha256Of, totalsOf } from '../helpers/files.ts'
+import { assertEverythingAddsUp, list, processedFiles } from '../helpers/invariants.ts'
 import { pingParser, startParser, stopProgram } from '../helpers/parser.ts'
 import { makeSite, type Site } from '../helpers/state-dir.ts'
 import {
@@ -52,6 +53,27 @@ for (const [point, passing, checkpoints] of KILLS) {
     await assertEverythingAddsUp(t, site, applied(large))
   })
 }
+
+/** So many runs are written until the search for the first overflow is under way. */
+const SEARCHING = 120
+
+t.test('killed while the first overflow is searched for', { buffered: true }, async t => {
+  const lines = large.content.toString().trimEnd().split('\n')
+  const content = [`777777 ${U64_MAX}`, ...lines, '777777 1', ...lines.slice(0, 20), 'what\n']
+  const over = dataFile('over', content.join('\n'))
+  const site = await tinySite(t, server)
+  drop(site.paths, [over], { manifest: false })
+  await (await spawnDoomed(t, site, 'P2-run-renamed', { passing: SEARCHING })).died()
+  const left = list(site.paths.runs)
+  t.ok(
+    left.some(name => name.includes('-again-')),
+    left.join(),
+  )
+  await settleAll(t, site, 1)
+  const [processed] = await processedFiles(site)
+  t.match(processed?.reason, `CONSUMER_SUM_OVERFLOW: line ${lines.length + 2}, `)
+  await assertEverythingAddsUp(t, site, [[over, 'quarantined']])
+})
 
 /** 0: it was begun anew. */
 function resumedFrom(output: string): number {

@@ -70,6 +70,44 @@ t.test('a bad line of any kind quarantines its whole file and no other', async t
   await assertEverythingAddsUp(t, site, [[good, 'applied'], [last, 'applied'], ...fates])
 })
 
+t.test('the line that makes a sum too large is named, whatever memory there is', async t => {
+  const before = seededFile('', 1, { lines: 2_000, consumers: 300 }).content
+  const between = seededFile('', 2, { lines: 3_000, consumers: 300 }).content
+  const line = '777777 5'
+  const start = Buffer.concat([Buffer.from(`777777 ${U64_MAX - 4n}\n`), before])
+  // All that comes behind it is worse.
+  const rest = `${line}\n${`7 ${U64_MAX}\n`.repeat(200)}what\n`
+  const file = dataFile('over', Buffer.concat([start, between, Buffer.from(rest)]))
+  const small = ['1 1\n', '2 2\n', '3 3\n'].map((content, i) => dataFile(`small-${i}`, content))
+  const settings: Readonly<Record<string, string>>[] = [
+    {},
+    { COUNTERSINK_PAIRS_MAX: '2' },
+    { COUNTERSINK_PAIRS_MAX: '100', COUNTERSINK_MEMORY_PAIRS_MAX: '0' },
+    { COUNTERSINK_CHECKPOINT: '1024' },
+  ]
+  const said = new Set<string>()
+  for (const env of settings) {
+    const site = await makeSite(t, server, env)
+    drop(site.paths, [small[0]!, file, small[1]!, small[2]!], { manifest: false })
+    const parser = await startParser(t, site)
+    await parser.untilSettled(4)
+    await stopProgram(parser)
+    const { reason, code, line, lineOffset, byteInLine, consumer, firstBytes, firstBytesHex } =
+      sidecarOf(site, file)
+    const place = { line, lineOffset, byteInLine, consumer, firstBytes, firstBytesHex }
+    said.add(JSON.stringify({ reason, code, ...place }))
+    t.match(place, {
+      line: 5_002,
+      lineOffset: start.length + between.length,
+      byteInLine: 8,
+      consumer: '777777',
+    })
+    const good = small.map((one): Fate => [one, 'applied'])
+    await assertEverythingAddsUp(t, site, [[file, 'quarantined'], ...good])
+  }
+  t.equal(said.size, 1, [...said].join(' or '))
+})
+
 t.test('a bad last line, far behind good ones, is found as well', async t => {
   const site = await makeSite(t, server)
   const lines = seededFile('', 1, { lines: 60_000, consumers: 20_000 }).content

@@ -19,6 +19,7 @@ export let mergedPairs: u32 = 0
 const FULL: u32 = 0
 const HUNGRY: u32 = 1
 const ENDED: u32 = 2
+/** A sum would pass 2^64 - 1. */
 const OVERFLOW: u32 = 3
 
 /** The id that each source is at; the largest there is if it has ended. */
@@ -34,8 +35,6 @@ let sources: u32 = 0
 let started: u32 = 0
 /** The source that must be supplied next, or `sources` if none. */
 export let hungry: u32 = 0
-/** OVERFLOW: whose sum it would be. */
-export let mergedConsumer: u64 = 0
 
 export function beginMerge(count: u32): void {
   sources = count
@@ -84,7 +83,6 @@ export function merge(): u32 {
       const at = mergedAmounts + ((count - 1) << 3)
       const sum = load<u64>(at) + amount
       if (sum < amount) {
-        mergedConsumer = id
         why = OVERFLOW
         break
       }

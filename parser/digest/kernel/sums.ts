@@ -34,7 +34,6 @@ export {
   hungry,
   merge,
   mergedAmounts,
-  mergedConsumer,
   mergedIds,
   mergedPairs,
   MERGED_SOURCES_MAX,

@@ -6,7 +6,6 @@ import { setTimeout } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { type Checkpoint, type Digest, DigestWorkers } from '../../../parser/digest/digest.ts'
-import { describeBadLine } from '../../../parser/digest/line-defects.ts'
 import { listRuns, RunSums } from '../../../parser/digest/runs.ts'
 import {
   expectedOf,
@@ -18,46 +17,18 @@ import {
   withFile,
 } from './fixtures/files.ts'
 import { Random, randomLines } from './fixtures/random.ts'
+import { stoppedAfter } from './fixtures/stopped.ts'
 
 const KIB = 1024
-const MAX = (1n << 64n) - 1n
 const workers = new DigestWorkers({ readBytes: 5000 })
 t.teardown(() => workers.close())
 
-/**
- * The checkpoint that is left when a digest is stopped after so many commits; undefined if it was
- * through with the file before.
- */
-async function stoppedAfter(
-  options: Parameters<DigestWorkers['digest']>[0],
-  commits: number,
-): Promise<Checkpoint | undefined> {
-  let last: Checkpoint | undefined
-  let left = commits
-  const stop = new AbortController()
-  const digesting = workers.digest({
-    ...options,
-    signal: stop.signal,
-    onCheckpoint(checkpoint) {
-      last = checkpoint
-      if (--left === 0) stop.abort()
-    },
-  })
-  try {
-    await (await digesting).discard()
-    return undefined
-  } catch (error: unknown) {
-    if (error !== stop.signal.reason) throw error
-    return last
-  }
-}
-
-/** The same for a file that is long enough. */
+/** The checkpoint that is left of a digest that is stopped, of a file that is long enough. */
 async function checkpointOf(
   options: Parameters<DigestWorkers['digest']>[0],
   commits = 2,
 ): Promise<Checkpoint> {
-  const checkpoint = await stoppedAfter(options, commits)
+  const checkpoint = await stoppedAfter(workers, options, commits)
   if (checkpoint === undefined) throw new Error('the digest was not stopped')
   return checkpoint
 }
@@ -204,7 +175,7 @@ t.test('resumed at every checkpoint, the digest is the same', async t => {
         const checkpoints = Math.floor((file.sizeBytes * 0.9 - 100) / sizes.checkpointBytes)
         const step = Math.ceil(checkpoints / 12)
         for (let commits = 1; commits <= checkpoints; commits += step) {
-          const resume = await stoppedAfter(options, commits)
+          const resume = await stoppedAfter(workers, options, commits)
           if (resume === undefined) continue
           resumed += 1
           const stopped = runsIn(limits.runsDirectory)
@@ -323,29 +294,6 @@ t.test('a run of another work file is not taken', async t => {
   const digest = await workers.digest({ ...options, runsPrefix: 'work-2', resume })
   t.match(digest.checkpointDropped, /belongs to file work-1/)
   await digest.discard()
-})
-
-t.test('an overflow over several runs names the consumer', async t => {
-  const limits = { ...limitsOf(t), pairsMax: 2 }
-  const lines = [`7 ${MAX}`, '1 1', '2 2', '3 3', '7 1']
-  const file = fileOf(t, `${lines.join('\n')}\n`)
-  const digest = await workers.digest({ ...limits, ...file })
-  const bad = { reason: 'CONSUMER_SUM_OVERFLOW', consumer: 7n, line: undefined } as const
-  t.strictSame(digest.verdict, { ok: false, bad })
-  t.equal(digest.lines, 5)
-  t.match(describeBadLine(bad), /consumer 7/)
-  t.strictSame(runsIn(limits.runsDirectory), [])
-
-  const whole = await workers.digest({ ...limits, ...file, pairsMax: 10 })
-  t.match(whole.verdict, { ok: false, bad: { reason: bad.reason, line: 5, consumer: 7n } })
-
-  const many = Array.from({ length: 60 }, (_, i) => `${i + 100} 1`)
-  const compacted = await withFile(t, Buffer.from([...lines, ...many].join('\n')), file =>
-    workers.digest({ ...limits, ...file, pairsMax: 1 }),
-  )
-  t.match(compacted.verdict, { ok: false, bad })
-  t.ok(compacted.lines < 60, 'found when runs were merged in mid-file')
-  t.equal(compacted.sha256.length, 32)
 })
 
 t.test('many seals: runs are merged on the way, and what a checkpoint names stays', async t => {

@@ -183,14 +183,14 @@ t.test('a merge adds equal ids of any number of sources, and itself as one of th
       chunksOf(pairsOfSource(), 1 + random.below(4096)),
     )
     const found: [bigint, bigint][] = []
-    const overflowing = kernel.merge([...sources, kernel.sorted()], ({ ids, amounts }) => {
+    const isMerged = kernel.merge([...sources, kernel.sorted()], ({ ids, amounts }) => {
       ids.forEach((id, i) => {
         found.push([id, amounts[i]!])
       })
     })
     const expected = [...model].sort(([a], [b]) => (a < b ? -1 : 1))
-    if (overflowing !== undefined || !isDeepStrictEqual(found, expected)) {
-      return t.fail(`SEED=${random.seed} round ${round}`, { overflowing })
+    if (!isMerged || !isDeepStrictEqual(found, expected)) {
+      return t.fail(`SEED=${random.seed} round ${round}`, { isMerged })
     }
   }
   for (const id of [0n, 5n, MAX]) {
@@ -200,9 +200,9 @@ t.test('a merge adds equal ids of any number of sources, and itself as one of th
     })
     kernel.reset(1)
     const sources = [chunksOf(chunk(MAX), 1), chunksOf(chunk(0n), 1), chunksOf(chunk(1n), 1)]
-    t.equal(
+    t.notOk(
       kernel.merge(sources, () => {}),
-      id,
+      `the sum of ${id}`,
     )
   }
   t.pass('all agree')

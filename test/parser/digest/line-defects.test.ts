@@ -35,5 +35,4 @@ t.test('a bad line is described with its place', async t => {
   t.equal(text, 'TRAILING_BYTES: line 3, byte 5 of it (it starts at offset 20)')
   const overflow = { reason: 'CONSUMER_SUM_OVERFLOW', consumer: 7n } as const
   t.match(describeBadLine({ ...bad, ...overflow }), /^CONSUMER_SUM_OVERFLOW: line 3.*consumer 7$/)
-  t.match(describeBadLine({ ...overflow, line: undefined }), /whole file, consumer 7$/)
 })
