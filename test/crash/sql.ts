@@ -115,3 +115,14 @@ export async function backUp(site: Site): Promise<{ restore(): Promise<void> }> 
       }),
   }
 }
+
+/** Ends every connection to a site's database, as the end of its server would. */
+export function cutConnections(site: Site): Promise<void> {
+  return withSession(site, async session => {
+    const others = await session.query<{ id: bigint }>(
+      `SELECT id FROM information_schema.processlist
+        WHERE db = DATABASE() AND id <> CONNECTION_ID()`,
+    )
+    for (const { id } of others) await session.execute(`KILL ${id}`)
+  })
+}
