@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs'
-import { relative } from 'node:path'
+import { join, relative } from 'node:path'
 import { Session } from '../../parser/ledger/connection.ts'
 import { type LedgerNames, ledgerNames } from '../../parser/ledger/schema/tables.ts'
 import { classifyName, settledName } from '../../shared/paths.ts'
@@ -21,7 +21,7 @@ export async function faultsOf(site: HistorySite, expected: Expected): Promise<s
       ...leftovers(site),
       ...(await wrongTotals(session, names, expected)),
       ...(await wrongFiles(session, names, expected, applied)),
-      ...(await wrongSightings(session, names, expected, applied)),
+      ...(await wrongSightings(site, session, names, expected, applied)),
       ...(await wrongSums(session, names)),
     ]
   } finally {
@@ -72,11 +72,14 @@ function wrongPlaces(
 function leftovers({ paths }: HistorySite): string[] {
   // A manifest may have lost its data with a journal, and is swept after a day.
   const inbox = list(paths.inbox).filter(name => classifyName(name) !== 'manifest')
-  const { work, runs, run, archiveDisposable } = paths
+  const { work, runs, run, archiveDisposable, supervisorLock } = paths
   return [
     ...inbox.map(name => `left in inbox/: ${name}`),
     ...[work, runs, run, archiveDisposable].flatMap(path =>
-      list(path).map(name => `left in ${relative(paths.dir, path)}/: ${name}`),
+      list(path)
+        // A lock's file stays.
+        .filter(name => join(path, name) !== supervisorLock)
+        .map(name => `left in ${relative(paths.dir, path)}/: ${name}`),
     ),
   ]
 }
@@ -116,8 +119,12 @@ async function wrongFiles(
   )
 }
 
-/** Every file that was not counted, with its outcome; more than once does no harm. */
+/**
+ * Every file that was not counted, with its outcome; more than once does no harm. A database that was
+ * put back has lost some.
+ */
 async function wrongSightings(
+  { database }: HistorySite,
   session: Session,
   n: LedgerNames,
   { counted, quarantined }: Expected,
@@ -130,11 +137,10 @@ async function wrongSightings(
     names.filter(name => name !== applied.get(sha256)).map(name => `duplicate ${sha256} ${name}`),
   )
   const refused = quarantined.map(({ name, content }) => `quarantined ${sha256Of(content)} ${name}`)
-  return difference(
-    'sightings',
-    [...duplicates, ...new Set(refused)],
-    rows.map(row => row.told),
-  )
+  const found = rows.map(row => row.told)
+  const expected = [...duplicates, ...new Set(refused)]
+  const lost = database.wasChanged ? expected.filter(one => !found.includes(one)) : []
+  return difference('sightings', expected, [...found, ...lost])
 }
 
 async function wrongSums(session: Session, n: LedgerNames): Promise<string[]> {

@@ -29,7 +29,13 @@ const CHECKPOINTS_MAX = 25
 const RUNS_MAX = 45
 const CHUNKS_MAX = 30
 
-export function planFiles(below: Below, limits: Limits, lastLife: number): PlannedFile[] {
+/** @param namesRepeat whether a name may come again with another content. */
+export function planFiles(
+  below: Below,
+  limits: Limits,
+  lastLife: number,
+  namesRepeat: boolean,
+): PlannedFile[] {
   const room = new Map<bigint, bigint>()
   const contents: Content[] = []
   const files: PlannedFile[] = []
@@ -38,7 +44,8 @@ export function planFiles(below: Below, limits: Limits, lastLife: number): Plann
     const isCopy = contents.length > 0 && below(4) === 0
     const content = isCopy ? pick(below, contents) : planContent(below, limits, room)
     contents.push(content)
-    const named = isCopy ? undefined : nameComesAgain(below, files, content)
+    const mayRepeat = namesRepeat && !isCopy
+    const named = mayRepeat ? nameComesAgain(below, files, content) : undefined
     const fresh = `file-${files.length}`
     files.push({
       name: named ?? fresh,

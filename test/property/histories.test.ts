@@ -34,7 +34,7 @@ t.test(`histories of the seeds ${firstSeed} to ${firstSeed + count - 1}`, async 
 
   const startedAtMs = performance.now()
   const failed: number[] = []
-  let [next, done, files, lives, points] = [0, 0, 0, 0, 0]
+  let [next, done, files, lives, points, recoveries] = [0, 0, 0, 0, 0, 0]
 
   async function takeTurns(): Promise<void> {
     while (next < count && failed.length < FAILURES_MAX) {
@@ -45,6 +45,7 @@ t.test(`histories of the seeds ${firstSeed} to ${firstSeed + count - 1}`, async 
       done += 1
       lives += outcome.lives
       points += outcome.points
+      recoveries += outcome.recoveries
       files += plan.files.length
       if (outcome.fault === undefined) t.pass(`history ${seed}`)
       else {
@@ -60,6 +61,6 @@ t.test(`histories of the seeds ${firstSeed} to ${firstSeed + count - 1}`, async 
   await Promise.all(Array.from({ length: AT_ONCE }, takeTurns))
   const seconds = Math.round((performance.now() - startedAtMs) / 1_000)
   t.comment(
-    `${done} histories, ${files} files, ${lives} lives, ${points} ended at crash points, ${failed.length} failures, ${seconds} s`,
+    `${done} histories, ${files} files, ${lives} lives, ${points} ended at crash points, ${recoveries} recoveries, ${failed.length} failures, ${seconds} s`,
   )
 })

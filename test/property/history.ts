@@ -1,9 +1,11 @@
+import { once } from 'node:events'
+import { BUILT, spawnNode } from '../helpers/processes.ts'
 import { faultsOf } from './check.ts'
 import { HistoryFailed, live } from './life.ts'
 import { expectedOf } from './model.ts'
 import type { Plan } from './plan.ts'
 import { Publisher } from './publisher.ts'
-import { makeHistorySite, type Server } from './site.ts'
+import { type HistorySite, makeHistorySite, type Server } from './site.ts'
 
 export interface Outcome {
   /** What is wrong, in words; undefined when all is well. */
@@ -11,32 +13,59 @@ export interface Outcome {
   /** How many lives there were, and how many of them ended at a crash point. */
   readonly lives: number
   readonly points: number
+  /** How often the database was found to be an older or another one. */
+  readonly recoveries: number
 }
 
 /** Lets a history happen and looks at its end. */
 export async function happen(server: Server, plan: Plan): Promise<Outcome> {
-  const site = makeHistorySite(server, plan.limits)
+  const site = await makeHistorySite(server, plan.limits)
   const logs: string[] = []
   let points = 0
+  let recoveries = 0
   try {
     const publisher = new Publisher(
       site.paths,
       plan.files.map(file => ({ ...file, life: Math.min(file.life, plan.lives.length) })),
     )
-    for (const [number, life] of [...plan.lives, undefined].entries()) {
-      const { log, reachedPoint } = await live(site, publisher, number, life)
+    const lives = [...plan.lives, undefined]
+    for (let number = 0; number < lives.length; ) {
+      const { log, isBehind, reachedPoint } = await live(site, publisher, number, lives[number])
       logs.push(`--- life ${number}:\n${log}`)
       if (reachedPoint) points += 1
+      if (isBehind) {
+        recoveries += 1
+        logs.push(`--- recover:\n${await recover(site)}`)
+      }
+      // The last is the one that comes to an end with everything.
+      if (!isBehind || lives[number] !== undefined) number += 1
     }
     const faults = await faultsOf(site, expectedOf(plan.files))
     const fault = faults.length === 0 ? undefined : [...faults, ...logs].join('\n')
-    return { lives: logs.length, points, fault }
+    return { lives: logs.length, points, recoveries, fault }
   } catch (error) {
     if (!(error instanceof HistoryFailed)) throw error
-    return { lives: logs.length, points, fault: [error.message, ...logs].join('\n') }
+    return { lives: logs.length, points, recoveries, fault: [error.message, ...logs].join('\n') }
   } finally {
     await site.remove()
   }
+}
+
+/** As a person would whom the parser has told to. @returns what it said */
+async function recover(site: HistorySite): Promise<string> {
+  const child = spawnNode([`${BUILT}scripts/countersink.js`, 'recover', '--dir', site.paths.dir], {
+    env: { PATH: process.env.PATH, HOME: site.paths.dir, ...site.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let said = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', text => {
+      said += text
+    })
+  }
+  const [code] = await once(child, 'close')
+  if (code !== 0) throw new HistoryFailed(`recover ended with ${code}:\n${said}`)
+  return said
 }
 
 /** How often a smaller history may go well before it counts as one that does. */
@@ -67,8 +96,11 @@ function* smallerPlans(plan: Plan): Generator<Plan> {
   const { lives, files } = plan
   for (const life of lives) yield { ...plan, lives: lives.filter(one => one !== life) }
   for (const file of files) yield { ...plan, files: files.filter(one => one !== file) }
-  for (const [i, { twin, ...life }] of lives.entries()) {
-    if (twin !== undefined) yield { ...plan, lives: replaced(lives, i, life) }
+  for (const [i, life] of lives.entries()) {
+    for (const event of ['twin', 'pause', 'database'] as const) {
+      const { [event]: planned, ...without } = life
+      if (planned !== undefined) yield { ...plan, lives: replaced(lives, i, without) }
+    }
     if (life.lost.length > 0) yield { ...plan, lives: replaced(lives, i, { ...life, lost: [] }) }
   }
 }

@@ -14,11 +14,17 @@ export class HistoryFailed extends Error {}
 /** Generous: a machine may be busy with something else. */
 const LIFE_MS = 90_000
 const POLL_MS = 20
-/** Why one of two parsers on one directory may end by itself. */
-const REPLACED = /ERROR parser (OWNERSHIP_LOST|CURSOR_MOVED)/
+
+/** A stopped parser goes on after so long. */
+const PAUSE_MS = 300
+/** What it says when the database is an older or another one: while it runs, and at its start. */
+const BEHIND = /ERROR parser (nothing is counted: )?LEDGER_BEHIND/
+const HELP_NEEDED = / ERROR parser (?!(nothing is counted: )?LEDGER_BEHIND)/
 
 export interface Lived {
   readonly log: string
+  /** The database is an older or another one: the next life needs `recover` before it. */
+  readonly isBehind: boolean
   /** It ended at its crash point. */
   readonly reachedPoint: boolean
 }
@@ -52,7 +58,9 @@ export async function live(
   if (life?.lost.includes('runs')) {
     for (const name of readdirSync(site.paths.runs)) rmSync(`${site.paths.runs}/${name}`)
   }
-  return { log: running.log(), reachedPoint: running.reachedPoint() }
+  if (life?.database?.at === 'afterwards') await running.changeDatabase()
+  const { isBehind } = running
+  return { log: running.log(), isBehind, reachedPoint: running.reachedPoint() }
 }
 
 class RunningLife {
@@ -65,6 +73,9 @@ class RunningLife {
   readonly #parsers: ParserProcess[] = []
   #nameChanges = 0
   #failure: unknown
+  #isPaused = false
+  #isSaved = false
+  #isChanged = false
 
   constructor(
     site: HistorySite,
@@ -92,6 +103,16 @@ class RunningLife {
     return this.#parsers.map(parser => parser.log()).join('--- the second:\n')
   }
 
+  get isBehind(): boolean {
+    return this.#site.database.wasChanged && BEHIND.test(this.log())
+  }
+
+  async changeDatabase(): Promise<void> {
+    const { database } = this.#site
+    this.#isChanged = true
+    await (this.#life.database?.what === 'replaced' ? database.replace() : database.putBack())
+  }
+
   reachedPoint(): boolean {
     const [first] = this.#parsers
     return first?.ended()?.signal === 'SIGKILL' && !first.wasSignalled()
@@ -102,13 +123,28 @@ class RunningLife {
     while (this.#parsers.some(parser => parser.ended() === undefined)) {
       if (performance.now() > deadline) throw new Error(`it does not end within ${LIFE_MS} ms`)
       await sleep(POLL_MS)
+      await this.#mindDatabase()
       this.#step()
       if (this.#failure !== undefined) throw this.#failure
-      if (this.#parsers.length === 1 && / ERROR parser /.test(this.log()))
+      if (this.#parsers.length === 1 && HELP_NEEDED.test(this.log()))
         throw new Error('a parser needs help')
+      if (!this.#site.database.wasChanged && BEHIND.test(this.log()))
+        throw new Error('a parser finds fault with a database that nobody has changed')
+      // It counts nothing any more, whatever was planned for it.
+      if (this.isBehind) this.#end(signalOf(this.#life.end))
       if (this.#isIdle() && (await this.#isThrough())) this.#end(signalOf(this.#life.end))
     }
     for (const parser of this.#parsers) this.#judge(parser)
+  }
+
+  async #mindDatabase(): Promise<void> {
+    const event = this.#life.database
+    if (event === undefined || this.#isChanged) return
+    if (!this.#isSaved && this.#isReached(event.saved)) {
+      this.#isSaved = true
+      await this.#site.database.save()
+    }
+    if (event.at !== 'afterwards' && this.#isReached(event.at)) await this.changeDatabase()
   }
 
   async close(): Promise<void> {
@@ -123,7 +159,11 @@ class RunningLife {
   /** Called at each sign of life: does what is due by now. */
   #step(): void {
     try {
-      const { end, twin } = this.#life
+      const { end, twin, pause } = this.#life
+      if (!this.#isPaused && pause !== undefined && this.#isReached(pause)) {
+        this.#isPaused = true
+        this.#parsers[0]?.pause(PAUSE_MS)
+      }
       this.#publisher.publish(file => file.life < this.#number || this.#isDueNow(file))
       if (this.#parsers.length === 1 && twin !== undefined && this.#isReached(twin)) {
         this.#parsers.push(this.#spawn(undefined))
@@ -178,8 +218,10 @@ class RunningLife {
   #judge(parser: ParserProcess): void {
     const { code, signal } = parser.ended()!
     const isPlanned = 'point' in this.#life.end && signal === 'SIGKILL'
-    const isReplaced = this.#parsers.length > 1 && REPLACED.test(parser.log())
-    if (code === 0 || isPlanned || isReplaced) return
+    // Asked to end, or killed because it did not react, by the one after it.
+    const isReplaced = parser !== this.#parsers.at(-1) && (signal === 'SIGKILL' || code !== null)
+    const isRefused = code === 78 && this.isBehind
+    if (code === 0 || isPlanned || isReplaced || isRefused) return
     if (parser.wasSignalled() && signal === signalOf(this.#life.end)) return
     throw new Error(`a parser ended by itself (${signal ?? code})`)
   }

@@ -10,6 +10,8 @@ export interface ParserProcess {
   /** Whether a signal was sent to it. */
   wasSignalled(): boolean
   signal(signal: NodeJS.Signals): void
+  /** Stops it, and lets it go on after so long. */
+  pause(ms: number): void
 }
 
 export interface Ended {
@@ -57,6 +59,10 @@ export function spawnParser(
     signal(signal) {
       signalled = true
       child.kill(signal)
+    },
+    pause(ms) {
+      child.kill('SIGSTOP')
+      setTimeout(() => child.kill('SIGCONT'), ms)
     },
   }
 }

@@ -32,8 +32,19 @@ export interface Life {
   readonly end: End
   /** A second parser is started on the same directory then. */
   readonly twin?: Moment
+  /** It is stopped then, for a while. */
+  readonly pause?: Moment
+  /** What happens to the database under it, or after it. */
+  readonly database?: DatabaseEvent
   /** What is deleted after it. */
   readonly lost: readonly ('journal' | 'runs')[]
+}
+
+/** The database is put back to what it was at a moment of this life, or is an empty one from then on. */
+export interface DatabaseEvent {
+  readonly what: 'restored' | 'replaced'
+  readonly saved: Moment
+  readonly at: Moment | 'afterwards'
 }
 
 const KILLS_MAX = 3
@@ -44,7 +55,8 @@ export function planOf(seed: number): Plan {
   const below = seeded(seed)
   const limits = planLimits(below)
   const lives = Array.from({ length: below(KILLS_MAX + 1) }, () => planLife(below))
-  return { seed, limits, lives, files: planFiles(below, limits, lives.length) }
+  const hasEvents = lives.some(({ database }) => database !== undefined)
+  return { seed, limits, lives, files: planFiles(below, limits, lives.length, !hasEvents) }
 }
 
 function planLimits(below: Below): Limits {
@@ -63,7 +75,17 @@ function planLife(below: Below): Life {
   return {
     end: planEnd(below),
     ...(below(8) === 0 ? { twin: planMoment(below) } : {}),
+    ...(below(8) === 0 ? { pause: planMoment(below) } : {}),
+    ...(below(5) === 0 ? { database: planDatabaseEvent(below) } : {}),
     lost,
+  }
+}
+
+function planDatabaseEvent(below: Below): DatabaseEvent {
+  return {
+    what: below(4) === 0 ? 'replaced' : 'restored',
+    saved: planMoment(below),
+    at: below(3) === 0 ? 'afterwards' : planMoment(below),
   }
 }
 

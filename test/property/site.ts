@@ -1,11 +1,11 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type DatabaseAddress, databaseAddress, Session } from '../../parser/ledger/connection.ts'
-import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
+import { type DatabaseAddress, databaseAddress } from '../../parser/ledger/connection.ts'
 import { type PrivateMariadb, startPrivateMariadb } from '../../scripts/private-mariadb.ts'
 import { type Config, readConfig } from '../../shared/config.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { makeScratchDirectory } from '../helpers/scratch.ts'
+import { HistoryDatabase } from './database.ts'
 import type { Limits } from './plan.ts'
 
 /** One MariaDB for all histories. */
@@ -20,6 +20,7 @@ export interface HistorySite {
   readonly env: Readonly<Record<string, string>>
   readonly config: Config
   readonly address: DatabaseAddress
+  readonly database: HistoryDatabase
   remove(): Promise<void>
 }
 
@@ -49,16 +50,17 @@ export async function startServer(): Promise<Server> {
 
 let made = 0
 
-export function makeHistorySite(server: Server, limits: Limits): HistorySite {
+export async function makeHistorySite(server: Server, limits: Limits): Promise<HistorySite> {
   const paths = statePaths(makeScratchDirectory('csh'))
   for (const path of [paths.inbox, paths.work, paths.parser, paths.runs]) {
     mkdirSync(path, { recursive: true, mode: 0o700 })
   }
   made += 1
+  const name = `h${made}`
   const env = {
-    COUNTERSINK_DATABASE_URL: server.url,
-    COUNTERSINK_TOTALS_TABLE: `totals_${made}`,
-    COUNTERSINK_TABLE_PREFIX: `h${made}_`,
+    COUNTERSINK_DATABASE_URL: await HistoryDatabase.urlFor(server.url, name),
+    COUNTERSINK_TOTALS_TABLE: `${name}_totals`,
+    COUNTERSINK_TABLE_PREFIX: `${name}_`,
     COUNTERSINK_SCAN_INTERVAL_MS: '50',
     COUNTERSINK_QUIET_MS: '100',
     COUNTERSINK_CUT_HOLD_MS: '150',
@@ -73,22 +75,12 @@ export function makeHistorySite(server: Server, limits: Limits): HistorySite {
   }
   const config = readConfig(env)
   const address = databaseAddress(config, paths)
+  const database = new HistoryDatabase(server.url, name, config)
   return {
-    ...{ paths, env, config, address },
+    ...{ paths, env, config, address, database },
     async remove() {
       rmSync(paths.dir, { recursive: true, force: true, maxRetries: 20 })
-      await dropTables(address, config)
+      await database.remove()
     },
-  }
-}
-
-async function dropTables(address: DatabaseAddress, config: Config): Promise<void> {
-  const { totals, meta, batch, file, sighting } = ledgerNames(config)
-  const session = await Session.open(address)
-  try {
-    const tables = [totals, meta, batch, file, sighting].join(', ')
-    await session.execute(`DROP TABLE IF EXISTS ${tables}`)
-  } finally {
-    await session.close()
   }
 }
