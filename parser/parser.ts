@@ -8,11 +8,11 @@ import type { Service } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import type { ParserHealth } from '../shared/protocol.ts'
+import { adoptWork } from './adopt.ts'
 import { ArchiveLimit } from './archive-limit.ts'
 import { Backlog } from './backlog.ts'
 import { BatchMaker } from './batch-maker.ts'
 import { BatchResumer } from './batch-resumer.ts'
-import { adoptWork } from './claim.ts'
 import { DigestWorkers } from './digest/digest.ts'
 import { DigestStage } from './digest-stage.ts'
 import { DiskWatch } from './disk-watch.ts'
@@ -25,6 +25,7 @@ import { LedgerStage } from './ledger-stage.ts'
 import { Listener } from './listener.ts'
 import { reconcileWithLedger } from './rebuild.ts'
 import { InboxScanner } from './scan.ts'
+import { Sealer } from './sealer.ts'
 import { type Ending, Settler } from './settle.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -130,14 +131,15 @@ export class Parser implements Service {
       output: verdicts,
       disk: this.#disk,
     })
+    const sealer = new Sealer()
     this.#inbox = new Inbox({
-      ...{ paths, journal, log },
+      ...{ paths, journal, log, sealer },
       backlog: this.#backlog,
       scanner: new InboxScanner({
-        inbox: paths.inbox,
+        ...{ inbox: paths.inbox, log, sealer },
         quietMs: config.quietMs,
         cutHoldMs: config.cutHoldMs,
-        log,
+        onSealed: () => this.#inbox.lookSoon(),
       }),
       scanIntervalMs: config.scanIntervalMs,
       queueFilesMax: config.queueFilesMax,

@@ -41,14 +41,17 @@ export function objectionTo(
   const mismatch = mismatchWith(entry, facts, digest.verdict.ok)
   if (mismatch !== undefined) return { reason: `MANIFEST_MISMATCH: ${mismatch}`, evidence: {} }
   if (!digest.verdict.ok) return badLineObjection(digest.verdict.bad)
-  const mayBeCut = entry.expected === undefined && !digest.endsWithLineEnd
-  if (mayBeCut && config.unterminated === 'quarantine') {
-    return {
-      reason: `UNTERMINATED: the last line has no line end and no manifest vouches for it: it may be a cut copy (COUNTERSINK_UNTERMINATED=accept counts such files)`,
-      evidence: { lines: digest.lines },
-    }
+  const isVouched = entry.expected !== undefined || config.unterminated === 'accept'
+  return isVouched ? undefined : cutObjection(digest)
+}
+
+function cutObjection({ sizeBytes, endsWithLineEnd, lines }: Digest): Objection | undefined {
+  if (sizeBytes > 0 && endsWithLineEnd) return undefined
+  const what = sizeBytes === 0 ? 'it is empty' : 'the last line has no line end'
+  return {
+    reason: `UNTERMINATED: ${what} and no manifest vouches for it: it may be a cut copy (COUNTERSINK_UNTERMINATED=accept counts such files)`,
+    evidence: { lines },
   }
-  return undefined
 }
 
 function mismatchWith(entry: QueueEntry, facts: DigestFacts, isValid: boolean): string | undefined {
