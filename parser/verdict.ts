@@ -1,4 +1,6 @@
 import type { Config } from '../shared/config.ts'
+import type { FileIdentity } from '../shared/file-identity.ts'
+import { changeSinceClaim } from './changes.ts'
 import type { Digest } from './digest/digest.ts'
 import { type BadLine, type BadSum, describeBadLine } from './digest/line-defects.ts'
 import type { DigestFacts, QueueEntry } from './journal/records.ts'
@@ -21,20 +23,25 @@ export type Verdict =
       readonly digest: DigestFacts
       readonly reason: string
       readonly evidence: Evidence
+      /** What its sidecar advises, if not the usual. */
+      readonly whatNow?: string
     }
 
 export interface Objection {
   readonly reason: string
   readonly evidence: Evidence
+  readonly whatNow?: string
 }
 
 /** Why a file cannot be counted, most basic first; undefined when nothing speaks against it. */
 export function objectionTo(
   entry: QueueEntry,
-  digest: Digest,
+  { digest, identity }: { readonly digest: Digest; readonly identity: FileIdentity },
   facts: DigestFacts,
   config: Pick<Config, 'unterminated'>,
 ): Objection | undefined {
+  const change = changeSinceClaim(entry, digest, identity)
+  if (change !== undefined) return changedAfterClaim(change)
   if (entry.manifestProblem !== undefined) {
     return { reason: `MANIFEST_INVALID: ${entry.manifestProblem}`, evidence: {} }
   }
@@ -43,6 +50,16 @@ export function objectionTo(
   if (!digest.verdict.ok) return badLineObjection(digest.verdict.bad)
   const isVouched = entry.expected !== undefined || config.unterminated === 'accept'
   return isVouched ? undefined : cutObjection(digest)
+}
+
+/** It is not what was claimed, or not what was read any more. */
+export function changedAfterClaim(change: string): Objection {
+  return {
+    reason: `CHANGED_AFTER_CLAIM: ${change}`,
+    evidence: {},
+    whatNow:
+      'Nothing of this file was counted: it was changed after it had been taken out of the inbox. Find out who still writes to it, or whether the power failed; then put the whole file into the inbox again, best with "countersink publish".',
+  }
 }
 
 function cutObjection({ sizeBytes, endsWithLineEnd, lines }: Digest): Objection | undefined {
@@ -93,10 +110,13 @@ function badLineObjection(bad: BadLine | BadSum): Objection {
   }
 }
 
-/** The facts of a file that could not be read to its end; its hash is the announced one or zeros. */
+/**
+ * The facts of a file that could not be read to its end; its hash is the one found before, else the
+ * announced one, else zeros.
+ */
 export function nothingRead(entry: QueueEntry, startedAtMs: number): DigestFacts {
   return {
-    sha256: Buffer.from(entry.expected?.sha256 ?? '0'.repeat(64), 'hex'),
+    sha256: entry.digest?.sha256 ?? Buffer.from(entry.expected?.sha256 ?? '0'.repeat(64), 'hex'),
     sizeBytes: entry.sizeBytes,
     lines: 0,
     amount: 0n,
