@@ -1,14 +1,16 @@
+import { setImmediate } from 'node:timers/promises'
 import { describeError, hasCode } from '../shared/errors.ts'
 import type { Handoff } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
 import type { BatchMaker } from './batch-maker.ts'
 import type { BatchResumer } from './batch-resumer.ts'
 import type { DiskWatch } from './disk-watch.ts'
+import type { GrowthWatch } from './growth-watch.ts'
 import type { Journal } from './journal/journal.ts'
 import type { BatchFile } from './ledger/batch.ts'
 import type { Ledger, LedgerFile } from './ledger/ledger.ts'
 import type { Ending, Settler } from './settle.ts'
-import type { Verdict } from './verdict.ts'
+import { changedAfterClaim, type Verdict } from './verdict.ts'
 
 type Count = Extract<Verdict, { kind: 'count' }>
 
@@ -22,6 +24,9 @@ type Count = Extract<Verdict, { kind: 'count' }>
  * without holding up others, until that is decided. A stop ends the batch in hand after the chunk in
  * hand, and keeps its run: the next start goes on from there. Verdicts are dropped then; their
  * entries are still in the journal.
+ *
+ * A file that has changed since it was read is quarantined instead; one that changed after it was
+ * counted is written down as well.
  */
 export class LedgerStage {
   readonly #input: Handoff<Verdict>
@@ -31,6 +36,7 @@ export class LedgerStage {
   readonly #maker: BatchMaker
   readonly #resumer: BatchResumer
   readonly #disk: DiskWatch
+  readonly #growth: GrowthWatch
   readonly #filesMax: number
   readonly #log: Log
   #undecided: Count[] = []
@@ -43,6 +49,7 @@ export class LedgerStage {
     maker: BatchMaker
     resumer: BatchResumer
     disk: DiskWatch
+    growth: GrowthWatch
     filesMax: number
     log: Log
   }) {
@@ -53,6 +60,7 @@ export class LedgerStage {
     this.#maker = options.maker
     this.#resumer = options.resumer
     this.#disk = options.disk
+    this.#growth = options.growth
     this.#filesMax = options.filesMax
     this.#log = options.log
   }
@@ -62,11 +70,7 @@ export class LedgerStage {
     let lookAgainMs = 0
     try {
       while (!signal.aborted) {
-        const verdicts = await this.#input.takeAll(
-          this.#filesMax,
-          signal,
-          this.#undecided.length > 0 || this.#resumer.hasBlocked ? LOOK_INTERVAL_MS : undefined,
-        )
+        const verdicts = await this.#input.takeAll(this.#filesMax, signal, LOOK_INTERVAL_MS)
         await this.#disk.room(signal)
         if (signal.aborted) {
           await closeAll(verdicts)
@@ -76,6 +80,7 @@ export class LedgerStage {
         if (performance.now() < lookAgainMs) continue
         lookAgainMs = performance.now() + LOOK_INTERVAL_MS
         await this.#lookAtOthers(signal)
+        for (const growth of this.#growth.takeUnwritten()) await this.#ledger.sightGrowth(growth)
       }
     } catch (error) {
       // When the signal is raised the ledger ends between two chunks, and no longer waits for a
@@ -127,6 +132,8 @@ export class LedgerStage {
   async #countSome(counts: Count[]): Promise<void> {
     const repeated = await this.#takeRepeated(counts)
     if (repeated.length > 0) return this.#end(repeated)
+    const changed = await this.#takeChanged(counts)
+    if (changed.length > 0) return this.#end(changed)
     const firsts = firstOfEachContent(counts)
     const batch = await this.#maker.make(firsts.map(batchFile))
     // Until the ledger says otherwise: it may have begun, and then its run is what it ends from.
@@ -179,6 +186,24 @@ export class LedgerStage {
     return repeated
   }
 
+  /** Those that are not any more what was read. */
+  async #takeChanged(counts: Count[]): Promise<Finished[]> {
+    const changed: Finished[] = []
+    for (const [i, count] of [...counts].entries()) {
+      if (i > 0 && i % LOOKED_AT_ONCE_MAX === 0) await setImmediate()
+      const change = this.#settler.changeSinceRead(count)
+      if (change === undefined) continue
+      remove(counts, [count])
+      const ending = await this.#refuse({
+        ...count,
+        kind: 'quarantine',
+        ...changedAfterClaim(change),
+      })
+      changed.push({ count, ending })
+    }
+    return changed
+  }
+
   /** The ledger has a content of these already: our own work before a crash, or somebody else's. */
   async #takeClaimed(counts: Count[], taken: readonly Count[]): Promise<void> {
     const finished: Finished[] = []
@@ -223,10 +248,10 @@ export class LedgerStage {
   }
 
   /** Writes down in the ledger why a file is not counted. */
-  async #refuse(
-    verdict: Exclude<Verdict, { kind: 'count' }>,
-    counted?: LedgerFile,
-  ): Promise<Ending> {
+  async #refuse(found: Exclude<Verdict, { kind: 'count' }>, counted?: LedgerFile): Promise<Ending> {
+    const change = found.kind === 'duplicate' ? this.#settler.changeSinceRead(found) : undefined
+    const verdict: typeof found =
+      change === undefined ? found : { ...found, kind: 'quarantine', ...changedAfterClaim(change) }
     // A parser that was replaced meanwhile must not write down what its successor knows better.
     this.#journal.assertOwner()
     const { entry, digest } = verdict
@@ -239,8 +264,9 @@ export class LedgerStage {
     })
     if (verdict.kind === 'duplicate') return { entry, digest, outcome, reason }
     const member = await this.#ledger.rowOf(entry.name, entry.sequence)
-    const whatNow = member === undefined ? {} : { whatNow: whatOfAMember(member) }
-    return { entry, digest, outcome, reason, evidence: verdict.evidence, ...whatNow }
+    const whatNow = member === undefined ? verdict.whatNow : whatOfAMember(member)
+    const advice = whatNow === undefined ? {} : { whatNow }
+    return { entry, digest, outcome, reason, evidence: verdict.evidence, ...advice }
   }
 
   #duplicateReason(sha256: Uint8Array, counted: LedgerFile | undefined): string {
@@ -255,6 +281,9 @@ interface Finished {
   readonly count: Count
   readonly ending: Ending
 }
+
+/** Files looked at, each in microseconds, before others on the event loop get a turn. */
+const LOOKED_AT_ONCE_MAX = 16
 
 /** How often it is asked whether a batch has ended that files wait for. */
 const LOOK_INTERVAL_MS = 500

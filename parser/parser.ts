@@ -16,6 +16,7 @@ import { BatchResumer } from './batch-resumer.ts'
 import { DigestWorkers } from './digest/digest.ts'
 import { DigestStage } from './digest-stage.ts'
 import { DiskWatch } from './disk-watch.ts'
+import { GrowthWatch } from './growth-watch.ts'
 import { Inbox } from './inbox.ts'
 import { loadInstance } from './instance.ts'
 import { Journal } from './journal/journal.ts'
@@ -56,6 +57,7 @@ export class Parser implements Service {
   readonly #maker: BatchMaker
   readonly #resumer: BatchResumer
   readonly #disk: DiskWatch
+  readonly #growth: GrowthWatch
   readonly #startedAtMs = Date.now()
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 })
   #state: ParserHealth['state'] = 'starting'
@@ -154,8 +156,10 @@ export class Parser implements Service {
       health: () => this.#health(),
       answer: question => journal.answer(question),
     })
+    const growth = new GrowthWatch({ paths, journal, log })
+    this.#growth = growth
     this.#settler = new Settler({
-      ...{ paths, journal, log, archiveLimit },
+      ...{ paths, journal, log, archiveLimit, growth },
       backlog: this.#backlog,
       onSettled: (file, sequence) => {
         onProgress()
@@ -163,7 +167,7 @@ export class Parser implements Service {
       },
     })
     this.#ledgerStage = new LedgerStage({
-      ...{ journal, log },
+      ...{ journal, log, growth },
       input: verdicts,
       ledger: this.#ledger,
       settler: this.#settler,
@@ -194,6 +198,7 @@ export class Parser implements Service {
     this.#loops = Promise.all([
       this.#inbox.run(signal),
       this.#disk.run(signal),
+      this.#growth.run(signal),
       this.#countWhenLedgerIsOpen(signal),
       this.#checkReaders(signal),
     ])
@@ -276,6 +281,7 @@ export class Parser implements Service {
     const reading = this.#digestStage.reading
     const paused = this.#disk.reason
     const reason = paused ?? this.#resumer.reason
+    const grewAfterwards = this.#growth.report
     return {
       role: 'parser',
       pid: process.pid,
@@ -291,6 +297,7 @@ export class Parser implements Service {
       sinceStart: this.#journal.sinceStart,
       ever: this.#journal.ever,
       processed: this.#journal.state.nextNumber - 1,
+      ...(grewAfterwards === undefined ? {} : { grewAfterwards }),
     }
   }
 }

@@ -124,6 +124,15 @@ export interface ParserHealth extends CommonHealth {
   readonly ever: Counts
   /** The number of the newest processed record. */
   readonly processed: number
+  /** Since the start; absent if there are none. */
+  readonly grewAfterwards?: GrewAfterwards
+}
+
+/** Files that changed after they were counted: their outcome stands. */
+export interface GrewAfterwards {
+  readonly files: number
+  /** The newest of them, and how they changed. */
+  readonly newest: readonly { readonly name: string; readonly change: string }[]
 }
 
 export interface GeneratorHealth extends CommonHealth {

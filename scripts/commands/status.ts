@@ -4,7 +4,13 @@ import { askOnce } from '../../shared/channel.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
-import type { Counts, GeneratorHealth, Health, ParserHealth } from '../../shared/protocol.ts'
+import type {
+  Counts,
+  GeneratorHealth,
+  GrewAfterwards,
+  Health,
+  ParserHealth,
+} from '../../shared/protocol.ts'
 import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
 import type { ProcessReport } from '../managed-process.ts'
 import { print, readSupervisor } from '../sources.ts'
@@ -73,6 +79,7 @@ async function look(paths: StatePaths, kind: 'private' | 'yours') {
     },
     sinceStart: live?.sinceStart ?? null,
     ever: live?.ever ?? down?.ever ?? null,
+    grewAfterwards: live === undefined ? null : (live.grewAfterwards ?? { files: 0, newest: [] }),
     lastProgressAt: live === undefined ? null : new Date(live.lastProgressAtMs).toISOString(),
   }
 }
@@ -148,6 +155,9 @@ function text(p: Picture): string {
   }
   if (p.sinceStart !== null) lines.push(['since start', countsText(p.sinceStart)])
   if (p.ever !== null) lines.push(['ever', countsText(p.ever)])
+  if (p.grewAfterwards !== null && p.grewAfterwards.files > 0) {
+    lines.push(['grew', grewText(p.grewAfterwards)])
+  }
   const note =
     p.answeredBy === 'parser'
       ? ''
@@ -175,4 +185,9 @@ function because(reason: string | undefined): string {
 
 function countsText(counts: Counts): string {
   return `${formatCount(counts.applied)} applied, ${formatCount(counts.duplicate)} duplicate, ${formatCount(counts.quarantined)} quarantined; ${formatBytes(counts.bytes)}, ${formatCount(counts.lines)} lines`
+}
+
+function grewText({ files, newest }: GrewAfterwards): string {
+  const names = newest.map(({ name, change }) => `${name} (${change})`).join('; ')
+  return `${formatCount(files)} files changed after they were counted, and what came later is in no total: ${names}${files > newest.length ? '; …' : ''}`
 }

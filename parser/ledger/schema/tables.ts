@@ -96,7 +96,7 @@ CREATE TABLE IF NOT EXISTS ${n.sighting} (
   work_sequence BIGINT UNSIGNED NOT NULL,
   sha256        BINARY(32)      NULL,
   name          VARCHAR(255)    NOT NULL,
-  outcome       ENUM('duplicate', 'quarantined', 'refused') NOT NULL,
+  outcome       ENUM('duplicate', 'quarantined', 'refused', 'grew') NOT NULL,
   reason        VARCHAR(300)    NOT NULL,
   seen_at       DATETIME(3)     NOT NULL COMMENT 'UTC',
   PRIMARY KEY (instance, work_sequence),
