@@ -21,9 +21,9 @@ export interface Found {
  * Looks through the inbox for files that nobody announced, or whose announcement was lost.
  *
  * - With a manifest a file is complete by construction: it is taken at once.
- * - Without one it must have been **quiet** (device, inode, size and mtime unchanged between looks)
- *   for `quietMs`: somebody may still be copying it. Then it is **sealed**: synced in the background.
- *   Once it is, and still the same, it is taken.
+ * - Without one it must have been **quiet** (device, inode, size and times unchanged between looks) for
+ *   `quietMs`: somebody may still be copying it. Then it is **sealed**: synced in the background. Once
+ *   it is, and still the same, it is taken.
  * - If it is empty, or its last line has no line end, it may be a cut copy: it is **held** until it
  *   has been quiet for `cutHoldMs`, then taken, and the configured policy decides about it.
  *
@@ -119,9 +119,10 @@ export class InboxScanner {
     const manifest = await statIfThere(`${path}${MANIFEST_SUFFIX}`)
     if (manifest !== undefined) return { name, sealed: undefined }
     const identity = identityOf(stats)
+    const { ctimeNs } = stats
     let plain = this.#plain.get(name)
-    if (plain === undefined || !isSameFile(plain.identity, identity)) {
-      plain = { identity, sinceMs: nowMs, seal: undefined }
+    if (plain?.ctimeNs !== ctimeNs || !isSameFile(plain.identity, identity)) {
+      plain = { identity, ctimeNs, sinceMs: nowMs, seal: undefined }
       this.#plain.set(name, plain)
     }
     const quietForMs = nowMs - plain.sinceMs
@@ -167,6 +168,8 @@ export class InboxScanner {
 /** A file without a manifest, and since when it is as it is. */
 interface Plain {
   readonly identity: FileIdentity
+  /** Cannot be set back by a program, as the modification time can. */
+  readonly ctimeNs: bigint
   readonly sinceMs: number
   seal: Exclude<Seal, { kind: 'again' }> | 'going' | undefined
 }

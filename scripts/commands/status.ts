@@ -189,5 +189,6 @@ function countsText(counts: Counts): string {
 
 function grewText({ files, newest }: GrewAfterwards): string {
   const names = newest.map(({ name, change }) => `${name} (${change})`).join('; ')
-  return `${formatCount(files)} files changed after they were counted, and what came later is in no total: ${names}${files > newest.length ? '; …' : ''}`
+  const others = files > newest.length ? '; and others' : ''
+  return `${formatCount(files)} changed after they were counted, and what came later is in no total: ${names}${others}`
 }

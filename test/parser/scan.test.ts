@@ -69,6 +69,10 @@ t.test('one without must have been quiet', async t => {
   utimesSync(path('.b'), mtime, mtime)
   renameSync(path('.b'), path('b'))
   t.same(await look(12 * QUIET), ['a'], 'and so is another file of the same size and time')
+  t.same(await look(13 * QUIET), ['a', 'b'])
+  writeFileSync(path('b'), '9 9\n')
+  utimesSync(path('b'), mtime, mtime)
+  t.same(await look(14 * QUIET), ['a'], 'nor does it help to set the time back')
 })
 
 t.test('and is ready only once it is synced, as what it was then', async t => {
