@@ -62,7 +62,7 @@ export async function startGenerator(options: GeneratorOptions): Promise<Service
       await progress.counted()
     }
     await progress.begin(config.seed, runId)
-    const sweptFiles = await sweepLeftovers(paths, Date.now())
+    const sweptFiles = await sweepLeftovers(paths)
     const { stream, nextNumber } = progress.state
     const leftovers = await Leftovers.find(paths.inbox, stream)
     log.info('started', { stream, nextNumber, inInbox: leftovers.remaining, sweptFiles })

@@ -1,15 +1,21 @@
-import { lstatSync, renameSync, type Stats } from 'node:fs'
-import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crashPoint } from '../shared/crash-points.ts'
-import { syncDirectories, syncDirectory } from '../shared/durable.ts'
-import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
-import type { Log } from '../shared/log.ts'
+import { syncDirectory } from '../shared/durable.ts'
+import { describeError, hasCode, toError } from '../shared/errors.ts'
+import { type FileIdentity, identityOf, isSameFile } from '../shared/file-identity.ts'
 import { type Manifest, readManifest } from '../shared/manifest.ts'
-import { MANIFEST_SUFFIX, parseWorkName, type StatePaths, workName } from '../shared/paths.ts'
+import { MANIFEST_SUFFIX, type StatePaths, workName } from '../shared/paths.ts'
 import type { Journal } from './journal/journal.ts'
 import type { Expected, QueueEntry } from './journal/records.ts'
+import {
+  exactStatsOf,
+  ioFailed,
+  type MoveFailure,
+  move,
+  moveWithoutReplacing,
+  statsOf,
+} from './moves.ts'
 
 /**
  * P1: takes files out of the inbox for good, several in one go.
@@ -25,27 +31,34 @@ import type { Expected, QueueEntry } from './journal/records.ts'
  *   start adopts it under the sequence in its name.
  * - after the commit: claimed. The announcer may not have heard; its second announcement finds the
  *   file on its way and gets the same ack.
+ *
+ * Manifest and data are claimed together or not at all: if the data does not come, the manifest goes
+ * back. Data without a manifest is claimed only as it was when it was synced (`Sealer`); if it is
+ * another file by now, before its rename or after it, it stays in the inbox or goes back. Trouble
+ * with one name is that name's.
  */
 export interface Candidate {
   readonly name: string
   /** Control totals from an announcement; a manifest beside the file counts for more. */
   readonly announced: Expected | undefined
+  /** As it was when its bytes were on the disk; needed where no manifest vouches for it. */
+  readonly sealed?: FileIdentity | undefined
 }
 
 export type ClaimResult =
   | { readonly kind: 'claimed'; readonly entry: QueueEntry }
   | { readonly kind: 'gone' }
-  /** It is not a regular file. */
+  /** It, or what stands in the place of its manifest, is not a regular file. */
   | { readonly kind: 'unfit'; readonly why: string }
+  /** It has no manifest and is not, or not any more, what was synced. */
+  | { readonly kind: 'unsealed' }
+  /** It could not be moved. */
+  | { readonly kind: 'stuck'; readonly why: string }
 
 /** Files moved before others on the event loop get a turn: about a millisecond. */
 const MOVED_AT_ONCE_MAX = 16
 
-/**
- * Claims the candidates in order; the results stand in the same order. Durable on return.
- *
- * Looks and renames go straight to the kernel: each takes microseconds, and the announcer waits.
- */
+/** Claims the candidates in order; the results stand in the same order. Durable on return. */
 export async function claimFiles(
   candidates: readonly Candidate[],
   paths: StatePaths,
@@ -56,7 +69,7 @@ export async function claimFiles(
   const entries: QueueEntry[] = []
   for (const [i, candidate] of candidates.entries()) {
     if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()
-    const result = await moveIntoWork(candidate, journal.nextSequence, paths)
+    const result = await moveIntoWork(candidate, paths, journal)
     results.push(result)
     if (result.kind !== 'claimed') continue
     entries.push(result.entry)
@@ -73,44 +86,111 @@ export async function claimFiles(
 
 async function moveIntoWork(
   candidate: Candidate,
-  sequence: number,
   paths: StatePaths,
+  journal: Journal,
 ): Promise<ClaimResult> {
-  const { name } = candidate
-  const from = join(paths.inbox, name)
-  const to = join(paths.work, workName(sequence, name))
+  const from = join(paths.inbox, candidate.name)
   const stats = statsOf(from)
   if (stats === undefined) return { kind: 'gone' }
   if (!stats.isFile()) return { kind: 'unfit', why: 'it is not a regular file' }
   const manifest = statsOf(`${from}${MANIFEST_SUFFIX}`)
-  if (manifest !== undefined && !manifest.isFile()) {
-    return { kind: 'unfit', why: 'its manifest is not a regular file' }
-  }
-  const control = manifest === undefined ? {} : await readControl(`${from}${MANIFEST_SUFFIX}`)
-  const manifestMoved =
-    manifest !== undefined && moved(`${from}${MANIFEST_SUFFIX}`, `${to}${MANIFEST_SUFFIX}`)
+  if (manifest === undefined) return movePlain(candidate, paths, journal)
+  if (!manifest.isFile()) return { kind: 'unfit', why: 'its manifest is not a regular file' }
+  return moveBoth(candidate, stats.size, paths, journal)
+}
+
+async function moveBoth(
+  { name, announced }: Candidate,
+  sizeBytes: number,
+  paths: StatePaths,
+  journal: Journal,
+): Promise<ClaimResult> {
+  const sequence = journal.nextSequence
+  const [from, to] = [join(paths.inbox, name), join(paths.work, workName(sequence, name))]
+  const manifestStays = move(`${from}${MANIFEST_SUFFIX}`, `${to}${MANIFEST_SUFFIX}`)
+  // Without one it is judged as a file that never had one.
+  if (manifestStays?.isGone) return { kind: 'unsealed' }
+  if (manifestStays) return { kind: 'stuck', why: `its manifest: ${manifestStays.why}` }
   crashPoint('P1-manifest-moved')
-  if (!moved(from, to)) {
-    if (manifestMoved) moved(`${to}${MANIFEST_SUFFIX}`, `${from}${MANIFEST_SUFFIX}`)
-    return { kind: 'gone' }
+  const brought = await readAndMove(from, to)
+  if ('control' in brought) {
+    crashPoint('P1-data-moved')
+    const { control } = brought
+    return { kind: 'claimed', entry: newEntry({ sequence, name, sizeBytes, control, announced }) }
   }
-  crashPoint('P1-data-moved')
-  return {
-    kind: 'claimed',
-    entry: newEntry({
-      sequence,
-      name,
-      sizeBytes: stats.size,
-      control,
-      announced: candidate.announced,
-    }),
+  // If a newer one stands there by now, this one is left in work/, under a sequence of its own.
+  if (!moveWithoutReplacing(`${to}${MANIFEST_SUFFIX}`, `${from}${MANIFEST_SUFFIX}`)) {
+    journal.skipSequences(sequence)
+  }
+  return brought.isGone ? { kind: 'gone' } : { kind: 'stuck', why: brought.why }
+}
+
+/** The manifest stands in work/ already: reads it there, and has its data follow. */
+async function readAndMove(from: string, to: string): Promise<{ control: Control } | MoveFailure> {
+  try {
+    const control = await readControl(`${to}${MANIFEST_SUFFIX}`)
+    const isThere = control.manifest !== undefined || control.problem !== undefined
+    if (!isThere) return { isGone: false, why: 'somebody has taken its manifest out of work/' }
+    return move(from, to) ?? { control }
+  } catch (error) {
+    return { isGone: false, why: describeError(error) }
   }
 }
 
-/** A manifest as it was found: good, bad, or none. */
-type Control = { manifest?: Manifest; problem?: string }
+async function movePlain(
+  { name, announced, sealed }: Candidate,
+  paths: StatePaths,
+  journal: Journal,
+): Promise<ClaimResult> {
+  const sequence = journal.nextSequence
+  const [from, to] = [join(paths.inbox, name), join(paths.work, workName(sequence, name))]
+  if (sealed === undefined || !isStill(sealed, from)) return { kind: 'unsealed' }
+  const stays = move(from, to)
+  if (stays?.isGone) return { kind: 'gone' }
+  if (stays) return { kind: 'stuck', why: stays.why }
+  crashPoint('P1-data-moved')
+  if (!isStill(sealed, to)) {
+    // If its name is taken again, it is left in work/, to be adopted from there.
+    if (!moveWithoutReplacing(to, from)) journal.skipSequences(sequence)
+    return { kind: 'unsealed' }
+  }
+  const sizeBytes = Number(sealed.size)
+  const control = await fetchManifest(to, from, sizeBytes)
+  return {
+    kind: 'claimed',
+    entry: newEntry({ sequence, name, sizeBytes, control, announced, identity: sealed }),
+  }
+}
 
-async function readControl(path: string): Promise<Control> {
+function isStill(identity: FileIdentity, path: string): boolean {
+  const stats = exactStatsOf(path)
+  return stats !== undefined && isSameFile(identity, identityOf(stats))
+}
+
+/**
+ * A manifest that came to the inbox when its data was on the way to work/ already follows it, if its
+ * size fits and the inbox has no data of that name again.
+ */
+export async function fetchManifest(
+  path: string,
+  inInbox: string,
+  sizeBytes: number,
+): Promise<Control> {
+  if (statsOf(`${inInbox}${MANIFEST_SUFFIX}`) === undefined) return {}
+  if (statsOf(inInbox) !== undefined) return {}
+  const control = await readControl(`${inInbox}${MANIFEST_SUFFIX}`).catch(() => {
+    // It stays in the inbox, where it is told of.
+    return {} as Control
+  })
+  if (control.manifest?.sizeBytes !== sizeBytes) return {}
+  const stays = move(`${inInbox}${MANIFEST_SUFFIX}`, `${path}${MANIFEST_SUFFIX}`)
+  return stays === undefined ? control : {}
+}
+
+/** A manifest as it was found: good, bad, or none. */
+export type Control = { manifest?: Manifest; problem?: string }
+
+export async function readControl(path: string): Promise<Control> {
   try {
     const manifest = await readManifest(path)
     return manifest === undefined ? {} : { manifest }
@@ -120,14 +200,17 @@ async function readControl(path: string): Promise<Control> {
   }
 }
 
-function newEntry(facts: {
+export function newEntry(facts: {
   sequence: number
   name: string
   sizeBytes: number
   control: Control
   announced: Expected | undefined
+  /** Of a file that had no manifest when it was looked at. */
+  identity?: FileIdentity
 }): QueueEntry {
   const { manifest, problem } = facts.control
+  const isPlain = manifest === undefined && problem === undefined
   return {
     sequence: facts.sequence,
     name: facts.name,
@@ -136,133 +219,12 @@ function newEntry(facts: {
     expected: manifest ?? facts.announced,
     manifestProblem: problem,
     disposable: manifest?.disposable ?? false,
+    isPlain,
+    identity: isPlain ? facts.identity : undefined,
     stage: 'claimed',
     digest: undefined,
     outcome: undefined,
     checkpoint: undefined,
     runName: undefined,
   }
-}
-
-/**
- * At the start and now and then: what stands in work/ and is not in the journal is claimed; a
- * manifest that lost its data goes back to the inbox. Must not run while files are being claimed.
- *
- * @returns the entries that are new to the journal.
- */
-export async function adoptWork(
-  paths: StatePaths,
-  journal: Journal,
-  log: Log,
-): Promise<QueueEntry[]> {
-  const names = new Set(await readdir(paths.work))
-  const adopted: QueueEntry[] = []
-  // Whether anything was moved between inbox and work/.
-  let movedManifests = false
-  for (const name of names) {
-    const work = parseWorkName(name)
-    if (work === undefined) {
-      log.warn('left alone: a file in work/ that is not of this program', { name })
-      continue
-    }
-    journal.skipSequences(work.sequence)
-    // Known to the journal, or the manifest of what is: whoever has the entry moves or removes it.
-    const known = journal.queued(work.sequence)?.name
-    if (work.name === known || work.name === `${known}${MANIFEST_SUFFIX}`) continue
-    if (name.endsWith(MANIFEST_SUFFIX)) {
-      if (names.has(name.slice(0, -MANIFEST_SUFFIX.length))) continue
-      await putManifestBack(join(paths.work, name), join(paths.inbox, work.name))
-      movedManifests = true
-      continue
-    }
-    const stats = statsOf(join(paths.work, name))
-    if (stats === undefined) continue
-    if (!stats.isFile()) {
-      log.warn('left alone: not a regular file in work/', { name })
-      continue
-    }
-    const isTaken = adopted.some(one => one.sequence === work.sequence)
-    const sequence = await ownSequence(work, isTaken, paths, journal)
-    const path = join(paths.work, workName(sequence, work.name))
-    const isTorn = !names.has(`${name}${MANIFEST_SUFFIX}`)
-    if (isTorn && (await fetchManifest(path, join(paths.inbox, work.name), stats.size))) {
-      movedManifests = true
-    }
-    const control = await readControl(`${path}${MANIFEST_SUFFIX}`)
-    adopted.push(
-      newEntry({ name: work.name, sequence, sizeBytes: stats.size, control, announced: undefined }),
-    )
-    log.warn('adopted a file in work/ that the journal did not know', { name })
-  }
-  if (movedManifests) await syncDirectories(paths.inbox, paths.work)
-  if (adopted.length > 0) {
-    adopted.sort((a, b) => a.sequence - b.sequence)
-    journal.claim(adopted)
-  }
-  return adopted
-}
-
-/**
- * The sequence to adopt a file under: the one in its name, which the ledger may know it by. But one
- * that the journal has given to another file was given twice, by a parser that had been replaced
- * and did not know it yet: that file gets a new one.
- */
-async function ownSequence(
-  work: { sequence: number; name: string },
-  adoptedNow: boolean,
-  paths: StatePaths,
-  journal: Journal,
-): Promise<number> {
-  const isTaken = adoptedNow || journal.queued(work.sequence) !== undefined
-  const wasGiven = !journal.isNew && work.sequence < journal.firstUncommittedSequence
-  if (!isTaken && !wasGiven) return work.sequence
-  const sequence = journal.nextSequence
-  journal.skipSequences(sequence)
-  const from = join(paths.work, workName(work.sequence, work.name))
-  const to = join(paths.work, workName(sequence, work.name))
-  moved(`${from}${MANIFEST_SUFFIX}`, `${to}${MANIFEST_SUFFIX}`)
-  moved(from, to)
-  await syncDirectory(paths.work)
-  return sequence
-}
-
-/**
- * A parser that was replaced between its two renames: its manifest was put back by the successor,
- * its data came to work/ after that. The manifest follows, if the inbox has no data of that name.
- */
-async function fetchManifest(path: string, inInbox: string, sizeBytes: number): Promise<boolean> {
-  if (statsOf(inInbox) !== undefined) return false
-  const { manifest } = await readControl(`${inInbox}${MANIFEST_SUFFIX}`)
-  if (manifest?.sizeBytes !== sizeBytes) return false
-  return moved(`${inInbox}${MANIFEST_SUFFIX}`, `${path}${MANIFEST_SUFFIX}`)
-}
-
-/** Unless the inbox has one of that name again. */
-async function putManifestBack(from: string, to: string): Promise<void> {
-  if (statsOf(to) === undefined) moved(from, to)
-  else await rm(from, { force: true })
-}
-
-/** Renames; false when there is nothing to rename. */
-function moved(from: string, to: string): boolean {
-  try {
-    renameSync(from, to)
-    return true
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return false
-    throw ioFailed(`rename of ${from} to ${to}`, error)
-  }
-}
-
-/** Of the name itself, not of what a link points to; undefined when there is none. */
-function statsOf(path: string): Stats | undefined {
-  try {
-    return lstatSync(path, { throwIfNoEntry: false })
-  } catch (error) {
-    throw ioFailed(`looking at ${path}`, error)
-  }
-}
-
-function ioFailed(what: string, thrown: unknown): CountersinkError {
-  return new CountersinkError('IO_FAILED', `${what} failed`, { cause: thrown })
 }

@@ -1,8 +1,10 @@
 import { join } from 'node:path'
 import type { Config } from '../shared/config.ts'
 import { describeError, hasCode } from '../shared/errors.ts'
+import type { FileIdentity } from '../shared/file-identity.ts'
 import type { Log } from '../shared/log.ts'
 import { type StatePaths, workName } from '../shared/paths.ts'
+import { changeSinceClaim, changeSinceRead } from './changes.ts'
 import { type Digest, DigestWorkers } from './digest/digest.ts'
 import { RunSums } from './digest/runs.ts'
 import { SMALL_FILE_BYTES_MAX, SmallFiles } from './digest/small-files.ts'
@@ -10,6 +12,7 @@ import type { DiskWatch } from './disk-watch.ts'
 import type { Journal } from './journal/journal.ts'
 import type { QueueEntry } from './journal/records.ts'
 import { Judge } from './judge.ts'
+import { exactStatsOf } from './moves.ts'
 import { nothingRead, type Verdict } from './verdict.ts'
 import { openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
 
@@ -39,7 +42,8 @@ export interface FileReaderOptions {
  * together.
  *
  * Nothing is said about a file before everything is known of it: hash, every line, the control
- * totals that came with it, that it did not change meanwhile, and that its content is new.
+ * totals that came with it, that it is what was claimed and did not change meanwhile, and that its
+ * content is new.
  *
  * A crash or a stop in mid-file leaves the entry `claimed` with its last checkpoint (P2): the next
  * start sums on from there. One after P3 leaves it `digested`: its sealed sums are opened again, or,
@@ -157,20 +161,32 @@ export class FileReader {
   }
 
   /**
-   * Of files that are good and stay as they are: reading ends at the first one about which more is
-   * to be said, which is then read by itself.
+   * Of files that are good, what was claimed, and stay as they are: reading ends at the first one
+   * about which more is to be said, which is then read by itself.
    */
   async #readTogether(entries: readonly QueueEntry[], signal: AbortSignal): Promise<Verdict[]> {
     const startedAtMs = Date.now()
     const digests = await this.#smallFiles.digest({
-      paths: entries.map(({ sequence, name }) => join(this.#paths.work, workName(sequence, name))),
+      paths: entries.map(entry => this.#pathOf(entry)),
       pairsMax: this.#smallPairsMax,
       signal,
     })
     this.#onProgress()
-    return this.#judge.judge(
-      digests.map((digest, i) => ({ entry: entries[i]!, digest, startedAtMs })),
+    const changed = digests.findIndex(
+      (digest, i) => changeSinceClaim(entries[i]!, digest, digest.identity) !== undefined,
     )
+    const others = changed === -1 ? [] : digests.splice(changed)
+    for (const digest of others) await digest.discard()
+    return this.#judge.judge(
+      digests.map((digest, i) => ({
+        ...{ entry: entries[i]!, startedAtMs },
+        read: { digest, identity: digest.identity },
+      })),
+    )
+  }
+
+  #pathOf({ sequence, name }: QueueEntry): string {
+    return join(this.#paths.work, workName(sequence, name))
   }
 
   /** A file that was digested before a restart, from its sealed sums. */
@@ -178,6 +194,13 @@ export class FileReader {
     const { digest, runName } = entry
     if (entry.stage !== 'digested' || digest === undefined || runName === undefined)
       return undefined
+    const stats = exactStatsOf(this.#pathOf(entry))
+    const change = stats && changeSinceRead(entry, digest, stats)
+    if (change !== undefined) {
+      // Its hash is known, and decides.
+      this.#log.warn('a digested file has changed and is read again', { name: entry.name, change })
+      return undefined
+    }
     try {
       const sums = await RunSums.open(join(this.#paths.runs, runName))
       await sums.verify(signal)
@@ -200,7 +223,7 @@ export class FileReader {
     let reason = 'WORK_FILE_MISSING: somebody took the claimed file out of work/'
     let isMissing = true
     try {
-      file = await openWorkFile(join(this.#paths.work, workName(entry.sequence, entry.name)))
+      file = await openWorkFile(this.#pathOf(entry))
     } catch (error) {
       if (!hasCode(error, 'FILE_UNFIT')) throw error
       reason = describeError(error)
@@ -216,13 +239,13 @@ export class FileReader {
         isMissing,
       }
     }
-    let digest: Digest | undefined
+    let read: { digest: Digest; identity: FileIdentity } | undefined
     try {
-      digest = await this.#digestUnchanged(entry, file, signal)
+      read = await this.#digestUnchanged(entry, file, signal)
     } finally {
       await file.handle.close()
     }
-    const [verdict] = await this.#judge.judge([{ entry, digest, startedAtMs }])
+    const [verdict] = await this.#judge.judge([{ entry, read, startedAtMs }])
     this.#onProgress()
     return verdict!
   }
@@ -232,12 +255,12 @@ export class FileReader {
     entry: QueueEntry,
     file: WorkFile,
     signal: AbortSignal,
-  ): Promise<Digest | undefined> {
+  ): Promise<{ digest: Digest; identity: FileIdentity } | undefined> {
     for (let reading = 1; reading <= READINGS_MAX; reading += 1) {
-      const before = await file.identity()
-      const digest = await this.#digest(entry, file.handle.fd, Number(before.size), signal)
+      const identity = await file.identity()
+      const digest = await this.#digest(entry, file.handle.fd, Number(identity.size), signal)
       if (digest !== undefined) {
-        if (sameIdentity(before, await file.identity())) return digest
+        if (sameIdentity(identity, await file.identity())) return { digest, identity }
         await digest.discard()
       }
       this.#log.warn('the file changed while it was read', { name: entry.name, reading })

@@ -1,15 +1,21 @@
+import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { type FileIdentity, identityOf } from '../shared/file-identity.ts'
 import { Bell } from '../shared/handoff.ts'
 import { ANNOUNCEMENTS_WAITING_MAX, CLAIMS_PER_COMMIT_MAX } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
-import { classifyName, type StatePaths } from '../shared/paths.ts'
+import { type StatePaths, whyNoDataName } from '../shared/paths.ts'
 import type { AckOutcome, Announce, ProcessedFile } from '../shared/protocol.ts'
+import { adoptWork } from './adopt.ts'
 import type { Backlog } from './backlog.ts'
-import { adoptWork, type ClaimResult, claimFiles } from './claim.ts'
+import { type ClaimResult, claimFiles } from './claim.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { Journal } from './journal/journal.ts'
 import type { QueueEntry } from './journal/records.ts'
+import { exactStatsOf } from './moves.ts'
 import type { InboxScanner } from './scan.ts'
+import type { Seal, Sealer } from './sealer.ts'
+import { toldOnce } from './told-once.ts'
 
 /** What an announcer is told, and what else is known. */
 export interface AnnounceResult {
@@ -24,6 +30,10 @@ export interface AnnounceResult {
 interface Waiting {
   readonly announce: Announce
   readonly answer: (result: AnnounceResult) => void
+  /** As the file was when its bytes were on the disk, if no manifest vouches for it. */
+  readonly sealed?: FileIdentity
+  /** How often it was to be synced. */
+  readonly seals?: number
 }
 
 /**
@@ -31,21 +41,28 @@ interface Waiting {
  *
  * Announcements and the timer only ring the bell; the loop takes what waits, moves it, commits
  * once, then answers all (so many announcements share one commit, and a lost one is found by the
- * next look). An ack is given only after the commit.
+ * next look). An ack is given only after the commit. An announced file without a manifest is synced
+ * in the background first; the others do not wait for it.
  */
 export class Inbox {
   readonly #paths: StatePaths
   readonly #journal: Journal
   readonly #backlog: Backlog
   readonly #scanner: InboxScanner
+  readonly #sealer: Sealer
   readonly #scanIntervalMs: number
   readonly #queueFilesMax: number
   readonly #disk: DiskWatch
   readonly #onClaimed: () => void
   readonly #log: Log
   readonly #bell = new Bell()
+  readonly #adoptionLog: Log
   #waiting: Waiting[] = []
+  /** Synced, and gathered for a common claim. */
+  #sealed: Waiting[] = []
+  #sealing = 0
   #stopped = false
+  #isLookDue = true
   #nextAdoptionMs = 0
 
   constructor(options: {
@@ -53,6 +70,7 @@ export class Inbox {
     journal: Journal
     backlog: Backlog
     scanner: InboxScanner
+    sealer: Sealer
     scanIntervalMs: number
     queueFilesMax: number
     disk: DiskWatch
@@ -64,18 +82,27 @@ export class Inbox {
     this.#journal = options.journal
     this.#backlog = options.backlog
     this.#scanner = options.scanner
+    this.#sealer = options.sealer
     this.#scanIntervalMs = options.scanIntervalMs
     this.#queueFilesMax = options.queueFilesMax
     this.#disk = options.disk
     this.#onClaimed = options.onClaimed
     this.#log = options.log
+    this.#adoptionLog = toldOnce(options.log)
+  }
+
+  /** There may be something new to find. */
+  lookSoon(): void {
+    this.#isLookDue = true
+    this.#bell.ring()
   }
 
   /** Resolves after the durable claim, or with the reason why there is none. */
   announce(announce: Announce): Promise<AnnounceResult> {
     if (this.#stopped) return Promise.resolve(later('the parser is stopping'))
-    if (this.#waiting.length >= ANNOUNCEMENTS_WAITING_MAX) {
-      return Promise.resolve(later(`${this.#waiting.length} announcements wait already`))
+    const waiting = this.#waiting.length + this.#sealed.length + this.#sealing
+    if (waiting >= ANNOUNCEMENTS_WAITING_MAX) {
+      return Promise.resolve(later(`${waiting} announcements wait already`))
     }
     return new Promise(answer => {
       this.#waiting.push({ announce, answer })
@@ -90,17 +117,19 @@ export class Inbox {
       while (!signal.aborted) {
         const announced = this.#waiting.splice(0, CLAIMS_PER_COMMIT_MAX)
         if (announced.length > 0) await this.#claimAnnounced(announced)
-        if (performance.now() >= nextLookMs) {
-          const more = await this.#claimFound()
-          nextLookMs = more ? 0 : performance.now() + this.#scanIntervalMs
+        if (this.#isLookDue || performance.now() >= nextLookMs) {
+          this.#isLookDue = false
+          if (await this.#claimFound()) this.#isLookDue = true
+          nextLookMs = performance.now() + this.#scanIntervalMs
         }
-        if (this.#waiting.length === 0 && nextLookMs > 0) {
+        if (this.#waiting.length === 0 && !this.#isLookDue) {
           await this.#bell.wait(signal, Math.max(0, nextLookMs - performance.now()))
         }
       }
     } finally {
       this.#stopped = true
-      for (const { answer } of this.#waiting.splice(0)) answer(later('the parser is stopping'))
+      const left = [...this.#waiting.splice(0), ...this.#sealed.splice(0)]
+      for (const { answer } of left) answer(later('the parser is stopping'))
     }
   }
 
@@ -110,11 +139,10 @@ export class Inbox {
 
   async #claimAnnounced(announced: readonly Waiting[]): Promise<void> {
     const fit = announced.filter(({ announce, answer }) => {
-      if (classifyName(announce.name) === 'data') return true
-      answer({
-        outcome: 'refused',
-        reason: `${JSON.stringify(announce.name.slice(0, 100))} cannot be a name in the inbox: a plain name of at most 200 bytes is, no path, not hidden, not .tmp/.part/.partial`,
-      })
+      const why = whyNoDataName(announce.name)
+      if (why === undefined) return true
+      const shown = JSON.stringify(announce.name.slice(0, 100))
+      answer({ outcome: 'refused', reason: `${shown} cannot be a name in the inbox: ${why}` })
       return false
     })
     const taken = fit.slice(0, Math.max(0, this.#room))
@@ -128,8 +156,9 @@ export class Inbox {
       )
     }
     const results = await claimFiles(
-      taken.map(({ announce }) => ({
+      taken.map(({ announce, sealed }) => ({
         name: announce.name,
+        sealed,
         announced: {
           sha256: announce.sha256,
           sizeBytes: announce.sizeBytes,
@@ -142,12 +171,53 @@ export class Inbox {
     )
     const entries = claimed(results)
     this.#take(entries)
-    for (const [i, { announce, answer }] of taken.entries()) {
-      answer(this.#answerTo(announce, results[i]!))
+    for (const [i, waiting] of taken.entries()) {
+      const result = results[i]!
+      if (result.kind === 'unsealed') this.#seal(waiting)
+      else waiting.answer(this.#answerTo(waiting.announce, result))
     }
     // The acks first: somebody waits for them.
     await setImmediate()
     this.#logClaims(entries)
+  }
+
+  /** Its bytes are brought to the disk; then it waits for its claim again. */
+  #seal(waiting: Waiting): void {
+    const { announce, answer, seals = 0 } = waiting
+    const path = join(this.#paths.inbox, announce.name)
+    const stats = exactStatsOf(path)
+    const sealing =
+      stats !== undefined && seals < SEALS_MAX
+        ? this.#sealer.seal(path, identityOf(stats))
+        : undefined
+    if (sealing !== undefined) {
+      this.#sealing += 1
+      void sealing.then(seal => {
+        this.#sealing -= 1
+        this.#claimSealed({ announce, answer, seals: seals + 1 }, seal)
+      })
+    } else if (stats === undefined) answer(this.#answerTo(announce, { kind: 'gone' }))
+    else if (seals === SEALS_MAX) answer(later(`${announce.name} is still being written`))
+    else answer(later('too many files wait to be synced'))
+  }
+
+  #claimSealed(waiting: Waiting, seal: Seal): void {
+    const { announce, answer } = waiting
+    if (this.#stopped) answer(later('the parser is stopping'))
+    else if (seal.kind === 'failed') {
+      const why = `it cannot be synced: ${seal.why}`
+      this.#scanner.leave(announce.name, why)
+      answer({ outcome: 'refused', reason: why })
+    } else {
+      const gathered = seal.kind === 'again' ? waiting : { ...waiting, sealed: seal.identity }
+      if (this.#sealed.push(gathered) === 1) setTimeout(() => this.#claimGathered(), GATHERED_MS)
+      if (this.#sealing === 0) this.#claimGathered()
+    }
+  }
+
+  #claimGathered(): void {
+    this.#waiting.push(...this.#sealed.splice(0))
+    this.#bell.ring()
   }
 
   /** Whether there may be more to take at once. */
@@ -155,20 +225,25 @@ export class Inbox {
     if (this.#room <= 0) return false
     if (performance.now() >= this.#nextAdoptionMs) {
       this.#nextAdoptionMs = performance.now() + ADOPTION_INTERVAL_MS
-      const adopted = await adoptWork(this.#paths, this.#journal, this.#log)
+      const adopted = await adoptWork(this.#paths, this.#journal, this.#adoptionLog)
       this.#take(adopted)
       this.#logClaims(adopted)
     }
-    const names = (await this.#scanner.look(performance.now())).slice(0, this.#room)
+    const found = (await this.#scanner.look(performance.now())).slice(0, this.#room)
     const results = await claimFiles(
-      names.map(name => ({ name, announced: undefined })),
+      found.map(one => ({ ...one, announced: undefined })),
       this.#paths,
       this.#journal,
     )
     const entries = claimed(results)
     this.#take(entries)
     this.#logClaims(entries)
-    return names.length === CLAIMS_PER_COMMIT_MAX
+    for (const [i, { name }] of found.entries()) {
+      const result = results[i]!
+      if (!('why' in result)) continue
+      this.#scanner.leaveForNow(name, result.why, performance.now())
+    }
+    return found.length === CLAIMS_PER_COMMIT_MAX
   }
 
   #take(entries: readonly QueueEntry[]): void {
@@ -177,12 +252,12 @@ export class Inbox {
   }
 
   #logClaims(entries: readonly QueueEntry[]): void {
-    for (const { name, sequence, sizeBytes, expected } of entries) {
+    for (const { name, sequence, sizeBytes, isPlain } of entries) {
       this.#log.info('claimed', {
         name,
         sequence,
         size: sizeBytes,
-        manifest: expected !== undefined,
+        manifest: !isPlain,
       })
     }
   }
@@ -198,12 +273,18 @@ export class Inbox {
     return applied > 0 ? 'known' : 'accepted'
   }
 
-  #answerTo(announce: Announce, result: ClaimResult): AnnounceResult {
+  #answerTo(
+    announce: Announce,
+    result: Exclude<ClaimResult, { kind: 'unsealed' }>,
+  ): AnnounceResult {
     switch (result.kind) {
       case 'claimed':
         return { outcome: this.#hint(announce.sha256), sequence: result.entry.sequence }
       case 'unfit':
         return { outcome: 'refused', reason: result.why }
+      case 'stuck':
+        this.#scanner.leave(announce.name, result.why)
+        return later(result.why)
       case 'gone': {
         const onItsWay = this.#onItsWay(announce)
         if (onItsWay !== undefined) return onItsWay
@@ -228,6 +309,12 @@ export class Inbox {
  * have moved one there and then not been allowed to write it down.
  */
 const ADOPTION_INTERVAL_MS = 30_000
+
+/** What is synced meanwhile shares the commit of the claims. */
+const GATHERED_MS = 25
+
+/** An announced file that is written to while it is synced so often is to be announced later. */
+const SEALS_MAX = 3
 
 function later(reason: string): AnnounceResult {
   return { outcome: 'later', reason }

@@ -1,15 +1,16 @@
 import type { Config } from '../shared/config.ts'
 import { crashPoint } from '../shared/crash-points.ts'
+import type { FileIdentity } from '../shared/file-identity.ts'
 import type { Digest } from './digest/digest.ts'
 import type { Journal } from './journal/journal.ts'
 import type { DigestFacts, QueueEntry } from './journal/records.ts'
-import { nothingRead, objectionTo, type Verdict } from './verdict.ts'
+import { changedAfterClaim, nothingRead, objectionTo, type Verdict } from './verdict.ts'
 
 /** A file that was read to its end. */
 export interface FileRead {
   readonly entry: QueueEntry
   /** undefined: it changed whenever it was read. */
-  readonly digest: Digest | undefined
+  readonly read: { readonly digest: Digest; readonly identity: FileIdentity } | undefined
   readonly startedAtMs: number
 }
 
@@ -33,7 +34,7 @@ export class Judge {
     for (const file of files) {
       const verdict = this.#verdictOn(file)
       verdicts.push(verdict)
-      const { digest } = file
+      const digest = file.read?.digest
       if (verdict.kind === 'count' && digest !== undefined) counted.push({ verdict, digest })
       else await digest?.discard()
     }
@@ -44,16 +45,14 @@ export class Judge {
     )
   }
 
-  #verdictOn({ entry, digest, startedAtMs }: FileRead): Verdict {
-    if (digest === undefined) {
-      return {
-        kind: 'quarantine',
-        entry,
-        digest: nothingRead(entry, startedAtMs),
-        reason: 'FILE_CHANGED: it changed twice while it was read',
-        evidence: {},
-      }
+  #verdictOn({ entry: claimed, read, startedAtMs }: FileRead): Verdict {
+    if (read === undefined) {
+      const change = `${claimed.sizeBytes} bytes were claimed; it changed twice while it was read`
+      const digest = nothingRead(claimed, startedAtMs)
+      return { kind: 'quarantine', entry: claimed, digest, ...changedAfterClaim(change) }
     }
+    const { digest, identity } = read
+    const entry: QueueEntry = { ...claimed, identity }
     const facts: DigestFacts = {
       sha256: digest.sha256,
       sizeBytes: digest.sizeBytes,
@@ -62,10 +61,10 @@ export class Judge {
       startedAtMs,
       endedAtMs: Date.now(),
     }
-    const objection = objectionTo(entry, digest, facts, this.#config)
+    const objection = objectionTo(claimed, read, facts, this.#config)
     if (objection !== undefined || !digest.verdict.ok) {
-      const { reason, evidence } = objection ?? { reason: 'unreadable', evidence: {} }
-      return { kind: 'quarantine', entry, digest: facts, reason, evidence }
+      const { reason, evidence, ...more } = objection ?? { reason: 'unreadable', evidence: {} }
+      return { kind: 'quarantine', entry, digest: facts, reason, evidence, ...more }
     }
     if ((this.#journal.content(digest.sha256)?.applied ?? 0) > 0) {
       return { kind: 'duplicate', entry, digest: facts }

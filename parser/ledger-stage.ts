@@ -1,9 +1,11 @@
+import { setImmediate } from 'node:timers/promises'
 import { describeError, hasCode } from '../shared/errors.ts'
 import type { Handoff } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
 import type { BatchMaker } from './batch-maker.ts'
 import type { BatchResumer } from './batch-resumer.ts'
 import type { DiskWatch } from './disk-watch.ts'
+import type { GrowthWatch } from './growth-watch.ts'
 import type { Journal } from './journal/journal.ts'
 import type { Batch, BatchFile } from './ledger/batch.ts'
 import type { LedgerFile } from './ledger/file-rows.ts'
@@ -11,7 +13,7 @@ import type { Ledger, LedgerResult } from './ledger/ledger.ts'
 import type { Named } from './ledger/namesakes.ts'
 import type { Refuser } from './refuser.ts'
 import type { Ending, Settler } from './settle.ts'
-import type { Verdict } from './verdict.ts'
+import { changedAfterClaim, type Verdict } from './verdict.ts'
 
 type Count = Extract<Verdict, { kind: 'count' }>
 /** Of a content that the journal calls counted: the ledger decides. */
@@ -30,6 +32,9 @@ type Repeat = Extract<Verdict, { kind: 'duplicate' }>
  * without holding up others, until that is decided. A stop ends the batch in hand after the chunk in
  * hand, and keeps its run: the next start goes on from there. Verdicts are dropped then; their
  * entries are still in the journal.
+ *
+ * A file that has changed since it was read is quarantined instead; one that changed after it was
+ * counted is written down as well.
  */
 export class LedgerStage {
   readonly #input: Handoff<Verdict>
@@ -40,6 +45,7 @@ export class LedgerStage {
   readonly #resumer: BatchResumer
   readonly #refuser: Refuser
   readonly #disk: DiskWatch
+  readonly #growth: GrowthWatch
   readonly #filesMax: number
   readonly #readAgain: (sequence: number) => void
   readonly #onNamesakes: (names: ReadonlyMap<string, number>) => void
@@ -55,6 +61,7 @@ export class LedgerStage {
     resumer: BatchResumer
     refuser: Refuser
     disk: DiskWatch
+    growth: GrowthWatch
     filesMax: number
     /** The sums of a file are needed after all. */
     readAgain: (sequence: number) => void
@@ -70,6 +77,7 @@ export class LedgerStage {
     this.#resumer = options.resumer
     this.#refuser = options.refuser
     this.#disk = options.disk
+    this.#growth = options.growth
     this.#filesMax = options.filesMax
     this.#readAgain = options.readAgain
     this.#onNamesakes = options.onNamesakes
@@ -81,11 +89,7 @@ export class LedgerStage {
     let lookAgainMs = 0
     try {
       while (!signal.aborted) {
-        const verdicts = await this.#input.takeAll(
-          this.#filesMax,
-          signal,
-          this.#undecided.length > 0 || this.#resumer.hasBlocked ? LOOK_INTERVAL_MS : undefined,
-        )
+        const verdicts = await this.#input.takeAll(this.#filesMax, signal, LOOK_INTERVAL_MS)
         await this.#disk.room(signal)
         if (signal.aborted) {
           await closeAll(verdicts)
@@ -95,6 +99,7 @@ export class LedgerStage {
         if (performance.now() < lookAgainMs) continue
         lookAgainMs = performance.now() + LOOK_INTERVAL_MS
         await this.#lookAtOthers(signal)
+        for (const growth of this.#growth.takeUnwritten()) await this.#ledger.sightGrowth(growth)
       }
     } catch (error) {
       // When the signal is raised the ledger ends between two chunks, and no longer waits for a
@@ -147,6 +152,8 @@ export class LedgerStage {
 
   /** Brings at least one of the files to an end, and takes it off the list. */
   async #countSome(counts: Count[]): Promise<void> {
+    const changed = await this.#takeChanged(counts)
+    if (changed.length > 0) return this.#end(changed)
     const hinted = counts.filter(({ digest }) => this.#isHinted(digest.sha256))
     if (hinted.length > 0) {
       remove(counts, hinted)
@@ -183,6 +190,23 @@ export class LedgerStage {
         this.#undecided.push(...taken.map(verdict => ({ verdict, batchId: batch.id })))
         return
     }
+  }
+
+  /** Those that are not any more what was read. */
+  async #takeChanged(counts: Count[]): Promise<Finished[]> {
+    const changed: Finished[] = []
+    for (const [i, count] of [...counts].entries()) {
+      if (i > 0 && i % LOOKED_AT_ONCE_MAX === 0) await setImmediate()
+      const change = this.#settler.changeSinceRead(count)
+      if (change === undefined) continue
+      remove(counts, [count])
+      const ending = await this.#refuser.quarantine({
+        ...count,
+        ...{ kind: 'quarantine', ...changedAfterClaim(change) },
+      })
+      changed.push({ verdict: count, ending })
+    }
+    return changed
   }
 
   /**
@@ -260,11 +284,17 @@ export class LedgerStage {
     await this.#countAll(free, signal)
   }
 
-  async #endingOf({ entry, digest }: Count | Repeat, row: LedgerFile): Promise<Ending> {
+  async #endingOf(verdict: Count | Repeat, row: LedgerFile): Promise<Ending> {
+    const { entry } = verdict
     if (this.#ledger.isOwn(row, entry.sequence)) {
-      return { entry, digest, outcome: 'applied', ledgerSequence: row.sequence }
+      return { ...verdict, outcome: 'applied', ledgerSequence: row.sequence }
     }
-    return this.#refuser.duplicate(entry, digest, row)
+    const change = this.#settler.changeSinceRead(verdict)
+    if (change === undefined) return this.#refuser.duplicate(verdict, row)
+    return this.#refuser.quarantine({
+      ...verdict,
+      ...{ kind: 'quarantine', ...changedAfterClaim(change) },
+    })
   }
 
   async #end(finished: readonly Finished[]): Promise<void> {
@@ -284,6 +314,9 @@ interface Finished {
   readonly verdict: Count | Repeat
   readonly ending: Ending
 }
+
+/** Files looked at, each in microseconds, before others on the event loop get a turn. */
+const LOOKED_AT_ONCE_MAX = 16
 
 /** How often it is asked whether a batch has ended that files wait for. */
 const LOOK_INTERVAL_MS = 500

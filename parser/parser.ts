@@ -8,14 +8,15 @@ import type { Service } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import type { AnswerTo, ParserHealth, Question } from '../shared/protocol.ts'
+import { adoptWork } from './adopt.ts'
 import { ArchiveLimit } from './archive-limit.ts'
 import { Backlog } from './backlog.ts'
 import { BatchMaker } from './batch-maker.ts'
 import { BatchResumer } from './batch-resumer.ts'
-import { adoptWork } from './claim.ts'
 import { DigestWorkers } from './digest/digest.ts'
 import { DigestStage } from './digest-stage.ts'
 import { DiskWatch } from './disk-watch.ts'
+import { GrowthWatch } from './growth-watch.ts'
 import { Inbox } from './inbox.ts'
 import { loadInstance } from './instance.ts'
 import { Journal } from './journal/journal.ts'
@@ -31,6 +32,7 @@ import { reconcileWithLedger } from './rebuild.ts'
 import { Refuser } from './refuser.ts'
 import { SameNameNotices } from './same-names.ts'
 import { InboxScanner } from './scan.ts'
+import { Sealer } from './sealer.ts'
 import { type Ending, Settler } from './settle.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -63,6 +65,7 @@ export class Parser implements Service {
   readonly #resumer: BatchResumer
   readonly #disk: DiskWatch
   readonly #sameNames: SameNameNotices
+  readonly #growth: GrowthWatch
   readonly #startedAtMs = Date.now()
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 })
   #state: ParserHealth['state'] = 'starting'
@@ -144,14 +147,15 @@ export class Parser implements Service {
       output: verdicts,
       disk: this.#disk,
     })
+    const sealer = new Sealer()
     this.#inbox = new Inbox({
-      ...{ paths, journal, log },
+      ...{ paths, journal, log, sealer },
       backlog: this.#backlog,
       scanner: new InboxScanner({
-        inbox: paths.inbox,
+        ...{ inbox: paths.inbox, log, sealer },
         quietMs: config.quietMs,
         cutHoldMs: config.cutHoldMs,
-        log,
+        onSealed: () => this.#inbox.lookSoon(),
       }),
       scanIntervalMs: config.scanIntervalMs,
       queueFilesMax: config.queueFilesMax,
@@ -166,8 +170,10 @@ export class Parser implements Service {
       health: () => this.#health(),
       answer: question => this.#answer(question),
     })
+    const growth = new GrowthWatch({ paths, journal, log })
+    this.#growth = growth
     this.#settler = new Settler({
-      ...{ paths, journal, log, archiveLimit },
+      ...{ paths, journal, log, archiveLimit, growth },
       backlog: this.#backlog,
       onSettled: (file, sequence) => {
         onProgress()
@@ -175,7 +181,7 @@ export class Parser implements Service {
       },
     })
     this.#ledgerStage = new LedgerStage({
-      ...{ journal, log },
+      ...{ journal, log, growth },
       input: verdicts,
       ledger: this.#ledger,
       settler: this.#settler,
@@ -209,6 +215,7 @@ export class Parser implements Service {
     this.#loops = Promise.all([
       this.#inbox.run(signal),
       this.#disk.run(signal),
+      this.#growth.run(signal),
       this.#countWhenLedgerIsOpen(signal),
     ])
     this.#loops.catch(error => this.#end.reject(this.#reasonOfEnd(error)))
@@ -315,6 +322,7 @@ export class Parser implements Service {
     const paused = this.#disk.reason ?? (isUnfit ? awayBecause : undefined)
     const reason = paused ?? this.#resumer.reason
     const sameNames = this.#sameNames.report
+    const grewAfterwards = this.#growth.report
     return {
       role: 'parser',
       pid: process.pid,
@@ -332,6 +340,7 @@ export class Parser implements Service {
       ever: this.#journal.ever,
       processed: this.#journal.state.nextNumber - 1,
       ...(sameNames === undefined ? {} : { sameNames }),
+      ...(grewAfterwards === undefined ? {} : { grewAfterwards }),
     }
   }
 }

@@ -19,10 +19,13 @@ export class Refuser {
   }
 
   /** @param counted the row of the file that had this content first. */
-  async duplicate(entry: QueueEntry, digest: DigestFacts, counted: LedgerFile): Promise<Ending> {
+  async duplicate(
+    verdict: Extract<Verdict, { kind: 'duplicate' | 'count' }>,
+    counted: LedgerFile,
+  ): Promise<Ending> {
     const reason = `counted before as ${counted.name}`
-    await this.#sight(entry, digest, 'duplicate', reason)
-    return { entry, digest, outcome: 'duplicate', reason }
+    await this.#sight(verdict.entry, verdict.digest, 'duplicate', reason)
+    return { ...verdict, outcome: 'duplicate', reason }
   }
 
   /**
@@ -37,8 +40,9 @@ export class Refuser {
     }
     await this.#sight(entry, digest, 'quarantined', reason)
     const member = await this.#ledger.rowOf(entry.name, entry.sequence)
-    const whatNow = member === undefined ? {} : { whatNow: whatOfAMember(member) }
-    return { entry, digest, outcome: 'quarantined', reason, evidence, ...whatNow }
+    const whatNow = member === undefined ? verdict.whatNow : whatOfAMember(member)
+    const advice = whatNow === undefined ? {} : { whatNow }
+    return { entry, digest, outcome: 'quarantined', reason, evidence, ...advice }
   }
 
   async #fateOf(entry: QueueEntry, digest: DigestFacts): Promise<Ending | undefined> {

@@ -9,8 +9,11 @@ import { MANIFEST_SUFFIX, type StatePaths, settledName, workName } from '../shar
 import { boundedReason, type Outcome, type ProcessedFile } from '../shared/protocol.ts'
 import type { ArchiveLimit } from './archive-limit.ts'
 import type { Backlog } from './backlog.ts'
+import { changeSinceRead } from './changes.ts'
+import type { GrowthWatch } from './growth-watch.ts'
 import type { Journal, Settlement } from './journal/journal.ts'
 import type { DigestFacts, QueueEntry } from './journal/records.ts'
+import { exactStatsOf, moveWithoutReplacing } from './moves.ts'
 
 /** Why a file is where it is, for the person who looks into quarantine/. */
 export type Evidence = Readonly<Record<string, unknown>>
@@ -35,12 +38,17 @@ export interface Ending {
  * duplicate/ or quarantine/ under names that carry their hash (P8), then whoever asked is told. A
  * crash between P7 and P8 leaves settled files in work/: the start moves them. A file that is
  * missing then was moved before the crash.
+ *
+ * A counted file that is not any more what was read is told of (`GrowthWatch`); it stays counted.
+ * What came as the manifest of a quarantined file, and is none of ours, follows it there: it may be
+ * a file of somebody's.
  */
 export class Settler {
   readonly #paths: StatePaths
   readonly #journal: Journal
   readonly #backlog: Backlog
   readonly #archiveLimit: ArchiveLimit
+  readonly #growth: GrowthWatch
   readonly #onSettled: (file: ProcessedFile, sequence: number) => void
   readonly #log: Log
 
@@ -49,6 +57,7 @@ export class Settler {
     journal: Journal
     backlog: Backlog
     archiveLimit: ArchiveLimit
+    growth: GrowthWatch
     onSettled: (file: ProcessedFile, sequence: number) => void
     log: Log
   }) {
@@ -56,8 +65,15 @@ export class Settler {
     this.#journal = options.journal
     this.#backlog = options.backlog
     this.#archiveLimit = options.archiveLimit
+    this.#growth = options.growth
     this.#onSettled = options.onSettled
     this.#log = options.log
+  }
+
+  /** How a file that is still in work/ differs from what was read. */
+  changeSinceRead({ entry, digest }: Pick<Ending, 'entry' | 'digest'>): string | undefined {
+    const stats = exactStatsOf(this.#workPath(entry))
+    return stats && changeSinceRead(entry, digest, stats)
   }
 
   async settle(endings: readonly Ending[]): Promise<void> {
@@ -90,7 +106,10 @@ export class Settler {
     for (const [i, entry] of entries.entries()) {
       if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()
       const to = this.#destination(entry)
-      if (!moveIfThere(this.#workPath(entry), to)) continue
+      const from = this.#workPath(entry)
+      const stats = entry.outcome === 'quarantined' ? undefined : exactStatsOf(from)
+      if (!moveIfThere(from, to)) continue
+      if (stats && entry.digest) this.#growth.settled(entry, entry.digest, to, stats)
       movedNow.add(entry)
       directories.add(dirname(to))
     }
@@ -101,7 +120,7 @@ export class Settler {
     crashPoint('P8-move-synced')
     for (const [i, entry] of entries.entries()) {
       if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()
-      rmSync(`${this.#workPath(entry)}${MANIFEST_SUFFIX}`, { force: true })
+      this.#putManifestAway(entry)
       crashPoint('P8-manifest-removed')
       this.#journal.moved(entry.sequence)
       this.#backlog.remove(entry.sequence)
@@ -112,6 +131,19 @@ export class Settler {
         await this.#archiveLimit.added(name, entry.digest.sizeBytes)
       }
     }
+  }
+
+  /** One of ours has been read, and its numbers are in the journal. */
+  #putManifestAway(entry: QueueEntry): void {
+    const manifest = `${this.#workPath(entry)}${MANIFEST_SUFFIX}`
+    if (entry.manifestProblem === undefined) {
+      rmSync(manifest, { force: true })
+      return
+    }
+    const to = this.#destination(entry)
+    if (moveWithoutReplacing(manifest, `${to}${MANIFEST_SUFFIX}`)) return
+    // Unless it was moved before a crash, another one stands there.
+    moveWithoutReplacing(manifest, `${to}.${entry.sequence}${MANIFEST_SUFFIX}`)
   }
 
   #workPath(entry: QueueEntry): string {

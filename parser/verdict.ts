@@ -1,4 +1,6 @@
 import type { Config } from '../shared/config.ts'
+import type { FileIdentity } from '../shared/file-identity.ts'
+import { changeSinceClaim } from './changes.ts'
 import type { Digest } from './digest/digest.ts'
 import { type BadLine, describeBadLine } from './digest/line-defects.ts'
 import type { DigestFacts, QueueEntry } from './journal/records.ts'
@@ -23,34 +25,52 @@ export type Verdict =
       readonly evidence: Evidence
       /** It was not in work/ when it was to be read. */
       readonly isMissing?: boolean
+      /** What its sidecar advises, if not the usual. */
+      readonly whatNow?: string
     }
 
 export interface Objection {
   readonly reason: string
   readonly evidence: Evidence
+  readonly whatNow?: string
 }
 
 /** Why a file cannot be counted, most basic first; undefined when nothing speaks against it. */
 export function objectionTo(
   entry: QueueEntry,
-  digest: Digest,
+  { digest, identity }: { readonly digest: Digest; readonly identity: FileIdentity },
   facts: DigestFacts,
   config: Pick<Config, 'unterminated'>,
 ): Objection | undefined {
+  const change = changeSinceClaim(entry, digest, identity)
+  if (change !== undefined) return changedAfterClaim(change)
   if (entry.manifestProblem !== undefined) {
     return { reason: `MANIFEST_INVALID: ${entry.manifestProblem}`, evidence: {} }
   }
   const mismatch = mismatchWith(entry, facts, digest.verdict.ok)
   if (mismatch !== undefined) return { reason: `MANIFEST_MISMATCH: ${mismatch}`, evidence: {} }
   if (!digest.verdict.ok) return badLineObjection(digest.verdict.bad)
-  const mayBeCut = entry.expected === undefined && !digest.endsWithLineEnd
-  if (mayBeCut && config.unterminated === 'quarantine') {
-    return {
-      reason: `UNTERMINATED: the last line has no line end and no manifest vouches for it: it may be a cut copy (COUNTERSINK_UNTERMINATED=accept counts such files)`,
-      evidence: { lines: digest.lines },
-    }
+  const isVouched = entry.expected !== undefined || config.unterminated === 'accept'
+  return isVouched ? undefined : cutObjection(digest)
+}
+
+/** It is not what was claimed, or not what was read any more. */
+export function changedAfterClaim(change: string): Objection {
+  return {
+    reason: `CHANGED_AFTER_CLAIM: ${change}`,
+    evidence: {},
+    whatNow:
+      'Nothing of this file was counted: it was changed after it had been taken out of the inbox. Find out who still writes to it, or whether the power failed; then put the whole file into the inbox again, best with "countersink publish".',
   }
-  return undefined
+}
+
+function cutObjection({ sizeBytes, endsWithLineEnd, lines }: Digest): Objection | undefined {
+  if (sizeBytes > 0 && endsWithLineEnd) return undefined
+  const what = sizeBytes === 0 ? 'it is empty' : 'the last line has no line end'
+  return {
+    reason: `UNTERMINATED: ${what} and no manifest vouches for it: it may be a cut copy (COUNTERSINK_UNTERMINATED=accept counts such files)`,
+    evidence: { lines },
+  }
 }
 
 function mismatchWith(entry: QueueEntry, facts: DigestFacts, isValid: boolean): string | undefined {
@@ -89,10 +109,13 @@ function badLineObjection(bad: BadLine): Objection {
   }
 }
 
-/** The facts of a file that could not be read to its end; its hash is the announced one or zeros. */
+/**
+ * The facts of a file that could not be read to its end; its hash is the one found before, else the
+ * announced one, else zeros.
+ */
 export function nothingRead(entry: QueueEntry, startedAtMs: number): DigestFacts {
   return {
-    sha256: Buffer.from(entry.expected?.sha256 ?? '0'.repeat(64), 'hex'),
+    sha256: entry.digest?.sha256 ?? Buffer.from(entry.expected?.sha256 ?? '0'.repeat(64), 'hex'),
     sizeBytes: entry.sizeBytes,
     lines: 0,
     amount: 0n,

@@ -1,13 +1,10 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { CountersinkError, hasCode } from '../shared/errors.ts'
+import { type FileIdentity, identityOf, isSameFile } from '../shared/file-identity.ts'
 
 /** What must not change between the first byte hashed and the last byte summed. */
-export interface FileIdentity {
-  readonly dev: bigint
-  readonly ino: bigint
-  readonly size: bigint
-  readonly mtimeNs: bigint
+export interface ReadIdentity extends FileIdentity {
   /** Cannot be set back by a program, as the modification time can. */
   readonly ctimeNs: bigint
 }
@@ -17,7 +14,7 @@ export interface WorkFile {
   readonly handle: FileHandle
   readonly sizeBytes: number
   /** As the file is now. */
-  identity(): Promise<FileIdentity>
+  identity(): Promise<ReadIdentity>
 }
 
 /**
@@ -47,18 +44,12 @@ export async function openWorkFile(path: string): Promise<WorkFile | undefined> 
     handle,
     sizeBytes: Number(stats.size),
     identity: async () => {
-      const { dev, ino, size, mtimeNs, ctimeNs } = await handle.stat({ bigint: true })
-      return { dev, ino, size, mtimeNs, ctimeNs }
+      const now = await handle.stat({ bigint: true })
+      return { ...identityOf(now), ctimeNs: now.ctimeNs }
     },
   }
 }
 
-export function sameIdentity(a: FileIdentity, b: FileIdentity): boolean {
-  return (
-    a.dev === b.dev &&
-    a.ino === b.ino &&
-    a.size === b.size &&
-    a.mtimeNs === b.mtimeNs &&
-    a.ctimeNs === b.ctimeNs
-  )
+export function sameIdentity(a: ReadIdentity, b: ReadIdentity): boolean {
+  return isSameFile(a, b) && a.ctimeNs === b.ctimeNs
 }

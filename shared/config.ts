@@ -147,13 +147,13 @@ export const SETTINGS = {
   quietMs: count(
     'COUNTERSINK_QUIET_MS',
     'how long a file without a manifest must be unchanged before it is taken',
-    2_000,
+    10_000,
     100,
     86_400_000,
   ),
   cutHoldMs: count(
     'COUNTERSINK_CUT_HOLD_MS',
-    'how long such a file is held when its last line has no line end: it may be a cut copy',
+    'how long it must be unchanged when it is empty or its last line has no line end: it may be a cut copy',
     30_000,
     100,
     86_400_000,

@@ -78,7 +78,18 @@ function socketPath(path: string): string {
 }
 
 export const MANIFEST_SUFFIX = '.manifest.json'
-const UNFINISHED = /\.(tmp|part|partial)$/i
+
+/**
+ * How names end, in any case, that programs give to what they have not finished: browsers, clients
+ * for file transfer, editors, tools for clouds and clusters. A finished file's other name (`.bak`,
+ * `.old`, `.copy`) is not one of them: it may be all that its owner has.
+ */
+export const UNFINISHED_ENDINGS: readonly string[] = [
+  ...['.tmp', '.temp', '.part', '.partial', '.filepart', '.crdownload', '.download', '.opdownload'],
+  ...['.downloading', '.aria2', '.gstmp', '.!ut', '.!qb', '.bc!', '.swp', '.swo', '.swn', '.swx'],
+  ...['.upload', '.uploading', '.incomplete', '.inprogress', '.in-progress', '.in_progress'],
+  ...['.unfinished', '.writing', '.pending', '.copying', '._copying_', '.lock', '~'],
+]
 /** C0 and C1 controls, DEL, and the mark that Node puts for bytes that are not UTF-8. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\ufffd]/
@@ -91,17 +102,49 @@ export type InboxName = 'data' | 'manifest' | 'unfinished' | 'unfit'
  * neither announced nor journalled (a path, too long, control characters, not UTF-8).
  */
 export function classifyName(name: string): InboxName {
-  if (name.startsWith('.') || UNFINISHED.test(name)) return 'unfinished'
+  if (isHidden(name) || markOfUnfinished(name) !== undefined) return 'unfinished'
   if (name.endsWith(MANIFEST_SUFFIX)) return 'manifest'
-  if (
-    name.length === 0 ||
-    name.includes('/') ||
-    UNPRINTABLE.test(name) ||
-    Buffer.byteLength(name) > NAME_BYTES_MAX
-  ) {
-    return 'unfit'
+  return whyUnfit(name) === undefined ? 'data' : 'unfit'
+}
+
+/** Why nothing of this name can be taken; undefined if it can. */
+export function whyNoDataName(name: string): string | undefined {
+  switch (classifyName(name)) {
+    case 'data':
+      return undefined
+    case 'manifest':
+      return 'it is the name of a manifest'
+    case 'unfit':
+      return whyUnfit(name)
+    case 'unfinished':
+      return isHidden(name)
+        ? 'it is hidden'
+        : `${markOfUnfinished(name)}, as names of unfinished files do`
   }
-  return 'data'
+}
+
+/** Names that begin with a dot: not only unfinished files have them. */
+export function isHidden(name: string): boolean {
+  return name.startsWith('.')
+}
+
+/** What shows that a file of this name is unfinished; hidden ones are another matter. */
+function markOfUnfinished(name: string): string | undefined {
+  if (name.startsWith('~$')) return 'it begins with ~$'
+  if (name.length > 1 && name.startsWith('#') && name.endsWith('#')) return 'it stands between # #'
+  const lower = name.toLowerCase()
+  const ending = UNFINISHED_ENDINGS.find(one => lower.length > one.length && lower.endsWith(one))
+  return ending === undefined ? undefined : `it ends in ${ending}`
+}
+
+function whyUnfit(name: string): string | undefined {
+  if (name.length === 0) return 'it is empty'
+  if (name.includes('/')) return 'it is a path'
+  if (UNPRINTABLE.test(name)) return 'it has control characters or bytes that are not UTF-8'
+  const bytes = Buffer.byteLength(name)
+  return bytes > NAME_BYTES_MAX
+    ? `it has ${bytes} bytes, at most ${NAME_BYTES_MAX} may be`
+    : undefined
 }
 
 /** A name for the inbox made from any file's name: printable ASCII, bounded, never hidden. */

@@ -130,6 +130,8 @@ export interface ParserHealth extends CommonHealth {
   readonly processed: number
   /** Since the start; absent if there are none. */
   readonly sameNames?: SameNames
+  /** The same. */
+  readonly grewAfterwards?: GrewAfterwards
 }
 
 /** Files whose name was counted before with other content: both are in the totals. */
@@ -137,6 +139,13 @@ export interface SameNames {
   readonly files: number
   /** The newest of them, and with how many contents each name is in the totals. */
   readonly newest: readonly { readonly name: string; readonly contents: number }[]
+}
+
+/** Files that changed after they were counted: their outcome stands. */
+export interface GrewAfterwards {
+  readonly files: number
+  /** The newest of them, and how they changed. */
+  readonly newest: readonly { readonly name: string; readonly change: string }[]
 }
 
 export interface GeneratorHealth extends CommonHealth {

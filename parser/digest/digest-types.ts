@@ -22,6 +22,8 @@ export interface Digest {
   readonly resumedFromBytes: number
   /** Why the checkpoint that was given could not be used. */
   readonly checkpointDropped?: string
+  /** So many first bytes of the file are not those that the checkpoint told of. */
+  readonly changedPrefixBytes?: number
   /** The file's sums, sealed in the runs directory; undefined if they are in memory. */
   readonly runName?: string
   readonly hashMs: number

@@ -152,29 +152,33 @@ export class DigestWorkers {
   async #resumeOrStart(options: DigestOptions, runs: RunKeeper): Promise<Digest> {
     const { resume } = options
     if (resume === undefined) return await this.#runBoth(options, undefined, runs)
-    let checkpointDropped = unfitCheckpoint(resume, options.sizeBytes)
-    if (checkpointDropped === undefined) {
-      try {
-        return await this.#runBoth(options, resume, runs)
-      } catch (error: unknown) {
-        const isOfAnother = error instanceof PrefixChanged || hasCode(error, 'FILE_CHANGED')
-        if (!isOfAnother && !hasCode(error, 'RUN_UNREADABLE')) throw error
-        checkpointDropped = toError(error).message
-        runs.use([])
-      }
+    const unfit = unfitCheckpoint(resume, options.sizeBytes)
+    if (unfit !== undefined) {
+      return { ...(await this.#runBoth(options, undefined, runs)), checkpointDropped: unfit }
     }
-    return { ...(await this.#runBoth(options, undefined, runs)), checkpointDropped }
+    try {
+      return await this.#runBoth(options, resume, runs)
+    } catch (error: unknown) {
+      const isOfAnother = error instanceof PrefixChanged || hasCode(error, 'FILE_CHANGED')
+      if (!isOfAnother && !hasCode(error, 'RUN_UNREADABLE')) throw error
+      runs.use([])
+      const checkpointDropped = toError(error).message
+      return { ...(await this.#runBoth(options, undefined, runs, resume)), checkpointDropped }
+    }
   }
 
+  /** `known`: what tells what the file begins with, though it may be of no other use any more. */
   async #runBoth(
     options: DigestOptions,
     resume: Checkpoint | undefined,
     runs: RunKeeper,
+    known = resume,
   ): Promise<Digest> {
     const { sizeBytes } = options
     const progress = new SlowerOfTwo(sizeBytes, options.onProgress)
     // The first failure counts; it also ends the other thread's work.
     let failure: Error | undefined
+    let changedPrefixBytes: number | undefined
     const fail = (error: unknown) => {
       if (!(error instanceof JobCancelled)) failure ??= toError(error)
       // At once: what the threads still tell may rest on a checkpoint that is not this file's.
@@ -191,13 +195,17 @@ export class DigestWorkers {
     })
     const team = this.#team(options, resume)
     const hashing = this.#hash.run(
-      { ...this.#hashJob(options, resume), help: team?.helps[0] },
+      { ...this.#hashJob(options, resume, known), help: team?.helps[0] },
       {
         onPosition: at => progress.hashAt(at),
-        onEvent(event) {
-          if (event.positionBytes !== resume?.positionBytes) checkpoints.addHashPart(event)
-          else if (Buffer.compare(event.sha256, resume.prefixSha256) !== 0) {
-            fail(new PrefixChanged(event.positionBytes))
+        onEvent: event => {
+          if (event.positionBytes !== known?.positionBytes) checkpoints.addHashPart(event)
+          else if (Buffer.compare(event.sha256, known.prefixSha256) !== 0) {
+            if (resume !== undefined) return fail(new PrefixChanged(event.positionBytes))
+            changedPrefixBytes = event.positionBytes
+            // Whoever goes on after a crash must find this out again.
+            void checkpoints.stop()
+            this.#settleCheckpoints(CHECKPOINTS_UNLIMITED)
           }
         },
       },
@@ -206,12 +214,12 @@ export class DigestWorkers {
     const helping = this.#helpers.map((helper, i) => {
       const help = team?.helps[i + 1]
       if (help === undefined) return undefined
-      const job = { ...this.#hashJob(options, resume), help }
+      const job = { ...this.#hashJob(options, resume, known), help }
       return helper.run(job, { onPosition() {}, onEvent() {} }, portsOf(help)).catch(fail)
     })
     runs.use(resume?.runs ?? [])
     const summing = this.#sum.run(
-      { ...this.#sumJob(options, resume), team: team?.lead },
+      { ...this.#sumJob(options, resume, known), team: team?.lead },
       {
         onPosition: at => progress.sumAt(at),
         onEvent(event) {
@@ -242,7 +250,8 @@ export class DigestWorkers {
     this.#throwIfClosed()
     if (failure !== undefined) throw failure
     assert(hash !== undefined && sum !== undefined)
-    return await digestOf(options, resume, runs, hash, sum)
+    const digest = await digestOf(options, resume, runs, hash, sum)
+    return changedPrefixBytes === undefined ? digest : { ...digest, changedPrefixBytes }
   }
 
   /** Who sums a file together; undefined if one thread does. */
@@ -255,7 +264,7 @@ export class DigestWorkers {
     return newTeam(1 + this.#helpers.length)
   }
 
-  #hashJob(options: DigestOptions, resume: Checkpoint | undefined) {
+  #hashJob(options: DigestOptions, resume: Checkpoint | undefined, known = resume) {
     const { fd, sizeBytes, onCheckpoint } = options
     return {
       fd,
@@ -265,14 +274,14 @@ export class DigestWorkers {
       sumStartBytes: resume?.resumeBytes ?? 0,
       // None lies inside the file if nobody commits them.
       checkpointBytes: onCheckpoint === undefined ? sizeBytes + 1 : options.checkpointBytes,
-      resumedBytes: resume?.positionBytes ?? 0,
+      resumedBytes: known?.positionBytes ?? 0,
     }
   }
 
-  #sumJob(options: DigestOptions, resume: Checkpoint | undefined) {
+  #sumJob(options: DigestOptions, resume: Checkpoint | undefined, known: Checkpoint | undefined) {
     const { pairsMax, memoryPairsMax, runsDirectory, runsPrefix } = options
     return {
-      ...this.#hashJob(options, resume),
+      ...this.#hashJob(options, resume, known),
       startBytes: resume?.resumeBytes ?? 0,
       sumBytesMax: this.#sumBytesMax,
       pairsMax,

@@ -10,6 +10,7 @@
 
 import { extname } from 'node:path'
 import { CountersinkError } from '../../shared/errors.ts'
+import type { FileIdentity } from '../../shared/file-identity.ts'
 import type { Digest } from './digest-types.ts'
 import { MemorySums } from './sums.ts'
 import { JobCancelled, WorkerThread } from './worker-thread.ts'
@@ -26,6 +27,8 @@ export interface SmallFilesJob {
 
 /** What the thread answers about a file. */
 export interface SmallFile {
+  /** Before its first byte was read and after its last. */
+  readonly identity: FileIdentity
   readonly sha256: Uint8Array
   readonly sizeBytes: number
   readonly lines: number
@@ -34,6 +37,10 @@ export interface SmallFile {
   readonly endsWithLineEnd: boolean
   readonly ids: BigUint64Array<ArrayBuffer>
   readonly amounts: BigUint64Array<ArrayBuffer>
+}
+
+export interface SmallDigest extends Digest {
+  readonly identity: FileIdentity
 }
 
 /** A long-lived worker thread; started by the first small files. */
@@ -56,7 +63,7 @@ export class SmallFiles {
     /** Consumers of one file; one with more is not small. */
     readonly pairsMax: number
     readonly signal: AbortSignal
-  }): Promise<Digest[]> {
+  }): Promise<SmallDigest[]> {
     const { paths, pairsMax, signal } = options
     signal.throwIfAborted()
     const cancel = () => this.#thread.cancel()
@@ -82,11 +89,11 @@ export class SmallFiles {
 /** The thread says nothing before it answers. */
 const IGNORED = { onPosition() {}, onEvent() {} }
 
-function digestOf(file: SmallFile): Digest {
-  const { sha256, sizeBytes, lines, endsWithLineEnd, amount, largestSum } = file
+function digestOf(file: SmallFile): SmallDigest {
+  const { identity, sha256, sizeBytes, lines, endsWithLineEnd, amount, largestSum } = file
   const sums = new MemorySums(file.ids, file.amounts)
   return {
-    ...{ sha256, sizeBytes, lines, endsWithLineEnd },
+    ...{ identity, sha256, sizeBytes, lines, endsWithLineEnd },
     verdict: { ok: true, amount, sums, largestSum },
     resumedFromBytes: 0,
     helpedLines: 0,

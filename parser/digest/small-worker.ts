@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { toError } from '../../shared/errors.ts'
+import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
 import { LF } from './line-defects.ts'
 import { PairTally } from './pair-words.ts'
 import type { SmallFile, SmallFilesJob } from './small-files.ts'
@@ -24,8 +25,8 @@ serveJobs<SmallFilesJob, never, SmallFile[]>(({ paths, fileBytesMax, pairsMax },
   const files: SmallFile[] = []
   for (const path of paths) {
     control.throwIfCancelled()
-    const sizeBytes = readWhole(path, kernel.input.subarray(0, fileBytesMax))
-    const file = sizeBytes === undefined ? undefined : digestOf(sizeBytes, kernel, pairsMax)
+    const identity = readWhole(path, kernel.input.subarray(0, fileBytesMax))
+    const file = identity === undefined ? undefined : digestOf(identity, kernel, pairsMax)
     if (file === undefined) break
     files.push(file)
   }
@@ -33,10 +34,10 @@ serveJobs<SmallFilesJob, never, SmallFile[]>(({ paths, fileBytesMax, pairsMax },
 })
 
 /**
- * Reads a file into `bytes`; returns its size. undefined: it does not fit, is no regular file,
+ * Reads a file into `bytes`; returns what it is. undefined: it does not fit, is no regular file,
  * cannot be read, or changed meanwhile.
  */
-function readWhole(path: string, bytes: Uint8Array): number | undefined {
+function readWhole(path: string, bytes: Uint8Array): FileIdentity | undefined {
   let fd: number | undefined
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
@@ -45,8 +46,9 @@ function readWhole(path: string, bytes: Uint8Array): number | undefined {
     if (!before.isFile() || sizeBytes > bytes.length) return undefined
     if (readSync(fd, bytes, 0, sizeBytes, 0) !== sizeBytes) return undefined
     const after = fstatSync(fd, { bigint: true })
-    const isSame = before.mtimeNs === after.mtimeNs && before.ctimeNs === after.ctimeNs
-    return isSame && before.size === after.size ? sizeBytes : undefined
+    const identity = identityOf(before)
+    const isSame = isSameFile(identity, identityOf(after)) && before.ctimeNs === after.ctimeNs
+    return isSame ? identity : undefined
   } catch (error) {
     if (!('syscall' in toError(error))) throw error
     return undefined
@@ -56,8 +58,13 @@ function readWhole(path: string, bytes: Uint8Array): number | undefined {
 }
 
 /** Of a file that stands in the kernel's input. undefined: a line is bad, or there is no room. */
-function digestOf(sizeBytes: number, kernel: SumKernel, pairsMax: number): SmallFile | undefined {
+function digestOf(
+  identity: FileIdentity,
+  kernel: SumKernel,
+  pairsMax: number,
+): SmallFile | undefined {
   const { input } = kernel
+  const sizeBytes = Number(identity.size)
   const sha256 = new Uint8Array(createHash('sha256').update(input.subarray(0, sizeBytes)).digest())
   const endsWithLineEnd = sizeBytes === 0 || input[sizeBytes - 1] === LF
   let end = sizeBytes
@@ -70,6 +77,7 @@ function digestOf(sizeBytes: number, kernel: SumKernel, pairsMax: number): Small
   tally.add(sums)
   assert.equal(tally.amount, amount, 'the sums hold another amount than the lines')
   return {
+    identity,
     sha256,
     sizeBytes,
     lines,

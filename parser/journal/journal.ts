@@ -193,12 +193,12 @@ export class Journal extends JournalView {
     return entries
   }
 
-  /** The sealed sums of a digested file cannot be used: it is read again. */
+  /**
+   * The sealed sums of a digested file cannot be used: it is read again. What was found before is
+   * kept, to be compared.
+   */
   undigest(entry: QueueEntry): QueueEntry {
-    const claimed: QueueEntry = {
-      ...entry,
-      ...{ stage: 'claimed', digest: undefined, runName: undefined },
-    }
+    const claimed: QueueEntry = { ...entry, ...{ stage: 'claimed', runName: undefined } }
     this.#commit('undigest', (tables, state) => {
       this.#putEntry(tables, claimed)
       return state
@@ -225,6 +225,7 @@ export class Journal extends JournalView {
       let next = state
       for (const [i, { entry, outcome }] of settlements.entries()) {
         const file = files[i]!
+        if (outcome === 'quarantined') this.#letGo(tables, entry.sequence, file.sha256)
         this.#putEntry(tables, {
           ...entry,
           ...{ stage: 'settling', outcome, checkpoint: undefined, runName: undefined },
@@ -283,6 +284,14 @@ export class Journal extends JournalView {
   async close(): Promise<void> {
     if (this.#moved.length > 0) this.#commit('close', (_tables, state) => state)
     await this.#root.close()
+  }
+
+  /** A file that is not what it was found to be before claims that content no longer. */
+  #letGo(tables: Tables, sequence: number, sha256: string): void {
+    const known = this.queued(sequence)?.digest?.sha256
+    if (known === undefined || Buffer.from(known).toString('hex') === sha256) return
+    const content = this.content(known)
+    if (content?.claim === sequence) this.#putContent(tables, known, { ...content, claim: 0 })
   }
 
   #record(tables: Tables, file: ProcessedFile, sequence: number): void {

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { Packr, Unpackr } from 'msgpackr'
 import { CountersinkError } from '../../shared/errors.ts'
+import type { FileIdentity } from '../../shared/file-identity.ts'
 import type { Outcome, ProcessedFile } from '../../shared/protocol.ts'
 import type { Checkpoint } from '../digest/digest.ts'
 
@@ -51,7 +52,15 @@ export interface QueueEntry {
   /** Why the manifest that came with it cannot be used. */
   readonly manifestProblem: string | undefined
   readonly disposable: boolean
+  /** It came without a manifest. */
+  readonly isPlain: boolean
+  /**
+   * As it was when it was claimed, if it is plain; from P3 on, as it was when it was read. Its size
+   * is `sizeBytes`.
+   */
+  readonly identity: Pick<FileIdentity, 'ino' | 'mtimeNs'> | undefined
   readonly stage: 'claimed' | 'digested' | 'settling'
+  /** Of a `claimed` one: what was found when it was read before; its sums are lost. */
   readonly digest: DigestFacts | undefined
   readonly outcome: Outcome | undefined
   /** P2: how far its reading has come, while it is `claimed`. */
@@ -100,6 +109,8 @@ export function encodeQueueEntry(entry: QueueEntry): Buffer {
     entry.outcome,
     entry.checkpoint && encodeCheckpoint(entry.checkpoint),
     entry.runName,
+    entry.isPlain,
+    entry.identity && [entry.identity.ino.toString(), entry.identity.mtimeNs.toString()],
   ])
 }
 
@@ -116,8 +127,12 @@ export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEnt
     Outcome | undefined,
     CheckpointFields | undefined,
     string | undefined,
+    // Entries of older programs end here.
+    boolean | undefined,
+    [string, string] | undefined,
   ]
   const [name, sizeBytes, claimedAtMs, expected, manifestProblem, disposable, stage] = fields
+  const identity = fields[12]
   return {
     sequence,
     name,
@@ -131,6 +146,8 @@ export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEnt
     },
     manifestProblem,
     disposable,
+    isPlain: fields[11] ?? (expected === undefined && manifestProblem === undefined),
+    identity: identity && { ino: BigInt(identity[0]), mtimeNs: BigInt(identity[1]) },
     stage,
     digest: fields[7] && decodeDigest(fields[7]),
     outcome: fields[8],

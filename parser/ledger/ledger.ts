@@ -51,6 +51,14 @@ export interface KeptSighting {
   readonly reason: string
 }
 
+/** A file that changed after its content was counted, and how. */
+export interface Growth {
+  readonly name: string
+  readonly sha256: Uint8Array
+  readonly reason: string
+  readonly seenAtMs: number
+}
+
 /**
  * The parser's side of the ledger: everything it asks of or writes to MariaDB. Each call goes on
  * through lost connections and restarts of the server until it has succeeded, is known to have
@@ -403,6 +411,30 @@ export class Ledger {
         [this.#instance, workSequence, name],
       )
       return row
+    })
+  }
+
+  /**
+   * Writes down that a content's file changed after it was counted, beside the content's row; what
+   * was found last stands there. `sight` is for files that were not counted.
+   */
+  async sightGrowth(growth: Growth): Promise<void> {
+    await this.#write(async session => {
+      await session.execute(
+        `INSERT INTO ${this.#names.sighting}
+           (instance, work_sequence, sha256, name, outcome, reason, seen_at)
+         SELECT instance, work_sequence, sha256, ?, 'grew', ?, ? FROM ${this.#names.file}
+          WHERE sha256 = ?
+         ON DUPLICATE KEY UPDATE
+           name = VALUES(name), outcome = VALUES(outcome), reason = VALUES(reason),
+           seen_at = VALUES(seen_at)`,
+        [
+          growth.name,
+          boundedReason(growth.reason),
+          sqlTime(growth.seenAtMs),
+          Buffer.from(growth.sha256),
+        ],
+      )
     })
   }
 

@@ -7,6 +7,7 @@ import type { StatePaths } from '../../shared/paths.ts'
 import type {
   Counts,
   GeneratorHealth,
+  GrewAfterwards,
   Health,
   ParserHealth,
   SameNames,
@@ -82,6 +83,7 @@ async function look(paths: StatePaths, kind: 'private' | 'yours') {
     sinceStart: live?.sinceStart ?? null,
     ever: live?.ever ?? down?.ever ?? null,
     sameNames: live === undefined ? null : (live.sameNames ?? { files: 0, newest: [] }),
+    grewAfterwards: live === undefined ? null : (live.grewAfterwards ?? { files: 0, newest: [] }),
     lastProgressAt: live === undefined ? null : new Date(live.lastProgressAtMs).toISOString(),
   }
 }
@@ -166,6 +168,9 @@ function text(p: Picture): string {
   if (p.sameNames !== null && p.sameNames.files > 0) {
     lines.push(['same name', sameNamesText(p.sameNames)])
   }
+  if (p.grewAfterwards !== null && p.grewAfterwards.files > 0) {
+    lines.push(['grew', grewText(p.grewAfterwards)])
+  }
   const note =
     p.answeredBy === 'parser'
       ? ''
@@ -206,4 +211,10 @@ function sameNamesText({ files, newest }: SameNames): string {
 
 function countsText(counts: Counts): string {
   return `${formatCount(counts.applied)} applied, ${formatCount(counts.duplicate)} duplicate, ${formatCount(counts.quarantined)} quarantined; ${formatBytes(counts.bytes)}, ${formatCount(counts.lines)} lines`
+}
+
+function grewText({ files, newest }: GrewAfterwards): string {
+  const names = newest.map(({ name, change }) => `${name} (${change})`).join('; ')
+  const others = files > newest.length ? '; and others' : ''
+  return `${formatCount(files)} changed after they were counted, and what came later is in no total: ${names}${others}`
 }

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { CrashPoint } from '../../shared/crash-points.ts'
@@ -114,31 +114,65 @@ t.test('where it goes on is told while it reads', { buffered: true }, async t =>
 
 const COPIES = 250
 
-/** What somebody does to the file in work/ while the parser is down, and whether it shows. */
-const ALTERED: Readonly<Record<string, { content: Buffer; dropped: boolean }>> = {
+/** What somebody does to the file in work/ while the parser is down, and how it shows. */
+const ALTERED: Readonly<Record<string, { content: Buffer; change: RegExp }>> = {
   'other lines of equal length before the checkpoint': {
     content: swapped(large.content, 0),
-    dropped: true,
+    change: /its first 131072 bytes are not those/,
   },
   'other lines of equal length behind it': {
     content: swapped(large.content, 3 * CHECKPOINT_BYTES),
-    dropped: false,
+    change: /last modification/,
   },
-  'cut off before the checkpoint': { content: wholeLines(large.content, 90_000), dropped: true },
-  'cut off behind it': { content: wholeLines(large.content, 180_000), dropped: false },
+  'cut off before the checkpoint': {
+    content: wholeLines(large.content, 90_000),
+    change: /bytes were claimed, now it has 90009/,
+  },
+  'cut off behind it': {
+    content: wholeLines(large.content, 180_000),
+    change: /bytes were claimed, now it has 180020/,
+  },
+  emptied: { content: Buffer.alloc(0), change: /bytes were claimed, now it has 0$/ },
 }
 
-for (const [what, { content, dropped }] of Object.entries(ALTERED)) {
+for (const [what, { content, change }] of Object.entries(ALTERED)) {
   t.test(`the file is altered: ${what}`, { buffered: true }, async t => {
     const site = await killedAfterTwo(t, { manifest: false })
-    const [name = ''] = list(site.paths.work)
-    const path = join(site.paths.work, name)
-    truncateSync(path, content.length)
-    writeFileSync(path, content)
-    const next = await settleAll(t, site, 1)
-    t.equal(/a checkpoint was dropped/.test(next.output()), dropped, 'it is noticed')
-    await assertEverythingAddsUp(t, site, applied({ ...large, content }))
+    alter(site, content)
+    await settleAll(t, site, 1)
+    await assertQuarantined(t, site, content, change)
   })
+}
+
+t.test('what it began with is compared though a run is unreadable', { buffered: true }, async t => {
+  const site = await killedAfterTwo(t, { manifest: false })
+  const [entry] = await journalledQueue(site)
+  rmSync(join(site.paths.runs, entry?.checkpoint?.runs[0] ?? ''))
+  const content = swapped(large.content, 0)
+  alter(site, content, entry?.identity?.mtimeNs)
+  // It must be found out again by whoever goes on after a crash while it is read again.
+  const doomed = await spawnDoomed(t, site, 'P7-before-journalled')
+  await doomed.died()
+  t.match((await journalledQueue(site))[0]?.checkpoint, { positionBytes: 2 * CHECKPOINT_BYTES })
+  await settleAll(t, site, 1)
+  await assertQuarantined(t, site, content, /its first 131072 bytes are not those/)
+})
+
+function alter(site: Site, content: Buffer, mtimeNs?: bigint): void {
+  const [name = ''] = list(site.paths.work)
+  const path = join(site.paths.work, name)
+  truncateSync(path, content.length)
+  writeFileSync(path, content)
+  // To the second, as an archive would bring it back.
+  if (mtimeNs !== undefined)
+    utimesSync(path, Number(mtimeNs / 10n ** 9n), Number(mtimeNs / 10n ** 9n))
+}
+
+async function assertQuarantined(t: Test, site: Site, content: Buffer, change: RegExp) {
+  await assertEverythingAddsUp(t, site, [[{ ...large, content }, 'quarantined']])
+  const [file] = await processedFiles(site)
+  t.match(file?.reason, /^CHANGED_AFTER_CLAIM: /)
+  t.match(file?.reason, change)
 }
 
 /** Two lines of one length change some digits, from the first whole line behind a position. */

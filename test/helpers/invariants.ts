@@ -137,7 +137,7 @@ function settledNames(site: Site): string[] {
     ...within('applied', archive),
     ...within('applied', archiveDisposable),
     ...within('duplicate', duplicate),
-    ...within('quarantined', quarantine).filter(name => !name.endsWith('.reason.json')),
+    ...within('quarantined', quarantine).filter(name => !/\.(reason|manifest)\.json$/.test(name)),
   ].sort()
 }
 

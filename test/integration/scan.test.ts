@@ -16,9 +16,9 @@ t.test('files that nobody announced', async t => {
   const parser = await startParser(t, site)
   const vouched = seededFile('with-manifest', 1)
   const alone = seededFile('without-manifest', 2)
-  const empty = dataFile('empty-without-manifest', '')
-  drop(site.paths, [alone, empty], { manifest: false })
-  drop(site.paths, [vouched])
+  const empty = dataFile('empty-with-manifest', '')
+  drop(site.paths, [alone], { manifest: false })
+  drop(site.paths, [vouched, empty])
   await parser.untilSettled(3)
   const claimed = new Map((await processedFiles(site)).map(file => [file.name, file.claimedAtMs]))
   t.ok(
@@ -52,7 +52,7 @@ t.test('a file that grows is not taken while it grows', async t => {
   await assertEverythingAddsUp(t, site, [[dataFile('growing', content), 'applied']])
 })
 
-t.test('a file without its last line end may be cut', async t => {
+t.test('a file that is empty or without its last line end may be cut', async t => {
   for (const policy of ['quarantine', 'accept'] as const) {
     await t.test(policy, async t => {
       const site = await makeSite(t, server, {
@@ -60,19 +60,26 @@ t.test('a file without its last line end may be cut', async t => {
         COUNTERSINK_UNTERMINATED: policy,
       })
       const cut = dataFile('cut', '1 10\n2 20\n3 3')
+      const empty = dataFile('empty', '')
       const whole = seededFile('whole', 5)
       const parser = await startParser(t, site)
-      drop(site.paths, [cut, whole], { manifest: false })
-      await parser.untilSettled(2)
-      const [first, second] = await processedFiles(site)
-      t.match([first?.name, second?.name], ['whole', 'cut'], 'the cut one was held')
+      drop(site.paths, [cut, empty, whole], { manifest: false })
+      await parser.untilSettled(3)
+      const [first, ...others] = await processedFiles(site)
+      t.equal(first?.name, 'whole', 'the others were held')
       await stopProgram(parser)
+      const outcome = policy === 'accept' ? 'applied' : 'quarantined'
       const fates: Fate[] = [
         [whole, 'applied'],
-        [cut, policy === 'accept' ? 'applied' : 'quarantined'],
+        [cut, outcome],
+        [empty, outcome],
       ]
       await assertEverythingAddsUp(t, site, fates)
-      if (policy === 'quarantine') t.match(second?.reason, /^UNTERMINATED/)
+      if (policy === 'accept') return
+      for (const { name, reason } of others) {
+        const why = name === 'empty' ? 'it is empty' : 'the last line has no line end'
+        t.match(reason, new RegExp(`^UNTERMINATED: ${why} and no manifest`))
+      }
     })
   }
 })
@@ -138,7 +145,7 @@ t.test('a file that is not what its manifest says', async t => {
 
 t.test('unfinished, unfit and odd entries are left alone', async t => {
   const site = await makeSite(t, server)
-  const left = ['.hidden', 'a.part', 'b.partial', 'c.tmp', 'line\nend', 'x'.repeat(201)]
+  const left = ['.hidden', 'a.part', 'b.FilePart', 'c.tmp', 'd~', 'line\nend', 'x'.repeat(201)]
   for (const name of left) writeFileSync(join(site.paths.inbox, name), '1 1\n')
   mkdirSync(join(site.paths.inbox, 'directory'))
   const manifest = 'data-still-to-come.manifest.json'
@@ -148,7 +155,9 @@ t.test('unfinished, unfit and odd entries are left alone', async t => {
   drop(site.paths, [good], { manifest: false })
   await parser.untilSettled(1)
   await eventually('it said what it leaves', () =>
-    [/regular file.*directory/, /too long.*xxxx/].every(said => said.test(parser.output())),
+    [/regular file.*directory/, /201 bytes.*xxxx/, /none of ours.*still-to-come/].every(said =>
+      said.test(parser.output()),
+    ),
   )
   await stopProgram(parser)
   t.same(list(site.paths.inbox), [...left, manifest].sort())

@@ -1,11 +1,12 @@
-import { mkdirSync, readdirSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Backlog } from '../../parser/backlog.ts'
 import { DiskWatch } from '../../parser/disk-watch.ts'
 import { type AnnounceResult, Inbox } from '../../parser/inbox.ts'
 import { InboxScanner } from '../../parser/scan.ts'
-import { MANIFEST_SUFFIX } from '../../shared/paths.ts'
+import { Sealer } from '../../parser/sealer.ts'
+import { MANIFEST_SUFFIX, workName } from '../../shared/paths.ts'
 import type { Announce } from '../../shared/protocol.ts'
 import { eventually, within } from '../shared/helpers.ts'
 import { drop, manifestOf, openScene, sha256 } from './helpers.ts'
@@ -23,9 +24,13 @@ function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: numb
   }
   const fullIfAny: string[] = []
   const disk = new DiskWatch({ directories: fullIfAny, reserveBytes: 2 ** 60, log })
-  const inbox = new Inbox({
-    ...{ paths, journal, backlog, log, disk, onClaimed: () => {} },
-    scanner: new InboxScanner({ inbox: paths.inbox, quietMs: 0, cutHoldMs: 0, log }),
+  const sealer = new Sealer()
+  const inbox: Inbox = new Inbox({
+    ...{ paths, journal, backlog, log, disk, sealer, onClaimed: () => {} },
+    scanner: new InboxScanner({
+      ...{ inbox: paths.inbox, quietMs: 0, cutHoldMs: 0, log, sealer },
+      onSealed: () => inbox.lookSoon(),
+    }),
     scanIntervalMs: options.scanIntervalMs ?? 3_600_000,
     queueFilesMax: options.queueFilesMax ?? 1_000,
   })
@@ -37,7 +42,7 @@ function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: numb
   }
   t.teardown(stop)
   return {
-    ...{ paths, journal, backlog, inbox, counts, disk, fullIfAny, stop },
+    ...{ paths, journal, backlog, inbox, counts, disk, fullIfAny, log, sealer, stop },
     start: async () => {
       running = inbox.run(abort.signal)
       // Its first look is over when it answers.
@@ -67,7 +72,10 @@ t.test('many announcements share one commit', async t => {
   const { paths, inbox, counts, backlog, start } = scene(t)
   await start()
   const names = Array.from({ length: 200 }, (_, i) => `f${i}`)
-  for (const name of names) drop(paths.inbox, name, `${name} 1\n`)
+  for (const name of names) {
+    const text = `${name} 1\n`
+    drop(paths.inbox, name, text, manifestOf(text))
+  }
   const before = counts.commits
   const asked = [...names, ...names].map(name => inbox.announce(announceOf(name, `${name} 1\n`)))
   const results = await Promise.all(asked)
@@ -77,12 +85,71 @@ t.test('many announcements share one commit', async t => {
   t.equal(backlog.files, 200)
 })
 
+t.test('those without a manifest are synced first, and share commits as well', async t => {
+  const { paths, inbox, counts, backlog, start } = scene(t)
+  await start()
+  const names = Array.from({ length: 200 }, (_, i) => `f${i}`)
+  for (const name of names) drop(paths.inbox, name, `${name} 1\n`)
+  const before = counts.commits
+  const asked = names.map(name => inbox.announce(announceOf(name, `${name} 1\n`)))
+  drop(paths.inbox, 'vouched', '1 2\n', manifestOf('1 2\n'))
+  let answered = 0
+  for (const one of asked) void one.then(() => (answered += 1))
+  t.match(await inbox.announce(announceOf('vouched')), { outcome: 'accepted' })
+  t.ok(answered < names.length, `one with a manifest does not wait for all of them (${answered})`)
+  const results = await Promise.all(asked)
+  t.ok(results.every(({ outcome }) => outcome === 'accepted'))
+  t.ok(counts.commits - before < 100, `${counts.commits - before} commits`)
+  t.equal(backlog.files, 201)
+})
+
+t.test('an announced file that is still being written is to come later', async t => {
+  const { paths, inbox, sealer, start } = scene(t)
+  await start()
+  const path = join(paths.inbox, 'growing')
+  drop(paths.inbox, 'growing')
+  const seal = sealer.seal.bind(sealer)
+  sealer.seal = (...asked) => {
+    const sealing = seal(...asked)
+    appendFileSync(path, '3 4\n')
+    return sealing
+  }
+  t.match(await inbox.announce(announceOf('growing')), { outcome: 'later', reason: /written/ })
+  sealer.seal = seal
+  t.match(await inbox.announce(announceOf('growing')), { outcome: 'accepted' })
+})
+
+t.test('one that cannot be moved is left, told of once, and holds up nobody', async t => {
+  const { paths, inbox, journal, log, start } = scene(t, { scanIntervalMs: 50 })
+  await start()
+  mkdirSync(join(paths.work, workName(1_000, 'stuck')))
+  drop(paths.inbox, 'stuck', '1 2\n', manifestOf('1 2\n'))
+  t.match(await inbox.announce(announceOf('stuck')), { outcome: 'later', reason: /moved/ })
+  drop(paths.inbox, 'good', '3 4\n', manifestOf('3 4\n'))
+  t.match(await inbox.announce(announceOf('good', '3 4\n')), { outcome: 'accepted' })
+  t.match(journal.queued(1_000), { name: 'good' })
+  t.same(readdirSync(paths.inbox), ['stuck', `stuck${MANIFEST_SUFFIX}`])
+  t.same(
+    log.warnedOf().filter(name => name === 'stuck'),
+    ['stuck'],
+  )
+})
+
 t.test('names that are none are refused', async t => {
   const { paths, inbox, start } = scene(t)
   await start()
   drop(paths.parser, 'secret')
   for (const name of ['../parser/secret', 'a/b', '/etc/passwd', '', '..', '.x', 'a.tmp', 'a\n']) {
     t.match(await inbox.announce(announceOf(name)), { outcome: 'refused', reason: String }, name)
+  }
+  for (const [name, why] of [
+    ['a.FilePart', /ends in \.filepart/],
+    ['#a#', /between/],
+    ['.a', /hidden/],
+    ['a/b', /path/],
+    ['a'.repeat(201), /201 bytes, at most 200/],
+  ] as const) {
+    t.match(await inbox.announce(announceOf(name)), { outcome: 'refused', reason: why }, name)
   }
   drop(paths.inbox, `m${MANIFEST_SUFFIX}`)
   t.match(await inbox.announce(announceOf(`m${MANIFEST_SUFFIX}`)), { outcome: 'refused' })
@@ -175,7 +242,7 @@ t.test('the backlog', async t => {
   const entry = (sequence: number, name: string, hash?: string) => ({
     ...{ sequence, name, sizeBytes: 5, claimedAtMs: 0, manifestProblem: undefined },
     ...({ disposable: false, stage: 'claimed', digest: undefined, outcome: undefined } as const),
-    ...{ checkpoint: undefined, runName: undefined },
+    ...{ checkpoint: undefined, runName: undefined, isPlain: true, identity: undefined },
     expected:
       hash === undefined
         ? undefined

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { ArchiveLimit } from '../../parser/archive-limit.ts'
 import { Backlog } from '../../parser/backlog.ts'
+import { GrowthWatch } from '../../parser/growth-watch.ts'
 import { loadInstance } from '../../parser/instance.ts'
 import type { QueueEntry } from '../../parser/journal/records.ts'
 import { Settler } from '../../parser/settle.ts'
@@ -18,8 +19,9 @@ async function scene(t: Test, archiveBytesMax = 1_000) {
   const backlog = new Backlog()
   const told: [string, number][] = []
   const archiveLimit = await ArchiveLimit.open(paths.archiveDisposable, archiveBytesMax, log)
+  const growth = new GrowthWatch({ paths, journal, log })
   const settler = new Settler({
-    ...{ paths, journal, backlog, archiveLimit, log },
+    ...{ paths, journal, backlog, archiveLimit, growth, log },
     onSettled: (file, sequence) => told.push([file.name, sequence]),
   })
   return {

@@ -104,7 +104,8 @@ function wrongManifest(below: Below, content: Content): [why: string, text: stri
 
 /** `room`: what may still be added to a consumer, so that no total passes 2^64 in any order. */
 function planContent(below: Below, limits: Limits, room: Map<bigint, bigint>): Content {
-  if (below(15) === 0) return { bytes: Buffer.alloc(0), endsWithLineEnd: true }
+  // Its last line end is missing as that of any cut copy is.
+  if (below(15) === 0) return { bytes: Buffer.alloc(0), endsWithLineEnd: false }
   const consumers = planConsumers(below, limits)
   const lineEnd = below(6) === 0 ? '\r\n' : '\n'
   const bytesMax = below(Math.min(FILE_BYTES_MAX, CHECKPOINTS_MAX * limits.checkpointBytes))

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { isAbsolute, resolve } from 'node:path'
 import t from 'tap'
 import { NAME_BYTES_MAX } from '../../shared/limits.ts'
@@ -8,6 +9,8 @@ import {
   sanitiseName,
   settledName,
   statePaths,
+  UNFINISHED_ENDINGS,
+  whyNoDataName,
   workName,
 } from '../../shared/paths.ts'
 import { failureOf } from './helpers.ts'
@@ -53,9 +56,23 @@ t.test('what the inbox makes of names', async t => {
       'x.json',
       '~',
       '-rf',
+      '#',
+      '#1',
+      '~a',
+      '$~a',
+      'a.bak',
+      'a.old',
+      'a.new',
+      'a.part1',
+      'a.tmp.csv',
+      'download',
     ],
     manifest: ['a.txt.manifest.json', 'a.tmp.manifest.json'],
-    unfinished: ['.', '..', '.hidden', '.a.manifest.json', 'a.tmp', 'a.PART', 'a.partial', '.tmp'],
+    unfinished: [
+      ...['.', '..', '.hidden', '.a.manifest.json', 'a.tmp', 'a.PART', 'a.partial', '.tmp'],
+      ...['a.txt~', '~$a.csv', '#a#', '.#a', '.a.swp', 'a.manifest.json.part', 'a b.CRDOWNLOAD'],
+      ...UNFINISHED_ENDINGS.flatMap(ending => [`a.csv${ending}`, `a${ending.toUpperCase()}`]),
+    ],
     unfit: ['', 'a/b', 'a/../b', '/etc/passwd', `${longest}a`, 'ü'.repeat(101), 'a\n', 'a\u0000b'],
   } as const
   for (const [kind, examples] of Object.entries(names)) {
@@ -64,6 +81,30 @@ t.test('what the inbox makes of names', async t => {
   for (const name of ['a\tb', 'a\u001b[31m', 'a\u007f', 'a\u0085', 'a\u009b', 'caf\ufffd']) {
     t.equal(classifyName(name), 'unfit', JSON.stringify(name))
   }
+})
+
+t.test('why a name cannot be taken', async t => {
+  for (const [name, why] of [
+    ['a', undefined],
+    ['a.manifest.json', /manifest/],
+    ['.a', /hidden/],
+    ['a.FilePart', /ends in \.filepart/],
+    ['~$a', /begins with ~\$/],
+    ['#a#', /# #/],
+    ['a/b', /path/],
+    ['', /empty/],
+    ['a\n', /control/],
+    ['ü'.repeat(101), /202 bytes, at most 200/],
+  ] as const) {
+    if (why === undefined) t.equal(whyNoDataName(name), undefined)
+    else t.match(whyNoDataName(name), why, JSON.stringify(name))
+  }
+})
+
+t.test('the list of endings is in the README', async t => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const missing = UNFINISHED_ENDINGS.filter(ending => !readme.includes(`\`${ending}\``))
+  t.same(missing, [])
 })
 
 t.test('names for the inbox made from any name', async t => {

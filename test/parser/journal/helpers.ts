@@ -19,6 +19,8 @@ export function entryOf(sequence: number, facts: Partial<QueueEntry> = {}): Queu
     expected: undefined,
     manifestProblem: undefined,
     disposable: false,
+    isPlain: true,
+    identity: undefined,
     stage: 'claimed',
     digest: undefined,
     outcome: undefined,

@@ -66,6 +66,7 @@ t.test('records come out as they went in', async t => {
       digest: digestOf('x', { amount: U128_MAX }),
     }),
     entryOf(9, { stage: 'digested', digest: digestOf('x'), runName: 'f9.run' }),
+    entryOf(9, { isPlain: false, identity: { ino: 2n ** 64n - 1n, mtimeNs: -(2n ** 62n) } }),
     ...[[], ['a.1.run', 'a.2.run']].map(runs =>
       entryOf(10, {
         checkpoint: {

@@ -54,7 +54,8 @@ t.test('a file whose sums are lost is read again; its content stays claimed by i
   journal.claim([entryOf(1), entryOf(2)])
   const digested = digestOne(journal, entryOf(1), digestOf('x'), 'x.run')
   const claimed = journal.undigest(digested)
-  const expected = { stage: 'claimed', digest: undefined, runName: undefined, name: 'f1' }
+  const digest = { sha256: hashOf('x') }
+  const expected = { stage: 'claimed', digest, runName: undefined, name: 'f1' }
   t.match(claimed, expected)
   t.match(journal.queued(1), expected)
   t.match(journal.content(hashOf('x')), { claim: 1 })
@@ -64,6 +65,20 @@ t.test('a file whose sums are lost is read again; its content stays claimed by i
   digestOne(journal, entryOf(2), digestOf('x'), undefined)
   t.same(journal.content(hashOf('x')), { applied: 0, last: 0, claim: 1 })
 })
+
+t.test(
+  'a file that is found to be another than before claims the first content no longer',
+  async t => {
+    const journal = openJournal(t)
+    journal.claim([entryOf(1), entryOf(2)])
+    const again = journal.undigest(digestOne(journal, entryOf(1), digestOf('x'), 'x.run'))
+    journal.settle([settlementOf({ ...again, digest: digestOf('y') }, 'quarantined')])
+    t.match(journal.content(hashOf('x')), { claim: 0 })
+    const changed = digestOne(journal, entryOf(2), digestOf('z'), undefined)
+    journal.settle([settlementOf(changed, 'quarantined')])
+    t.match(journal.content(hashOf('z')), { claim: 0 })
+  },
+)
 
 t.test('many settlements are one commit: numbers in order, all or nothing', async t => {
   const path = `${tempDir(t)}/j`

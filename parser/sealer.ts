@@ -1,0 +1,141 @@
+import { constants } from 'node:fs'
+import { type FileHandle, lstat, open } from 'node:fs/promises'
+import { closeQuietly } from '../shared/durable.ts'
+import { hasCode, toError } from '../shared/errors.ts'
+import { type FileIdentity, identityOf, isSameFile } from '../shared/file-identity.ts'
+
+/** What became of the wish to have a file's bytes on the disk. */
+export type Seal =
+  /** They are there, and the file is still what was asked about. */
+  | { readonly kind: 'sealed'; readonly identity: FileIdentity; readonly endsWithLineEnd: boolean }
+  /** It may not be read: it cannot be synced, and never counted either. */
+  | { readonly kind: 'unreadable'; readonly identity: FileIdentity }
+  /** It is not what was asked about any more, or could not be opened just now. */
+  | { readonly kind: 'again' }
+  /** They may be lost, and a second sync would not tell: the file must be copied anew. */
+  | { readonly kind: 'failed'; readonly why: string }
+
+/**
+ * Syncs files for which no manifest vouches, before they are claimed. Whoever only copied a file has
+ * synced nothing: after a power cut an acknowledged, even a counted one would be an empty one.
+ *
+ * It happens in the background, because gigabytes of unwritten pages take seconds: a few at a time,
+ * few enough to leave the thread pool to others, and of large files one at a time, so that small
+ * ones pass them by. Nothing here is durable but what is asked for; a crash leaves the file in the
+ * inbox, where it is found again.
+ *
+ * A failure is that file's alone. It is final: after a failed sync the kernel may have dropped the
+ * pages, and a further one would report success.
+ */
+export class Sealer {
+  readonly #waiting: Wish[] = []
+  /** Why these cannot be sealed any more, whoever asks. */
+  readonly #failed = new Map<string, string>()
+  #going = 0
+  #largeGoing = 0
+
+  /** undefined: too many wait already. */
+  seal(path: string, identity: FileIdentity): Promise<Seal> | undefined {
+    const why = this.#failed.get(keyOf(identity))
+    if (why !== undefined) return Promise.resolve({ kind: 'failed', why })
+    if (this.#waiting.length >= WAITING_MAX) return undefined
+    return new Promise(resolve => {
+      this.#waiting.push({ path, identity, resolve })
+      this.#beginMore()
+    })
+  }
+
+  get isIdle(): boolean {
+    return this.#going === 0 && this.#waiting.length === 0
+  }
+
+  #beginMore(): void {
+    while (this.#going < AT_ONCE_MAX) {
+      const next = this.#waiting.findIndex(
+        wish => !isLarge(wish) || this.#largeGoing < LARGE_AT_ONCE_MAX,
+      )
+      if (next === -1) return
+      for (const wish of this.#waiting.splice(next, 1)) void this.#fulfil(wish)
+    }
+  }
+
+  async #fulfil(wish: Wish): Promise<void> {
+    const large = isLarge(wish) ? 1 : 0
+    this.#going += 1
+    this.#largeGoing += large
+    const seal = await sealFile(wish.path, wish.identity)
+    this.#going -= 1
+    this.#largeGoing -= large
+    if (seal.kind === 'failed') this.#remember(wish.identity, seal.why)
+    this.#beginMore()
+    wish.resolve(seal)
+  }
+
+  #remember(identity: FileIdentity, why: string): void {
+    const [oldest] = this.#failed.keys()
+    if (this.#failed.size === FAILED_MAX && oldest !== undefined) this.#failed.delete(oldest)
+    this.#failed.set(keyOf(identity), why)
+  }
+}
+
+interface Wish {
+  readonly path: string
+  readonly identity: FileIdentity
+  readonly resolve: (seal: Seal) => void
+}
+
+/** One thread of the pool's four is left to everybody else. */
+const AT_ONCE_MAX = 3
+const LARGE_AT_ONCE_MAX = 1
+const LARGE_BYTES = 64n * 2n ** 20n
+const WAITING_MAX = 1_024
+const FAILED_MAX = 1_000
+
+function isLarge({ identity }: Wish): boolean {
+  return identity.size > LARGE_BYTES
+}
+
+function keyOf({ dev, ino, size, mtimeNs }: FileIdentity): string {
+  return `${dev} ${ino} ${size} ${mtimeNs}`
+}
+
+/** Never rejects: whatever goes wrong is the file's. */
+export async function sealFile(path: string, identity: FileIdentity): Promise<Seal> {
+  let handle: FileHandle
+  try {
+    // Never through a link, never waiting for somebody at the other end of a pipe.
+    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch (error) {
+    if (hasCode(error, 'EACCES', 'EPERM')) return { kind: 'unreadable', identity }
+    if (hasCode(error, ...PASSING)) return { kind: 'again' }
+    return { kind: 'failed', why: toError(error).message }
+  }
+  try {
+    if (!isSameFile(identity, identityOf(await handle.stat({ bigint: true })))) {
+      return { kind: 'again' }
+    }
+    const endsWithLineEnd = await hasLastLineEnd(handle, Number(identity.size))
+    await handle.sync()
+    const stats = await lstat(path, { bigint: true })
+    if (!isSameFile(identity, identityOf(stats))) return { kind: 'again' }
+    return { kind: 'sealed', identity, endsWithLineEnd }
+  } catch (error) {
+    // It has left the inbox meanwhile.
+    if (hasCode(error, 'ENOENT')) return { kind: 'again' }
+    return { kind: 'failed', why: toError(error).message }
+  } finally {
+    await closeQuietly(handle)
+  }
+}
+
+/** It has gone, is another kind of thing by now, or too much is open. */
+const PASSING = ['ENOENT', 'ELOOP', 'ENXIO', 'EMFILE', 'ENFILE', 'ENOMEM']
+const LINE_END = 0x0a
+
+/** false for an empty file: a copy may have been cut before its first byte. */
+async function hasLastLineEnd(handle: FileHandle, sizeBytes: number): Promise<boolean> {
+  if (sizeBytes === 0) return false
+  const last = Buffer.alloc(1)
+  await handle.read(last, 0, 1, sizeBytes - 1)
+  return last[0] === LINE_END
+}
