@@ -115,7 +115,7 @@ t.test('a hash that is known is compared when a file is read again', async t => 
   first.signal('SIGKILL')
   await first.ended
   await hold.release()
-  const [entry] = (await queueOf(site)).filter(({ name }) => name === 'altered')
+  const [entry] = (await journalledQueue(site)).filter(({ name }) => name === 'altered')
   const path = inWork(site, 'altered')
   writeFileSync(path, '1 11\n2 20\n')
   const seconds = Number(entry!.identity!.mtimeNs / 10n ** 9n)
