@@ -55,6 +55,7 @@ export class Parser implements Service {
   readonly #maker: BatchMaker
   readonly #resumer: BatchResumer
   readonly #disk: DiskWatch
+  readonly #memory: { readonly path: string; readonly config: Config }
   readonly #startedAtMs = Date.now()
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 })
   #state: ParserHealth['state'] = 'starting'
@@ -101,6 +102,7 @@ export class Parser implements Service {
     }
     const verdicts = new Handoff(VERDICTS_WEIGHT_MAX, weightOf)
     this.#log = log
+    this.#memory = { path: paths.rememberedLedger, config }
     this.#journal = journal
     this.#ledger = new Ledger({
       config,
@@ -210,7 +212,7 @@ export class Parser implements Service {
 
   async #countWhenLedgerIsOpen(signal: AbortSignal): Promise<void> {
     try {
-      await reconcileWithLedger(this.#journal, this.#ledger, this.#log)
+      await reconcileWithLedger(this.#journal, this.#ledger, this.#log, this.#memory)
       await this.#goOnFromLedger(signal)
     } catch (error) {
       if (signal.aborted && error === signal.reason) return

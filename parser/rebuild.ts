@@ -1,7 +1,10 @@
+import type { Config } from '../shared/config.ts'
 import { CountersinkError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
+import { readRememberedLedger, rememberLedger } from '../shared/remembered-ledger.ts'
 import type { Journal } from './journal/journal.ts'
 import type { Ledger, LedgerFile } from './ledger/ledger.ts'
+import { ADVICE_ON_ANOTHER_LEDGER } from './ledger/schema/opening.ts'
 import { fromSqlTime } from './ledger/schema/tables.ts'
 
 const ROWS_PER_COMMIT = 5_000
@@ -11,7 +14,8 @@ const ROWS_PER_COMMIT = 5_000
  *
  * The ledger decides. A journal that knows less of it (new, or lost and made again) takes over what
  * it misses; one that knows more stands before a database that was restored from a backup, or
- * before another one: going on would count contents again that the journal calls done.
+ * before another one: going on would count contents again that the journal calls done. Which ledger
+ * it was is remembered beside the journal as well, so that this is noticed without it.
  *
  * @throws CountersinkError LEDGER_BEHIND_JOURNAL
  */
@@ -19,12 +23,16 @@ export async function reconcileWithLedger(
   journal: Journal,
   ledger: Ledger,
   log: Log,
+  memory: { readonly path: string; readonly config: Config },
 ): Promise<void> {
-  const identity = await ledger.open()
-  for (const warning of identity.warnings) log.warn('about MariaDB', { warning })
   const { ledgerUuid, ledgerSequence } = journal.state
-  if (ledgerUuid !== '' && ledgerUuid !== identity.uuid) {
-    throw behind(`it is another ledger (${identity.uuid}) than the one worked with (${ledgerUuid})`)
+  const remembered = await readRememberedLedger(memory.path)
+  const known = [ledgerUuid, remembered?.ledgerUuid ?? ''].filter(uuid => uuid !== '')
+  const identity = await ledger.open(known.length === 0)
+  for (const warning of identity.warnings) log.warn('about MariaDB', { warning })
+  const other = known.find(uuid => uuid !== identity.uuid)
+  if (other !== undefined) {
+    throw behind(`it is another ledger (${identity.uuid}) than the one worked with (${other})`)
   }
   if (identity.lastSequence < ledgerSequence) {
     throw behind(
@@ -33,6 +41,7 @@ export async function reconcileWithLedger(
   }
   if (ledgerUuid === '') await rebuild(journal, ledger, log)
   journal.bindLedger(identity.uuid)
+  await rememberLedger(memory.path, memory.config, identity.uuid)
 }
 
 async function rebuild(journal: Journal, ledger: Ledger, log: Log): Promise<void> {
@@ -69,7 +78,6 @@ function processedFile(row: LedgerFile) {
 
 function behind(why: string): CountersinkError {
   return new CountersinkError('LEDGER_BEHIND_JOURNAL', `MariaDB does not fit the journal: ${why}`, {
-    advice:
-      'Connect the right database. If it is right as it is, run "countersink recover": what the ledger lacks is then counted again from the archive.',
+    advice: ADVICE_ON_ANOTHER_LEDGER,
   })
 }

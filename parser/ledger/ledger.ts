@@ -91,9 +91,9 @@ export class Ledger {
     this.#writer = new TotalsWriter(this.#names)
   }
 
-  /** First of all calls. @throws CountersinkError DATABASE_UNFIT, LEDGER_UNFIT */
-  async open(): Promise<LedgerIdentity> {
-    const identity = await this.#keeper.run(session => openLedger(session, this.#config))
+  /** First of all calls. @throws what `openLedger` throws. */
+  async open(mayCreate = true): Promise<LedgerIdentity> {
+    const identity = await this.#keeper.run(session => openLedger(session, this.#config, mayCreate))
     this.#range = identity.range
     return identity
   }

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { type Config, readConfig, SETTINGS } from '../../shared/config.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
-import { statePaths } from '../../shared/paths.ts'
+import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import type { ProcessedPage } from '../../shared/protocol.ts'
+import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { type Command, DIR_HELP, EXIT, parseOptions, usage } from '../cli.ts'
 import { closingReport } from '../closing-report.ts'
 import { ProgressDisplay } from '../progress.ts'
@@ -100,6 +101,19 @@ function withGenerator(options: GeneratorOptions, config: Config): boolean {
   )
 }
 
+/**
+ * A service that has lost its environment must not begin with an empty private MariaDB. With a URL it
+ * goes on: the server may have moved, and the parser looks whether the ledger is the same.
+ */
+async function refuseAnotherDatabase(paths: StatePaths, config: Config): Promise<void> {
+  if (config.databaseUrl !== '') return
+  const remembered = await readRememberedLedger(paths.rememberedLedger)
+  if (remembered === undefined || remembered.database === PRIVATE_DATABASE) return
+  throw usage(
+    `${paths.dir} works with the database ${remembered.database}, and ${SETTINGS.databaseUrl.variable} is not set: set it, or choose another directory with --dir`,
+  )
+}
+
 const DRAW_INTERVAL_MS = 200
 
 async function supervise(
@@ -110,6 +124,7 @@ async function supervise(
 ): Promise<number> {
   process.umask(0o077)
   const paths = statePaths(dir)
+  await refuseAnotherDatabase(paths, config)
   const display = new ProgressDisplay({
     isTTY: process.stdout.isTTY,
     get columns() {

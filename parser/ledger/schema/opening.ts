@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Config } from '../../../shared/config.ts'
 import { CountersinkError } from '../../../shared/errors.ts'
-import type { Session } from '../connection.ts'
+import { type Session, sqlNumber } from '../connection.ts'
 import { checkServer, checkTotals } from './checks.ts'
 import {
   createLedger,
@@ -26,11 +26,25 @@ export interface LedgerIdentity {
  * the opening balance once, and checks the totals. Safe to run again at any time, by several
  * parsers at once: the first row in meta wins.
  *
- * @throws CountersinkError DATABASE_UNFIT, LEDGER_UNFIT
+ * @param mayCreate whether a database without a ledger gets one. Where one was worked with before, it
+ *   must not: everything would be counted again.
+ * @throws CountersinkError DATABASE_UNFIT, LEDGER_UNFIT; LEDGER_BEHIND_JOURNAL when there is none and
+ *   none may be made.
  */
-export async function openLedger(session: Session, config: Config): Promise<LedgerIdentity> {
+export async function openLedger(
+  session: Session,
+  config: Config,
+  mayCreate = true,
+): Promise<LedgerIdentity> {
   const names = ledgerNames(config)
   const warnings = await checkServer(session)
+  if (!mayCreate && (await findLedger(session, config)) === undefined) {
+    throw new CountersinkError(
+      'LEDGER_BEHIND_JOURNAL',
+      `there is no ledger ${names.meta} in this database, and this state directory has worked with one`,
+      { advice: ADVICE_ON_ANOTHER_LEDGER },
+    )
+  }
   await session.execute(createTotals(names))
   const range = await checkTotals(session, {
     table: config.totalsTable,
@@ -39,17 +53,42 @@ export async function openLedger(session: Session, config: Config): Promise<Ledg
   })
   for (const statement of createLedger(names)) await session.execute(statement)
   const meta = (await readMeta(session, names)) ?? (await recordOpening(session, names))
-  if (meta === undefined || Number(meta.version) !== SCHEMA_VERSION) {
-    throw new CountersinkError(
-      'LEDGER_UNFIT',
-      `the ledger ${names.meta} has version ${meta?.version ?? 'none'}, this program knows ${SCHEMA_VERSION}`,
-      { advice: 'Run the version of countersink that made it, or a newer one.' },
-    )
-  }
+  assertVersion(meta, names)
   const [last] = await session.query<{ sequence: bigint | null }>(
     `SELECT MAX(sequence) AS sequence FROM ${names.file}`,
   )
   return { uuid: meta.uuid, lastSequence: last?.sequence ?? 0n, range, warnings }
+}
+
+export const ADVICE_ON_ANOTHER_LEDGER =
+  'Connect the right database. If it is right as it is, run "countersink recover": what the ledger lacks is then counted again from the archive.'
+
+const SQL_NO_SUCH_TABLE = 1146
+
+/**
+ * The UUID of the ledger in this database; undefined when there is none. Makes nothing.
+ *
+ * @throws CountersinkError LEDGER_UNFIT when it is of a version that is not known here.
+ */
+export async function findLedger(session: Session, config: Config): Promise<string | undefined> {
+  const names = ledgerNames(config)
+  try {
+    const meta = await readMeta(session, names)
+    if (meta !== undefined) assertVersion(meta, names)
+    return meta?.uuid
+  } catch (error) {
+    if (sqlNumber(error) === SQL_NO_SUCH_TABLE) return undefined
+    throw error
+  }
+}
+
+function assertVersion(meta: Meta | undefined, names: LedgerNames): asserts meta is Meta {
+  if (meta !== undefined && Number(meta.version) === SCHEMA_VERSION) return
+  throw new CountersinkError(
+    'LEDGER_UNFIT',
+    `the ledger ${names.meta} has version ${meta?.version ?? 'none'}, this program knows ${SCHEMA_VERSION}`,
+    { advice: 'Run the version of countersink that made it, or a newer one.' },
+  )
 }
 
 interface Meta {
