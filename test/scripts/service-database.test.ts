@@ -75,7 +75,12 @@ t.test('a password is not kept: the command says what is missing', { buffered: t
   const up = await startUp(t, site)
   const bare = seenWith(site, undefined)
   for (const state of ['while it runs', 'at rest']) {
-    for (const command of [['totals'], ['totals', '--top', '1']]) {
+    for (const command of [
+      ['totals'],
+      ['totals', '--top', '1'],
+      ['recover'],
+      ['recover', '--dry-run'],
+    ]) {
       const ended = await countersink(t, bare, command[0]!, ...command.slice(1))
       const stderr =
         /database of .* is mariadb:\/\/app@localhost\/\S+, whose password is not kept here\. Set COUNTERSINK_DATABASE_URL/
@@ -106,6 +111,7 @@ t.test('another database is refused', { buffered: true }, async t => {
       { code: 3, stdout: '', stderr },
       what,
     )
+    t.match(await countersink(t, seenWith(site, url), 'recover'), { code: 3, stdout: '', stderr })
     t.match(await spawnParser(t, seenWith(site, url)).ended, {
       code: 78,
       stderr: /LEDGER_BEHIND_JOURNAL/,
@@ -150,7 +156,7 @@ t.test('what is remembered cannot be understood', { buffered: true }, async t =>
   const site = await counted(t)
   writeFileSync(site.paths.rememberedLedger, 'what')
   const stderr = /ledger\.json does not name a database\. Restore it/
-  for (const command of ['totals']) {
+  for (const command of ['totals', 'recover']) {
     t.match(await countersink(t, site, command), { code: 3, stdout: '', stderr }, command)
   }
   t.match(await countersink(t, seenWith(site, undefined), 'up'), { code: 3, stderr })
