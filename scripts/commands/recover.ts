@@ -9,6 +9,7 @@ import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions } from 
 import { withDatabaseAtRest } from '../database-at-rest.ts'
 import { JournalRecords } from '../recovery/journal-records.ts'
 import { recoverFrom } from '../recovery/recovery.ts'
+import { outliveReaders } from '../recovery/telling.ts'
 import { notTheServices, type ServiceDatabase, serviceDatabase } from '../service-database.ts'
 
 export const recover: Command = {
@@ -43,6 +44,7 @@ ${DIR_HELP}
       'other-database': { type: 'boolean', default: false },
       'onto-totals': { type: 'boolean', default: false },
     })
+    outliveReaders()
     const { paths } = environment(values.dir)
     refuseNothing(paths)
     const service = await serviceDatabase(paths)

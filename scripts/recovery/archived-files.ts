@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openWorkFile, sameIdentity } from '../../parser/work-file.ts'
 import { closeQuietly } from '../../shared/durable.ts'
@@ -51,18 +52,14 @@ export type Inspection =
   | { readonly kind: 'changed'; readonly why: string }
   | { readonly kind: 'gone' }
 
-/** Reads it to its end. On return what was read is on the disk, if it was not before. */
+/** Reads it to its end. */
 export async function inspect({ directory, entry, hashPrefix }: ArchivedFile): Promise<Inspection> {
   try {
     const file = await openWorkFile(join(directory, entry))
     if (file === undefined) return { kind: 'gone' }
     try {
       const before = await file.identity()
-      const hash = createHash('sha256')
-      const bytes = file.handle.createReadStream({ highWaterMark: READ_BYTES, autoClose: false })
-      for await (const chunk of bytes) hash.update(chunk)
-      await file.handle.sync()
-      const sha256 = hash.digest('hex')
+      const sha256 = await hashOf(file.handle)
       if (!sha256.startsWith(hashPrefix)) {
         return { kind: 'changed', why: `its content is ${sha256} today` }
       }
@@ -83,4 +80,15 @@ export async function inspect({ directory, entry, hashPrefix }: ArchivedFile): P
   }
 }
 
-const READ_BYTES = 2 ** 20
+/** One for all files, which are read one after the other: most are small. */
+const buffer = Buffer.allocUnsafe(2 ** 20)
+
+async function hashOf(handle: FileHandle): Promise<string> {
+  const hash = createHash('sha256')
+  for (let at = 0; ; ) {
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, at)
+    if (bytesRead === 0) return hash.digest('hex')
+    hash.update(buffer.subarray(0, bytesRead))
+    at += bytesRead
+  }
+}

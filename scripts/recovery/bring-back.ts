@@ -2,7 +2,7 @@ import type { BigIntStats } from 'node:fs'
 import { link, lstat, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crashPoint } from '../../shared/crash-points.ts'
-import { syncDirectories, syncDirectory } from '../../shared/durable.ts'
+import { makeDirectories, syncDirectories, syncDirectory } from '../../shared/durable.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { NAME_BYTES_MAX } from '../../shared/limits.ts'
 import { formatManifest } from '../../shared/manifest.ts'
@@ -23,8 +23,8 @@ export interface Returning {
  *
  * Steps, and what a crash after each leaves of a group:
  *
- *   R1  manifests linked in, synced    A manifest without its data. The next run finds that it is
- *                                      what it would write itself.
+ *   R1  manifests linked in, synced    Manifests without data, and hidden drafts. The next run sweeps
+ *                                      these, and finds those to be what it would write itself.
  *   R2  data linked in, synced         One file under two names, which the next run finds.
  *   R3  archive left, synced           It is back.
  */
@@ -46,27 +46,66 @@ export async function bringBack(
 }
 
 /** What a run that was interrupted may have left, and nobody needs. */
-export async function sweepDraft(paths: StatePaths): Promise<void> {
-  await rm(draftPath(paths), { force: true })
+export async function sweepDrafts(paths: StatePaths): Promise<void> {
+  await rm(draftsPath(paths), { recursive: true, force: true })
 }
 
 /** R1 and R2. */
 async function linkIn(group: readonly Returning[], paths: StatePaths): Promise<void> {
+  const { inbox, work } = paths
+  await makeDirectories(draftsPath(paths))
+  const drafts = await Promise.all(
+    group.map((one, i) => draft(one, join(draftsPath(paths), `${i}`))),
+  )
   const vouched: Vouched[] = []
-  for (const one of group) vouched.push(await vouchFor(one, paths))
-  await syncDirectory(paths.inbox)
+  for (const [i, one] of group.entries()) vouched.push(await vouchFor(one, drafts[i]!, inbox))
+  await syncDirectory(inbox)
   for (const [i, one] of group.entries()) {
     for (let place = vouched[i]!; !(await linkData(one, place)); ) {
       // Somebody has put a file of this name there meanwhile, which is not what the manifest says.
       if (place.isNew) await rm(`${place.path}${MANIFEST_SUFFIX}`, { force: true })
-      place = await vouchFor(one, paths)
-      await syncDirectory(paths.inbox)
+      place = await vouchFor(one, drafts[i]!, inbox)
+      await syncDirectory(inbox)
     }
     crashPoint('R2-data-linked')
   }
+  await sweepDrafts(paths)
   // Where a parser has claimed one meanwhile, its name is in work/.
-  await syncDirectories(paths.inbox, paths.work)
+  await syncDirectories(inbox, work)
   crashPoint('R2-data-synced')
+}
+
+/** Its manifest, under a hidden name first so that it is whole when it appears. */
+interface Draft {
+  readonly path: string
+  readonly text: string
+}
+
+/** What is vouched for, and the word for it, are on the disk on return. */
+async function draft({ file, sha256, sizeBytes }: Returning, path: string): Promise<Draft> {
+  const archived = await open(archivedPath(file))
+  try {
+    await archived.sync()
+  } finally {
+    await archived.close()
+  }
+  const { disposable } = file
+  const text = formatManifest({
+    sizeBytes,
+    sha256,
+    lines: undefined,
+    amount: undefined,
+    disposable,
+  })
+  const handle = await open(path, 'w', 0o600)
+  try {
+    await handle.writeFile(text)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  crashPoint('R1-manifest-written')
+  return { path, text }
 }
 
 interface Vouched {
@@ -77,35 +116,18 @@ interface Vouched {
 }
 
 /** R1: the first name for which there is neither other data nor another manifest. */
-async function vouchFor(
-  { file, sha256, sizeBytes }: Returning,
-  paths: StatePaths,
-): Promise<Vouched> {
-  const { disposable } = file
-  const text = formatManifest({
-    sizeBytes,
-    sha256,
-    lines: undefined,
-    amount: undefined,
-    disposable,
-  })
+async function vouchFor({ file }: Returning, draft: Draft, inbox: string): Promise<Vouched> {
   const archived = await statsOf(archivedPath(file))
-  await writeDraft(paths, text)
-  crashPoint('R1-manifest-written')
-  try {
-    for (const name of namesFor(file)) {
-      const path = join(paths.inbox, name)
-      const stats = await statsOf(path)
-      if (stats !== undefined && !(archived && isSameFile(stats, archived))) continue
-      const manifest = `${path}${MANIFEST_SUFFIX}`
-      const isNew = await linkedNew(draftPath(paths), manifest)
-      crashPoint('R1-manifest-linked')
-      if (isNew || (await hasText(manifest, text))) return { path, isNew }
-    }
-  } finally {
-    await rm(draftPath(paths), { force: true })
+  for (const name of namesFor(file)) {
+    const path = join(inbox, name)
+    const stats = await statsOf(path)
+    if (stats !== undefined && !(archived && isSameFile(stats, archived))) continue
+    const manifest = `${path}${MANIFEST_SUFFIX}`
+    const isNew = await linkedNew(draft.path, manifest)
+    crashPoint('R1-manifest-linked')
+    if (isNew || (await hasText(manifest, draft.text))) return { path, isNew }
   }
-  throw new Error('unreachable: there is always another name')
+  throw new Error('there is always another name')
 }
 
 /** R2. false: the name is taken by another file. */
@@ -130,20 +152,8 @@ function withSuffix(name: string, suffix: string): string {
   return characters.join('') + suffix
 }
 
-/** Written under a hidden name first, so that it is whole when it appears. */
-function draftPath(paths: StatePaths): string {
-  return join(paths.inbox, '.recover-manifest.tmp')
-}
-
-async function writeDraft(paths: StatePaths, text: string): Promise<void> {
-  await sweepDraft(paths)
-  const handle = await open(draftPath(paths), 'wx', 0o600)
-  try {
-    await handle.writeFile(text)
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
+function draftsPath(paths: StatePaths): string {
+  return join(paths.inbox, '.recover')
 }
 
 /** A link, unlike a rename, never replaces what stands there. */

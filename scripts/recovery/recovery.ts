@@ -5,11 +5,11 @@ import { crashPoint } from '../../shared/crash-points.ts'
 import { makeDirectories } from '../../shared/durable.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { rememberLedger } from '../../shared/remembered-ledger.ts'
-import { print } from '../sources.ts'
 import { type ArchivedFile, archivedFiles, type Inspection, inspect } from './archived-files.ts'
-import { bringBack, type Returning, sweepDraft } from './bring-back.ts'
+import { bringBack, type Returning, sweepDrafts } from './bring-back.ts'
 import { type JournalRecords, putJournalAside } from './journal-records.ts'
 import { findOnTheirWay, type OnTheirWay } from './on-their-way.ts'
+import { tell } from './telling.ts'
 
 /** What was found, for the exit status. */
 export interface Found {
@@ -46,16 +46,16 @@ export async function recoverFrom(recovery: Recovery): Promise<Found> {
   const onTheirWay = await findOnTheirWay(paths)
   if (!isDryRun) {
     await makeDirectories(paths.inbox, paths.work)
-    await sweepDraft(paths)
+    await sweepDrafts(paths)
   }
   const sum = { looked: 0, back: 0, changed: 0, lost: 0 }
   for await (const group of archivedFiles(paths, GROUP_FILES)) {
     sum.looked += group.length
     const lacking = await lackingOf(group, recovery)
     const { returning, linked, changed, lost } = await judge(lacking, journal, onTheirWay)
-    for (const { entry, why } of changed) await print(`CHANGED            ${entry}: ${why}\n`)
+    for (const { entry, why } of changed) await tell(`CHANGED            ${entry}: ${why}\n`)
     const back = [...returning.map(({ file }) => file), ...linked]
-    for (const { entry } of back) await print(`back to the inbox  ${entry}\n`)
+    for (const { entry } of back) await tell(`back to the inbox  ${entry}\n`)
     if (!isDryRun) await bringBack(returning, linked, paths)
     sum.back += back.length
     sum.changed += changed.length
@@ -67,10 +67,10 @@ export async function recoverFrom(recovery: Recovery): Promise<Found> {
     crashPoint('R4-ledger-remembered')
     const aside = await putJournalAside(paths)
     crashPoint('R5-journal-put-aside')
-    if (aside !== undefined) await print(`the journal was put aside as ${aside}\n`)
+    if (aside !== undefined) await tell(`the journal was put aside as ${aside}\n`)
   }
   const changed = sum.changed === 0 ? '' : `, ${sum.changed} are not what was archived`
-  await print(
+  await tell(
     `${sum.looked} archived files looked at, ${sum.back} ${isDryRun ? 'would go' : 'went'} back to the inbox${changed}, ${sum.lost} contents are lost here\n`,
   )
   return sum
@@ -150,7 +150,7 @@ async function tellLost(
     for (const { sha256, name, amount } of absent) {
       if (known.has(sha256)) continue
       lost += 1
-      await print(`LOST HERE          ${sha256}  ${name}  amount ${amount}\n`)
+      await tell(`LOST HERE          ${sha256}  ${name}  amount ${amount}\n`)
     }
   }
   return lost

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import {
   cpSync,
   existsSync,
@@ -32,7 +33,7 @@ import {
   list,
 } from '../helpers/invariants.ts'
 import { spawnParser, startParser, stopProgram } from '../helpers/parser.ts'
-import { type Ended, processesOf } from '../helpers/processes.ts'
+import { BUILT, type Ended, processesOf, spawnNode } from '../helpers/processes.ts'
 import { makeSite, type Site } from '../helpers/state-dir.ts'
 import { startUp } from '../helpers/up.ts'
 import { applied, holdLedger, settleAll, spawnDoomed, tinySite, wideFile } from './scene.ts'
@@ -205,6 +206,19 @@ for (const point of POINTS) {
     t.same(pictureOf(site), (await oneRun()).picture, 'as after one run')
   })
 }
+
+t.test('nobody reads what it says: it is done all the same', { buffered: true }, async t => {
+  const site = await restoredSite(t)
+  const args = [`${BUILT}scripts/countersink.js`, 'recover', '--dir', site.paths.dir]
+  const child = spawnNode(args, {
+    cwd: site.paths.dir,
+    env: { PATH: process.env.PATH, ...site.env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  child.stdout?.destroy()
+  t.same(await once(child, 'exit'), [1, null])
+  t.same(pictureOf(site), (await oneRun()).picture)
+})
 
 const NO_DATABASE = { COUNTERSINK_DATABASE_URL: 'mariadb://x@localhost/x?socketPath=/nowhere' }
 
