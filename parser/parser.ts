@@ -66,6 +66,7 @@ export class Parser implements Service {
   readonly #disk: DiskWatch
   readonly #sameNames: SameNameNotices
   readonly #growth: GrowthWatch
+  readonly #memory: { readonly path: string; readonly config: Config }
   readonly #startedAtMs = Date.now()
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 })
   #state: ParserHealth['state'] = 'starting'
@@ -117,6 +118,7 @@ export class Parser implements Service {
     this.#log = log
     this.#sameNames = new SameNameNotices(log)
     this.#journalLock = options.journalLock
+    this.#memory = { path: paths.rememberedLedger, config }
     this.#journal = journal
     this.#ledger = new Ledger({
       config,
@@ -233,7 +235,7 @@ export class Parser implements Service {
 
   async #countWhenLedgerIsOpen(signal: AbortSignal): Promise<void> {
     try {
-      await reconcileWithLedger(this.#journal, this.#ledger, this.#log)
+      await reconcileWithLedger(this.#journal, this.#ledger, this.#log, this.#memory)
       await this.#goOnFromLedger(signal)
     } catch (error) {
       if (signal.aborted && error === signal.reason) return

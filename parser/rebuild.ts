@@ -1,4 +1,6 @@
+import type { Config } from '../shared/config.ts'
 import type { Log } from '../shared/log.ts'
+import { readRememberedLedger, rememberLedger } from '../shared/remembered-ledger.ts'
 import type { Journal } from './journal/journal.ts'
 import { processedFile } from './ledger/asking.ts'
 import type { LedgerFile } from './ledger/file-rows.ts'
@@ -23,10 +25,13 @@ export async function reconcileWithLedger(
   journal: Journal,
   ledger: Ledger,
   log: Log,
+  memory: { readonly path: string; readonly config: Config },
 ): Promise<void> {
   const { ledgerUuid } = journal.state
+  // Beside the journal as well, so that another database is noticed without it.
+  const remembered = await readRememberedLedger(memory.path)
   const identity = await ledger.open({
-    uuid: ledgerUuid === '' ? undefined : ledgerUuid,
+    uuid: ledgerUuid === '' ? remembered?.ledgerUuid : ledgerUuid,
     applied: journal.newestApplied(WITNESSES_MAX).map(witnessOf),
   })
   for (const warning of identity.warnings) log.warn('about MariaDB', { warning })
@@ -34,6 +39,7 @@ export async function reconcileWithLedger(
   if (ledgerUuid === '') await rebuild(journal, ledger, log)
   else await learnOwn(journal, ledger, log)
   journal.bindLedger(identity.uuid)
+  await rememberLedger(memory.path, memory.config, identity.uuid)
 }
 
 function witnessOf(file: { sha256: string; ledgerSequence?: string }): Witness {

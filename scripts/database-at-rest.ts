@@ -1,7 +1,15 @@
 import { type DatabaseAddress, databaseAddress, Session } from '../parser/ledger/connection.ts'
+import { askOnce } from '../shared/channel.ts'
 import type { Config } from '../shared/config.ts'
+import { CountersinkError, hasCode } from '../shared/errors.ts'
 import type { StatePaths } from '../shared/paths.ts'
+import { cannot } from './cli.ts'
 import { startPrivateMariadb } from './private-mariadb.ts'
+import {
+  assertServiceLedger,
+  hasPrivateDatabase,
+  type ServiceDatabase,
+} from './service-database.ts'
 import { takeStateLock } from './state-lock.ts'
 
 /** Runs `use` with a session, which is closed after it. */
@@ -19,17 +27,30 @@ export async function withSession<R>(
 
 /**
  * The same while nothing runs in the state directory, which is locked meanwhile. The private MariaDB
- * is started for it and stopped after it; with a database URL that database is used.
+ * is started for it and stopped after it, and never made; with a database URL that database is used.
  *
- * @throws CountersinkError STATE_DIRECTORY_IN_USE when something runs, and what starting MariaDB throws.
+ * @throws CountersinkError STOPPED when there is no private MariaDB, STATE_DIRECTORY_IN_USE when
+ * something runs, and what starting MariaDB throws.
  */
 export async function withDatabaseAtRest<R>(
   paths: StatePaths,
   config: Config,
   use: (session: Session) => Promise<R>,
 ): Promise<R> {
+  if (config.databaseUrl === '' && !hasPrivateDatabase(paths)) {
+    throw cannot(
+      `there is no private MariaDB in ${paths.mariadb}`,
+      'Put it back if it was moved away. Start "countersink up" if there was none yet, or if it is lost.',
+    )
+  }
   const lock = await takeStateLock(paths.supervisorLock, paths.supervisorStatus)
   try {
+    // One that nobody supervises does not hold the lock.
+    if (await askOnce(paths.parserSocket, async () => true)) {
+      throw new CountersinkError('STATE_DIRECTORY_IN_USE', `a parser is at work in ${paths.dir}`, {
+        advice: 'Stop it first, or choose another directory with --dir.',
+      })
+    }
     const server =
       config.databaseUrl === ''
         ? await startPrivateMariadb({
@@ -45,6 +66,30 @@ export async function withDatabaseAtRest<R>(
       await server?.stop()
     }
   } finally {
-    await lock.release()
+    lock.release()
   }
+}
+
+/**
+ * With the service's database as it runs, or the private one started for this, once it is certain that
+ * its ledger is the service's.
+ *
+ * @throws CountersinkError STOPPED when it is another one, or there is none, and what is thrown above.
+ */
+export async function withServiceDatabase<R>(
+  paths: StatePaths,
+  service: ServiceDatabase,
+  ask: (session: Session) => Promise<R>,
+): Promise<R> {
+  const { config } = service
+  const use = async (session: Session): Promise<R> => {
+    await assertServiceLedger(session, paths, service)
+    return ask(session)
+  }
+  try {
+    return await withSession(databaseAddress(config, paths), use)
+  } catch (error) {
+    if (!hasCode(error, 'DATABASE_UNAVAILABLE') || config.databaseUrl !== '') throw error
+  }
+  return withDatabaseAtRest(paths, config, use)
 }

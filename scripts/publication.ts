@@ -3,12 +3,14 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { tmpName } from '../generator/names.ts'
+import { SETTINGS } from '../shared/config.ts'
 import { makeDirectories, syncDirectories, syncDirectory } from '../shared/durable.ts'
-import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
+import { CountersinkError, toError } from '../shared/errors.ts'
 import type { ProcessIdentity } from '../shared/lifecycle.ts'
 import { NAME_BYTES_MAX } from '../shared/limits.ts'
 import { formatManifest } from '../shared/manifest.ts'
 import { MANIFEST_SUFFIX, type StatePaths, sanitiseName } from '../shared/paths.ts'
+import { isSameSource, type SourceIdentity, statSource, unfit } from './source-rest.ts'
 
 export interface PublishedFile {
   /** In the inbox. */
@@ -21,6 +23,15 @@ export interface PublishedFile {
 
 const COPY_BYTES = 2 ** 20
 const HASH_DIGITS = 12
+const LINE_END = 0x0a
+
+/** A source that was found at rest. */
+export interface Source {
+  readonly path: string
+  readonly identity: SourceIdentity
+  /** Taken as it is, also when it is empty or its last line has no line end: it may be a cut copy. */
+  readonly mayBeCut: boolean
+}
 
 /**
  * Brings a copy of an existing file into the inbox in the generator's way: tmp, hash while copying,
@@ -30,15 +41,16 @@ const HASH_DIGITS = 12
  * A crash leaves a tmp file that names its dead owner (swept by the generator's next start), or a
  * manifest without data (swept after a day), or the file in the inbox.
  *
- * @throws CountersinkError FILE_UNFIT when the source cannot be read, IO_FAILED
+ * @throws CountersinkError FILE_UNFIT when the source cannot be read or may be cut, FILE_CHANGED when
+ * it is not what was found at rest, before or after it was copied; IO_FAILED
  */
 export async function publishFile(
-  source: string,
+  source: Source,
   paths: StatePaths,
   owner: ProcessIdentity,
 ): Promise<PublishedFile> {
   await makeDirectories(paths.generatorTmp, paths.inbox)
-  const stem = sanitiseName(source, NAME_BYTES_MAX - HASH_DIGITS - 1)
+  const stem = sanitiseName(source.path, NAME_BYTES_MAX - HASH_DIGITS - 1)
   const tmp = join(paths.generatorTmp, tmpName(stem, owner))
   await rm(tmp, { force: true })
   try {
@@ -56,14 +68,14 @@ export async function publishFile(
     await rename(`${tmp}${MANIFEST_SUFFIX}`, `${target}${MANIFEST_SUFFIX}`)
     await rename(tmp, target)
     await syncDirectories(paths.inbox, paths.generatorTmp)
-    return { name, basename: basename(source), sha256, sizeBytes }
+    return { name, basename: basename(source.path), sha256, sizeBytes }
   } catch (error) {
     await rm(tmp, { force: true })
     await rm(`${tmp}${MANIFEST_SUFFIX}`, { force: true })
     if (error instanceof CountersinkError) throw error
     throw new CountersinkError(
       'IO_FAILED',
-      `${source} was not published: ${toError(error).message}`,
+      `${source.path} was not published: ${toError(error).message}`,
       {
         cause: error,
       },
@@ -71,9 +83,11 @@ export async function publishFile(
   }
 }
 
-async function copy(from: string, to: string): Promise<{ sha256: string; sizeBytes: number }> {
-  const source = await openSource(from)
+async function copy(from: Source, to: string): Promise<{ sha256: string; sizeBytes: number }> {
+  const source = await openSource(from.path)
   try {
+    assertUnchanged(from, await source.stat({ bigint: true }))
+    if (!from.mayBeCut) await assertWhole(from, source)
     const target = await open(to, 'wx', 0o600)
     try {
       const hash = createHash('sha256')
@@ -90,6 +104,9 @@ async function copy(from: string, to: string): Promise<{ sha256: string; sizeByt
         sizeBytes += bytesRead
       }
       await target.sync()
+      // Both what was read and what stands under the name now.
+      assertUnchanged(from, await source.stat({ bigint: true }))
+      assertUnchanged(from, await statSource(from.path))
       return { sha256: hash.digest('hex'), sizeBytes }
     } finally {
       await target.close()
@@ -104,12 +121,30 @@ async function openSource(path: string): Promise<FileHandle> {
   try {
     source = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (cause) {
-    const why = hasCode(cause, 'ENOENT') ? 'there is no such file' : toError(cause).message
-    throw new CountersinkError('FILE_UNFIT', `${path} cannot be published: ${why}`, { cause })
+    // It was there a moment ago.
+    throw unfit(path, toError(cause).message)
   }
   if ((await source.stat()).isFile()) return source
   await source.close()
-  throw new CountersinkError('FILE_UNFIT', `${path} cannot be published: not a regular file`)
+  throw unfit(path, 'not a regular file')
+}
+
+function assertUnchanged({ path, identity }: Source, now: SourceIdentity): void {
+  if (isSameSource(identity, now)) return
+  throw new CountersinkError('FILE_CHANGED', `${path} was written to`)
+}
+
+/** As the scan of the inbox looks at a file without a manifest. */
+async function assertWhole({ path, identity }: Source, source: FileHandle): Promise<void> {
+  const last = Buffer.alloc(1)
+  const at = Number(identity.size) - 1
+  if (at >= 0) await source.read(last, 0, 1, at)
+  if (last[0] === LINE_END) return
+  throw unfit(
+    path,
+    at < 0 ? 'it is empty' : 'its last line has no line end, so it may be a cut copy',
+    `Publish it when it is complete. If it is, set ${SETTINGS.unterminated.variable}=accept.`,
+  )
 }
 
 async function writeSynced(path: string, text: string): Promise<void> {

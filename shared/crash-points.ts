@@ -43,6 +43,14 @@ export const CRASH_POINTS = [
   'P8-moved',
   'P8-move-synced',
   'P8-manifest-removed',
+  'R1-manifest-written',
+  'R1-manifest-linked',
+  'R2-data-linked',
+  'R2-data-synced',
+  'R3-archive-left',
+  'R3-archive-synced',
+  'R4-ledger-remembered',
+  'R5-journal-put-aside',
 ] as const
 
 export type CrashPoint = (typeof CRASH_POINTS)[number]

@@ -17,6 +17,8 @@ export interface StatePaths {
   readonly duplicate: string
   readonly parser: string
   readonly instance: string
+  /** Which database, and which ledger in it, this directory belongs to. */
+  readonly rememberedLedger: string
   readonly journal: string
   readonly runs: string
   readonly run: string
@@ -47,6 +49,7 @@ export function statePaths(dir: string): StatePaths {
     duplicate: join(root, 'duplicate'),
     parser: join(root, 'parser'),
     instance: join(root, 'parser', 'instance.json'),
+    rememberedLedger: join(root, 'parser', 'ledger.json'),
     journal: join(root, 'parser', 'journal'),
     runs: join(root, 'parser', 'runs'),
     run,

@@ -32,12 +32,12 @@ ${DIR_HELP}
       {},
       { min: 1, max: 1, what: 'a file, a SHA-256 or the beginning of one' },
     )
-    const { paths, config } = environment(values.dir)
+    const { paths } = environment(values.dir)
     const prefix = await prefixOf(positionals[0]!)
     const { matches, ledgerSilentBecause } = await withAnswers(paths, async (ask, from) => {
       const answer = await ask({ kind: 'content', prefix })
       if (from === 'parser') return answer
-      const asked = await askForContents(paths, config, prefix)
+      const asked = await askForContents(paths, prefix)
       return 'rows' in asked
         ? withLedgerRows(answer, asked.rows)
         : { ...answer, ledgerSilentBecause: asked.silentBecause }

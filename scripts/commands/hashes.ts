@@ -1,5 +1,4 @@
 import { readJournal } from '../../parser/journal/reading.ts'
-import type { Config } from '../../shared/config.ts'
 import { formatBytes, formatCount } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { OUTCOMES, type Outcome, type ProcessedFile, type Question } from '../../shared/protocol.ts'
@@ -37,13 +36,13 @@ ${DIR_HELP}
     })
     const outcome = parseOutcome(values.outcome)
     const limit = wholeNumber('limit', values.limit, 0, 1_000_000_000) || Number.POSITIVE_INFINITY
-    const { paths, config } = environment(values.dir)
+    const { paths } = environment(values.dir)
     const show = (file: ProcessedFile): Promise<void> =>
       print(values.json ? `${JSON.stringify(fileJson(file))}\n` : `${row(file)}\n`)
     return withAnswers(paths, async (ask, from) => {
       let left = limit
       if (from === 'journal' && (outcome ?? 'applied') === 'applied') {
-        const unknown = await unknownToJournal(paths, config, left)
+        const unknown = await unknownToJournal(paths, left)
         for (const file of unknown) await show(file)
         left -= unknown.length
       }
@@ -71,12 +70,11 @@ const PROVISIONAL =
 /** Counted files that a journal which was restored from a backup does not have. */
 async function unknownToJournal(
   paths: StatePaths,
-  config: Config,
   limit: number,
 ): Promise<readonly ProcessedFile[]> {
   const next = await readJournal(paths.journal, (_view, state) => state.nextSequence)
   if (next === undefined || limit <= 0) return []
-  const asked = await askForUnknown(paths, config, next, Math.min(limit, UNKNOWN_MAX))
+  const asked = await askForUnknown(paths, next, Math.min(limit, UNKNOWN_MAX))
   if ('rows' in asked) return asked.rows
   process.stderr.write(
     `(MariaDB cannot be asked whether the journal has everything: ${asked.silentBecause})\n`,

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readJournal } from '../../parser/journal/reading.ts'
 import { askOnce } from '../../shared/channel.ts'
-import { hasCode } from '../../shared/errors.ts'
+import { hasCode, toError } from '../../shared/errors.ts'
 import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type {
@@ -12,6 +12,7 @@ import type {
   ParserHealth,
   SameNames,
 } from '../../shared/protocol.ts'
+import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
 import type { ProcessReport } from '../managed-process.ts'
 import { print, readSupervisor } from '../sources.ts'
@@ -43,7 +44,8 @@ ${DIR_HELP}
 
 type Picture = Awaited<ReturnType<typeof look>>
 
-async function look(paths: StatePaths, kind: 'private' | 'yours') {
+async function look(paths: StatePaths, kindInEnvironment: 'private' | 'yours') {
+  const remembered = await rememberedDatabase(paths)
   const supervisor = await readSupervisor(paths)
   const parser = (await healthOf(paths.parserSocket)) as ParserHealth | 'silent' | undefined
   const generator = (await healthOf(paths.generatorSocket)) as
@@ -74,7 +76,13 @@ async function look(paths: StatePaths, kind: 'private' | 'yours') {
     queue: live?.queue ?? down?.queue ?? null,
     reading: live?.reading ?? null,
     database: {
-      kind,
+      kind:
+        remembered === null
+          ? kindInEnvironment
+          : remembered === PRIVATE_DATABASE
+            ? 'private'
+            : 'yours',
+      remembered,
       state: live?.database ?? (supervisor?.mariadb?.pid ? 'running' : 'unknown'),
       ...(live?.databaseReason === undefined ? {} : { reason: live.databaseReason }),
       ...(live?.statement === undefined ? {} : { statement: live.statement }),
@@ -85,6 +93,16 @@ async function look(paths: StatePaths, kind: 'private' | 'yours') {
     sameNames: live === undefined ? null : (live.sameNames ?? { files: 0, newest: [] }),
     grewAfterwards: live === undefined ? null : (live.grewAfterwards ?? { files: 0, newest: [] }),
     lastProgressAt: live === undefined ? null : new Date(live.lastProgressAtMs).toISOString(),
+  }
+}
+
+/** The service's database, without its password; null when none was ever used here. */
+async function rememberedDatabase(paths: StatePaths): Promise<string | null> {
+  try {
+    return (await readRememberedLedger(paths.rememberedLedger))?.database ?? null
+  } catch (error) {
+    if (hasCode(error, 'STATE_DIRECTORY_UNFIT')) return `unknown: ${toError(error).message}`
+    throw error
   }
 }
 
@@ -148,7 +166,7 @@ function text(p: Picture): string {
     ['supervisor', processText(p.supervisor)],
     ['generator', processText(p.generator)],
     ['parser', processText(p.parser)],
-    ['database', `${p.database.state} (${p.database.kind})${because(databaseReason(p.database))}`],
+    ['database', databaseText(p.database)],
     [
       'queue',
       p.queue === null ? 'unknown' : `${p.queue.files} files, ${formatBytes(p.queue.bytes)}`,
@@ -178,6 +196,12 @@ function text(p: Picture): string {
         ? '(the parser does not answer; the queue and the counts are from its journal)\n'
         : '(the parser does not answer, and there is no journal to read beside it)\n'
   return `${lines.map(([label, value]) => `${label.padEnd(12)}${value}\n`).join('')}${note}`
+}
+
+function databaseText(database: Picture['database']): string {
+  const { state, kind, remembered } = database
+  const name = remembered === null || remembered === PRIVATE_DATABASE ? '' : `, ${remembered}`
+  return `${state} (${kind}${name})${because(databaseReason(database))}`
 }
 
 function processText(p: {

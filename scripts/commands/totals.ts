@@ -1,10 +1,5 @@
-import { existsSync } from 'node:fs'
-import { databaseAddress, type Session } from '../../parser/ledger/connection.ts'
 import { readTopTotals, readTotal, readTotals, type Total } from '../../parser/ledger/totals.ts'
-import type { Config } from '../../shared/config.ts'
-import { hasCode } from '../../shared/errors.ts'
 import { parseU64 } from '../../shared/numbers.ts'
-import type { StatePaths } from '../../shared/paths.ts'
 import {
   type Command,
   cannot,
@@ -15,7 +10,8 @@ import {
   usage,
   wholeNumber,
 } from '../cli.ts'
-import { withDatabaseAtRest, withSession } from '../database-at-rest.ts'
+import { withServiceDatabase } from '../database-at-rest.ts'
+import { hasPrivateDatabase, serviceDatabase } from '../service-database.ts'
 import { print } from '../sources.ts'
 
 export const totals: Command = {
@@ -25,7 +21,8 @@ export const totals: Command = {
 Usage: countersink totals [--dir D] [--id N | --top N] [--json]
 
 Prints id<TAB>amount, ascending by id. When nothing runs, the private MariaDB is started for the
-question and stopped after it.
+question and stopped after it. Without COUNTERSINK_DATABASE_URL the service's own database is asked;
+one with another ledger is refused.
 
 ${DIR_HELP}
   --id N             only this consumer; exit status 1 when it has no total
@@ -49,8 +46,16 @@ ${DIR_HELP}
     }
     const top =
       values.top === undefined ? undefined : wholeNumber('top', values.top, 1, 1_000_000_000)
-    const { paths, config } = environment(values.dir)
-    return withTotals(paths, config, async session => {
+    const { paths } = environment(values.dir)
+    const service = await serviceDatabase(paths)
+    const { config } = service
+    if (config.databaseUrl === '' && !hasPrivateDatabase(paths)) {
+      throw cannot(
+        `there are no totals in ${paths.dir} yet`,
+        'Start it with "countersink up", or name its directory with --dir.',
+      )
+    }
+    return withServiceDatabase(paths, service, async session => {
       const show = async (total: Total): Promise<void> =>
         print(
           values.json
@@ -68,24 +73,4 @@ ${DIR_HELP}
       return EXIT.ok
     })
   },
-}
-
-/** With the running MariaDB, or the private one started for this. */
-async function withTotals(
-  paths: StatePaths,
-  config: Config,
-  use: (session: Session) => Promise<number>,
-): Promise<number> {
-  try {
-    return await withSession(databaseAddress(config, paths), use)
-  } catch (error) {
-    if (!hasCode(error, 'DATABASE_UNAVAILABLE') || config.databaseUrl !== '') throw error
-  }
-  if (!existsSync(paths.mariadb)) {
-    throw cannot(
-      `there are no totals in ${paths.dir} yet`,
-      'Start it with "countersink up", or name its directory with --dir.',
-    )
-  }
-  return withDatabaseAtRest(paths, config, use)
 }

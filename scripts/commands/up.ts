@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { readConfig, SETTINGS } from '../../shared/config.ts'
+import { type Config, readConfig, SETTINGS } from '../../shared/config.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
-import { statePaths } from '../../shared/paths.ts'
+import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import type { ProcessedPage } from '../../shared/protocol.ts'
-import { type Command, DIR_HELP, EXIT, parseOptions } from '../cli.ts'
+import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
+import { type Command, DIR_HELP, EXIT, parseOptions, usage } from '../cli.ts'
 import { closingReport } from '../closing-report.ts'
 import { ProgressDisplay } from '../progress.ts'
 import { Supervisor } from '../supervisor.ts'
@@ -19,13 +20,19 @@ export const up: Command = {
   name: 'up',
   summary: 'run MariaDB, parser and generator on a state directory until Ctrl-C',
   help: `
-Usage: countersink up [--dir D] [--no-generator] [--files N] [--file-size A-B] [--consumers N] [--seed S]
+Usage: countersink up [--dir D] [--generator | --no-generator] [--files N] [--file-size A-B]
+                      [--consumers N] [--seed S]
 
 Starts a private MariaDB (unless COUNTERSINK_DATABASE_URL names yours), the parser and the
 generator, keeps them running, and stops them in order on Ctrl-C or SIGTERM.
 
+The generator makes up usage, which is counted like any other: into a database of yours only with
+--generator.
+
 ${DIR_HELP}
-  --no-generator     only count what others put into the inbox or publish
+  --generator        generate files, also into a database of yours
+  --no-generator     only count what others put into the inbox or publish: what a database of
+                     yours gets unless --generator is given
   --files N          generate N files, wait until they are settled, prove that it adds up, and end:
                      exit status 0 only if it does
   --file-size A-B    sizes of generated files (default: ${SETTINGS.fileSize.default})
@@ -37,6 +44,7 @@ ${settingsHelp}
 `,
   async run(args) {
     const { values } = parseOptions(args, {
+      generator: { type: 'boolean', default: false },
       'no-generator': { type: 'boolean', default: false },
       files: { type: 'string' },
       'file-size': { type: 'string' },
@@ -53,8 +61,57 @@ ${settingsHelp}
     for (const [variable, value] of Object.entries(overrides)) {
       if (value !== undefined) Object.assign(env, { [variable]: value })
     }
-    return supervise(values.dir, env, !values['no-generator'])
+    const config = readConfig(env)
+    return supervise(values.dir, env, config, withGenerator(values, config))
   },
+}
+
+type GeneratorOptions = {
+  readonly generator: boolean
+  readonly 'no-generator': boolean
+} & { readonly [option in (typeof OF_THE_GENERATOR)[number]]?: string }
+
+const OF_THE_GENERATOR = ['files', 'file-size', 'consumers', 'seed'] as const
+
+/**
+ * Whether the generator runs. What it makes up must never come into a database of somebody's own by
+ * an oversight: there it runs only when asked for by name, and whoever asks for its files without
+ * that is told.
+ *
+ * @throws CountersinkError USAGE
+ */
+function withGenerator(options: GeneratorOptions, config: Config): boolean {
+  const isWanted = options.generator
+  const isUnwanted = options['no-generator']
+  if (isWanted && isUnwanted) throw usage('--generator and --no-generator cannot be combined')
+  const isPrivate = config.databaseUrl === ''
+  if (isWanted || (isPrivate && !isUnwanted)) return true
+  const given = OF_THE_GENERATOR.filter(name => options[name] !== undefined).map(
+    name => `--${name}`,
+  )
+  if (options.files === undefined && config.files > 0) {
+    given.push(`${SETTINGS.files.variable}=${config.files}`)
+  }
+  if (given.length === 0) return false
+  const whatFor = `${given.join(', ')}: this is for the generator`
+  throw usage(
+    isUnwanted
+      ? `${whatFor}, and --no-generator is given: leave out the one or the other`
+      : `${whatFor}, which does not write into a database of yours (${SETTINGS.databaseUrl.variable}) unasked: add --generator, and what it makes up is counted there; or leave this out`,
+  )
+}
+
+/**
+ * A service that has lost its environment must not begin with an empty private MariaDB. With a URL it
+ * goes on: the server may have moved, and the parser looks whether the ledger is the same.
+ */
+async function refuseAnotherDatabase(paths: StatePaths, config: Config): Promise<void> {
+  if (config.databaseUrl !== '') return
+  const remembered = await readRememberedLedger(paths.rememberedLedger)
+  if (remembered === undefined || remembered.database === PRIVATE_DATABASE) return
+  throw usage(
+    `${paths.dir} works with the database ${remembered.database}, and ${SETTINGS.databaseUrl.variable} is not set: set it, or choose another directory with --dir`,
+  )
 }
 
 const DRAW_INTERVAL_MS = 200
@@ -62,11 +119,12 @@ const DRAW_INTERVAL_MS = 200
 async function supervise(
   dir: string,
   env: NodeJS.ProcessEnv,
+  config: Config,
   withGenerator: boolean,
 ): Promise<number> {
   process.umask(0o077)
-  const config = readConfig(env)
   const paths = statePaths(dir)
+  await refuseAnotherDatabase(paths, config)
   const display = new ProgressDisplay({
     isTTY: process.stdout.isTTY,
     get columns() {
@@ -94,9 +152,9 @@ async function supervise(
       elapsedMs: performance.now() - startedMs,
     })
   }, DRAW_INTERVAL_MS)
-  display.say(
-    `countersink in ${paths.dir}; ${config.databaseUrl === '' ? 'a private MariaDB' : 'your MariaDB'}`,
-  )
+  const database = config.databaseUrl === '' ? 'a private MariaDB' : 'your MariaDB'
+  const generator = withGenerator ? 'a generator makes files' : 'no generator'
+  display.say(`countersink in ${paths.dir}; ${database}; ${generator}`)
   try {
     const why = await Promise.race([
       supervisor.start().then(() => Promise.race([supervisor.drained, supervisor.failed])),

@@ -61,12 +61,7 @@ export async function openLedger(
   const found = there.has('meta') ? await readMeta(session, names) : undefined
   if (found === undefined && known.uuid !== undefined) throw noLedger(config, known.uuid)
   const meta = found ?? (await makeLedger(session, config, there))
-  if (Number(meta.version) > SCHEMA_VERSION) {
-    throw unfit(
-      `${names.meta} has version ${meta.version}, this program knows ${SCHEMA_VERSION}`,
-      'Run the version of countersink that made it, or a newer one.',
-    )
-  }
+  assertVersion(meta, names)
   if (known.uuid !== undefined && meta.uuid !== known.uuid) {
     throw ledgerBehind(
       `it is another ledger (${meta.uuid}) than the one worked with (${known.uuid})`,
@@ -108,6 +103,26 @@ async function tablesThere(
     [...LEDGER_TABLES.map(table => `${tablePrefix}${table}`), totalsTable],
   )
   return new Set(rows.flatMap(({ name }) => called.get(name.toLowerCase()) ?? []))
+}
+
+/**
+ * The UUID of the ledger in this database; undefined when there is none. Makes nothing.
+ *
+ * @throws CountersinkError LEDGER_UNFIT when it is of a version that is not known here.
+ */
+export async function findLedger(session: Session, config: Config): Promise<string | undefined> {
+  const names = ledgerNames(config)
+  const [meta] = await ifThere(readMeta(session, names).then(found => (found ? [found] : [])))
+  if (meta !== undefined) assertVersion(meta, names)
+  return meta?.uuid
+}
+
+function assertVersion(meta: Meta, names: LedgerNames): void {
+  if (Number(meta.version) <= SCHEMA_VERSION) return
+  throw unfit(
+    `${names.meta} has version ${meta.version}, this program knows ${SCHEMA_VERSION}`,
+    'Run the version of countersink that made it, or a newer one.',
+  )
 }
 
 interface Meta {

@@ -54,14 +54,10 @@ export const sustained: Section = {
     await site.stopServer()
     const size = String(scale.sustainedFileBytes)
     const up = await startUp(workspace, site, [
-      ...[
-        '--file-size',
-        `${size}-${size}`,
-        '--consumers',
-        String(scale.sustainedConsumers),
-        '--seed',
-        '1',
-      ],
+      '--generator',
+      ...['--file-size', `${size}-${size}`],
+      ...['--consumers', String(scale.sustainedConsumers)],
+      ...['--seed', '1'],
     ])
     const samples = await watch(bench, site, scale.sustainedMinutes * 60)
     await up.stop()

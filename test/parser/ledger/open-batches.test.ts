@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import type { Batch } from '../../../parser/ledger/batch.ts'
-import { countedWithPrefix } from '../../../parser/ledger/recovery.ts'
+import { knownContents } from '../../../parser/ledger/recovery.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { failureOf } from '../../shared/helpers.ts'
 import {
@@ -112,7 +112,8 @@ t.test('contents by the beginning of their hash', async t => {
   const { ledger, session, config } = await scene(t)
   const hex = `01${'23456789abcdef'.repeat(4)}0000000000ff00`.slice(0, 64)
   for (const sha256 of [hex, '00'.repeat(32), 'ff'.repeat(32)]) {
-    const ask = (prefix: string): Promise<boolean> => countedWithPrefix(session, config, prefix)
+    const ask = async (prefix: string): Promise<boolean> =>
+      (await knownContents(session, config, [prefix])).has(prefix)
     const asked = [sha256, sha256.slice(0, 16), sha256.slice(0, 8)]
     t.same(await Promise.all(asked.map(ask)), [false, false, false], sha256)
     await ledger.apply(batchFor([[1n, 1n]], { sha256: Buffer.from(sha256, 'hex') }))
@@ -123,6 +124,14 @@ t.test('contents by the beginning of their hash', async t => {
     `${prefix}01`,
   ])
   for (const prefix of near) {
-    t.equal(await countedWithPrefix(session, config, prefix), false, prefix)
+    t.same([...(await knownContents(session, config, [prefix]))], [], prefix)
   }
+  const many = Array.from({ length: 250 }, (_, i) => i.toString(16).padStart(16, '0'))
+  const asked = [...many, hex.slice(0, 16), 'f'.repeat(16)]
+  t.same(
+    [...(await knownContents(session, config, asked))].sort(),
+    ['0'.repeat(16), hex.slice(0, 16), 'f'.repeat(16)].sort(),
+    'more than fit into one statement',
+  )
+  t.same([...(await knownContents(session, config, []))], [])
 })

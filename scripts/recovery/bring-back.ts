@@ -1,0 +1,194 @@
+import type { BigIntStats } from 'node:fs'
+import { link, lstat, open, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { crashPoint } from '../../shared/crash-points.ts'
+import { makeDirectories, syncDirectories, syncDirectory } from '../../shared/durable.ts'
+import { hasCode } from '../../shared/errors.ts'
+import { NAME_BYTES_MAX } from '../../shared/limits.ts'
+import { formatManifest } from '../../shared/manifest.ts'
+import { classifyName, MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
+import type { ArchivedFile } from './archived-files.ts'
+
+/** An archived file, and what it was found to hold. */
+export interface Returning {
+  readonly file: ArchivedFile
+  readonly sha256: string
+  readonly sizeBytes: number
+}
+
+/**
+ * Moves files from the archive into the inbox, each behind a manifest that vouches for it: it is
+ * whole, though its last line may have no line end, and a generated one may be deleted again. Nothing
+ * that stands in the inbox is written over: where a name is taken, the hash is put behind it.
+ *
+ * Steps, and what a crash after each leaves of a group:
+ *
+ *   R1  manifests linked in, synced    Manifests without data, and hidden drafts. The next run sweeps
+ *                                      these, and finds those to be what it would write itself.
+ *   R2  data linked in, synced         One file under two names, which the next run finds.
+ *   R3  archive left, synced           It is back.
+ */
+export async function bringBack(
+  group: readonly Returning[],
+  /** Files that a run which was interrupted has brought to R2; a parser may have claimed them since. */
+  linked: readonly ArchivedFile[],
+  paths: StatePaths,
+): Promise<void> {
+  if (group.length + linked.length === 0) return
+  await linkIn(group, paths)
+  const files = [...group.map(({ file }) => file), ...linked]
+  for (const file of files) {
+    await rm(archivedPath(file))
+    crashPoint('R3-archive-left')
+  }
+  await syncDirectories(...files.map(({ directory }) => directory))
+  crashPoint('R3-archive-synced')
+}
+
+/** What a run that was interrupted may have left, and nobody needs. */
+export async function sweepDrafts(paths: StatePaths): Promise<void> {
+  await rm(draftsPath(paths), { recursive: true, force: true })
+}
+
+/** R1 and R2. */
+async function linkIn(group: readonly Returning[], paths: StatePaths): Promise<void> {
+  const { inbox, work } = paths
+  await makeDirectories(draftsPath(paths))
+  const drafts = await Promise.all(
+    group.map((one, i) => draft(one, join(draftsPath(paths), `${i}`))),
+  )
+  const vouched: Vouched[] = []
+  for (const [i, one] of group.entries()) vouched.push(await vouchFor(one, drafts[i]!, inbox))
+  await syncDirectory(inbox)
+  for (const [i, one] of group.entries()) {
+    for (let place = vouched[i]!; !(await linkData(one, place)); ) {
+      // Somebody has put a file of this name there meanwhile, which is not what the manifest says.
+      if (place.isNew) await rm(`${place.path}${MANIFEST_SUFFIX}`, { force: true })
+      place = await vouchFor(one, drafts[i]!, inbox)
+      await syncDirectory(inbox)
+    }
+    crashPoint('R2-data-linked')
+  }
+  await sweepDrafts(paths)
+  // Where a parser has claimed one meanwhile, its name is in work/.
+  await syncDirectories(inbox, work)
+  crashPoint('R2-data-synced')
+}
+
+/** Its manifest, under a hidden name first so that it is whole when it appears. */
+interface Draft {
+  readonly path: string
+  readonly text: string
+}
+
+/** What is vouched for, and the word for it, are on the disk on return. */
+async function draft({ file, sha256, sizeBytes }: Returning, path: string): Promise<Draft> {
+  const archived = await open(archivedPath(file))
+  try {
+    await archived.sync()
+  } finally {
+    await archived.close()
+  }
+  const { disposable } = file
+  const text = formatManifest({
+    sizeBytes,
+    sha256,
+    lines: undefined,
+    amount: undefined,
+    disposable,
+  })
+  const handle = await open(path, 'w', 0o600)
+  try {
+    await handle.writeFile(text)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  crashPoint('R1-manifest-written')
+  return { path, text }
+}
+
+interface Vouched {
+  /** Where the data will stand in the inbox. */
+  readonly path: string
+  /** Its manifest did not stand there before. */
+  readonly isNew: boolean
+}
+
+/** R1: the first name for which there is neither other data nor another manifest. */
+async function vouchFor({ file }: Returning, draft: Draft, inbox: string): Promise<Vouched> {
+  const archived = await statsOf(archivedPath(file))
+  for (const name of namesFor(file)) {
+    const path = join(inbox, name)
+    const stats = await statsOf(path)
+    if (stats !== undefined && !(archived && isSameFile(stats, archived))) continue
+    const manifest = `${path}${MANIFEST_SUFFIX}`
+    const isNew = await linkedNew(draft.path, manifest)
+    crashPoint('R1-manifest-linked')
+    if (isNew || (await hasText(manifest, draft.text))) return { path, isNew }
+  }
+  throw new Error('there is always another name')
+}
+
+/** R2. false: the name is taken by another file. */
+async function linkData({ file }: Returning, { path }: Vouched): Promise<boolean> {
+  if (await linkedNew(archivedPath(file), path)) return true
+  const [there, archived] = [await statsOf(path), await statsOf(archivedPath(file))]
+  return there !== undefined && archived !== undefined && isSameFile(there, archived)
+}
+
+/** Its own name, if it may stand in the inbox; then others that carry the hash. Without end. */
+function* namesFor({ name, hashPrefix }: ArchivedFile): Generator<string> {
+  if (classifyName(name) === 'data') yield name
+  const visible = name.replace(/^\.+/, '') || 'file'
+  yield withSuffix(visible, `.${hashPrefix}`)
+  for (let n = 2; ; n += 1) yield withSuffix(visible, `.${hashPrefix}.${n}`)
+}
+
+/** Cut where it would be too long for the inbox, between two characters. */
+function withSuffix(name: string, suffix: string): string {
+  const characters = [...name]
+  while (Buffer.byteLength(characters.join('') + suffix) > NAME_BYTES_MAX) characters.pop()
+  return characters.join('') + suffix
+}
+
+function draftsPath(paths: StatePaths): string {
+  return join(paths.inbox, '.recover')
+}
+
+/** A link, unlike a rename, never replaces what stands there. */
+async function linkedNew(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to)
+    return true
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) return false
+    throw error
+  }
+}
+
+async function hasText(path: string, text: string): Promise<boolean> {
+  try {
+    return (await readFile(path, 'utf8')) === text
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'EISDIR', 'ELOOP', 'EACCES')) return false
+    throw error
+  }
+}
+
+async function statsOf(path: string): Promise<BigIntStats | undefined> {
+  try {
+    return await lstat(path, { bigint: true })
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined
+    throw error
+  }
+}
+
+function isSameFile(a: BigIntStats, b: BigIntStats): boolean {
+  return a.ino === b.ino && a.dev === b.dev
+}
+
+function archivedPath({ directory, entry }: ArchivedFile): string {
+  return join(directory, entry)
+}

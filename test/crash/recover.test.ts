@@ -1,0 +1,392 @@
+import { once } from 'node:events'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { CRASH_POINTS } from '../../shared/crash-points.ts'
+import { settledName, workName } from '../../shared/paths.ts'
+import { readRememberedLedger } from '../../shared/remembered-ledger.ts'
+import { countersink } from '../helpers/cli.ts'
+import { startDatabaseServer, withSession } from '../helpers/database.ts'
+import { eventually } from '../helpers/eventually.ts'
+import {
+  type DataFile,
+  dataFile,
+  drop,
+  manifestOf,
+  seededFile,
+  sha256Of,
+  totalsOf,
+} from '../helpers/files.ts'
+import {
+  assertEverythingAddsUp,
+  assertLedgerBalances,
+  assertTotalsEqual,
+  list,
+} from '../helpers/invariants.ts'
+import { spawnParser, startParser, stopProgram } from '../helpers/parser.ts'
+import { BUILT, type Ended, processesOf, spawnNode } from '../helpers/processes.ts'
+import { makeSite, type Site } from '../helpers/state-dir.ts'
+import { startUp } from '../helpers/up.ts'
+import { applied, holdLedger, settleAll, spawnDoomed, tinySite, wideFile } from './scene.ts'
+import { backUp, batchesOf, openBatchOf } from './sql.ts'
+
+// `countersink recover`: whatever it is run on, and wherever it is interrupted.
+
+const server = await startDatabaseServer(t)
+const whole = t
+const LEDGER = ['meta', 'batch', 'file', 'sighting']
+t.jobs = 3
+t.setTimeout(600_000)
+
+const kept = seededFile('a-kept', 1)
+const plain = seededFile('b plain näme', 2)
+const cut = dataFile('c-no-line-end', '7 1\n8 2')
+const generated = seededFile('d-generated', 3)
+const twin = seededFile('e-twin', 4)
+const otherTwin = seededFile('e-twin', 5)
+const damaged = seededFile('f-damaged', 6)
+const missing = seededFile('g-missing', 7)
+const inInbox = seededFile('h-in-inbox', 8)
+const inWork = seededFile('work', 9)
+const similar = seededFile('ork', 10)
+const LATER = [plain, cut, twin, damaged, missing, inInbox, inWork, similar]
+/** What can be counted again. */
+const HERE = [plain, cut, generated, twin, otherTwin, inInbox, inWork]
+
+function archived(site: Site, { name, content }: DataFile): string {
+  return join(site.paths.archive, settledName(name, Buffer.from(sha256Of(content), 'hex')))
+}
+
+/**
+ * A ledger from a backup that knows the first file alone, and an archive of which one file is cut,
+ * two are missing, one is also in the inbox and one also in work/.
+ */
+async function makeRestoredSite(): Promise<Site> {
+  const site = await tinySite(whole, server)
+  drop(site.paths, [kept])
+  await settleAll(t, site, 1)
+  const backup = await backUp(site)
+  drop(site.paths, [generated], { manifest: manifestOf(generated.content, { disposable: true }) })
+  const parser = await startParser(t, site)
+  drop(site.paths, LATER)
+  await parser.untilSettled(2 + LATER.length)
+  drop(site.paths, [otherTwin])
+  await parser.untilSettled(3 + LATER.length)
+  await stopProgram(parser)
+  await backup.restore()
+  truncateSync(archived(site, damaged), 20)
+  for (const file of [missing, similar]) rmSync(archived(site, file))
+  rmSync(archived(site, inWork))
+  drop(site.paths, [{ ...inInbox, name: 'under another name' }])
+  writeFileSync(join(site.paths.work, workName(Date.now(), inWork.name)), inWork.content)
+  // Somebody's own file of a name that comes back.
+  drop(site.paths, [{ name: twin.name, content: kept.content }])
+  return site
+}
+
+let template: Promise<Site> | undefined
+
+/** A copy of it, with a database of its own. */
+async function restoredSite(t: Test): Promise<Site> {
+  template ??= makeRestoredSite()
+  const original = await template
+  const site = await tinySite(t, server)
+  cpSync(original.paths.dir, site.paths.dir, { recursive: true, force: true })
+  const database = new URL(original.config.databaseUrl).pathname.slice(1)
+  await withSession(site, async session => {
+    for (const table of ['consumption', ...LEDGER.map(name => `countersink_${name}`)]) {
+      await session.execute(`CREATE TABLE ${table} LIKE ${database}.${table}`)
+      await session.execute(`INSERT INTO ${table} SELECT * FROM ${database}.${table}`)
+    }
+  })
+  return site
+}
+
+/** Everything but the clock in the name of the old journal. */
+function pictureOf({ paths }: Site) {
+  const dirs = [paths.inbox, paths.work, paths.archive, paths.archiveDisposable, paths.duplicate]
+  const contents = dirs.map(dir =>
+    list(dir).map(name => [
+      name.replace(/^\d{15}/, 'N'),
+      name.startsWith('.') ? '' : sha256Of(readFileSync(join(dir, name))),
+    ]),
+  )
+  const inParser = readdirSync(paths.parser).map(name => name.replace(/-[^-]*Z$/, '-TIME'))
+  return { contents, inParser: inParser.sort() }
+}
+
+interface OneRun {
+  readonly site: Site
+  readonly dry: Ended
+  readonly ended: Ended
+  readonly picture: ReturnType<typeof pictureOf>
+}
+
+/** What every interrupted run must come to. */
+let run: Promise<OneRun> | undefined
+function oneRun(): Promise<OneRun> {
+  run ??= (async () => {
+    const site = await restoredSite(whole)
+    const before = pictureOf(site)
+    const dry = await countersink(whole, site, 'recover', '--dry-run')
+    whole.same(pictureOf(site), before, 'a dry run changes nothing')
+    const ended = await countersink(whole, site, 'recover')
+    return { site, dry, ended, picture: pictureOf(site) }
+  })()
+  return run
+}
+
+t.test('what comes back, and what does not', async t => {
+  const { site, dry, ended, picture } = await oneRun()
+  const { stdout } = ended
+  t.equal(ended.code, 1)
+  t.match(
+    stdout,
+    /8 archived files looked at, 5 went back to the inbox, 1 are not what was archived, 3 contents/,
+  )
+  t.match(stdout, /^CHANGED +f-damaged\.[0-9a-f]{16}: its content is/m)
+  for (const file of [damaged, missing, similar]) {
+    t.match(stdout, new RegExp(`^LOST HERE +${sha256Of(file.content)}  ${file.name}  amount`, 'm'))
+  }
+  t.equal(stdout.match(/^LOST HERE/gm)?.length, 3, 'a name that ends alike is another')
+  t.match(dry, { code: 1, stdout: /8 archived files looked at, 5 would go back/ })
+  t.same(
+    list(site.paths.archive).length,
+    3,
+    'the kept, the changed, and the one that is in the inbox',
+  )
+  t.ok(existsSync(archived(site, damaged)), 'it stays where it is')
+  const again = await countersink(t, site, 'recover')
+  t.same(pictureOf(site), picture, 'run again, there is nothing to do')
+  t.match(again, { code: 1, stdout: /0 went back to the inbox, 1 are not what .*, 3 contents/ })
+  t.equal(again.stdout.match(/^LOST HERE/gm)?.length, 3, 'and it says the same')
+
+  await assertCounted(t, site)
+})
+
+/** All that can be, once, and each file lies in one place. */
+async function assertCounted(t: Test, site: Site): Promise<void> {
+  const parser = await startParser(t, site)
+  await eventually(
+    'all are settled',
+    () => list(site.paths.inbox).length + list(site.paths.work).length === 0,
+  )
+  await stopProgram(parser)
+  await withSession(site, async session => {
+    await assertTotalsEqual(t, site, session, totalsOf([kept, ...HERE]))
+    await assertLedgerBalances(t, site, session)
+  })
+  t.equal(list(site.paths.quarantine).length, 0)
+  t.equal(list(site.paths.archiveDisposable).length, 1, 'the generated one is known as such')
+  t.equal(list(site.paths.duplicate).length, 1, 'only the content that was there already')
+}
+
+const POINTS = CRASH_POINTS.filter(name => name.startsWith('R'))
+/** Passed once for each file that comes back. */
+const OFTEN = ['R1-manifest-written', 'R1-manifest-linked', 'R2-data-linked', 'R3-archive-left']
+
+for (const point of POINTS) {
+  t.test(`killed at ${point}, and run again`, { buffered: true }, async t => {
+    const site = await restoredSite(t)
+    for (const passing of OFTEN.includes(point) ? [1, 3] : [1]) {
+      const env = { ...site.env, COUNTERSINK_CRASH_AT: `${point}:${passing}` }
+      t.match(await countersink(t, { ...site, env }, 'recover'), { signal: 'SIGKILL' })
+    }
+    const ended = await countersink(t, site, 'recover')
+    t.match(ended, { code: 1, stdout: /1 are not what was archived, 3 contents are lost here/ })
+    t.same(pictureOf(site), (await oneRun()).picture, 'as after one run')
+  })
+}
+
+t.test('nobody reads what it says: it is done all the same', { buffered: true }, async t => {
+  const site = await restoredSite(t)
+  const args = [`${BUILT}scripts/countersink.js`, 'recover', '--dir', site.paths.dir]
+  const child = spawnNode(args, {
+    cwd: site.paths.dir,
+    env: { PATH: process.env.PATH, ...site.env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  child.stdout?.destroy()
+  t.same(await once(child, 'exit'), [1, null])
+  t.same(pictureOf(site), (await oneRun()).picture)
+})
+
+const NO_DATABASE = { COUNTERSINK_DATABASE_URL: 'mariadb://x@localhost/x?socketPath=/nowhere' }
+
+t.test('a parser is started between two runs', { buffered: true }, async t => {
+  for (const point of ['R2-data-synced', 'R4-ledger-remembered']) {
+    const site = await restoredSite(t)
+    const env = { ...site.env, COUNTERSINK_CRASH_AT: point }
+    t.match(await countersink(t, { ...site, env }, 'recover'), { signal: 'SIGKILL' })
+    // Which takes files while it waits for its database.
+    const waiting = spawnParser(t, site, NO_DATABASE)
+    await eventually('files are claimed', () => list(site.paths.inbox).length === 0)
+    await stopProgram(waiting)
+    t.match(await spawnParser(t, site).ended, { code: 78 }, 'it must be run again')
+    const ended = await countersink(t, site, 'recover')
+    t.match(ended, { code: 1, stdout: /1 are not what was archived, 3 contents are lost here/ })
+    await assertCounted(t, site)
+  }
+})
+
+t.test('a directory without a ledger stays as it is', { buffered: true }, async t => {
+  const site = await makeSite(t, server)
+  const { dir } = site.paths
+  const folder = join(dir, 'somebody')
+  mkdirSync(join(folder, 'archive'), { recursive: true })
+  writeFileSync(join(folder, 'archive', `x.${'0'.repeat(16)}`), '1 1\n')
+  for (const where of [dir, folder, join(dir, 'nowhere')]) {
+    const before = readdirSync(dir, { recursive: true })
+    for (const args of [[], ['--other-database', '--onto-totals']]) {
+      const ended = await countersink(t, site, 'recover', '--dir', where, ...args)
+      t.match(ended, { code: 3, stdout: '', stderr: /there is nothing to recover in/ })
+    }
+    t.same(readdirSync(dir, { recursive: true }), before, 'nothing was made')
+  }
+  await withSession(site, async session => t.same(await session.query('SHOW TABLES'), []))
+})
+
+t.test('a private MariaDB is never made by it', { buffered: true }, async t => {
+  const site = await makeSite(t)
+  drop(site.paths, [kept])
+  const up = await startUp(t, site, '--no-generator')
+  await eventually('it is counted', () => list(site.paths.archive).length === 1)
+  await stopProgram(up)
+  const copy = join(site.paths.dir, 'copy')
+  cpSync(site.paths.mariadb, copy, { recursive: true })
+  rmSync(site.paths.mariadb, { recursive: true })
+  const ended = await countersink(t, site, 'recover')
+  t.match(ended, { code: 3, stdout: '', stderr: /no private MariaDB in .*Put it back/ })
+  t.notOk(existsSync(site.paths.mariadb))
+
+  // Lost for good: an empty one is made, and not counted into before `recover` says what it lacks.
+  const refused = await countersink(t, site, 'up', '--no-generator')
+  t.match(refused, { code: 3 })
+  t.match(refused.stdout + refused.stderr, /there is no ledger .*countersink recover/s)
+  const env = { ...site.env, COUNTERSINK_CRASH_AT: 'R2-data-linked' }
+  t.match(await countersink(t, { ...site, env }, 'recover'), { signal: 'SIGKILL' })
+  await eventually('its MariaDB ends with it', () => processesOf(site.paths.dir).length === 0)
+  t.match(await countersink(t, site, 'recover'), { code: 0, stdout: /1 went back to the inbox, 0/ })
+  const next = await startUp(t, site, '--no-generator')
+  await eventually('it is counted again', () => list(site.paths.archive).length === 1)
+  t.match(await stopProgram(next), { code: 0 })
+  await assertEverythingAddsUp(t, site, applied(kept))
+})
+
+t.test('another database takes its place', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  drop(site.paths, [kept, cut])
+  await settleAll(t, site, 2)
+  const url = await server.createDatabase()
+  const other = await tinySite(t, server)
+  const moved: Site = {
+    ...site,
+    ...{ address: { url }, config: { ...site.config, databaseUrl: url } },
+    env: { ...site.env, COUNTERSINK_DATABASE_URL: url },
+  }
+  const refused = await countersink(t, moved, 'recover')
+  t.match(refused, { code: 3, stdout: '', stderr: /has no ledger: .* --other-database/ })
+  t.match(await spawnParser(t, moved).ended, { code: 78, stderr: /LEDGER_BEHIND/ })
+
+  const env = { ...moved.env, COUNTERSINK_CRASH_AT: 'R4-ledger-remembered' }
+  const killed = await countersink(t, { ...moved, env }, 'recover', '--other-database')
+  t.match(killed, { signal: 'SIGKILL' })
+  t.match(await spawnParser(t, moved).ended, { code: 78 }, 'its journal is still of the old one')
+  t.match(await countersink(t, moved, 'recover'), {
+    code: 0,
+    stdout: /0 went back to the inbox, 0/,
+  })
+  t.match(await readRememberedLedger(site.paths.rememberedLedger), {
+    database: url,
+    ledgerUuid: undefined,
+  })
+  t.match(await countersink(t, site, 'totals'), { code: 3, stderr: /it is not the one/ })
+  await settleAll(t, moved, 2)
+  await assertEverythingAddsUp(t, moved, applied(kept, cut))
+  t.match(await spawnParser(t, site).ended, { code: 78 }, 'the old one is another now')
+
+  const full = {
+    ...moved,
+    env: { ...moved.env, ...{ COUNTERSINK_DATABASE_URL: other.config.databaseUrl } },
+  }
+  drop(other.paths, [kept])
+  await settleAll(t, other, 1)
+  t.match(await countersink(t, full, 'recover'), { code: 3, stderr: /has the ledger/ })
+  const joined = await countersink(t, full, 'recover', '--other-database')
+  t.match(
+    joined,
+    { code: 0, stdout: /1 went back to the inbox, 0 contents/ },
+    'what that one lacks',
+  )
+})
+
+t.test('totals without the ledger that explains them', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  drop(site.paths, [kept, cut])
+  await settleAll(t, site, 2)
+  const dropTables = (...tables: string[]) =>
+    withSession(site, session => session.execute(`DROP TABLE ${tables.join(', ')}`))
+  await dropTables(...LEDGER.map(name => `countersink_${name}`))
+  const refused = await countersink(t, site, 'recover')
+  t.match(refused, { code: 3, stdout: '', stderr: /has totals in consumption and no ledger/ })
+  t.same(list(site.paths.inbox), [])
+  const taken = await countersink(t, site, 'recover', '--dry-run', '--onto-totals')
+  t.match(taken, { code: 0, stdout: /2 would go back/ }, 'they are from before')
+  await dropTables('consumption')
+  t.match(await countersink(t, site, 'recover'), { code: 0, stdout: /2 went back/ })
+  await settleAll(t, site, 2)
+  await assertEverythingAddsUp(t, site, applied(kept, cut))
+})
+
+t.test('a content that is being applied is left alone', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  const large = wideFile('large', 1, { bytes: 150 * 1024 })
+  const hold = await holdLedger(t, site)
+  const doomed = await spawnDoomed(t, site, 'P5-chunk-committed', { passing: 2 })
+  drop(site.paths, [large])
+  await hold.release()
+  await doomed.died()
+  const backup = await backUp(site)
+  await settleAll(t, site, 1)
+  await backup.restore()
+  t.equal((await openBatchOf(site)).state, 'applying')
+  const ended = await countersink(t, site, 'recover')
+  t.match(ended, { code: 0, stdout: /1 archived files looked at, 0 went back to the inbox, 0 con/ })
+  const parser = await startParser(t, site)
+  await eventually('its batch is finished', async () =>
+    (await batchesOf(site)).every(({ state }) => state === 'applied'),
+  )
+  t.match(await stopProgram(parser), { code: 0 })
+  await withSession(site, async session => {
+    await assertTotalsEqual(t, site, session, totalsOf([large]))
+    await assertLedgerBalances(t, site, session)
+  })
+})
+
+t.test('while a parser runs', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  const parser = await startParser(t, site)
+  t.match(await countersink(t, site, 'recover'), { code: 3, stderr: /a parser is at work in/ })
+  await stopProgram(parser)
+})
+
+t.test('a journal from a version that remembered nothing', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  drop(site.paths, [kept])
+  await settleAll(t, site, 1)
+  rmSync(site.paths.rememberedLedger)
+  const env = { ...site.env, COUNTERSINK_DATABASE_URL: await server.createDatabase() }
+  t.match(await countersink(t, { ...site, env }, 'recover'), { code: 3, stderr: /has no ledger/ })
+  t.match(await countersink(t, site, 'recover'), { code: 0, stdout: /0 went back/ })
+  await settleAll(t, site, 0)
+  await assertEverythingAddsUp(t, site, applied(kept))
+})
