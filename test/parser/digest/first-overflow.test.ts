@@ -199,7 +199,8 @@ t.test('however many sums are too large, it costs the same', async t => {
   t.ok(all.readBytes < bytes * 8, `${all.readBytes} read of ${bytes}`)
   t.ok(all.readBytes < one.readBytes * 1.5)
   t.ok(all.writtenBytes < one.writtenBytes * 1.5)
-  t.ok(all.peakKib < one.peakKib * 1.1)
+  // What the garbage collector has not yet looked at differs from time to time.
+  t.ok(all.peakKib < one.peakKib + 48 * 1024)
 })
 
 t.test('given up while it is searched for, it is found by the next digest', async t => {
