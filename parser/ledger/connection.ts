@@ -147,6 +147,11 @@ export class Session {
     return this.#packetBytesMax
   }
 
+  /** How many rows, or values, of at most so many bytes one statement may carry. */
+  rowsPerStatement(rowBytesMax: number): number {
+    return Math.max(1, Math.floor(this.#packetBytesMax / 2 / rowBytesMax))
+  }
+
   get serverThread(): ServerThread {
     return this.#serverThread
   }

@@ -36,7 +36,7 @@ export async function insertFiles(
   batch: Batch,
   { names, instance }: { readonly names: LedgerNames; readonly instance: Uint8Array },
 ): Promise<void> {
-  const rowsMax = Math.max(1, Math.floor(session.packetBytesMax / 2 / ROW_BYTES_MAX))
+  const rowsMax = session.rowsPerStatement(ROW_BYTES_MAX)
   for (let i = 0; i < batch.files.length; i += rowsMax) {
     const files = batch.files.slice(i, i + rowsMax)
     await session.execute(

@@ -178,19 +178,20 @@ export class Ledger {
 
   /** The rows of contents, as committed, by their hash in hex. */
   async findAll(contents: readonly Uint8Array[]): Promise<ReadonlyMap<string, LedgerFile>> {
-    const found = new Map<string, LedgerFile>()
-    for (let i = 0; i < contents.length; i += CONTENTS_PER_QUERY_MAX) {
-      const some = contents.slice(i, i + CONTENTS_PER_QUERY_MAX).map(sha256 => Buffer.from(sha256))
-      const rows = await this.#keeper.run(session =>
-        session.query<LedgerFile>(
+    return this.#keeper.run(async session => {
+      const found = new Map<string, LedgerFile>()
+      const atOnce = Math.min(CONTENTS_PER_QUERY_MAX, session.rowsPerStatement(HASH_BYTES_MAX))
+      for (let i = 0; i < contents.length; i += atOnce) {
+        const some = contents.slice(i, i + atOnce).map(sha256 => Buffer.from(sha256))
+        const rows = await session.query<LedgerFile>(
           `SELECT ${FILE_COLUMNS} FROM ${this.#names.file}
             WHERE sha256 IN (${some.map(() => '?').join(', ')})`,
           some,
-        ),
-      )
-      for (const row of rows) found.set(row.sha256.toString('hex'), row)
-    }
-    return found
+        )
+        for (const row of rows) found.set(row.sha256.toString('hex'), row)
+      }
+      return found
+    })
   }
 
   /** Counted files of this parser that were claimed under this sequence or a later one. */
@@ -443,8 +444,9 @@ export class Ledger {
   }
 }
 
-/** Fewer bytes than the smallest packet of a server that is set up for anything. */
-const CONTENTS_PER_QUERY_MAX = 200
+const CONTENTS_PER_QUERY_MAX = 1_000
+/** Each of its bytes may be escaped. */
+const HASH_BYTES_MAX = 80
 
 function hexOf(sha256: Uint8Array): string {
   return Buffer.from(sha256).toString('hex')

@@ -21,11 +21,12 @@ export async function namesakesOf(
   files: readonly Named[],
 ): Promise<ReadonlyMap<string, number>> {
   const found = new Map<string, number>()
-  for (let i = 0; i < files.length; i += NAMES_PER_QUERY_MAX) {
+  const namesPerQuery = Math.min(NAMES_PER_QUERY_MAX, session.rowsPerStatement(NAME_BYTES_MAX))
+  for (let i = 0; i < files.length; i += namesPerQuery) {
     const given = new Set<string>()
     const plain: string[] = []
     const likes: string[] = []
-    for (const { name, sha256, byHand } of files.slice(i, i + NAMES_PER_QUERY_MAX)) {
+    for (const { name, sha256, byHand } of files.slice(i, i + namesPerQuery)) {
       const stem = givenName(name, Buffer.from(sha256).toString('hex'))
       given.add(stem)
       plain.push(stem)
@@ -49,6 +50,8 @@ export async function namesakesOf(
 }
 
 const NAMES_PER_QUERY_MAX = 100
+/** Twice, as itself and as a pattern; bytes may double when they are escaped. */
+const NAME_BYTES_MAX = 1_000
 
 function escaped(text: string): string {
   return text.replace(/[\\%_]/g, '\\$&')

@@ -69,7 +69,9 @@ export interface Overflow {
   readonly reason: string
 }
 
-const IDS_PER_QUERY = 10_000
+const IDS_PER_QUERY_MAX = 10_000
+/** With a comma. */
+const ID_BYTES_MAX = 21
 
 /** Reads the totals that a batch would change; the first file that makes one overflow is named. */
 export async function findOverflow(
@@ -80,7 +82,8 @@ export async function findOverflow(
   for (const [fileIndex, file] of files.entries()) {
     const earlier = files.slice(0, fileIndex)
     const earlierMax = earlier.reduce((sum, one) => sum + one.largestSum, 0n)
-    for await (const chunk of file.sums.chunks(IDS_PER_QUERY)) {
+    const idsPerQuery = Math.min(IDS_PER_QUERY_MAX, session.rowsPerStatement(ID_BYTES_MAX))
+    for await (const chunk of file.sums.chunks(idsPerQuery)) {
       const totals = await totalsOf(session, chunk, names)
       for (const [i, id] of chunk.ids.entries()) {
         const amount = chunk.amounts[i]!

@@ -67,7 +67,7 @@ async function pingOne(paths: StatePaths, target: Target): Promise<boolean> {
 
 function illnessOf(health: Health): string | undefined {
   if (health.role === 'parser' && health.database !== 'ready') {
-    return `MariaDB is unavailable (${health.databaseReason ?? 'unknown why'})`
+    return `MariaDB is ${health.database} (${health.databaseReason ?? 'unknown why'})`
   }
   if (health.state === 'stopping') return 'stopping'
   return undefined

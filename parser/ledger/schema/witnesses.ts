@@ -24,7 +24,7 @@ export async function checkWitnesses(
   { applied, isResuming }: { readonly applied: readonly Witness[]; readonly isResuming: boolean },
 ): Promise<void> {
   if (applied.length === 0) return
-  const asked = applied.slice(0, Math.min(WITNESSES_MAX, bytesFor(session) / HASH_SQL_BYTES))
+  const asked = applied.slice(0, Math.min(WITNESSES_MAX, session.rowsPerStatement(HASH_SQL_BYTES)))
   const hashes = asked.map(({ sha256 }) => `x'${hex(sha256)}'`)
   const rows = await session.query<{ sha256: Buffer; sequence: bigint; state: string }>(
     `SELECT sha256, sequence, state FROM ${names.file} WHERE sha256 IN (${hashes.join(',')})`,
@@ -43,11 +43,6 @@ export async function checkWitnesses(
 
 /** `x'…',` of a SHA-256. */
 const HASH_SQL_BYTES = 68
-
-/** Half a packet: the rest of the statement is short. */
-function bytesFor(session: Session): number {
-  return Math.max(HASH_SQL_BYTES, Math.floor(session.packetBytesMax / 2))
-}
 
 function lacks(sha256: Uint8Array, how: string): CountersinkError {
   return ledgerBehind(
