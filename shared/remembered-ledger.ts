@@ -114,6 +114,7 @@ function nameOf(databaseUrl: string): { database: string; isWhole: boolean } {
   const url = new URL(databaseUrl)
   let isWhole = url.password === ''
   url.password = ''
+  url.hash = ''
   for (const key of [...url.searchParams.keys()]) {
     if (!SECRET_PARAMETER.test(key)) continue
     url.searchParams.delete(key)

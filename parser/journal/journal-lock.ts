@@ -1,4 +1,5 @@
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CountersinkError, hasCode } from '../../shared/errors.ts'
 import { type KernelLock, tryKernelLock } from '../../shared/kernel-lock.ts'
@@ -27,8 +28,9 @@ const GRACE_MS = 2_000
 const WAIT_MS_MAX = 30_000
 const POLL_MS = 25
 
-export function journalLockPath(journalPath: string): string {
-  return `${journalPath}.lock`
+/** One for all journals of a directory: also for those that a recovery has put aside. */
+function journalLockPath(journalPath: string): string {
+  return join(dirname(journalPath), 'journal.lock')
 }
 
 /**

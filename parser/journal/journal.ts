@@ -63,7 +63,7 @@ export class Journal extends JournalView {
     guarded('start', () => {
       root.transactionSync(() => tables.state.putSync(STATE_KEY, encodeState(this.#state)))
     })
-    this.#firstUncommittedSequence = this.#state.nextSequence
+    this.#firstUncommittedSequence = before.nextSequence
   }
 
   /**

@@ -63,8 +63,9 @@ ${DIR_HELP}
 
 /** Before anything is made: a mistyped directory must stay as it is. */
 function refuseNothing(paths: StatePaths): void {
-  const isOurs = existsSync(paths.instance)
-  if (isOurs && [paths.journal, paths.archive].some(existsSync)) return
+  const { instance, journal, rememberedLedger, archive } = paths
+  const isOurs = [instance, journal, rememberedLedger].some(existsSync)
+  if (isOurs && [journal, archive].some(existsSync)) return
   throw cannot(
     `there is nothing to recover in ${paths.dir}: no parser has worked there`,
     'Name the directory of the service with --dir.',

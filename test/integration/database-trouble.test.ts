@@ -60,7 +60,7 @@ t.test(
     drop(site.paths, [second])
     const text = await eventually('it is told', async () => {
       const text = await statusOf(t, site)
-      return /database +ready.*statement/.test(text) ? text : undefined
+      return /database +ready.*a statement/.test(text) ? text : undefined
     })
     t.match(text, /a statement has waited for \d+ s: Waiting for table metadata lock/)
     t.match(jsonLines(await countersink(t, site, 'status', '--json'))[0], {
@@ -92,7 +92,7 @@ t.test('an older database under a running parser', { buffered: true }, async t =
   })
   const text = await statusOf(t, site)
   t.match(text, /parser +paused.*LEDGER_BEHIND/)
-  t.match(text, /database +unfit \(yours\).*was counted, is not there.*countersink recover/)
+  t.match(text, /database +unfit \(yours, mariadb:.*was counted, is not there.*countersink recover/)
   t.match(await countersink(t, site, 'ping', 'parser'), { code: 1, stdout: /LEDGER_BEHIND/ })
   t.match(await countersink(t, site, 'check', sha256Of(second.content)), { code: 0 })
   t.match(await stopProgram(parser), { code: 0 })

@@ -130,17 +130,23 @@ t.test('counted, but neither settled nor remembered: still counted once', async 
   }
 })
 
-t.test('a database that is older than the journal is refused', async t => {
+t.test('a database that is not the one of the journal is refused', async t => {
   const site = await makeSite(t, server)
   const file = seededFile('file', 1)
   drop(site.paths, [file])
   const parser = await startParser(t, site)
   await parser.untilSettled(1)
   await stopProgram(parser)
+  const empty = await makeSite(t, server)
+  renameSync(site.paths.parser, empty.paths.parser)
+  const refused = await spawnParser(t, empty).ended
+  t.match(refused, { code: 78, stderr: /LEDGER_BEHIND: .*there is no ledger/ })
   const other = await makeSite(t, server)
-  renameSync(site.paths.parser, other.paths.parser)
-  const refused = spawnParser(t, other)
-  t.match(await refused.ended, { code: 78, stderr: /LEDGER_BEHIND: .*there is no ledger/ })
+  await stopProgram(await startParser(t, other))
+  rmSync(other.paths.parser, { recursive: true })
+  renameSync(empty.paths.parser, other.paths.parser)
+  const again = await spawnParser(t, other).ended
+  t.match(again, { code: 78, stderr: /LEDGER_BEHIND: .*another ledger/ })
 })
 
 t.test('a parser that was replaced takes nothing any more', async t => {

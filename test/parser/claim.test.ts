@@ -188,7 +188,7 @@ t.test('a file under a sequence that another has, or had, gets one of its own', 
 
   const path = paths.journal
   await journal.close()
-  const later = Journal.open(path)
+  const later = Journal.open(path, 1)
   t.teardown(() => later.close())
   drop(paths.work, workName(900, 'old'))
   t.match(
