@@ -79,7 +79,7 @@ async function isSealed(
   identity: ReturnType<typeof identityOf>,
   log: Log,
 ): Promise<boolean> {
-  const seal = await sealFile(path, identity)
+  const seal = await sealFile({ path, identity, isAnnounced: true })
   if (seal.kind === 'failed') {
     log.warn('left in work/: it cannot be synced', { path, because: seal.why })
   }

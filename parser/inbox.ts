@@ -188,7 +188,7 @@ export class Inbox {
     const stats = exactStatsOf(path)
     const sealing =
       stats !== undefined && seals < SEALS_MAX
-        ? this.#sealer.seal(path, identityOf(stats))
+        ? this.#sealer.seal(path, identityOf(stats), true)
         : undefined
     if (sealing !== undefined) {
       this.#sealing += 1

@@ -135,8 +135,7 @@ export class InboxScanner {
     }
     if (seal.kind === 'unreadable') return { name, sealed: identity }
     if (seal.kind !== 'sealed') return undefined
-    const mayBeCut = !seal.endsWithLineEnd
-    return mayBeCut && quietForMs < this.#cutHoldMs ? undefined : { name, sealed: identity }
+    return seal.mayBeCut && quietForMs < this.#cutHoldMs ? undefined : { name, sealed: identity }
   }
 
   #beginSeal(path: string, plain: Plain): void {

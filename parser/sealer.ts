@@ -1,13 +1,13 @@
-import { constants } from 'node:fs'
-import { type FileHandle, lstat, open } from 'node:fs/promises'
-import { closeQuietly } from '../shared/durable.ts'
+import { closeSync, constants, fstatSync, fsync, openSync, read as readFd } from 'node:fs'
+import { promisify } from 'node:util'
 import { hasCode, toError } from '../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../shared/file-identity.ts'
+import { exactStatsOf } from './moves.ts'
 
 /** What became of the wish to have a file's bytes on the disk. */
 export type Seal =
   /** They are there, and the file is still what was asked about. */
-  | { readonly kind: 'sealed'; readonly identity: FileIdentity; readonly endsWithLineEnd: boolean }
+  | { readonly kind: 'sealed'; readonly identity: FileIdentity; readonly mayBeCut: boolean }
   /** It may not be read: it cannot be synced, and never counted either. */
   | { readonly kind: 'unreadable'; readonly identity: FileIdentity }
   /** It is not what was asked about any more, or could not be opened just now. */
@@ -34,13 +34,17 @@ export class Sealer {
   #going = 0
   #largeGoing = 0
 
-  /** undefined: too many wait already. */
-  seal(path: string, identity: FileIdentity): Promise<Seal> | undefined {
+  /**
+   * undefined: too many wait already.
+   *
+   * @param isAnnounced it is not looked at whether it may be cut.
+   */
+  seal(path: string, identity: FileIdentity, isAnnounced = false): Promise<Seal> | undefined {
     const why = this.#failed.get(keyOf(identity))
     if (why !== undefined) return Promise.resolve({ kind: 'failed', why })
     if (this.#waiting.length >= WAITING_MAX) return undefined
     return new Promise(resolve => {
-      this.#waiting.push({ path, identity, resolve })
+      this.#waiting.push({ path, identity, isAnnounced, resolve })
       this.#beginMore()
     })
   }
@@ -63,7 +67,7 @@ export class Sealer {
     const large = isLarge(wish) ? 1 : 0
     this.#going += 1
     this.#largeGoing += large
-    const seal = await sealFile(wish.path, wish.identity)
+    const seal = await sealFile(wish)
     this.#going -= 1
     this.#largeGoing -= large
     if (seal.kind === 'failed') this.#remember(wish.identity, seal.why)
@@ -81,6 +85,7 @@ export class Sealer {
 interface Wish {
   readonly path: string
   readonly identity: FileIdentity
+  readonly isAnnounced: boolean
   readonly resolve: (seal: Seal) => void
 }
 
@@ -99,43 +104,55 @@ function keyOf({ dev, ino, size, mtimeNs }: FileIdentity): string {
   return `${dev} ${ino} ${size} ${mtimeNs}`
 }
 
-/** Never rejects: whatever goes wrong is the file's. */
-export async function sealFile(path: string, identity: FileIdentity): Promise<Seal> {
-  let handle: FileHandle
+/**
+ * Never rejects: whatever goes wrong is the file's. Only what may take long goes through the thread
+ * pool, where each step waits for a thread and a processor: an announcer may wait for this.
+ */
+export async function sealFile({
+  path,
+  identity,
+  isAnnounced,
+}: Omit<Wish, 'resolve'>): Promise<Seal> {
+  let fd: number
   try {
     // Never through a link, never waiting for somebody at the other end of a pipe.
-    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (error) {
     if (hasCode(error, 'EACCES', 'EPERM')) return { kind: 'unreadable', identity }
     if (hasCode(error, ...PASSING)) return { kind: 'again' }
     return { kind: 'failed', why: toError(error).message }
   }
   try {
-    if (!isSameFile(identity, identityOf(await handle.stat({ bigint: true })))) {
-      return { kind: 'again' }
-    }
-    const endsWithLineEnd = await hasLastLineEnd(handle, Number(identity.size))
-    await handle.sync()
-    const stats = await lstat(path, { bigint: true })
-    if (!isSameFile(identity, identityOf(stats))) return { kind: 'again' }
-    return { kind: 'sealed', identity, endsWithLineEnd }
+    if (!isSameFile(identity, identityOf(fstatSync(fd, { bigint: true })))) return { kind: 'again' }
+    await sync(fd)
+    const now = exactStatsOf(path)
+    if (now === undefined || !isSameFile(identity, identityOf(now))) return { kind: 'again' }
+    const mayBeCut = !isAnnounced && !(await hasLastLineEnd(fd, Number(identity.size)))
+    return { kind: 'sealed', identity, mayBeCut }
   } catch (error) {
-    // It has left the inbox meanwhile.
-    if (hasCode(error, 'ENOENT')) return { kind: 'again' }
     return { kind: 'failed', why: toError(error).message }
   } finally {
-    await closeQuietly(handle)
+    closeQuietlyNow(fd)
   }
 }
+
+function closeQuietlyNow(fd: number): void {
+  try {
+    closeSync(fd)
+  } catch {
+    // Nothing was written through it, and the number is released either way.
+  }
+}
+
+const [sync, read] = [promisify(fsync), promisify(readFd)]
 
 /** It has gone, is another kind of thing by now, or too much is open. */
 const PASSING = ['ENOENT', 'ELOOP', 'ENXIO', 'EMFILE', 'ENFILE', 'ENOMEM']
 const LINE_END = 0x0a
 
 /** false for an empty file: a copy may have been cut before its first byte. */
-async function hasLastLineEnd(handle: FileHandle, sizeBytes: number): Promise<boolean> {
+async function hasLastLineEnd(fd: number, sizeBytes: number): Promise<boolean> {
   if (sizeBytes === 0) return false
-  const last = Buffer.alloc(1)
-  await handle.read(last, 0, 1, sizeBytes - 1)
-  return last[0] === LINE_END
+  const { buffer } = await read(fd, { buffer: Buffer.alloc(1), position: sizeBytes - 1 })
+  return buffer[0] === LINE_END
 }

@@ -119,6 +119,20 @@ t.test('an announced file that is still being written is to come later', async t
   t.match(await inbox.announce(announceOf('growing')), { outcome: 'accepted' })
 })
 
+t.test('one that cannot be synced is refused, and the others are not', async t => {
+  const { paths, inbox, sealer, log, start } = scene(t)
+  await start()
+  for (const name of ['bad', 'good']) drop(paths.inbox, name, `${name.length} 2\n`)
+  const seal = sealer.seal.bind(sealer)
+  sealer.seal = (path, identity) =>
+    /bad$/.test(path) ? Promise.resolve({ kind: 'failed', why: 'EIO' }) : seal(path, identity)
+  const [bad, good] = await Promise.all(['bad', 'good'].map(n => inbox.announce(announceOf(n))))
+  t.match(bad, { outcome: 'refused', reason: /synced: EIO/ })
+  t.match(good, { outcome: 'accepted' })
+  t.same(readdirSync(paths.inbox), ['bad'])
+  t.same(log.warnedOf(), ['bad'])
+})
+
 t.test('one that cannot be moved is left, told of once, and holds up nobody', async t => {
   const { paths, inbox, journal, log, start } = scene(t, { scanIntervalMs: 50 })
   await start()

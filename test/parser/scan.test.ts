@@ -104,6 +104,24 @@ t.test('one that may be a cut copy, or is empty, is held', async t => {
   t.same(await look(HOLD + QUIET), ['cut', 'empty'], 'whole, they need quiet alone')
 })
 
+t.test('one that cannot be synced is left, told of once, until it is copied anew', async t => {
+  const { inbox, look, sealer, log, path } = scene(t)
+  const seal = sealer.seal.bind(sealer)
+  sealer.seal = (asked, identity) =>
+    /bad/.test(asked) && identity.size === 4n
+      ? Promise.resolve({ kind: 'failed', why: 'EIO: i/o error, fsync' })
+      : seal(asked, identity)
+  for (const name of ['bad', 'good']) drop(inbox, name)
+  await look(0)
+  for (const nowMs of [QUIET, HOLD, HOUR]) t.same(await look(nowMs), ['good'])
+  t.same(log.warnedOf(), ['bad'])
+  t.match(log.lines[0], { message: /cannot be synced \(EIO.*copy it anew/ })
+  rmSync(path('bad'))
+  drop(inbox, 'bad', '1 2\n3 4\n')
+  await look(2 * HOUR)
+  t.same(await look(2 * HOUR + QUIET), ['bad', 'good'])
+})
+
 t.test('unfinished names are left alone', async t => {
   const { inbox, look, log } = scene(t)
   const names = ['.hidden', 'a.tmp', 'a.FilePart', 'a.crdownload', 'a~', '#a#', '~$a', '.#a']

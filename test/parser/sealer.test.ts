@@ -19,14 +19,15 @@ t.test('what is synced is what was asked about', async t => {
   const dir = tempDir(t)
   const sealer = new Sealer()
   const path = join(dir, 'a')
-  for (const [text, endsWithLineEnd] of [
-    ['1 2\n', true],
-    ['1 2', false],
-    ['', false],
+  for (const [text, mayBeCut] of [
+    ['1 2\n', false],
+    ['1 2', true],
+    ['', true],
   ] as const) {
     writeFileSync(path, text)
     const identity = look(path)
-    t.same(await sealer.seal(path, identity), { kind: 'sealed', identity, endsWithLineEnd })
+    t.same(await sealer.seal(path, identity), { kind: 'sealed', identity, mayBeCut })
+    t.match(await sealer.seal(path, identity, true), { kind: 'sealed', mayBeCut: false })
   }
   const before = look(path)
   appendFileSync(path, '3 4\n')
