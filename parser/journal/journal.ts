@@ -63,7 +63,7 @@ export class Journal extends JournalView {
     guarded('start', () => {
       root.transactionSync(() => tables.state.putSync(STATE_KEY, encodeState(this.#state)))
     })
-    this.#firstUncommittedSequence = before.nextSequence
+    this.#firstUncommittedSequence = this.isNew ? this.#state.nextSequence : before.nextSequence
   }
 
   /**
