@@ -1,4 +1,5 @@
 import { type DatabaseAddress, databaseAddress, Session } from '../parser/ledger/connection.ts'
+import { watchStatements } from '../parser/ledger/statement-watch.ts'
 import { askOnce } from '../shared/channel.ts'
 import type { Config } from '../shared/config.ts'
 import { CountersinkError, hasCode } from '../shared/errors.ts'
@@ -18,9 +19,17 @@ export async function withSession<R>(
   use: (session: Session) => Promise<R>,
 ): Promise<R> {
   const session = await Session.open(address)
+  // A person at a terminal must not wait for ever for what will not answer.
+  const watch = watchStatements(session, address, statement => {
+    if (statement === undefined) return
+    process.stderr.write(
+      `(MariaDB has not answered for ${statement.ageSeconds} s: ${statement.waitsFor})\n`,
+    )
+  })
   try {
     return await use(session)
   } finally {
+    watch.stop()
     await session.close()
   }
 }

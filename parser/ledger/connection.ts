@@ -186,8 +186,17 @@ export class Session {
   }
 
   /** Rows one by one with backpressure, for results of any length. */
-  stream<Row>(sql: string, values: readonly unknown[] = []): AsyncIterable<Row> {
-    return this.#connection.queryStream(sql, valuesOf(values)) as AsyncIterable<Row>
+  async *stream<Row>(sql: string, values: readonly unknown[] = []): AsyncGenerator<Row> {
+    const rows = this.#connection.queryStream(sql, valuesOf(values))[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        const { done, value } = await this.#answered(rows.next())
+        if (done) return
+        yield value as Row
+      }
+    } finally {
+      await rows.return?.()
+    }
   }
 
   /** The number of rows changed (an upsert counts 1 for a new row, 2 for a changed one). */

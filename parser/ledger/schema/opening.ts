@@ -74,7 +74,7 @@ export async function openLedger(
     id: config.totalsIdColumn,
     amount: config.totalsAmountColumn,
   })
-  await assertNotEmptied(session, config)
+  await assertNotEmptied(session, names)
   await checkWitnesses(session, names, known)
   // Last: what the ledger then remembers of the settings was looked at before.
   if (Number(meta.version) < SCHEMA_VERSION) await migrate(session, config)
@@ -278,9 +278,13 @@ async function assertTablesThere(
   )
 }
 
-/** One row tells it; whether the sums are right is another question. */
-async function assertNotEmptied(session: Session, config: Config): Promise<void> {
-  const names = ledgerNames(config)
+/**
+ * A table of totals without a row, although the ledger has counted into it: it was emptied, or made
+ * anew. One row tells that it was not; whether the sums are right is another question.
+ *
+ * @throws CountersinkError LEDGER_UNFIT
+ */
+export async function assertNotEmptied(session: Session, names: LedgerNames): Promise<void> {
   const [row] = await session.query<{ empty: bigint }>(
     `SELECT NOT EXISTS (SELECT 1 FROM ${names.totals})
         AND (EXISTS (SELECT 1 FROM ${names.meta} WHERE opening_rows > 0)

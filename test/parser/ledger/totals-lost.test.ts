@@ -93,6 +93,22 @@ t.test('a table that is away for a moment, under a connection that stays', async
   t.same(await totals(), { 1: '105' })
 })
 
+t.test('emptied, or made anew, under a connection that stays', async t => {
+  const made =
+    'CREATE TABLE consumption (id BIGINT UNSIGNED PRIMARY KEY, resource_consumption BIGINT UNSIGNED NOT NULL)'
+  for (const emptied of [['TRUNCATE consumption'], ['DROP TABLE consumption', made]]) {
+    const { ledger, session, outages, totals } = await countedScene(t)
+    await session.execute('CREATE TABLE kept AS SELECT * FROM consumption')
+    for (const statement of emptied) await session.execute(statement)
+    const waiting = ledger.apply(batchFor([[1n, 5n]]))
+    await eventually('it is told', () => /is empty, although/.test(outages.at(-1) ?? ''))
+    t.same(await totals(), {}, 'nothing is counted into it')
+    await session.execute('INSERT INTO consumption SELECT * FROM kept')
+    t.match(await within('it goes on', waiting), { kind: 'applied' })
+    t.same(await totals(), { 1: '105' })
+  }
+})
+
 t.test('an amount that holds less now is heeded from the next connection on', async t => {
   const scene = await countedScene(t)
   await meanwhile(
