@@ -8,7 +8,7 @@ import type { GrewAfterwards } from '../shared/protocol.ts'
 import { changeSinceRead } from './changes.ts'
 import type { Journal } from './journal/journal.ts'
 import type { DigestFacts, QueueEntry } from './journal/records.ts'
-import type { Growth } from './ledger/ledger.ts'
+import type { Growth } from './ledger/sightings.ts'
 import { statIfThere } from './stat-if-there.ts'
 
 /**

@@ -1,6 +1,5 @@
 import type { Config } from '../../shared/config.ts'
 import { U64_MAX } from '../../shared/limits.ts'
-import { boundedReason, type Outcome } from '../../shared/protocol.ts'
 import { type ApplyResult, applyBatch, findBatch } from './apply.ts'
 import { contentsWithPrefix } from './asking.ts'
 import type { Batch } from './batch.ts'
@@ -11,10 +10,18 @@ import { findOverflow, type Overflow, tightenBound } from './overflow.ts'
 import { findRefusedConsumer } from './refused-row.ts'
 import { type Known, type LedgerIdentity, NOTHING_KNOWN, openLedger } from './schema/opening.ts'
 import { assertWritable } from './schema/server.ts'
-import { type LedgerNames, ledgerNames, sqlTime, type TotalsRange } from './schema/tables.ts'
-import { WITNESSES_MAX, type Witness } from './schema/witnesses.ts'
+import { type LedgerNames, ledgerNames, type TotalsRange } from './schema/tables.ts'
+import { NewestCounted } from './schema/witnesses.ts'
 import { type Availability, SessionKeeper } from './session-keeper.ts'
 import { SideSession } from './side-session.ts'
+import {
+  type Growth,
+  type KeptSighting,
+  readSighting,
+  type Sighting,
+  writeGrowth,
+  writeSighting,
+} from './sightings.ts'
 import { databaseUnavailable } from './sql-errors.ts'
 import type { LongStatement } from './statement-watch.ts'
 import { TotalsWriter } from './totals-writer.ts'
@@ -34,31 +41,6 @@ export type LedgerResult =
   /** This file would make a total overflow: nothing was written. */
   | ({ readonly kind: 'overflow' } & Overflow)
 
-/** A file that was not counted, and why. */
-export interface Sighting {
-  readonly workSequence: number
-  readonly sha256: Uint8Array | undefined
-  readonly name: string
-  readonly outcome: Exclude<Outcome, 'applied'>
-  readonly reason: string
-  readonly seenAtMs: number
-}
-
-/** The same as it is read back. */
-export interface KeptSighting {
-  readonly sha256: Buffer | null
-  readonly outcome: 'duplicate' | 'quarantined'
-  readonly reason: string
-}
-
-/** A file that changed after its content was counted, and how. */
-export interface Growth {
-  readonly name: string
-  readonly sha256: Uint8Array
-  readonly reason: string
-  readonly seenAtMs: number
-}
-
 /**
  * The parser's side of the ledger: everything it asks of or writes to MariaDB. Each call goes on
  * through lost connections and restarts of the server until it has succeeded, is known to have
@@ -72,8 +54,7 @@ export class Ledger {
   readonly #onProgress: () => void
   readonly #signal: AbortSignal
   readonly #writer: TotalsWriter
-  /** What every new connection must know: contents that were counted, the newest last. */
-  readonly #applied = new Map<string, Witness>()
+  readonly #counted = new NewestCounted()
   readonly #side: SideSession
   #uuid: string | undefined
   #isResuming = true
@@ -117,7 +98,7 @@ export class Ledger {
    */
   async open(known: Omit<Known, 'isResuming'> = NOTHING_KNOWN): Promise<LedgerIdentity> {
     this.#uuid = known.uuid
-    for (const witness of [...known.applied].reverse()) this.#remember(witness)
+    for (const witness of [...known.applied].reverse()) this.#counted.add(witness)
     return this.#keeper.run(async () => this.#known)
   }
 
@@ -138,18 +119,10 @@ export class Ledger {
   }
 
   async #inspect(session: Session): Promise<void> {
-    const applied = [...this.#applied.values()].reverse()
+    const { newestFirst: applied } = this.#counted
     const known = { uuid: this.#uuid, applied, isResuming: this.#isResuming }
     this.#identity = await openLedger(session, this.#config, known)
     this.#uuid = this.#identity.uuid
-  }
-
-  #remember(witness: Witness): void {
-    const key = Buffer.from(witness.sha256).toString('latin1')
-    this.#applied.delete(key)
-    this.#applied.set(key, witness)
-    const [oldest] = this.#applied.keys()
-    if (this.#applied.size > WITNESSES_MAX && oldest !== undefined) this.#applied.delete(oldest)
   }
 
   /** As the newest connection has found it. */
@@ -283,7 +256,7 @@ export class Ledger {
     })
     if (result.kind === 'applied') {
       for (const { sha256 } of batch.files) {
-        this.#remember({ sha256, sequence: result.sequences.get(hexOf(sha256)) })
+        this.#counted.add({ sha256, sequence: result.sequences.get(hexOf(sha256)) })
       }
     }
     return result
@@ -377,66 +350,19 @@ export class Ledger {
 
   /** Writes down a file that was not counted; once per work file, however often it is called. */
   async sight(sighting: Sighting): Promise<void> {
-    await this.#write(async session => {
-      await session.execute(
-        `INSERT INTO ${this.#names.sighting}
-           (instance, work_sequence, sha256, name, outcome, reason, seen_at)
-         SELECT ?, ?, ?, ?, ?, ?, ? FROM DUAL
-          WHERE NOT EXISTS (SELECT 1 FROM ${this.#names.file}
-                             WHERE sha256 = ? AND instance = ? AND work_sequence = ?
-                               AND state = 'applied')
-         ON DUPLICATE KEY UPDATE reason = VALUES(reason)`,
-        [
-          this.#instance,
-          sighting.workSequence,
-          sighting.sha256 === undefined ? null : Buffer.from(sighting.sha256),
-          sighting.name,
-          sighting.outcome,
-          boundedReason(sighting.reason),
-          sqlTime(sighting.seenAtMs),
-          sighting.sha256 === undefined ? null : Buffer.from(sighting.sha256),
-          this.#instance,
-          sighting.workSequence,
-        ],
-      )
-    })
+    await this.#write(session => writeSighting(session, this.#names, this.#instance, sighting))
   }
 
   /** What was written down of a work file of our own state directory. */
   sightingOf(name: string, workSequence: number): Promise<KeptSighting | undefined> {
-    return this.#keeper.run(async session => {
-      const [row] = await session.query<KeptSighting>(
-        `SELECT sha256, outcome, reason FROM ${this.#names.sighting}
-          WHERE instance = ? AND work_sequence = ? AND name = ?
-            AND outcome IN ('duplicate', 'quarantined')`,
-        [this.#instance, workSequence, name],
-      )
-      return row
-    })
+    return this.#keeper.run(session =>
+      readSighting(session, this.#names, this.#instance, { name, workSequence }),
+    )
   }
 
-  /**
-   * Writes down that a content's file changed after it was counted, beside the content's row; what
-   * was found last stands there. `sight` is for files that were not counted.
-   */
+  /** Writes down that a content's file changed after it was counted. */
   async sightGrowth(growth: Growth): Promise<void> {
-    await this.#write(async session => {
-      await session.execute(
-        `INSERT INTO ${this.#names.sighting}
-           (instance, work_sequence, sha256, name, outcome, reason, seen_at)
-         SELECT instance, work_sequence, sha256, ?, 'grew', ?, ? FROM ${this.#names.file}
-          WHERE sha256 = ?
-         ON DUPLICATE KEY UPDATE
-           name = VALUES(name), outcome = VALUES(outcome), reason = VALUES(reason),
-           seen_at = VALUES(seen_at)`,
-        [
-          growth.name,
-          boundedReason(growth.reason),
-          sqlTime(growth.seenAtMs),
-          Buffer.from(growth.sha256),
-        ],
-      )
-    })
+    await this.#write(session => writeGrowth(session, this.#names, growth))
   }
 
   async close(): Promise<void> {

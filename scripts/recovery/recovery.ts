@@ -32,7 +32,8 @@ interface Recovery {
 /**
  * Brings back what the ledger lacks, says what cannot be brought back, and makes way for a journal
  * that is made from the ledger. A file whose content is in the ledger, be it in a batch that is not
- * finished, is left alone, and so is one whose content is on its way already.
+ * finished, is left alone, and so is one whose content will certainly be counted already. Where that is
+ * not certain it goes back: at worst it is a duplicate.
  *
  * The files go back group by group (see `bring-back.ts`); after them, what a crash leaves:
  *
@@ -94,7 +95,7 @@ async function lackingOf(
 }
 
 /**
- * Which of these go back: whole, not what another record is about, and not on their way; `linked` are
+ * Which of these go back: whole, not what another record is about, and not sure to be counted; `linked` are
  * on it under a second name. `lost` are changed ones that have no record in the journal, which would
  * tell them otherwise.
  */
@@ -130,7 +131,8 @@ async function judge(
       continue
     }
     if (key !== undefined && onTheirWay.linked.has(key)) linked.push(file)
-    else if (!onTheirWay.contents.has(sha256)) returning.push({ file, sha256, sizeBytes })
+    else if (!onTheirWay.certain.has(sha256)) returning.push({ file, sha256, sizeBytes })
+    onTheirWay.certain.add(sha256)
     onTheirWay.contents.add(sha256)
   }
   return { returning, linked, changed, lost }

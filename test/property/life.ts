@@ -54,7 +54,10 @@ export async function live(
   } finally {
     await running.close()
   }
-  if (life?.lost.includes('journal')) rmSync(site.paths.journal, { recursive: true, force: true })
+  // Who loses the journal and has the database put back at once has lost what there is to compare.
+  const isAllThereIs = site.database.wasChanged || life?.database?.at === 'afterwards'
+  if (life?.lost.includes('journal') && !isAllThereIs)
+    rmSync(site.paths.journal, { recursive: true, force: true })
   if (life?.lost.includes('runs')) {
     for (const name of readdirSync(site.paths.runs)) rmSync(`${site.paths.runs}/${name}`)
   }

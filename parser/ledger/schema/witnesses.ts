@@ -11,6 +11,26 @@ export interface Witness {
 /** The newest are what an older database lacks first. */
 export const WITNESSES_MAX = 1_000
 
+/** The newest of them, as many as are asked for. */
+export class NewestCounted {
+  /** The newest last. */
+  readonly #witnesses = new Map<string, Witness>()
+
+  add(witness: Witness): void {
+    const key = hex(witness.sha256)
+    this.#witnesses.delete(key)
+    this.#witnesses.set(key, witness)
+    const [oldest] = this.#witnesses.keys()
+    if (this.#witnesses.size > WITNESSES_MAX && oldest !== undefined) {
+      this.#witnesses.delete(oldest)
+    }
+  }
+
+  get newestFirst(): readonly Witness[] {
+    return [...this.#witnesses.values()].reverse()
+  }
+}
+
 /**
  * Whether this is the ledger that has counted these contents, and not an older state of it: each must
  * stand there, counted, under its own sequence. That the newest sequence is high enough would prove

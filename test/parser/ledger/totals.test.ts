@@ -1,6 +1,6 @@
 import t from 'tap'
-import type { Sighting } from '../../../parser/ledger/ledger.ts'
 import { fromSqlTime, sqlTime } from '../../../parser/ledger/schema/tables.ts'
+import type { Sighting } from '../../../parser/ledger/sightings.ts'
 import { readBalance, readTopTotals, readTotal, readTotals } from '../../../parser/ledger/totals.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { within } from '../../shared/helpers.ts'
