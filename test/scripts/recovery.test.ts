@@ -57,9 +57,15 @@ t.test('what is on its way: by manifest, or by content', async t => {
   put(join(paths.work, 'stranger'), g!)
   symlinkSync(join(paths.work, 'stranger'), join(paths.inbox, 'link'))
   mkdirSync(join(paths.inbox, 'folder'))
-  const { contents: found } = await findOnTheirWay(paths)
-  t.ok(files.every(({ content }) => found.has(sha256Of(content))))
-  t.equal(found.size, 4)
+  // These may still be refused: for lines or an amount that they do not have, or other bytes.
+  const [h, i] = ['8', '9'].map(name => dataFile(name, `6 ${name}\n`)) as [DataFile, DataFile]
+  put(join(paths.inbox, 'more said'), h, manifestOf(h.content, { amount: '7' }))
+  put(join(paths.inbox, 'other bytes'), dataFile('i', '6 7\n'), vouch(i))
+  const { contents: found, certain } = await findOnTheirWay(paths)
+  t.ok([...files, h, i].every(({ content }) => found.has(sha256Of(content))))
+  t.equal(found.size, 6)
+  t.ok([a, c].every(({ content }) => certain.has(sha256Of(content))))
+  t.equal(certain.size, 2, 'what has no manifest may be cut')
   const nowhere = await findOnTheirWay(statePaths(join(paths.dir, 'none')))
   t.equal(nowhere.contents.size, 0)
 })
