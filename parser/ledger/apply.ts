@@ -7,7 +7,6 @@ import type { Session } from './connection.ts'
 import { insertFiles } from './file-rows.ts'
 import { provenWithinBound } from './overflow.ts'
 import { readBackAround } from './read-back.ts'
-import { assertNotEmptied } from './schema/opening.ts'
 import { assertWritable } from './schema/server.ts'
 import type { LedgerNames, TotalsRange } from './schema/tables.ts'
 import {
@@ -89,9 +88,6 @@ export async function applyBatch(
   options: ApplyOptions,
 ): Promise<ApplyResult> {
   if (known?.state === 'applied') return appliedResult(session, batch, options.names)
-  await assertWritable(session)
-  // Somebody may empty it, or make it anew, under a connection that stays.
-  await assertNotEmptied(session, options.names)
   if (known !== undefined) return applyFrom(session, batch, known, options)
   const isSmall = batch.sums.pairs <= options.chunkPairsMax
   await session.execute('START TRANSACTION')

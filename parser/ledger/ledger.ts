@@ -8,8 +8,8 @@ import { FILE_COLUMNS, type LedgerFile } from './file-rows.ts'
 import { type Named, namesakesOf } from './namesakes.ts'
 import { findOverflow, type Overflow, tightenBound } from './overflow.ts'
 import { findRefusedConsumer } from './refused-row.ts'
+import { seemsUnchanged } from './schema/glance.ts'
 import { type Known, type LedgerIdentity, NOTHING_KNOWN, openLedger } from './schema/opening.ts'
-import { assertWritable } from './schema/server.ts'
 import { type LedgerNames, ledgerNames, type TotalsRange } from './schema/tables.ts'
 import { NewestCounted } from './schema/witnesses.ts'
 import { type Availability, SessionKeeper } from './session-keeper.ts'
@@ -135,10 +135,13 @@ export class Ledger {
     return this.#known.range
   }
 
-  /** Runs what writes, unless the server is read only. */
+  /** Runs what writes, once it is certain that the database is still the one, and writable. */
   #write<T>(action: (session: Session) => Promise<T>): Promise<T> {
     return this.#keeper.run(async session => {
-      await assertWritable(session)
+      const { newest } = this.#counted
+      const isSame = await seemsUnchanged(session, this.#names, this.#known.uuid, newest)
+      // Throws what is wrong with it; a ledger that has nothing counted yet has no totals either.
+      if (!isSame) await this.#inspect(session)
       return action(session)
     })
   }
@@ -230,7 +233,7 @@ export class Ledger {
    */
   async apply(batch: Batch, begun = false): Promise<LedgerResult> {
     let mayBeKnown = begun
-    const result = await this.#keeper.run(async session => {
+    const result = await this.#write(async session => {
       for (let checked = false; ; checked = true) {
         const known = mayBeKnown ? await findBatch(session, batch.id, this.#names) : undefined
         mayBeKnown = true

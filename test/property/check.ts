@@ -39,7 +39,13 @@ async function ledgerNamesOf(session: Session, n: LedgerNames): Promise<Map<stri
   const rows = await session.query<{ sha256: string; name: string }>(
     `SELECT LOWER(HEX(sha256)) AS sha256, name FROM ${n.file}`,
   )
-  return new Map(rows.map(({ sha256, name }) => [sha256, name]))
+  return new Map(rows.map(({ sha256, name }) => [sha256, givenName(name, sha256)]))
+}
+
+/** `recover` puts the hash behind a name that it finds taken in the inbox, as the archive does. */
+function givenName(name: string, sha256: string): string {
+  const suffix = settled('', sha256)
+  return name.endsWith(suffix) ? name.slice(0, -suffix.length) : name
 }
 
 /** Which of the names of each content stands in the archive. */
@@ -70,7 +76,11 @@ function wrongPlaces(
   const [archived, duplicates] = [list(paths.archive), list(paths.duplicate)]
   return [
     ...(database.wasChanged
-      ? difference('archive/ and duplicate/', [...first, ...repeated], [...archived, ...duplicates])
+      ? difference(
+          'archive/ and duplicate/',
+          [...first, ...repeated],
+          [...archived, ...duplicates].map(name => name.replace(/(\.[0-9a-f]{16})\1$/, '$1')),
+        )
       : [
           ...difference('archive/', first, archived),
           ...difference('duplicate/', repeated, duplicates),
@@ -118,9 +128,9 @@ async function wrongFiles(
   { counted }: Expected,
   applied: ReadonlyMap<string, string>,
 ) {
-  const rows = await session.query<{ told: string }>(
-    `SELECT CONCAT_WS(' ', state, LOWER(HEX(sha256)), name, size_bytes, \`lines\`, amount) AS told
-       FROM ${n.file}`,
+  const rows = await session.query<{ state: string; sha256: string; name: string; facts: string }>(
+    `SELECT state, LOWER(HEX(sha256)) AS sha256, name,
+            CONCAT_WS(' ', size_bytes, \`lines\`, amount) AS facts FROM ${n.file}`,
   )
   const told = [...counted].map(([sha256, { file, names }]) => {
     const { content } = file
@@ -130,7 +140,9 @@ async function wrongFiles(
   return difference(
     'ledger files',
     told,
-    rows.map(row => row.told),
+    rows.map(
+      ({ state, sha256, name, facts }) => `${state} ${sha256} ${givenName(name, sha256)} ${facts}`,
+    ),
   )
 }
 

@@ -284,7 +284,7 @@ async function assertTablesThere(
  *
  * @throws CountersinkError LEDGER_UNFIT
  */
-export async function assertNotEmptied(session: Session, names: LedgerNames): Promise<void> {
+async function assertNotEmptied(session: Session, names: LedgerNames): Promise<void> {
   const [row] = await session.query<{ empty: bigint }>(
     `SELECT NOT EXISTS (SELECT 1 FROM ${names.totals})
         AND (EXISTS (SELECT 1 FROM ${names.meta} WHERE opening_rows > 0)

@@ -49,11 +49,11 @@ export async function checkServer(session: Session): Promise<readonly string[]> 
 }
 
 /** As text in every version: 0 and 1, or (from 12 on) OFF, ON, NO_LOCK, NO_LOCK_NO_ADMIN. */
-const READ_ONLY = 'CAST(@@global.read_only AS CHAR)'
+export const READ_ONLY = 'CAST(@@global.read_only AS CHAR)'
 
 /**
- * For the beginning of each transaction: a server that was made read only, because another is the
- * primary now, still lets an administrator's account write, on a connection that was there before.
+ * For the beginning of each chunk: a server that was made read only, because another is the primary
+ * now, still lets an administrator's account write, on a connection that was there before.
  *
  * @throws CountersinkError DATABASE_UNAVAILABLE
  */
@@ -62,7 +62,8 @@ export async function assertWritable(session: Session): Promise<void> {
   assertNotReadOnly(row?.readOnly, 'read_only')
 }
 
-function assertNotReadOnly(value: string | undefined, name: string): void {
+/** @throws CountersinkError DATABASE_UNAVAILABLE */
+export function assertNotReadOnly(value: string | undefined, name: string): void {
   if (value !== undefined && /^(0|OFF)$/i.test(value)) return
   throw databaseUnavailable(
     `the server is read only (${name} is ${value}): it is a replica or is being switched over`,

@@ -15,8 +15,10 @@ export const WITNESSES_MAX = 1_000
 export class NewestCounted {
   /** The newest last. */
   readonly #witnesses = new Map<string, Witness>()
+  #newest: Witness | undefined
 
   add(witness: Witness): void {
+    this.#newest = witness
     const key = hex(witness.sha256)
     this.#witnesses.delete(key)
     this.#witnesses.set(key, witness)
@@ -24,6 +26,10 @@ export class NewestCounted {
     if (this.#witnesses.size > WITNESSES_MAX && oldest !== undefined) {
       this.#witnesses.delete(oldest)
     }
+  }
+
+  get newest(): Witness | undefined {
+    return this.#newest
   }
 
   get newestFirst(): readonly Witness[] {

@@ -60,6 +60,26 @@ t.test('an older state of the database is noticed on the next connection', async
   t.same(await totals(), { 1: '123' })
 })
 
+t.test('a dump that is loaded under a connection that stays is noticed too', async t => {
+  const { ledger, session, outages, totals, rows } = await openLedgerScene(
+    t,
+    await server.database(),
+  )
+  await ledger.open()
+  ledger.resumed()
+  await ledger.apply(batchFor([[1n, 100n]]))
+  await copyTables(session, '', 'old_')
+  await ledger.apply(batchFor([[1n, 20n]]))
+  await copyTables(session, '', 'new_')
+  await copyTables(session, 'old_', '')
+  const waiting = ledger.apply(batchFor([[1n, 3n]]))
+  await eventually('it is told', () => outages.at(-1)?.startsWith('LEDGER_BEHIND'))
+  t.same([await totals(), await rows('batch')], [{ 1: '100' }, 1], 'nothing is written')
+  await copyTables(session, 'new_', '')
+  t.match(await within('the right one is back', waiting), { kind: 'applied' })
+  t.same(await totals(), { 1: '123' })
+})
+
 async function databaseOf(session: Session) {
   const [row] = await session.query<{ name: string }>('SELECT DATABASE() AS name')
   return {

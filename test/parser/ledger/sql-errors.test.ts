@@ -49,7 +49,7 @@ t.test(
       for (const match of [/INSERT INTO `countersink_batch`/, /^COMMIT/, /./]) {
         outages.length = 0
         const times = number === 1114 ? 3 : 1
-      proxy.refuse({ number, state, message: `words of ${number}`, match, times })
+        proxy.refuse({ number, state, message: `words of ${number}`, match, times })
         const result = await within(`${number} ${match}`, ledger.apply(batchFor([[1n, 1n]])))
         counted += 1n
         t.match(result, { kind: 'applied' }, `${number} ${match}`)
