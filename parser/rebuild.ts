@@ -34,12 +34,14 @@ export async function reconcileWithLedger(
     uuid: ledgerUuid === '' ? remembered?.ledgerUuid : ledgerUuid,
     applied: journal.newestApplied(WITNESSES_MAX).map(witnessOf),
   })
+  // First: whatever ends this start, `recover` then knows which database was worked with. Until the
+  // journal is bound, the next start goes by what is remembered.
+  await rememberLedger(memory.path, memory.config, identity.uuid)
   for (const warning of identity.warnings) log.warn('about MariaDB', { warning })
   journal.skipSequences(await ledger.lastOwnSequence())
   if (ledgerUuid === '') await rebuild(journal, ledger, log)
   else await learnOwn(journal, ledger, log)
   journal.bindLedger(identity.uuid)
-  await rememberLedger(memory.path, memory.config, identity.uuid)
 }
 
 function witnessOf(file: { sha256: string; ledgerSequence?: string }): Witness {

@@ -52,9 +52,8 @@ export async function happen(server: Server, plan: Plan): Promise<Outcome> {
 }
 
 /** As a person would whom the parser has told to. @returns what it said */
-async function recover(site: HistorySite, ...options: string[]): Promise<string> {
-  const command = [`${BUILT}scripts/countersink.js`, 'recover', '--dir', site.paths.dir, ...options]
-  const child = spawnNode(command, {
+async function recover(site: HistorySite): Promise<string> {
+  const child = spawnNode([`${BUILT}scripts/countersink.js`, 'recover', '--dir', site.paths.dir], {
     env: { PATH: process.env.PATH, HOME: site.paths.dir, ...site.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -65,9 +64,6 @@ async function recover(site: HistorySite, ...options: string[]): Promise<string>
     })
   }
   const [code] = await once(child, 'close')
-  // Put back so early that it was not remembered yet: that it is meant has to be said.
-  const isUnsure = code === 3 && said.includes('is not the one that') && options.length === 0
-  if (isUnsure) return said + (await recover(site, '--other-database'))
   if (code !== 0) throw new HistoryFailed(`recover ended with ${code}:\n${said}`)
   return said
 }
