@@ -7,11 +7,16 @@ import { amountOf, linesOf, sha256Of } from '../helpers/files.ts'
 import type { Expected } from './model.ts'
 import type { HistorySite } from './site.ts'
 
+/** What is looked at. */
+export type JudgedSite = Pick<HistorySite, 'paths' | 'config' | 'address'> & {
+  readonly database: { readonly wasChanged: boolean }
+}
+
 /**
  * What is not as it must be at the end of a history, in words; nothing when all is well. Looks at
  * directories and tables alone: a journal may have been deleted on the way.
  */
-export async function faultsOf(site: HistorySite, expected: Expected): Promise<string[]> {
+export async function faultsOf(site: JudgedSite, expected: Expected): Promise<string[]> {
   const names = ledgerNames(site.config)
   const session = await Session.open(site.address)
   try {
@@ -49,7 +54,7 @@ function givenName(name: string, sha256: string): string {
 }
 
 /** Which of the names of each content stands in the archive. */
-function archivedNames(site: HistorySite, { counted }: Expected): Map<string, string> {
+function archivedNames(site: JudgedSite, { counted }: Expected): Map<string, string> {
   const archived = new Set(list(site.paths.archive))
   const found = new Map<string, string>()
   for (const [sha256, { names }] of counted) {
@@ -61,7 +66,7 @@ function archivedNames(site: HistorySite, { counted }: Expected): Map<string, st
 
 /** Every file in exactly one place, and nothing else in any. */
 function wrongPlaces(
-  { paths, database }: HistorySite,
+  { paths, database }: JudgedSite,
   { counted, quarantined }: Expected,
   applied: ReadonlyMap<string, string>,
 ): string[] {
@@ -94,7 +99,7 @@ function wrongPlaces(
   ]
 }
 
-function leftovers({ paths }: HistorySite): string[] {
+function leftovers({ paths }: JudgedSite): string[] {
   // A manifest may have lost its data with a journal, and is swept after a day.
   const inbox = list(paths.inbox).filter(name => classifyName(name) !== 'manifest')
   const { work, runs, run, archiveDisposable, supervisorLock } = paths
@@ -151,7 +156,7 @@ async function wrongFiles(
  * put back has lost some.
  */
 async function wrongSightings(
-  { database }: HistorySite,
+  { database }: JudgedSite,
   session: Session,
   n: LedgerNames,
   { counted, quarantined }: Expected,

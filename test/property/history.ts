@@ -1,9 +1,11 @@
 import { once } from 'node:events'
 import { BUILT, spawnNode } from '../helpers/processes.ts'
 import { faultsOf } from './check.ts'
+import { liveInHouse } from './house.ts'
+import { type HousePlan, housePlanOf } from './house-plan.ts'
 import { HistoryFailed, live } from './life.ts'
 import { expectedOf } from './model.ts'
-import type { Plan } from './plan.ts'
+import { type Plan, planOf } from './plan.ts'
 import { Publisher } from './publisher.ts'
 import { type HistorySite, makeHistorySite, type Server } from './site.ts'
 
@@ -17,8 +19,20 @@ export interface Outcome {
   readonly recoveries: number
 }
 
+/** A history of either kind: each eighth is one of the whole house. */
+export type History = Plan | HousePlan
+
+export function historyOf(seed: number): History {
+  return seed % 8 === 0 ? housePlanOf(seed) : planOf(seed)
+}
+
 /** Lets a history happen and looks at its end. */
-export async function happen(server: Server, plan: Plan): Promise<Outcome> {
+export async function happen(server: Server, plan: History): Promise<Outcome> {
+  if (plan.kind === 'parsers') return happenToParsers(server, plan)
+  return { lives: 1, points: 0, recoveries: 0, fault: await liveInHouse(plan) }
+}
+
+async function happenToParsers(server: Server, plan: Plan): Promise<Outcome> {
   const site = await makeHistorySite(server, plan.limits)
   const logs: string[] = []
   let points = 0
@@ -76,7 +90,7 @@ const SHRINKING_MS = 60_000
  * The smallest history found that still fails: without one life or one file after the other. As
  * processes race, it is found with some luck only.
  */
-export async function shrink(server: Server, failing: Plan): Promise<Plan> {
+export async function shrink(server: Server, failing: History): Promise<History> {
   const deadline = performance.now() + SHRINKING_MS
   let smallest = failing
   for (let found = true; found; ) {
@@ -92,8 +106,15 @@ export async function shrink(server: Server, failing: Plan): Promise<Plan> {
   return smallest
 }
 
-function* smallerPlans(plan: Plan): Generator<Plan> {
-  const { lives, files } = plan
+function* smallerPlans(plan: History): Generator<History> {
+  const { files } = plan
+  if (plan.kind === 'house') {
+    const { troubles } = plan
+    for (const one of troubles) yield { ...plan, troubles: troubles.filter(two => two !== one) }
+    for (const file of files) yield { ...plan, files: files.filter(one => one !== file) }
+    return
+  }
+  const { lives } = plan
   for (const life of lives) yield { ...plan, lives: lives.filter(one => one !== life) }
   for (const file of files) yield { ...plan, files: files.filter(one => one !== file) }
   for (const [i, life] of lives.entries()) {
@@ -109,7 +130,7 @@ function replaced<T>(items: readonly T[], index: number, item: T): T[] {
   return items.map((one, i) => (i === index ? item : one))
 }
 
-async function fails(server: Server, plan: Plan): Promise<boolean> {
+async function fails(server: Server, plan: History): Promise<boolean> {
   for (let tries = 0; tries < TRIES; tries += 1) {
     if ((await happen(server, plan)).fault !== undefined) return true
   }

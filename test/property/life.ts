@@ -2,7 +2,7 @@ import { type FSWatcher, readdirSync, rmSync, watch } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { classifyName } from '../../shared/paths.ts'
 import { pingParser } from '../helpers/parser.ts'
-import { type ParserProcess, spawnParser } from './parser-process.ts'
+import { type SpawnedProgram, spawnParser } from './parser-process.ts'
 import type { End, Life } from './plan.ts'
 import type { Publisher } from './publisher.ts'
 import type { Moment } from './random.ts'
@@ -73,7 +73,7 @@ class RunningLife {
   readonly #life: Life
   readonly #isLast: boolean
   readonly #watchers: FSWatcher[]
-  readonly #parsers: ParserProcess[] = []
+  readonly #parsers: SpawnedProgram[] = []
   #nameChanges = 0
   #failure: unknown
   #isPaused = false
@@ -208,7 +208,7 @@ class RunningLife {
     return !this.#isLast || (await pingParser(this.#site.paths))?.state === 'running'
   }
 
-  #spawn(crashAt: string | undefined): ParserProcess {
+  #spawn(crashAt: string | undefined): SpawnedProgram {
     return spawnParser(this.#site, crashAt, () => this.#step())
   }
 
@@ -218,7 +218,7 @@ class RunningLife {
     }
   }
 
-  #judge(parser: ParserProcess): void {
+  #judge(parser: SpawnedProgram): void {
     const { code, signal } = parser.ended()!
     const isPlanned = 'point' in this.#life.end && signal === 'SIGKILL'
     // Asked to end, or killed because it did not react, by the one after it.

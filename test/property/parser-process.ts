@@ -1,8 +1,9 @@
 import { BUILT, spawnNode } from '../helpers/processes.ts'
 import type { HistorySite } from './site.ts'
 
-/** The built parser on a history's directory. */
-export interface ParserProcess {
+/** A built program on a history's directory. */
+export interface SpawnedProgram {
+  readonly pid: number
   /** All that it has logged so far. */
   log(): string
   /** undefined: it runs. */
@@ -24,16 +25,22 @@ export function spawnParser(
   { paths, env }: HistorySite,
   crashAt: string | undefined,
   onChange: () => void,
-): ParserProcess {
-  const child = spawnNode([`${BUILT}parser/main.js`, '--dir', paths.dir, '--supervised'], {
-    cwd: paths.dir,
-    env: {
-      PATH: process.env.PATH,
-      HOME: paths.dir,
-      ...env,
-      ...(crashAt === undefined ? {} : { COUNTERSINK_CRASH_AT: crashAt }),
-    },
-    // Supervised: it ends with this process, however that ends.
+): SpawnedProgram {
+  const command = [`${BUILT}parser/main.js`, '--dir', paths.dir, '--supervised']
+  const crash = crashAt === undefined ? {} : { COUNTERSINK_CRASH_AT: crashAt }
+  return spawnOn(paths.dir, command, { ...env, ...crash }, onChange)
+}
+
+export function spawnOn(
+  dir: string,
+  command: readonly string[],
+  env: Readonly<Record<string, string>>,
+  onChange: () => void,
+): SpawnedProgram {
+  const child = spawnNode(command, {
+    cwd: dir,
+    env: { PATH: process.env.PATH, HOME: dir, ...env },
+    // A supervised one ends with this process, however that ends.
     stdio: ['pipe', 'ignore', 'pipe'],
   })
   let log = ''
@@ -53,6 +60,7 @@ export function spawnParser(
     onChange()
   })
   return {
+    pid: child.pid ?? 0,
     log: () => log,
     ended: () => ended,
     wasSignalled: () => signalled,

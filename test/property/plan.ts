@@ -1,10 +1,12 @@
 import { CRASH_POINTS } from '../../shared/crash-points.ts'
 import { seeded } from '../helpers/files.ts'
 import { type PlannedFile, planFiles } from './contents.ts'
+import type { HousePlan } from './house-plan.ts'
 import { type Below, type Moment, planMoment } from './random.ts'
 
 /** A history as data: made from a seed alone, so that it can be told, cut down and run again. */
 export interface Plan {
+  readonly kind: 'parsers'
   readonly seed: number
   readonly limits: Limits
   readonly files: readonly PlannedFile[]
@@ -56,10 +58,16 @@ export function planOf(seed: number): Plan {
   const limits = planLimits(below)
   const lives = Array.from({ length: below(KILLS_MAX + 1) }, () => planLife(below))
   const hasEvents = lives.some(({ database }) => database !== undefined)
-  return { seed, limits, lives, files: planFiles(below, limits, lives.length, !hasEvents) }
+  return {
+    kind: 'parsers',
+    seed,
+    limits,
+    lives,
+    files: planFiles(below, limits, lives.length, !hasEvents),
+  }
 }
 
-function planLimits(below: Below): Limits {
+export function planLimits(below: Below): Limits {
   return {
     pairsMax: 1 + below(64),
     memoryPairsMax: below(33),
@@ -99,9 +107,9 @@ function planEnd(below: Below): End {
 }
 
 /** In a few lines, for the report of a failure. */
-export function describePlan({ seed, limits, files, lives }: Plan): string {
+export function describePlan({ seed, limits, files, ...plan }: Plan | HousePlan): string {
   const told = files.map(({ content, ...file }) => ({ ...file, bytes: content.length }))
   const list = (items: readonly unknown[]): string =>
     items.map(item => `\n  ${JSON.stringify(item)}`).join('')
-  return `seed ${seed}, limits ${JSON.stringify(limits)}\nfiles:${list(told)}\nlives:${list(lives)}`
+  return `seed ${seed}, limits ${JSON.stringify(limits)}\nfiles:${list(told)}\n${plan.kind === 'house' ? `troubles:${list(plan.troubles)}` : `lives:${list(plan.lives)}`}`
 }

@@ -48,6 +48,22 @@ export async function startServer(): Promise<Server> {
   }
 }
 
+/** The limits, and everything else as quick as is allowed. */
+export function limitsAsEnv(limits: Limits): Record<string, string> {
+  return {
+    COUNTERSINK_SCAN_INTERVAL_MS: '50',
+    COUNTERSINK_QUIET_MS: '100',
+    COUNTERSINK_CUT_HOLD_MS: '150',
+    COUNTERSINK_RESERVE: '0',
+    COUNTERSINK_PAIRS_MAX: String(limits.pairsMax),
+    COUNTERSINK_MEMORY_PAIRS_MAX: String(limits.memoryPairsMax),
+    COUNTERSINK_CHECKPOINT: String(limits.checkpointBytes),
+    COUNTERSINK_CHUNK_PAIRS_MAX: String(limits.chunkPairsMax),
+    COUNTERSINK_BATCH_FILES_MAX: String(limits.batchFilesMax),
+    COUNTERSINK_READERS: String(limits.readers),
+  }
+}
+
 let made = 0
 
 export async function makeHistorySite(server: Server, limits: Limits): Promise<HistorySite> {
@@ -61,17 +77,7 @@ export async function makeHistorySite(server: Server, limits: Limits): Promise<H
     COUNTERSINK_DATABASE_URL: await HistoryDatabase.urlFor(server.url, name),
     COUNTERSINK_TOTALS_TABLE: `${name}_totals`,
     COUNTERSINK_TABLE_PREFIX: `${name}_`,
-    COUNTERSINK_SCAN_INTERVAL_MS: '50',
-    COUNTERSINK_QUIET_MS: '100',
-    COUNTERSINK_CUT_HOLD_MS: '150',
-    COUNTERSINK_TAKEOVER_MS: '300',
-    COUNTERSINK_RESERVE: '0',
-    COUNTERSINK_PAIRS_MAX: String(limits.pairsMax),
-    COUNTERSINK_MEMORY_PAIRS_MAX: String(limits.memoryPairsMax),
-    COUNTERSINK_CHECKPOINT: String(limits.checkpointBytes),
-    COUNTERSINK_CHUNK_PAIRS_MAX: String(limits.chunkPairsMax),
-    COUNTERSINK_BATCH_FILES_MAX: String(limits.batchFilesMax),
-    COUNTERSINK_READERS: String(limits.readers),
+    ...limitsAsEnv(limits),
   }
   const config = readConfig(env)
   const address = databaseAddress(config, paths)
