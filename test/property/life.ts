@@ -221,8 +221,12 @@ class RunningLife {
   #judge(parser: SpawnedProgram): void {
     const { code, signal } = parser.ended()!
     const isPlanned = 'point' in this.#life.end && signal === 'SIGKILL'
-    // Asked to end, or killed because it did not react, by the one after it.
-    const isReplaced = parser !== this.#parsers.at(-1) && (signal === 'SIGKILL' || code !== null)
+    // Asked to end, or killed because it did not react, by the one after it; or, where the second was
+    // quicker at its start, asked by the first.
+    const isReplaced =
+      parser !== this.#parsers.at(-1)
+        ? signal === 'SIGKILL' || code !== null
+        : this.#parsers.length > 1 && code === 78 && parser.log().includes('OWNERSHIP_LOST')
     const isRefused = code === 78 && this.isBehind
     if (code === 0 || isPlanned || isReplaced || isRefused) return
     if (parser.wasSignalled() && signal === signalOf(this.#life.end)) return
