@@ -8,6 +8,7 @@ import type { Service } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import type { AnswerTo, ParserHealth, Question } from '../shared/protocol.ts'
+import { refuseDirectoriesOfOthers } from '../shared/state-directory.ts'
 import { adoptWork } from './adopt.ts'
 import { ArchiveLimit } from './archive-limit.ts'
 import { Backlog } from './backlog.ts'
@@ -88,6 +89,7 @@ export class Parser implements Service {
       ...[paths.inbox, paths.work, paths.archive, paths.archiveDisposable, paths.quarantine],
       ...[paths.duplicate, paths.parser, paths.runs, paths.run],
     )
+    await refuseDirectoriesOfOthers(paths.dir, paths.run)
     await checkOneFilesystem(paths)
     const parser = new Parser({
       ...options,
@@ -218,6 +220,7 @@ export class Parser implements Service {
       this.#inbox.run(signal),
       this.#disk.run(signal),
       this.#growth.run(signal),
+      this.#journalLock.mind(signal, this.#log),
       this.#countWhenLedgerIsOpen(signal),
     ])
     this.#loops.catch(error => this.#end.reject(this.#reasonOfEnd(error)))

@@ -24,6 +24,8 @@ export interface Command {
   readonly summary: string
   /** All of `--help`. */
   readonly help: string
+  /** It goes on when nobody reads what it prints any more. */
+  readonly isService?: true
   /** @returns the exit status. */
   run(args: readonly string[]): Promise<number>
 }

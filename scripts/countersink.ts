@@ -15,13 +15,19 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   ping: async () => (await import('./commands/ping.ts')).ping,
 }
 
-// A reader that has seen enough (`countersink totals | head`) is no failure.
-process.stdout.on('error', error => {
-  process.exit('code' in error && error.code === 'EPIPE' ? EXIT.ok : EXIT.cannot)
-})
 process.exitCode = await main(process.argv.slice(2))
 
+/** A reader that has seen enough (`countersink totals | head`) is no failure. */
+function endWithTheReader(): void {
+  process.stdout.on('error', error => {
+    process.exit('code' in error && error.code === 'EPIPE' ? EXIT.ok : EXIT.cannot)
+  })
+}
+
 async function main([name, ...args]: string[]): Promise<number> {
+  const load = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  const command = await load?.()
+  if (!command?.isService || args.includes('--help') || args.includes('-h')) endWithTheReader()
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(await overview())
     return name === undefined ? EXIT.usage : EXIT.ok
@@ -30,14 +36,12 @@ async function main([name, ...args]: string[]): Promise<number> {
     process.stdout.write(`${version()}\n`)
     return EXIT.ok
   }
-  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (load === undefined) {
+  if (command === undefined) {
     const near = nearest(name, Object.keys(COMMANDS))
     const hint = near === undefined ? '' : ` Did you mean ${near}?`
     process.stderr.write(`countersink: there is no command ${JSON.stringify(name)}.${hint}\n`)
     return EXIT.usage
   }
-  const command = await load()
   if (args.includes('--help') || args.includes('-h')) {
     process.stdout.write(`${command.help.trim()}\n`)
     return EXIT.ok

@@ -11,7 +11,7 @@ import {
   hasPrivateDatabase,
   type ServiceDatabase,
 } from './service-database.ts'
-import { takeStateLock } from './state-lock.ts'
+import { StateLock } from './state-lock.ts'
 
 /** Runs `use` with a session, which is closed after it. */
 export async function withSession<R>(
@@ -52,7 +52,7 @@ export async function withDatabaseAtRest<R>(
       'Put it back if it was moved away. Start "countersink up" if there was none yet, or if it is lost.',
     )
   }
-  const lock = await takeStateLock(paths.supervisorLock, paths.supervisorStatus)
+  const lock = await StateLock.take(paths.supervisorLock, paths.supervisorStatus)
   try {
     // One that nobody supervises does not hold the lock.
     if (await askOnce(paths.parserSocket, async () => true)) {
@@ -67,6 +67,7 @@ export async function withDatabaseAtRest<R>(
             socketPath: paths.mariadbSocket,
             pidPath: paths.mariadbPid,
             logPath: `${paths.log}/mariadb.log`,
+            poolBytes: config.mariadbPoolBytes,
           })
         : undefined
     try {

@@ -4,6 +4,14 @@ import { processActivity } from '../shared/lifecycle.ts'
 import type { Health } from '../shared/protocol.ts'
 import type { ManagedProcess } from './managed-process.ts'
 
+export interface HealthWatchOptions {
+  readonly process: ManagedProcess
+  readonly socketPath: string
+  readonly onHealth: (health: Health) => void
+  /** It has made something durable. */
+  readonly onProgress: () => void
+}
+
 /**
  * Pings a child over its socket and judges whether it is alive.
  *
@@ -11,12 +19,14 @@ import type { ManagedProcess } from './managed-process.ts'
  * a kill would only make it wait again. So a silent process is killed when it has also done
  * nothing the kernel can see (no CPU time, not waiting for the disk) for `SILENT_MS`, or after
  * `SILENT_MAX_MS` whatever it does; and one that answers, when it has work, a database and room,
- * and yet made no progress for `STALLED_MS`.
+ * and yet made no progress for `STALLED_MS`. One that says what it waits for waits: a fresh start
+ * would wait for the same.
  */
 export class HealthWatch {
   readonly #process: ManagedProcess
   readonly #socketPath: string
   readonly #onHealth: (health: Health) => void
+  readonly #onProgress: () => void
   #channel: Channel | undefined
   #pid: number | undefined
   #health: Health | undefined
@@ -27,11 +37,16 @@ export class HealthWatch {
   readonly #abort = new AbortController()
   readonly #loop: Promise<void>
 
-  constructor(process: ManagedProcess, socketPath: string, onHealth: (health: Health) => void) {
-    this.#process = process
-    this.#socketPath = socketPath
-    this.#onHealth = onHealth
+  /** Never resolves; rejects when the watching itself fails. */
+  readonly failed: Promise<never>
+
+  constructor(options: HealthWatchOptions) {
+    this.#process = options.process
+    this.#socketPath = options.socketPath
+    this.#onHealth = options.onHealth
+    this.#onProgress = options.onProgress
     this.#loop = this.#run(this.#abort.signal)
+    this.failed = this.#loop.then(() => new Promise<never>(() => {}))
   }
 
   /** The last pong of the process that runs now. */
@@ -75,23 +90,33 @@ export class HealthWatch {
   }
 
   async #ping(pid: number): Promise<void> {
+    const health = await this.#ask()
+    if (health === undefined) return
+    // A socket may still be that of the process before.
+    if (health.pid !== pid || this.#process.report.pid !== pid) {
+      this.#channel?.close()
+      return
+    }
+    this.#pongAtMs = this.#aliveAtMs = performance.now()
+    this.#health = health
+    this.#process.ready()
+    const durable = durableSteps(health)
+    if (durable > this.#durable) {
+      this.#process.progressed()
+      this.#onProgress()
+    }
+    this.#durable = durable
+    this.#onHealth(health)
+  }
+
+  /** undefined: it does not listen yet, or does not answer; `#judge` decides what that means. */
+  async #ask(): Promise<Health | undefined> {
     try {
       if (!this.#channel?.isOpen) this.#channel = await openChannel(this.#socketPath, 'client')
-      const { health } = await this.#channel.request<'pong'>({ type: 'ping' }, PING_TIMEOUT_MS)
-      // A socket may still be that of the process before.
-      if (health.pid !== pid || this.#process.report.pid !== pid) {
-        this.#channel.close()
-        return
-      }
-      this.#pongAtMs = this.#aliveAtMs = performance.now()
-      this.#health = health
-      this.#process.ready()
-      const durable = durableSteps(health)
-      if (durable > this.#durable) this.#process.progressed()
-      this.#durable = durable
-      this.#onHealth(health)
-    } catch {
-      // Not listening yet, or not answering: `#judge` decides what that means.
+      return (await this.#channel.request<'pong'>({ type: 'ping' }, PING_TIMEOUT_MS)).health
+    } catch (error) {
+      if (!isOfThePeer(error)) throw error
+      return undefined
     }
   }
 
@@ -128,7 +153,15 @@ function durableSteps(health: Health): number {
 function isStalled(health: Health): boolean {
   const expected =
     health.role === 'parser'
-      ? health.state === 'running' && health.database === 'ready' && health.queue.files > 0
+      ? health.state === 'running' &&
+        health.reason === undefined &&
+        health.database === 'ready' &&
+        health.queue.files > 0
       : health.state === 'writing'
   return expected && Date.now() - health.lastProgressAtMs > STALLED_MS
+}
+
+/** What a process that starts, ends, hangs or misbehaves can do to who asks it: coded, all of it. */
+function isOfThePeer(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && !String(error.code).startsWith('ERR_')
 }

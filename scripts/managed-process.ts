@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable, Stream } from 'node:stream'
-import { CountersinkError, EXIT_CONFIG } from '../shared/errors.ts'
+import { CountersinkError, describeError, EXIT_CONFIG, EXIT_DISK_FULL } from '../shared/errors.ts'
 import { deferred } from '../shared/handoff.ts'
 import { levelOf } from '../shared/log.ts'
+import { Deaths, PAUSE_MAX_MS } from './deaths.ts'
 import { LogFile } from './log-file.ts'
 
 export type ProcessState = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'failed'
@@ -28,20 +29,19 @@ export interface ManagedProcessOptions {
   readonly stopTimeoutMs: number
   /** A warning or an error of the child, for the terminal. */
   readonly onTrouble: (line: string) => void
+  /** What became of it, in a sentence. */
+  readonly onNotice: (text: string) => void
   readonly onChange: () => void
 }
-
-/** Deaths in a row without durable progress between them, after which it is given up. */
-const DEATHS_MAX = 10
-const RESTART_PAUSE_MAX_MS = 10_000
 
 /**
  * A child process that is kept alive.
  *
  * - **starting**: spawned, not yet known to be well. **running**: `ready()` was called.
- * - **restarting**: it died; the first time it comes back at once, then after growing pauses. After
- *   ten deaths without durable progress between them, or one with the status that says that a
- *   restart cannot help, it is **failed**.
+ * - **restarting**: it died, or could not be started for want of memory, processes or descriptors;
+ *   it comes back after a pause that `Deaths` knows. After too many of them lately without durable
+ *   progress, or one with the status that says that a restart cannot help, it is **failed**. A death
+ *   of a full disk is none of those: it waits for room however long that takes.
  * - **stopping** → **stopped**: asked to end, by SIGTERM, then SIGKILL; or it ended by itself with
  *   status 0.
  *
@@ -56,7 +56,7 @@ export class ManagedProcess {
   #state: ProcessState = 'starting'
   #startedAtMs: number | undefined
   #restarts = 0
-  #deaths = 0
+  readonly #deaths = new Deaths()
   #lastError = ''
   #restartTimer: NodeJS.Timeout | undefined
 
@@ -65,7 +65,7 @@ export class ManagedProcess {
 
   constructor(options: ManagedProcessOptions) {
     this.#options = options
-    this.#log = new LogFile(options.logPath)
+    this.#log = new LogFile(options.logPath, options.onNotice)
     this.ended.catch(() => {
       // Whoever waits for it is told; nobody has to.
     })
@@ -92,7 +92,12 @@ export class ManagedProcess {
 
   /** It has made something durable: earlier deaths no longer count. */
   progressed(): void {
-    this.#deaths = 0
+    this.#deaths.forget()
+  }
+
+  /** Its log has been moved away. */
+  reopenLog(): void {
+    this.#log.reopen()
   }
 
   /** Ends it the hard way; it is restarted like after any death. */
@@ -126,22 +131,39 @@ export class ManagedProcess {
   }
 
   #spawn(): void {
-    const child: ChildProcess = spawn(process.execPath, [...this.#options.command], {
-      detached: true,
-      env: this.#options.env,
-      stdio: ['pipe', 'pipe', 'pipe', ...this.#options.inherit()],
-    })
+    this.#lastError = ''
+    let child: ChildProcess
+    try {
+      child = spawn(process.execPath, [...this.#options.command], {
+        detached: true,
+        env: this.#options.env,
+        stdio: ['pipe', 'pipe', 'pipe', ...this.#options.inherit()],
+      })
+    } catch (error) {
+      this.#lastError = describeError(error)
+      // Never from within the constructor: whoever makes one has not got it yet.
+      setImmediate(() => this.#died('could not be started', undefined))
+      return
+    }
     this.#child = child
     this.#startedAtMs = Date.now()
-    this.#lastError = ''
-    for (const stream of [child.stdout, child.stderr] as (Readable | null)[]) {
-      if (stream === null) continue
+    for (const stream of [child.stdout, child.stderr] as (Readable | null | undefined)[]) {
+      if (!stream) continue
       createInterface({ input: stream }).on('line', line => this.#said(line))
     }
     // The pipe is only there to end with us; a child that died first must not end us by EPIPE.
     child.stdin?.on('error', () => {})
-    child.on('error', error => this.#said(`spawn failed: ${error.message}`))
-    child.once('close', (code, signal) => this.#died(code, signal))
+    child.once('error', error => {
+      this.#lastError = describeError(error)
+      // Without a pid there never was a process, and not in all such cases does `close` follow.
+      if (child.pid === undefined && this.#child === child) {
+        this.#died('could not be started', undefined)
+      }
+    })
+    child.once('close', (code, signal) => {
+      if (this.#child !== child) return
+      this.#died(signal === null ? `ended with status ${code}` : `was ended by ${signal}`, code)
+    })
     this.#options.onChange()
   }
 
@@ -152,18 +174,22 @@ export class ManagedProcess {
     if (level === 'ERROR' || level === 'WARN') this.#options.onTrouble(line)
   }
 
-  #died(code: number | null, signal: string | null): void {
+  #died(how: string, code: number | null | undefined): void {
     this.#child = undefined
     this.#startedAtMs = undefined
     if (this.#state === 'stopping' || code === 0) {
       this.#finish()
       return
     }
-    const how = signal === null ? `ended with status ${code}` : `was ended by ${signal}`
-    this.#deaths += 1
-    if (code === EXIT_CONFIG || this.#deaths > DEATHS_MAX) {
+    const pauseMs =
+      code === EXIT_CONFIG
+        ? undefined
+        : code === EXIT_DISK_FULL
+          ? PAUSE_MAX_MS
+          : this.#deaths.note()
+    if (pauseMs === undefined) {
       const why =
-        code === EXIT_CONFIG ? how : `${how}, the ${this.#deaths}th time without progress between`
+        code === EXIT_CONFIG ? how : `${how}, as too often lately without progress between`
       this.#enter('failed')
       this.#log.close()
       this.#end.reject(
@@ -171,10 +197,9 @@ export class ManagedProcess {
       )
       return
     }
-    const pauseMs = restartPauseMs(this.#deaths)
-    this.#options.onTrouble(
-      `the ${this.name} ${how}; it is started again ${pauseMs === 0 ? 'at once' : `in ${pauseMs} ms`}`,
-    )
+    const when = pauseMs === 0 ? 'at once' : `in ${pauseMs} ms`
+    const why = code === undefined ? ` (${this.#lastError})` : ''
+    this.#options.onNotice(`the ${this.name} ${how}${why}; it is started again ${when}`)
     this.#restarts += 1
     this.#enter('restarting')
     this.#restartTimer = setTimeout(() => this.#spawn(), pauseMs)
@@ -190,9 +215,4 @@ export class ManagedProcess {
     this.#state = state
     this.#options.onChange()
   }
-}
-
-/** At once, then 200 ms doubling to ten seconds. */
-function restartPauseMs(deaths: number): number {
-  return deaths <= 1 ? 0 : Math.min(RESTART_PAUSE_MAX_MS, 200 * 2 ** (deaths - 2))
 }

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { makeDirectories, renameDurably, syncDirectory } from '../shared/durable.ts'
 import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
 import { isAlive, type ProcessIdentity, processIdentity } from '../shared/lifecycle.ts'
+import type { ServerMemory } from './server-memory.ts'
 
 /**
  * What must be so before the private server can start: its program found, nobody at work on the
@@ -70,7 +71,11 @@ export async function findServerProgram(
 }
 
 /** What every run of the server gets: no file of the host's configuration, no TCP port. */
-export function commonArguments(program: ServerProgram, dataDir: string): string[] {
+export function commonArguments(
+  program: ServerProgram,
+  dataDir: string,
+  memory: ServerMemory,
+): string[] {
   return [
     '--no-defaults',
     `--basedir=${program.baseDir}`,
@@ -81,8 +86,8 @@ export function commonArguments(program: ServerProgram, dataDir: string): string
     '--skip-networking',
     '--character-set-server=utf8mb4',
     '--collation-server=utf8mb4_bin',
-    // Small beside the data; given at bootstrap too, or the first start would make it anew.
-    '--innodb-log-file-size=256M',
+    // Given at bootstrap too, or the first start would make it anew.
+    `--innodb-log-file-size=${memory.log}`,
     // The server refuses to run as root unless told so, and knows no other user's name to be told.
     ...(process.getuid?.() === 0 ? ['--user=root'] : []),
   ]
@@ -123,20 +128,20 @@ export function greets(socketPath: string): Promise<boolean> {
 
 /**
  * Ends servers, and bootstraps, that still work on this data directory: leftovers of a supervisor
- * that was killed. Told from other processes by the pid file's pid and start time, or else by where
- * they work; a process that merely has the pid is left alone.
+ * that was killed. Told from other processes by where they work; one that a pid file names, as that
+ * of a copied state directory does, but that works elsewhere, is left alone.
  *
  * @throws CountersinkError DATABASE_FAILED when one cannot be ended.
  */
 export async function endLeftovers(
-  places: { readonly dataDir: string; readonly pidPath: string; readonly socketPath: string },
+  places: { readonly dataDir: string; readonly socketPath: string },
   onNotice: (text: string) => void,
 ): Promise<void> {
   for (const bootstrap of await serversIn(initialisingDirectory(places.dataDir))) {
     // What it makes is thrown away.
     await killLeftover(bootstrap)
   }
-  for (const server of await findServers(places.dataDir, places.pidPath)) {
+  for (const server of await serversIn(places.dataDir)) {
     await endServer(server, places.socketPath, onNotice)
   }
 }
@@ -148,7 +153,11 @@ export async function endLeftovers(
  * @throws CountersinkError STATE_DIRECTORY_UNFIT when something else is there, DATABASE_FAILED with
  * the server's own words when it cannot be made.
  */
-export async function ensureDataDirectory(program: ServerProgram, dataDir: string): Promise<void> {
+export async function ensureDataDirectory(
+  program: ServerProgram,
+  dataDir: string,
+  memory: ServerMemory,
+): Promise<void> {
   const unfinished = initialisingDirectory(dataDir)
   await rm(unfinished, { recursive: true, force: true })
   const entries = await readdir(dataDir).catch((error: unknown): string[] => {
@@ -166,7 +175,7 @@ export async function ensureDataDirectory(program: ServerProgram, dataDir: strin
   const sql = await systemTablesSql(program)
   await makeDirectories(dirname(dataDir))
   await mkdir(unfinished, { mode: 0o700 })
-  await runBootstrap(program, unfinished, sql)
+  await runBootstrap(program, unfinished, memory, sql)
   await syncTree(unfinished)
   await renameDurably(unfinished, dataDir)
 }
@@ -209,8 +218,13 @@ async function systemTablesSql(program: ServerProgram): Promise<string> {
 const OUTPUT_CHARACTERS_MAX = 4_096
 
 /** Should we die meanwhile, the server finds the end of its input and ends. */
-async function runBootstrap(program: ServerProgram, dataDir: string, sql: string): Promise<void> {
-  const child = spawn(program.path, [...commonArguments(program, dataDir), '--bootstrap'], {
+async function runBootstrap(
+  program: ServerProgram,
+  dataDir: string,
+  memory: ServerMemory,
+  sql: string,
+): Promise<void> {
+  const child = spawn(program.path, [...commonArguments(program, dataDir, memory), '--bootstrap'], {
     cwd: dataDir,
     env: serverEnvironment(),
     detached: true,
@@ -253,27 +267,6 @@ async function syncFile(path: string): Promise<void> {
     await handle.sync()
   } finally {
     await handle.close()
-  }
-}
-
-async function findServers(dataDir: string, pidPath: string): Promise<ProcessIdentity[]> {
-  const recorded = await readIdentity(pidPath)
-  const found = [
-    ...(recorded && isAlive(recorded) && (await isServer(recorded.pid)) ? [recorded] : []),
-    ...(await serversIn(dataDir)),
-  ]
-  return [...new Map(found.map(identity => [identity.pid, identity])).values()]
-}
-
-async function readIdentity(path: string): Promise<ProcessIdentity | undefined> {
-  try {
-    const { pid, startTime } = JSON.parse(await readFile(path, 'utf8'))
-    return Number.isSafeInteger(pid) && typeof startTime === 'string'
-      ? { pid, startTime }
-      : undefined
-  } catch {
-    // None, or not ours: the working directories below tell the same.
-    return undefined
   }
 }
 

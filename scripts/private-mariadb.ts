@@ -1,13 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { constants } from 'node:fs'
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeDirectories, replaceFile } from '../shared/durable.ts'
-import { CountersinkError } from '../shared/errors.ts'
+import { CountersinkError, describeError } from '../shared/errors.ts'
 import { processIdentity } from '../shared/lifecycle.ts'
 import { SOCKET_PATH_BYTES_MAX } from '../shared/limits.ts'
+import { refuseDirectoriesOfOthers } from '../shared/state-directory.ts'
 import {
   commonArguments,
   endLeftovers,
@@ -17,6 +19,7 @@ import {
   type ServerProgram,
   serverEnvironment,
 } from './mariadb-bootstrap.ts'
+import { type ServerMemory, serverMemory } from './server-memory.ts'
 
 /**
  * The private MariaDB server: one mariadbd on a UNIX socket inside the state directory.
@@ -50,6 +53,8 @@ export interface PrivateMariadbOptions {
   readonly socketPath: string
   readonly pidPath: string
   readonly logPath: string
+  /** Of its pool; 0: as fits the machine. Left out, it is a small one. */
+  readonly poolBytes?: number
   /** Told, in a sentence, what is worth knowing and no failure. */
   readonly onNotice?: (text: string) => void
 }
@@ -62,6 +67,7 @@ export interface Ending {
 export interface PrivateMariadb {
   readonly pid: number
   readonly socketPath: string
+  readonly memoryBytes: ServerMemory
   /**
    * The writing end of the watcher's pipe. A child that inherits it (as an entry of `stdio`) keeps
    * the server alive for as long as it lives, even when we are killed. Write nothing to it.
@@ -77,6 +83,7 @@ export interface PrivateMariadb {
   stop(): Promise<void>
 }
 
+const SMALL_POOL_BYTES = 256 * 2 ** 20
 const START_TIMEOUT_MS = 120_000
 const STOP_TIMEOUT_MS = 60_000
 const POLL_MS = 20
@@ -101,17 +108,19 @@ export async function startPrivateMariadb(options: PrivateMariadbOptions): Promi
   const onNotice = options.onNotice ?? (() => {})
   refuseLongSocketPath(places.socketPath)
   const program = await findServerProgram()
-  await makeDirectories(...[places.socketPath, places.pidPath, places.logPath].map(dirname))
+  const runDirectory = dirname(places.pidPath)
+  await makeDirectories(dirname(places.socketPath), runDirectory, join(runDirectory, NO_FILES))
   await refuseOpenDirectory(dirname(places.socketPath))
   await endLeftovers(places, onNotice)
-  await ensureDataDirectory(program, places.dataDir)
+  const memory = await serverMemory(places.dataDir, options.poolBytes ?? SMALL_POOL_BYTES)
+  await ensureDataDirectory(program, places.dataDir, memory)
   // The socket of a dead server would not answer; without it there is nothing to mistake for ours.
   await rm(places.socketPath, { force: true })
 
-  const log = await openLog(places.logPath)
+  const log = await openLog(places.logPath, onNotice)
   try {
     const logStart = (await log.stat()).size
-    const server = await Server.launch(program, places, log, onNotice)
+    const server = await Server.launch({ program, places, memory, log, onNotice })
     try {
       await waitForGreeting(server)
       server.markReady()
@@ -127,7 +136,7 @@ export async function startPrivateMariadb(options: PrivateMariadbOptions): Promi
   }
 }
 
-type Places = Required<Omit<PrivateMariadbOptions, 'onNotice'>>
+type Places = Omit<PrivateMariadbOptions, 'onNotice' | 'poolBytes'>
 
 /** Becomes mariadbd at a word, with the pid that it has already; at the end of its input it ends. */
 const LAUNCHER = 'read -r word && exec "$0" "$@" </dev/null'
@@ -160,6 +169,7 @@ const WATCHER = `
 class Server implements PrivateMariadb {
   readonly pid: number
   readonly socketPath: string
+  readonly memoryBytes: ServerMemory
   readonly lifeline: Socket
   readonly exited: Promise<Ending>
   readonly #child: ChildProcess
@@ -167,8 +177,15 @@ class Server implements PrivateMariadb {
   #ending: Ending | undefined
   #stopping: Promise<void> | undefined
 
-  private constructor(child: ChildProcess, pid: number, lifeline: Socket, places: Places) {
+  private constructor(
+    child: ChildProcess,
+    pid: number,
+    lifeline: Socket,
+    places: Places,
+    memory: ServerMemory,
+  ) {
     this.#child = child
+    this.memoryBytes = memory
     this.pid = pid
     this.socketPath = places.socketPath
     this.lifeline = lifeline
@@ -187,16 +204,18 @@ class Server implements PrivateMariadb {
   }
 
   /** Steps 3 to 6 above. Descriptors of ours stay ours: Node opens all with close-on-exec. */
-  static async launch(
-    program: ServerProgram,
-    places: Places,
-    log: FileHandle,
-    onNotice: (text: string) => void,
-  ): Promise<Server> {
+  static async launch(start: {
+    readonly program: ServerProgram
+    readonly places: Places
+    readonly memory: ServerMemory
+    readonly log: FileHandle
+    readonly onNotice: (text: string) => void
+  }): Promise<Server> {
+    const { program, places, memory, log, onNotice } = start
     const env = serverEnvironment()
     const child = spawn(
       '/bin/sh',
-      ['-c', LAUNCHER, program.path, ...serverArguments(program, places)],
+      ['-c', LAUNCHER, program.path, ...serverArguments(program, places, memory)],
       { cwd: places.dataDir, env, detached: true, stdio: ['pipe', log.fd, log.fd] },
     )
     const input = child.stdin!
@@ -221,7 +240,7 @@ class Server implements PrivateMariadb {
       lifeline.on('error', () => {
         // The watcher is gone, which its exit below makes known.
       })
-      const server = new Server(child, identity.pid, lifeline, places)
+      const server = new Server(child, identity.pid, lifeline, places, memory)
       watcher.once('exit', () => {
         if (server.#ending !== undefined) return
         onNotice('the watcher of the private mariadbd died; it goes on unwatched until its restart')
@@ -263,9 +282,9 @@ class Server implements PrivateMariadb {
   }
 }
 
-function serverArguments(program: ServerProgram, places: Places): string[] {
+function serverArguments(program: ServerProgram, places: Places, memory: ServerMemory): string[] {
   return [
-    ...commonArguments(program, places.dataDir),
+    ...commonArguments(program, places.dataDir, memory),
     `--socket=${places.socketPath}`,
     // Its default bears the host's name, which may change. Ours, with the start time, is elsewhere.
     `--pid-file=${join(places.dataDir, 'mariadbd.pid')}`,
@@ -273,14 +292,21 @@ function serverArguments(program: ServerProgram, places: Places): string[] {
     '--innodb-flush-log-at-trx-commit=1',
     '--innodb-doublewrite=ON',
     '--skip-log-bin',
-    '--innodb-buffer-pool-size=256M',
+    `--innodb-buffer-pool-size=${memory.pool}`,
     // Releases that know it reserve 8 TiB of addresses otherwise, which a limit on them would forbid.
-    '--loose-innodb-buffer-pool-size-max=256M',
+    `--loose-innodb-buffer-pool-size-max=${memory.pool}`,
+    // No statement reads or writes files: whoever got at the socket would do it as this user. The
+    // directory has nothing in it and never gets anything; the server knows no other way to say so.
+    `--secure-file-priv=${join(dirname(places.pidPath), NO_FILES)}`,
+    '--local-infile=0',
     // For engines that hold system tables only.
     '--key-buffer-size=1M',
     '--aria-pagecache-buffer-size=8M',
   ]
 }
+
+/** Beside the pid file: within the data directory it would be a database. */
+const NO_FILES = 'no-files'
 
 async function waitForGreeting(server: Server): Promise<void> {
   const deadline = performance.now() + START_TIMEOUT_MS
@@ -314,6 +340,7 @@ function refuseLongSocketPath(path: string): void {
 
 /** The server makes its socket for everybody (mode 0777); only the directory keeps others out. */
 async function refuseOpenDirectory(path: string): Promise<void> {
+  await refuseDirectoriesOfOthers(path)
   const mode = (await stat(path)).mode & 0o777
   if ((mode & 0o077) === 0) return
   throw new CountersinkError(
@@ -323,14 +350,24 @@ async function refuseOpenDirectory(path: string): Promise<void> {
   )
 }
 
-/** Opened here for the server to write to, so that what it says before it reads its options is kept. */
-async function openLog(path: string): Promise<FileHandle> {
-  const size = await stat(path).then(
-    stats => stats.size,
-    () => 0,
-  )
-  if (size > LOG_BYTES_MAX) await rename(path, `${path}.1`)
-  return await open(path, 'a+', 0o600)
+/**
+ * Opened here for the server to write to, so that what it says before it reads its options is kept. A
+ * log that cannot be written is said, and no reason to go without a database.
+ */
+async function openLog(path: string, onNotice: (text: string) => void): Promise<FileHandle> {
+  const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW } = constants
+  try {
+    await makeDirectories(dirname(path))
+    const size = await stat(path).then(
+      stats => stats.size,
+      () => 0,
+    )
+    if (size > LOG_BYTES_MAX) await rename(path, `${path}.1`)
+    return await open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600)
+  } catch (error) {
+    onNotice(`${path} cannot be written, and what MariaDB says is lost: ${describeError(error)}`)
+    return await open('/dev/null', 'r+')
+  }
 }
 
 async function readFrom(log: FileHandle, start: number): Promise<string> {

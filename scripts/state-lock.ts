@@ -4,12 +4,45 @@ import { makeDirectories } from '../shared/durable.ts'
 import { CountersinkError } from '../shared/errors.ts'
 import { type KernelLock, tryKernelLock } from '../shared/kernel-lock.ts'
 
-/**
- * One supervisor per state directory; also held by a command that starts the private server.
- *
- * @throws CountersinkError STATE_DIRECTORY_IN_USE, STATE_DIRECTORY_UNFIT
- */
-export async function takeStateLock(lockPath: string, statusPath: string): Promise<KernelLock> {
+/** One supervisor per state directory; also held by a command that starts the private server. */
+export class StateLock {
+  readonly #lockPath: string
+  readonly #statusPath: string
+  #lock: KernelLock
+
+  private constructor(lockPath: string, statusPath: string, lock: KernelLock) {
+    this.#lockPath = lockPath
+    this.#statusPath = statusPath
+    this.#lock = lock
+  }
+
+  /** @throws CountersinkError STATE_DIRECTORY_IN_USE, STATE_DIRECTORY_UNFIT */
+  static async take(lockPath: string, statusPath: string): Promise<StateLock> {
+    return new StateLock(lockPath, statusPath, await take(lockPath, statusPath))
+  }
+
+  /** Whether it still keeps others out. */
+  isInPlace(): boolean {
+    return this.#lock.isInPlace()
+  }
+
+  /**
+   * Once its file was removed or replaced: the one that has the name now is locked as well.
+   *
+   * @throws CountersinkError STATE_DIRECTORY_IN_USE when somebody else has locked that one.
+   */
+  async takeAgain(): Promise<void> {
+    const before = this.#lock
+    this.#lock = await take(this.#lockPath, this.#statusPath)
+    before.release()
+  }
+
+  release(): void {
+    this.#lock.release()
+  }
+}
+
+async function take(lockPath: string, statusPath: string): Promise<KernelLock> {
   await makeDirectories(dirname(lockPath))
   const lock = await tryKernelLock(lockPath, 'exclusive')
   if (lock === undefined) throw await inUse(lockPath, statusPath)

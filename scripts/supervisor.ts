@@ -1,29 +1,32 @@
 import type { Channel } from '../shared/channel.ts'
 import type { Config } from '../shared/config.ts'
-import { makeDirectories, replaceFile } from '../shared/durable.ts'
-import { CountersinkError, describeError, toError } from '../shared/errors.ts'
+import { freeBytes, makeDirectories, replaceFile } from '../shared/durable.ts'
+import { describeError, toError } from '../shared/errors.ts'
 import { deferred } from '../shared/handoff.ts'
-import type { KernelLock } from '../shared/kernel-lock.ts'
 import { processIdentity } from '../shared/lifecycle.ts'
+import { createLog, type Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import type { GeneratorHealth, ParserHealth } from '../shared/protocol.ts'
+import { refuseDirectoriesOfOthers, refuseTooFewDescriptors } from '../shared/state-directory.ts'
 import { childCommand } from './child-command.ts'
 import { HealthWatch } from './health-watch.ts'
+import { LogFile } from './log-file.ts'
 import { ManagedProcess, type ProcessReport } from './managed-process.ts'
-import { type PrivateMariadb, startPrivateMariadb } from './private-mariadb.ts'
-import { takeStateLock } from './state-lock.ts'
+import { MariadbKeeper } from './mariadb-keeper.ts'
+import { StateLock } from './state-lock.ts'
 
 /**
  * Keeps MariaDB (unless it is yours), the parser and the generator running on one state directory.
  *
  * - **starting**: takes the state lock, starts MariaDB, then the parser, then the generator, each
  *   when the one before is ready.
- * - **running**: pings both sockets, restarts what dies or hangs.
+ * - **running**: pings both sockets, restarts what dies or hangs, and looks whether its lock still is
+ *   the one that keeps others out.
  * - **draining** (only with a number of files): the generator has ended by itself; when the
  *   parser's queue is empty, `drained` resolves.
  * - **stopping**: generator, parser, MariaDB, in this order, each drained; then the lock is freed.
  *
- * `failed` rejects when a child cannot be kept alive. Killed itself, it leaves nothing running: the
+ * `failed` rejects when a child cannot be kept alive, the lock is another's, or something of ours fails. Killed itself, it leaves nothing running: the
  * children see their pipe end, and MariaDB goes when nobody holds its lifeline any more.
  */
 export interface SupervisorOptions {
@@ -45,11 +48,13 @@ export interface SupervisorStatus {
   readonly withGenerator: boolean
   readonly parser: ProcessReport | undefined
   readonly generator: ProcessReport | undefined
-  readonly mariadb: { readonly pid: number | undefined; readonly restarts: number } | undefined
+  readonly mariadb: MariadbKeeper['report'] | undefined
 }
 
 const CHILD_STOP_TIMEOUT_MS = { generator: 20_000, parser: 120_000 }
-const MARIADB_RESTARTS_MAX = 5
+const LOCK_INTERVAL_MS = 1_000
+/** With less MariaDB does not come up, which is no fault of its own. */
+const MARIADB_BYTES_MIN = 64 * 2 ** 20
 
 export class Supervisor {
   readonly #options: SupervisorOptions
@@ -58,12 +63,15 @@ export class Supervisor {
   readonly #stopRequested = deferred()
   readonly #startedAtMs = Date.now()
   state: 'starting' | 'running' | 'draining' | 'stopping' | 'stopped' = 'starting'
-  #lock: KernelLock | undefined
-  #mariadb: PrivateMariadb | undefined
-  #mariadbRestarts = 0
+  #lock: StateLock | undefined
+  #lockTimer: NodeJS.Timeout | undefined
+  #logFile: LogFile | undefined
+  #log: Log | undefined
+  #mariadb: MariadbKeeper | undefined
   #parser: ManagedProcess | undefined
   #generator: ManagedProcess | undefined
   #watches: HealthWatch[] = []
+  #lastSaid = ''
   #writing: Promise<void> = Promise.resolve()
   #starting: Promise<void> = Promise.resolve()
   #stopping: Promise<void> | undefined
@@ -92,8 +100,13 @@ export class Supervisor {
 
   async #startAll(): Promise<void> {
     const { paths, config, onNotice } = this.#options
+    refuseTooFewDescriptors()
     await makeDirectories(paths.dir, paths.run, paths.log)
-    this.#lock = await takeStateLock(paths.supervisorLock, paths.supervisorStatus)
+    await refuseDirectoriesOfOthers(paths.dir, paths.run, paths.log)
+    this.#lock = await StateLock.take(paths.supervisorLock, paths.supervisorStatus)
+    this.#lockTimer = setInterval(() => void this.#mindLock(), LOCK_INTERVAL_MS)
+    this.#logFile = new LogFile(`${paths.log}/supervisor.log`, onNotice)
+    this.#log = createLog('supervisor', line => this.#logFile?.write(line.trimEnd()))
     this.#changed()
     if (config.databaseUrl === '' && !this.#isStopping) await this.#startMariadb()
     if (this.#isStopping) return
@@ -148,39 +161,66 @@ export class Supervisor {
     for (const step of [() => this.stopChildren(), async () => this.#mariadb?.stop()]) {
       await step().catch(error => failures.push(toError(error)))
     }
+    clearInterval(this.#lockTimer)
     this.#enter('stopped')
     await this.#writing
+    this.#logFile?.close()
     this.#lock?.release()
     const [first] = failures
     if (first !== undefined) throw first
   }
 
   async #startMariadb(): Promise<void> {
-    const { paths, onNotice } = this.#options
-    const server = await startPrivateMariadb({
-      dataDir: paths.mariadb,
-      socketPath: paths.mariadbSocket,
-      pidPath: paths.mariadbPid,
-      logPath: `${paths.log}/mariadb.log`,
-      onNotice,
+    const { paths, config } = this.#options
+    const mariadb = new MariadbKeeper({
+      paths,
+      poolBytes: config.mariadbPoolBytes,
+      isDiskFull: async () => (await freeBytes(paths.dir)) < MARIADB_BYTES_MIN,
+      onNotice: text => this.#notice(text),
+      onChange: () => this.#changed(),
     })
-    this.#mariadb = server
-    this.#changed()
-    void server.exited.then(({ code, signal }) => {
-      if (this.state === 'stopping' || this.state === 'stopped') return
-      this.#mariadbRestarts += 1
-      const how = signal ?? `status ${code}`
-      if (this.#mariadbRestarts > MARIADB_RESTARTS_MAX) {
-        this.#failure.reject(
-          new CountersinkError('CHILD_FAILED', `MariaDB ended again and again (${how})`, {
-            advice: `See ${paths.log}/mariadb.log.`,
-          }),
-        )
-        return
-      }
-      onNotice(`MariaDB ended (${how}); it is started again`)
-      this.#startMariadb().catch(error => this.#failure.reject(toError(error)))
-    })
+    mariadb.failed.catch(error => this.#failure.reject(error))
+    this.#mariadb = mariadb
+    await mariadb.start()
+  }
+
+  /** Somebody removed it, or put another in its place: nobody else may have come in meanwhile. */
+  async #mindLock(): Promise<void> {
+    const { paths } = this.#options
+    if (this.#lock === undefined || this.#lock.isInPlace()) return
+    try {
+      await this.#lock.takeAgain()
+      this.#notice(`${paths.supervisorLock} was removed or replaced; it is locked again`)
+      this.#changed()
+    } catch (error) {
+      this.#failure.reject(toError(error))
+    }
+  }
+
+  /** The log files have been moved away. */
+  reopenLogs(): void {
+    this.#logFile?.reopen()
+    this.#parser?.reopenLog()
+    this.#generator?.reopenLog()
+    this.#notice('logs opened anew')
+  }
+
+  /** Something that nothing here has caught: everything is stopped in order, as `failed` says why. */
+  fail(error: unknown): void {
+    const { message, stack } = toError(error)
+    this.#log?.error(stack ?? message)
+    this.#failure.reject(toError(error))
+  }
+
+  /** For the log alone: there is nobody to be told. */
+  note(text: string): void {
+    this.#log?.warn(text)
+  }
+
+  /** For the person at the terminal, and for the log that is there when nobody sits at it. */
+  #notice(text: string): void {
+    this.#log?.warn(text)
+    this.#options.onNotice(text)
   }
 
   #startChild(name: 'parser' | 'generator'): ManagedProcess {
@@ -191,20 +231,29 @@ export class Supervisor {
       env,
       logPath: `${paths.log}/${name}.log`,
       // The parser's hold on MariaDB: it may still have a batch to finish when we are killed.
-      inherit: () =>
-        name === 'parser' && this.#mariadb !== undefined ? [this.#mariadb.lifeline] : [],
+      inherit: () => {
+        const lifeline = name === 'parser' ? this.#mariadb?.lifeline : undefined
+        return lifeline === undefined ? [] : [lifeline]
+      },
       stopTimeoutMs: CHILD_STOP_TIMEOUT_MS[name],
       onTrouble: onNotice,
+      onNotice: text => this.#notice(text),
       onChange: () => this.#changed(),
     })
   }
 
   async #untilReady(child: ManagedProcess, socketPath: string): Promise<void> {
     const answered = deferred()
-    const watch = new HealthWatch(child, socketPath, health => {
-      answered.resolve()
-      if (health.role === 'parser') this.#checkDrained(health)
+    const watch = new HealthWatch({
+      process: child,
+      socketPath,
+      onHealth: health => {
+        answered.resolve()
+        if (health.role === 'parser') this.#checkDrained(health)
+      },
+      onProgress: () => this.#mariadb?.progressed(),
     })
+    watch.failed.catch(error => this.#failure.reject(error))
     this.#watches.push(watch)
     if (child.name === 'parser') {
       child.ended.then(
@@ -237,7 +286,14 @@ export class Supervisor {
       .then(() =>
         replaceFile(this.#options.paths.supervisorStatus, `${JSON.stringify(this.status)}\n`),
       )
-      .catch(error => this.#options.onNotice(describeError(error)))
+      // What others read of us; what we do does not depend on it.
+      .catch(error => this.#saidOnce(describeError(error)))
+  }
+
+  #saidOnce(text: string): void {
+    if (text === this.#lastSaid) return
+    this.#lastSaid = text
+    this.#notice(text)
   }
 
   get status(): SupervisorStatus {
@@ -251,7 +307,7 @@ export class Supervisor {
       generator: this.#generator?.report,
       mariadb:
         this.#options.config.databaseUrl === ''
-          ? { pid: this.#mariadb?.pid, restarts: this.#mariadbRestarts }
+          ? (this.#mariadb?.report ?? { pid: undefined, restarts: 0, memoryBytes: undefined })
           : undefined,
     }
   }

@@ -272,6 +272,13 @@ export const SETTINGS = {
     0,
     2 ** 50,
   ),
+  mariadbPoolBytes: bytes(
+    'COUNTERSINK_MARIADB_POOL',
+    "buffer pool of the private MariaDB; 0: an eighth of the machine's memory, from 256 MiB to 1 GiB",
+    '0',
+    0,
+    2 ** 40,
+  ),
 } as const
 
 export type Config = {

@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'STATE_DIRECTORY_UNFIT'
   | 'STATE_DIRECTORY_IN_USE'
   | 'SOCKET_PATH_TOO_LONG'
+  | 'LIMIT_TOO_LOW'
   | 'DATABASE_UNFIT'
   | 'DATABASE_PROGRAM_MISSING'
   | 'LEDGER_UNFIT'
@@ -58,6 +59,7 @@ const FINAL_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'STATE_DIRECTORY_UNFIT',
   'STATE_DIRECTORY_IN_USE',
   'SOCKET_PATH_TOO_LONG',
+  'LIMIT_TOO_LOW',
   'DATABASE_UNFIT',
   'DATABASE_PROGRAM_MISSING',
   'LEDGER_UNFIT',
@@ -70,6 +72,9 @@ const FINAL_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 export const EXIT_CONFIG = 78
 /** A process that ended on an error that a fresh start may well survive (sysexits' EX_SOFTWARE). */
 export const EXIT_FAILED = 70
+
+/** A process that ended because a disk is full: a fresh start survives once there is room (EX_TEMPFAIL). */
+export const EXIT_DISK_FULL = 75
 
 export interface CountersinkErrorOptions extends ErrorOptions {
   /** One sentence: what the reader can do now. */
@@ -89,8 +94,13 @@ export class CountersinkError extends Error {
 
   /** The exit status of a process that ends on this error. */
   get exitCode(): number {
-    return FINAL_CODES.has(this.code) ? EXIT_CONFIG : EXIT_FAILED
+    return FINAL_CODES.has(this.code) ? EXIT_CONFIG : exitCodeOf(this)
   }
+}
+
+/** The exit status of a process that ends on something thrown that no restart would only repeat. */
+export function exitCodeOf(thrown: unknown): number {
+  return isDiskFull(thrown) ? EXIT_DISK_FULL : EXIT_FAILED
 }
 
 /** Anything thrown, as an Error; what was not one is kept as the cause. */
@@ -106,6 +116,15 @@ export function hasCode(thrown: unknown, ...codes: readonly string[]): boolean {
     typeof thrown.code === 'string' &&
     codes.includes(thrown.code)
   )
+}
+
+/** Whether a disk without room is behind it: in so many words, as LMDB passes on no code. */
+export function isDiskFull(thrown: unknown): boolean {
+  for (let error = thrown; error instanceof Error; error = error.cause) {
+    if (hasCode(error, 'ENOSPC', 'EDQUOT', 'DISK_FULL')) return true
+    if (/No space left on device|Disk quota exceeded/.test(error.message)) return true
+  }
+  return false
 }
 
 /** `CODE: message (because: …). Advice`, on one line, for a log. */

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs'
 import { CountersinkError, hasCode } from './errors.ts'
 
 /**
@@ -13,6 +13,11 @@ import { CountersinkError, hasCode } from './errors.ts'
  * - **exclusive**: one holder.
  */
 export interface KernelLock {
+  /**
+   * Whether the file of this name is still the one that is locked. One that was removed or replaced
+   * keeps nobody out: whoever comes next locks another.
+   */
+  isInPlace(): boolean
   release(): void
 }
 
@@ -29,7 +34,7 @@ export async function tryKernelLock(
   const fd = openLockFile(path)
   try {
     const { status, said } = await runFlock(fd, mode)
-    if (status === 0) return { release: () => closeSync(fd) }
+    if (status === 0) return { isInPlace: () => isOpenAs(fd, path), release: () => closeSync(fd) }
     if (status !== TAKEN || said !== '') throw unfit(path, said || `status ${status}`)
     closeSync(fd)
     return undefined
@@ -41,6 +46,12 @@ export async function tryKernelLock(
 
 /** What both kinds of `flock -n` end with when somebody else has the lock; they say nothing then. */
 const TAKEN = 1
+
+function isOpenAs(fd: number, path: string): boolean {
+  const there = lstatSync(path, { throwIfNoEntry: false })
+  const ours = fstatSync(fd)
+  return there !== undefined && there.ino === ours.ino && there.dev === ours.dev
+}
 
 function openLockFile(path: string): number {
   try {

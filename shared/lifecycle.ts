@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
-import { CountersinkError, describeError, EXIT_FAILED } from './errors.ts'
+import { CountersinkError, describeError, exitCodeOf } from './errors.ts'
 import type { Log } from './log.ts'
+import { refuseTooFewDescriptors } from './state-directory.ts'
 
 /** A process for certain: pids are used again, a pid with its start time is not. */
 export interface ProcessIdentity {
@@ -71,11 +72,15 @@ export async function runService(
   // Nothing here builds code from strings; msgpackr does so for peers' records unless forbidden.
   setFlagsFromString('--disallow-code-generation-from-strings')
   process.on('uncaughtException', error => fatal(log, error))
+  outliveItsReaders()
+  // A terminal that closes, or somebody who moves logs away: neither is a reason to end.
+  process.on('SIGHUP', () => {})
   const stopping = stopRequested(supervised, () => {
     log.warn('ended at once on a second signal')
     process.exit(130)
   })
   try {
+    refuseTooFewDescriptors()
     const service = await Promise.race([start(), stopping.then(() => undefined)])
     if (service === undefined) process.exit(0)
     const why = await Promise.race([service.finished.then(() => undefined), stopping])
@@ -86,6 +91,15 @@ export async function runService(
     process.exit(0)
   } catch (error) {
     fatal(log, error)
+  }
+}
+
+/** What is printed is lost when nobody reads it any more; what is worked on goes on. */
+function outliveItsReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', () => {
+      // There is no better place to say so.
+    })
   }
 }
 
@@ -117,5 +131,5 @@ export function fatal(log: Log, thrown: unknown): never {
   const stack = thrown instanceof Error ? thrown.stack : undefined
   if (!(thrown instanceof CountersinkError) && stack !== undefined)
     process.stderr.write(`${stack}\n`)
-  process.exit(thrown instanceof CountersinkError ? thrown.exitCode : EXIT_FAILED)
+  process.exit(thrown instanceof CountersinkError ? thrown.exitCode : exitCodeOf(thrown))
 }

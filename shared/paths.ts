@@ -1,6 +1,7 @@
-import { basename, join, resolve } from 'node:path'
+import { basename, join } from 'node:path'
 import { CountersinkError } from './errors.ts'
 import { NAME_BYTES_MAX, SOCKET_PATH_BYTES_MAX } from './limits.ts'
+import { stateDirectory } from './state-directory.ts'
 
 /** Where everything lives below the state directory (`--dir`, default `./var`). All absolute. */
 export interface StatePaths {
@@ -32,9 +33,12 @@ export interface StatePaths {
   readonly log: string
 }
 
-/** @throws CountersinkError SOCKET_PATH_TOO_LONG when the directory lies too deep for sockets. */
+/**
+ * @throws CountersinkError SOCKET_PATH_TOO_LONG when the directory lies too deep for sockets, USAGE
+ * when it cannot be a state directory at all.
+ */
 export function statePaths(dir: string): StatePaths {
-  const root = resolve(dir)
+  const root = stateDirectory(dir)
   const run = join(root, 'run')
   return {
     dir: root,

@@ -2,6 +2,7 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CountersinkError, hasCode } from '../../shared/errors.ts'
+import { Bell } from '../../shared/handoff.ts'
 import { type KernelLock, tryKernelLock } from '../../shared/kernel-lock.ts'
 import { isAlive, type ProcessIdentity, processIdentity } from '../../shared/lifecycle.ts'
 import type { Log } from '../../shared/log.ts'
@@ -19,6 +20,13 @@ import type { Log } from '../../shared/log.ts'
  * instant. Whoever waits behind a command that reads just waits.
  */
 export interface JournalLock {
+  /**
+   * Looks once a second whether the lock still keeps others out: somebody may remove its file, or put
+   * another in its place. That one is locked as well then.
+   *
+   * @throws CountersinkError OWNERSHIP_LOST when another process has come in meanwhile.
+   */
+  mind(signal: AbortSignal, log: Log): Promise<void>
   /** Whether a later parser wants the journal, or has it. */
   isWanted(): boolean
   release(): void
@@ -27,6 +35,7 @@ export interface JournalLock {
 const GRACE_MS = 2_000
 const WAIT_MS_MAX = 30_000
 const POLL_MS = 25
+const MIND_INTERVAL_MS = 1_000
 
 /** One for all journals of a directory: also for those that a recovery has put aside. */
 function journalLockPath(journalPath: string): string {
@@ -42,12 +51,25 @@ export async function ownJournal(journalPath: string, log: Log): Promise<Journal
   const path = journalLockPath(journalPath)
   const me = processIdentity(process.pid)!
   appendFileSync(path, line(me))
-  const lock = (await tryKernelLock(path, 'exclusive')) ?? (await takeOver(path, me, log))
+  let lock = (await tryKernelLock(path, 'exclusive')) ?? (await takeOver(path, me, log))
   // Whoever came before us is over; whoever came after stays listed, and asks us to end.
   const all = listed(path)
   writeFileSync(path, all.slice(indexOf(all, me)).map(line).join(''))
   return {
-    isWanted: () => listed(path).at(-1)?.pid !== me.pid,
+    async mind(signal, log) {
+      const untilStopped = new Bell()
+      while (!signal.aborted) {
+        await untilStopped.wait(signal, MIND_INTERVAL_MS)
+        if (signal.aborted || lock.isInPlace()) continue
+        const next = await tryKernelLock(path, 'exclusive')
+        if (next === undefined) throw lostTo(path)
+        lock.release()
+        lock = next
+        appendFileSync(path, line(me))
+        log.warn('the lock of the journal was removed or replaced; it is locked again')
+      }
+    },
+    isWanted: () => (listed(path).at(-1)?.pid ?? me.pid) !== me.pid,
     release: () => lock.release(),
   }
 }
@@ -85,6 +107,14 @@ async function takeOver(path: string, me: ProcessIdentity, log: Log): Promise<Ke
   }
 }
 
+function lostTo(path: string): CountersinkError {
+  return new CountersinkError(
+    'OWNERSHIP_LOST',
+    `${path} was removed or replaced, and another process has locked it since`,
+    { advice: 'Leave the files in the state directory alone. Run one parser per state directory.' },
+  )
+}
+
 function signal({ pid }: ProcessIdentity, name: 'SIGTERM' | 'SIGKILL'): void {
   try {
     process.kill(pid, name)
@@ -99,9 +129,20 @@ function line(identity: ProcessIdentity): string {
 }
 
 function listed(path: string): ProcessIdentity[] {
-  return [...readFileSync(path, 'latin1').matchAll(/^(\d+) (\d+)$/gm)].map(
-    ([, pid = '', startTime = '']) => ({ pid: Number(pid), startTime }),
-  )
+  return [...readIfThere(path).matchAll(/^(\d+) (\d+)$/gm)].map(([, pid = '', startTime = '']) => ({
+    pid: Number(pid),
+    startTime,
+  }))
+}
+
+/** Nobody is listed in a file that was removed. */
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'latin1')
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return ''
+    throw error
+  }
 }
 
 function indexOf(list: readonly ProcessIdentity[], { pid, startTime }: ProcessIdentity): number {

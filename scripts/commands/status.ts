@@ -152,9 +152,16 @@ function processPicture(health: Health | 'silent' | undefined, report: ProcessRe
   }
 }
 
-function mariadbPicture(supervisor: SupervisorStatus | undefined) {
+function mariadbPicture(supervisor: SupervisorStatus | undefined): MariadbPicture {
   if (supervisor?.mariadb === undefined) return {}
-  return { pid: supervisor.mariadb.pid ?? null, restarts: supervisor.mariadb.restarts }
+  const { pid, restarts, memoryBytes } = supervisor.mariadb
+  return { pid: pid ?? null, restarts, ...(memoryBytes === undefined ? {} : { memoryBytes }) }
+}
+
+interface MariadbPicture {
+  readonly pid?: number | null
+  readonly restarts?: number
+  readonly memoryBytes?: { readonly pool: number; readonly log: number }
 }
 
 function secondsSince(ms: number): number {
@@ -201,7 +208,11 @@ function text(p: Picture): string {
 function databaseText(database: Picture['database']): string {
   const { state, kind, remembered } = database
   const name = remembered === null || remembered === PRIVATE_DATABASE ? '' : `, ${remembered}`
-  return `${state} (${kind}${name})${because(databaseReason(database))}`
+  const memory =
+    database.memoryBytes === undefined
+      ? ''
+      : `, pool ${formatBytes(database.memoryBytes.pool)}, log ${formatBytes(database.memoryBytes.log)}`
+  return `${state} (${kind}${name}${memory})${because(databaseReason(database))}`
 }
 
 function processText(p: {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Config, readConfig, SETTINGS } from '../../shared/config.ts'
+import { describeError } from '../../shared/errors.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import type { ProcessedPage } from '../../shared/protocol.ts'
@@ -18,13 +19,15 @@ const settingsHelp = Object.values(SETTINGS)
 
 export const up: Command = {
   name: 'up',
+  isService: true,
   summary: 'run MariaDB, parser and generator on a state directory until Ctrl-C',
   help: `
 Usage: countersink up [--dir D] [--generator | --no-generator] [--files N] [--file-size A-B]
                       [--consumers N] [--seed S]
 
 Starts a private MariaDB (unless COUNTERSINK_DATABASE_URL names yours), the parser and the
-generator, keeps them running, and stops them in order on Ctrl-C or SIGTERM.
+generator, keeps them running, and stops them in order on Ctrl-C or SIGTERM. On SIGHUP it opens its logs anew;
+it goes on when its terminal closes.
 
 The generator makes up usage, which is counted like any other: into a database of yours only with
 --generator.
@@ -136,6 +139,7 @@ async function supervise(
     ...{ paths, config, env, withGenerator },
     onNotice: text => display.say(text),
   })
+  outliveTheTerminal(supervisor)
   const stopRequest = stopRequested(false, () => {
     display.end()
     supervisor.abandon()
@@ -186,6 +190,23 @@ async function supervise(
     await supervisor.stop()
     return report.addsUp ? EXIT.ok : EXIT.no
   }
+}
+
+/**
+ * A service is not its terminal's: whoever read its output may go, and a hangup means that the logs
+ * were moved away. A fault of ours that nothing has caught still ends in order what was started.
+ */
+function outliveTheTerminal(supervisor: Supervisor): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.once('error', error => {
+      supervisor.note(`nobody reads what is printed any more: ${describeError(error)}`)
+      stream.on('error', () => {
+        // Said once.
+      })
+    })
+  }
+  process.on('SIGHUP', () => supervisor.reopenLogs())
+  process.on('uncaughtException', error => supervisor.fail(error))
 }
 
 /** Says each file once it is settled, in order, by asking the parser what is new. */

@@ -55,6 +55,7 @@ export function limitsAsEnv(limits: Limits): Record<string, string> {
     COUNTERSINK_QUIET_MS: '100',
     COUNTERSINK_CUT_HOLD_MS: '150',
     COUNTERSINK_RESERVE: '0',
+    COUNTERSINK_MARIADB_POOL: '256MiB',
     COUNTERSINK_PAIRS_MAX: String(limits.pairsMax),
     COUNTERSINK_MEMORY_PAIRS_MAX: String(limits.memoryPairsMax),
     COUNTERSINK_CHECKPOINT: String(limits.checkpointBytes),

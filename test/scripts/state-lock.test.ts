@@ -1,28 +1,28 @@
 import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { LogFile } from '../../scripts/log-file.ts'
-import { takeStateLock } from '../../scripts/state-lock.ts'
+import { StateLock } from '../../scripts/state-lock.ts'
 import { eventually, failureOf, runModule, tempDir } from '../shared/helpers.ts'
 
 t.test('one at a time; a release makes room', async t => {
   const dir = tempDir(t)
   const paths = [`${dir}/run/supervisor.lock`, `${dir}/run/supervisor.json`] as const
-  const first = await takeStateLock(...paths)
+  const first = await StateLock.take(...paths)
   const refused = { code: 'STATE_DIRECTORY_IN_USE', exitCode: 78 }
-  t.match(await failureOf(takeStateLock(...paths)), refused, 'no status file yet')
+  t.match(await failureOf(StateLock.take(...paths)), refused, 'no status file yet')
   writeFileSync(paths[1], '{"pid": 4711}')
-  const error = await failureOf(takeStateLock(...paths))
+  const error = await failureOf(StateLock.take(...paths))
   t.match(error, refused)
   t.match(error.message, /\b4711\b/)
   for (const text of ['{"pid": 47', '', 'null', '[]']) {
     writeFileSync(paths[1], text)
-    t.match(await failureOf(takeStateLock(...paths)), refused, `status file ${text}`)
+    t.match(await failureOf(StateLock.take(...paths)), refused, `status file ${text}`)
   }
   await first.release()
-  const second = await takeStateLock(...paths)
+  const second = await StateLock.take(...paths)
   await second.release()
   symlinkSync(`${dir}/missing/lock`, `${dir}/run/dangling`)
-  t.match(await failureOf(takeStateLock(`${dir}/run/dangling`, paths[1])), {
+  t.match(await failureOf(StateLock.take(`${dir}/run/dangling`, paths[1])), {
     code: 'STATE_DIRECTORY_UNFIT',
   })
 })
@@ -32,16 +32,16 @@ t.test('a killed holder frees it', async t => {
   const paths = [`${dir}/run/lock`, `${dir}/run/status`] as const
   const child = runModule(
     t,
-    `import { takeStateLock } from '@/scripts/state-lock.ts'
-     await takeStateLock('${paths[0]}', '${paths[1]}')
-     console.log('held')
+    `import { StateLock } from '@/scripts/state-lock.ts'
+     const held = await StateLock.take('${paths[0]}', '${paths[1]}')
+     console.log('held', held.isInPlace())
      setInterval(() => {}, 1000)`,
   )
   await child.says('held')
-  t.match(await failureOf(takeStateLock(...paths)), { code: 'STATE_DIRECTORY_IN_USE' })
+  t.match(await failureOf(StateLock.take(...paths)), { code: 'STATE_DIRECTORY_IN_USE' })
   child.process.kill('SIGKILL')
   await child.ended
-  const lock = await eventually('it is free', () => takeStateLock(...paths).catch(() => undefined))
+  const lock = await eventually('it is free', () => StateLock.take(...paths).catch(() => undefined))
   await lock.release()
 })
 
