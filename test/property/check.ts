@@ -102,13 +102,14 @@ function wrongPlaces(
 function leftovers({ paths }: JudgedSite): string[] {
   // A manifest may have lost its data with a journal, and is swept after a day.
   const inbox = list(paths.inbox).filter(name => classifyName(name) !== 'manifest')
-  const { work, runs, run, archiveDisposable, supervisorLock } = paths
+  const { work, runs, run, archiveDisposable, supervisorLock, supervisorStatus } = paths
+  // A lock's file stays, and what a supervisor last said; MariaDB may run for this look.
+  const kept = [supervisorLock, supervisorStatus, paths.mariadbSocket, paths.mariadbPid]
   return [
     ...inbox.map(name => `left in inbox/: ${name}`),
     ...[work, runs, run, archiveDisposable].flatMap(path =>
       list(path)
-        // A lock's file stays.
-        .filter(name => join(path, name) !== supervisorLock)
+        .filter(name => !kept.includes(join(path, name)))
         .map(name => `left in ${relative(paths.dir, path)}/: ${name}`),
     ),
   ]

@@ -116,7 +116,13 @@ class House {
         since = this.#nameChanges
         continue
       }
-      if (next === undefined && isIdle && this.#publisher.isDone && (await this.#isThrough())) break
+      if (
+        next === undefined &&
+        this.#publisher.isDone &&
+        this.#isIdle() &&
+        (await this.#isThrough())
+      )
+        break
     }
     const up = this.#up
     up.signal('SIGTERM')

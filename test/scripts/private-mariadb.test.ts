@@ -112,6 +112,19 @@ t.test('another process that has the pid of the pid file is left alone', async t
   t.same(notices, [])
 })
 
+t.test('a living server is left alone by a start on a copy of its state directory', async t => {
+  const original = await place(t)
+  const server = await startPrivateMariadb(original.options)
+  t.teardown(() => server.stop())
+  const copy = await place(t)
+  await mkdir(join(copy.options.pidPath, '..'), { mode: 0o700 })
+  await writeFile(copy.options.pidPath, await readFile(original.options.pidPath))
+  const second = await startPrivateMariadb(copy.options)
+  t.teardown(() => second.stop())
+  t.ok(processIdentity(server.pid), 'its pid file names it, but it works elsewhere')
+  t.same(copy.notices, [])
+})
+
 t.test('a kill in the middle of initialising leaves nothing in the way', async t => {
   const { options } = await place(t)
   const unfinished = `${options.dataDir}.initialising`

@@ -1,5 +1,15 @@
-import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import t from 'tap'
+import { Deaths } from '../../scripts/deaths.ts'
 import { LogFile } from '../../scripts/log-file.ts'
 import { StateLock } from '../../scripts/state-lock.ts'
 import { eventually, failureOf, runModule, tempDir } from '../shared/helpers.ts'
@@ -61,4 +71,57 @@ t.test('a log keeps itself within two files', async t => {
   again.write('more')
   again.close()
   t.match(readFileSync(path, 'utf8').slice(-10), /xxx\nmore\n$/, 'a later start goes on')
+})
+
+t.test(
+  'a log that cannot be written is said once, waited for, and tells what it misses',
+  async t => {
+    const dir = tempDir(t)
+    const path = `${dir}/log/parser.log`
+    const said: string[] = []
+    const log = new LogFile(path, text => said.push(text))
+    log.write('lost')
+    log.write('lost as well')
+    t.match(said, [/parser.log cannot be written, .*ENOENT/])
+    mkdirSync(`${dir}/log`)
+    symlinkSync(`${dir}/elsewhere`, path)
+    log.reopen()
+    log.write('lost to a link')
+    t.notOk(existsSync(`${dir}/elsewhere`), 'no link is followed')
+    unlinkSync(path)
+    log.reopen()
+    log.write('kept')
+    t.equal(readFileSync(path, 'utf8'), '-- 3 lines are missing here\nkept\n')
+    t.match(said, [/cannot be written/, /is written again/])
+
+    renameSync(path, `${path}.moved`)
+    await eventually('a new one is there under the name', () => {
+      log.write('more')
+      return existsSync(path)
+    })
+    log.close()
+  },
+)
+
+t.test('deaths count as long as they are recent, and nothing was made between', async t => {
+  const deaths = new Deaths()
+  const pauses = Array.from({ length: 11 }, () => deaths.note())
+  t.same(pauses, [0, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000, undefined])
+  deaths.forget()
+  t.equal(deaths.note(), 0)
+})
+
+t.test('the lock of a file that was removed is taken again', async t => {
+  const dir = tempDir(t)
+  const paths = [`${dir}/lock`, `${dir}/status`] as const
+  const lock = await StateLock.take(...paths)
+  t.ok(lock.isInPlace())
+  unlinkSync(paths[0])
+  t.notOk(lock.isInPlace())
+  const thief = await StateLock.take(...paths)
+  t.match(await failureOf(lock.takeAgain()), { code: 'STATE_DIRECTORY_IN_USE' })
+  thief.release()
+  await lock.takeAgain()
+  t.ok(lock.isInPlace())
+  lock.release()
 })
