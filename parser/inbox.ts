@@ -1,5 +1,7 @@
+import type { BigIntStats } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { systemReason } from '../shared/errors.ts'
 import { type FileIdentity, identityOf } from '../shared/file-identity.ts'
 import { Bell } from '../shared/handoff.ts'
 import { ANNOUNCEMENTS_WAITING_MAX, CLAIMS_PER_COMMIT_MAX } from '../shared/limits.ts'
@@ -43,6 +45,9 @@ interface Waiting {
  * once, then answers all (so many announcements share one commit, and a lost one is found by the
  * next look). An ack is given only after the commit. An announced file without a manifest is synced
  * in the background first; the others do not wait for it.
+ *
+ * A look is made in pieces. Announcements come before each, and the loop rests between two that have
+ * found nothing, so that a long look delays neither an ack nor anything else by more than a piece.
  */
 export class Inbox {
   readonly #paths: StatePaths
@@ -63,6 +68,8 @@ export class Inbox {
   #sealing = 0
   #stopped = false
   #isLookDue = true
+  #isLooking = false
+  #nextPieceMs = 0
   #nextAdoptionMs = 0
 
   constructor(options: {
@@ -112,25 +119,39 @@ export class Inbox {
 
   /** The loop; ends when the signal is raised. */
   async run(signal: AbortSignal): Promise<void> {
-    let nextLookMs = 0
     try {
       while (!signal.aborted) {
         const announced = this.#waiting.splice(0, CLAIMS_PER_COMMIT_MAX)
         if (announced.length > 0) await this.#claimAnnounced(announced)
-        if (this.#isLookDue || performance.now() >= nextLookMs) {
-          this.#isLookDue = false
-          if (await this.#claimFound()) this.#isLookDue = true
-          nextLookMs = performance.now() + this.#scanIntervalMs
-        }
-        if (this.#waiting.length === 0 && !this.#isLookDue) {
-          await this.#bell.wait(signal, Math.max(0, nextLookMs - performance.now()))
-        }
+        if (this.#isPieceDue) await this.#lookOn()
+        else if (!this.#isLooking) this.#scanner.checkDirectory()
+        if (this.#waiting.length === 0) await this.#bell.wait(signal, this.#pauseMs)
       }
     } finally {
       this.#stopped = true
       const left = [...this.#waiting.splice(0), ...this.#sealed.splice(0)]
       for (const { answer } of left) answer(later('the parser is stopping'))
     }
+  }
+
+  get #isPieceDue(): boolean {
+    return performance.now() >= this.#nextPieceMs || (this.#isLookDue && !this.#isLooking)
+  }
+
+  get #pauseMs(): number {
+    if (this.#isPieceDue) return 0
+    return Math.min(this.#nextPieceMs - performance.now(), DIRECTORY_CHECK_MS)
+  }
+
+  /** A piece of a look, then a pause: to the next piece, or to the next look. */
+  async #lookOn(): Promise<void> {
+    if (!this.#isLooking) this.#isLookDue = false
+    const begunMs = performance.now()
+    const { found, isOver } = await this.#claimFound()
+    const nowMs = performance.now()
+    this.#isLooking = !isOver
+    const restMs = found > 0 ? 0 : (nowMs - begunMs) * RESTS_PER_PIECE
+    this.#nextPieceMs = nowMs + (isOver ? this.#scanIntervalMs : restMs)
   }
 
   get #room(): number {
@@ -173,6 +194,7 @@ export class Inbox {
     this.#take(entries)
     for (const [i, waiting] of taken.entries()) {
       const result = results[i]!
+      this.#leaveIfStuck(waiting.announce.name, result)
       if (result.kind === 'unsealed') this.#seal(waiting)
       else waiting.answer(this.#answerTo(waiting.announce, result))
     }
@@ -185,7 +207,12 @@ export class Inbox {
   #seal(waiting: Waiting): void {
     const { announce, answer, seals = 0 } = waiting
     const path = join(this.#paths.inbox, announce.name)
-    const stats = exactStatsOf(path)
+    const stats = this.#statsToSeal(path)
+    if (typeof stats === 'string') {
+      this.#scanner.leaveForNow(announce.name, stats, performance.now())
+      answer(leftInInbox(stats))
+      return
+    }
     const sealing =
       stats !== undefined && seals < SEALS_MAX
         ? this.#sealer.seal(path, identityOf(stats), true)
@@ -201,13 +228,22 @@ export class Inbox {
     else answer(later('too many files wait to be synced'))
   }
 
+  /** A text: why it cannot be looked at. */
+  #statsToSeal(path: string): BigIntStats | undefined | string {
+    try {
+      return exactStatsOf(path)
+    } catch (error) {
+      return `it cannot be looked at (${systemReason(error)})`
+    }
+  }
+
   #claimSealed(waiting: Waiting, seal: Seal): void {
     const { announce, answer } = waiting
     if (this.#stopped) answer(later('the parser is stopping'))
     else if (seal.kind === 'failed') {
       const why = `it cannot be synced: ${seal.why}`
       this.#scanner.leave(announce.name, why)
-      answer({ outcome: 'refused', reason: why })
+      answer(leftInInbox(why))
     } else {
       const gathered = seal.kind === 'again' ? waiting : { ...waiting, sealed: seal.identity }
       if (this.#sealed.push(gathered) === 1) setTimeout(() => this.#claimGathered(), GATHERED_MS)
@@ -220,16 +256,17 @@ export class Inbox {
     this.#bell.ring()
   }
 
-  /** Whether there may be more to take at once. */
-  async #claimFound(): Promise<boolean> {
-    if (this.#room <= 0) return false
+  async #claimFound(): Promise<{ found: number; isOver: boolean }> {
+    const most = Math.min(this.#room, CLAIMS_PER_COMMIT_MAX)
+    // There is no room, or no disk: what was not looked at yet is looked at then.
+    if (most <= 0) return { found: 0, isOver: true }
     if (performance.now() >= this.#nextAdoptionMs) {
       this.#nextAdoptionMs = performance.now() + ADOPTION_INTERVAL_MS
       const adopted = await adoptWork(this.#paths, this.#journal, this.#adoptionLog)
       this.#take(adopted)
       this.#logClaims(adopted)
     }
-    const found = (await this.#scanner.look(performance.now())).slice(0, this.#room)
+    const { found, isOver } = await this.#scanner.look(performance.now(), most)
     const results = await claimFiles(
       found.map(one => ({ ...one, announced: undefined })),
       this.#paths,
@@ -238,12 +275,13 @@ export class Inbox {
     const entries = claimed(results)
     this.#take(entries)
     this.#logClaims(entries)
-    for (const [i, { name }] of found.entries()) {
-      const result = results[i]!
-      if (!('why' in result)) continue
-      this.#scanner.leaveForNow(name, result.why, performance.now())
-    }
-    return found.length === CLAIMS_PER_COMMIT_MAX
+    for (const [i, { name }] of found.entries()) this.#leaveIfStuck(name, results[i]!)
+    return { found: found.length, isOver }
+  }
+
+  #leaveIfStuck(name: string, result: ClaimResult): void {
+    if ('why' in result) this.#scanner.leaveForNow(name, result.why, performance.now())
+    else if (result.kind === 'claimed') this.#scanner.taken(name)
   }
 
   #take(entries: readonly QueueEntry[]): void {
@@ -281,10 +319,8 @@ export class Inbox {
       case 'claimed':
         return { outcome: this.#hint(announce.sha256), sequence: result.entry.sequence }
       case 'unfit':
-        return { outcome: 'refused', reason: result.why }
       case 'stuck':
-        this.#scanner.leave(announce.name, result.why)
-        return later(result.why)
+        return leftInInbox(result.why)
       case 'gone': {
         const onItsWay = this.#onItsWay(announce)
         if (onItsWay !== undefined) return onItsWay
@@ -295,6 +331,8 @@ export class Inbox {
             ? last
             : (this.#journal.processed(content?.applied ?? 0) ?? last)
         if (settled !== undefined) return { outcome: 'known', settled }
+        this.#scanner.checkDirectory()
+        if (this.#scanner.awayBecause !== undefined) return later(this.#scanner.awayBecause)
         return {
           outcome: 'refused',
           reason: `no file ${announce.name} stands in the inbox, and its content was never seen`,
@@ -310,11 +348,21 @@ export class Inbox {
  */
 const ADOPTION_INTERVAL_MS = 30_000
 
+/** A look takes a quarter of the time at the most, and what it has not found is in no hurry. */
+const RESTS_PER_PIECE = 3
+/** How often it is looked whether there still is an inbox, however rarely it is looked through. */
+const DIRECTORY_CHECK_MS = 1_000
+
 /** What is synced meanwhile shares the commit of the claims. */
 const GATHERED_MS = 25
 
 /** An announced file that is written to while it is synced so often is to be announced later. */
 const SEALS_MAX = 3
+
+/** Not `later`, which would have the announcer hold back its other files too. */
+function leftInInbox(why: string): AnnounceResult {
+  return { outcome: 'refused', reason: `left in the inbox: ${why}` }
+}
 
 function later(reason: string): AnnounceResult {
   return { outcome: 'later', reason }

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, fsync, openSync, read as readFd } from 'node:fs'
 import { promisify } from 'node:util'
-import { hasCode, toError } from '../shared/errors.ts'
+import { hasCode, systemReason } from '../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../shared/file-identity.ts'
 import { exactStatsOf } from './moves.ts'
 
@@ -120,17 +120,18 @@ export async function sealFile({
   } catch (error) {
     if (hasCode(error, 'EACCES', 'EPERM')) return { kind: 'unreadable', identity }
     if (hasCode(error, ...PASSING)) return { kind: 'again' }
-    return { kind: 'failed', why: toError(error).message }
+    return { kind: 'failed', why: systemReason(error) }
   }
   try {
-    if (!isSameFile(identity, identityOf(fstatSync(fd, { bigint: true })))) return { kind: 'again' }
+    const stats = fstatSync(fd, { bigint: true })
+    if (!stats.isFile() || !isSameFile(identity, identityOf(stats))) return { kind: 'again' }
     await sync(fd)
     const now = exactStatsOf(path)
     if (now === undefined || !isSameFile(identity, identityOf(now))) return { kind: 'again' }
     const mayBeCut = !isAnnounced && !(await hasLastLineEnd(fd, Number(identity.size)))
     return { kind: 'sealed', identity, mayBeCut }
   } catch (error) {
-    return { kind: 'failed', why: toError(error).message }
+    return { kind: 'failed', why: systemReason(error) }
   } finally {
     closeQuietlyNow(fd)
   }

@@ -138,7 +138,7 @@ t.test('one that cannot be moved is left, told of once, and holds up nobody', as
   await start()
   mkdirSync(join(paths.work, workName(1_000, 'stuck')))
   drop(paths.inbox, 'stuck', '1 2\n', manifestOf('1 2\n'))
-  t.match(await inbox.announce(announceOf('stuck')), { outcome: 'later', reason: /moved/ })
+  t.match(await inbox.announce(announceOf('stuck')), { outcome: 'refused', reason: /moved/ })
   drop(paths.inbox, 'good', '3 4\n', manifestOf('3 4\n'))
   t.match(await inbox.announce(announceOf('good', '3 4\n')), { outcome: 'accepted' })
   t.match(journal.queued(1_000), { name: 'good' })
