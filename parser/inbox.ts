@@ -194,7 +194,7 @@ export class Inbox {
     this.#take(entries)
     for (const [i, waiting] of taken.entries()) {
       const result = results[i]!
-      this.#leaveIfStuck(waiting.announce.name, result)
+      if (result.kind === 'claimed') this.#scanner.taken(result.entry.name)
       if (result.kind === 'unsealed') this.#seal(waiting)
       else waiting.answer(this.#answerTo(waiting.announce, result))
     }
@@ -209,8 +209,7 @@ export class Inbox {
     const path = join(this.#paths.inbox, announce.name)
     const stats = this.#statsToSeal(path)
     if (typeof stats === 'string') {
-      this.#scanner.leaveForNow(announce.name, stats, performance.now())
-      answer(leftInInbox(stats))
+      answer(this.#leftInInbox(announce.name, stats))
       return
     }
     const sealing =
@@ -228,6 +227,11 @@ export class Inbox {
     else answer(later('too many files wait to be synced'))
   }
 
+  #isInboxThere(): boolean {
+    this.#scanner.checkDirectory()
+    return this.#scanner.awayBecause === undefined
+  }
+
   /** A text: why it cannot be looked at. */
   #statsToSeal(path: string): BigIntStats | undefined | string {
     try {
@@ -241,9 +245,7 @@ export class Inbox {
     const { announce, answer } = waiting
     if (this.#stopped) answer(later('the parser is stopping'))
     else if (seal.kind === 'failed') {
-      const why = `it cannot be synced: ${seal.why}`
-      this.#scanner.leave(announce.name, why)
-      answer(leftInInbox(why))
+      answer(this.#leftInInbox(announce.name, `it cannot be synced: ${seal.why}`))
     } else {
       const gathered = seal.kind === 'again' ? waiting : { ...waiting, sealed: seal.identity }
       if (this.#sealed.push(gathered) === 1) setTimeout(() => this.#claimGathered(), GATHERED_MS)
@@ -257,7 +259,7 @@ export class Inbox {
   }
 
   async #claimFound(): Promise<{ found: number; isOver: boolean }> {
-    const most = Math.min(this.#room, CLAIMS_PER_COMMIT_MAX)
+    const most = Math.min(this.#room, FOUND_PER_COMMIT_MAX)
     // There is no room, or no disk: what was not looked at yet is looked at then.
     if (most <= 0) return { found: 0, isOver: true }
     if (performance.now() >= this.#nextAdoptionMs) {
@@ -280,7 +282,9 @@ export class Inbox {
   }
 
   #leaveIfStuck(name: string, result: ClaimResult): void {
-    if ('why' in result) this.#scanner.leaveForNow(name, result.why, performance.now())
+    // Where the inbox itself is away, no name in it is to blame.
+    if ('why' in result && this.#isInboxThere())
+      this.#scanner.leaveForNow(name, result.why, performance.now())
     else if (result.kind === 'claimed') this.#scanner.taken(name)
   }
 
@@ -298,6 +302,14 @@ export class Inbox {
         manifest: !isPlain,
       })
     }
+  }
+
+  /** Not `later`, which would have the announcer hold back its other files too. */
+  #leftInInbox(name: string, why: string): AnnounceResult {
+    this.#leaveIfStuck(name, { kind: 'stuck', why })
+    const { awayBecause } = this.#scanner
+    if (awayBecause !== undefined) return later(awayBecause)
+    return { outcome: 'refused', reason: `left in the inbox: ${why}` }
   }
 
   /** The ack of a file that was claimed before, by an announcement or a look. */
@@ -320,7 +332,7 @@ export class Inbox {
         return { outcome: this.#hint(announce.sha256), sequence: result.entry.sequence }
       case 'unfit':
       case 'stuck':
-        return leftInInbox(result.why)
+        return this.#leftInInbox(announce.name, result.why)
       case 'gone': {
         const onItsWay = this.#onItsWay(announce)
         if (onItsWay !== undefined) return onItsWay
@@ -331,8 +343,7 @@ export class Inbox {
             ? last
             : (this.#journal.processed(content?.applied ?? 0) ?? last)
         if (settled !== undefined) return { outcome: 'known', settled }
-        this.#scanner.checkDirectory()
-        if (this.#scanner.awayBecause !== undefined) return later(this.#scanner.awayBecause)
+        if (!this.#isInboxThere()) return later(this.#scanner.awayBecause ?? '')
         return {
           outcome: 'refused',
           reason: `no file ${announce.name} stands in the inbox, and its content was never seen`,
@@ -348,8 +359,10 @@ export class Inbox {
  */
 const ADOPTION_INTERVAL_MS = 30_000
 
-/** A look takes a quarter of the time at the most, and what it has not found is in no hurry. */
-const RESTS_PER_PIECE = 3
+/** Fewer than announcements: nobody waits for these, and somebody may for an ack meanwhile. */
+const FOUND_PER_COMMIT_MAX = 64
+/** A look that finds nothing takes a tenth of the time at the most. */
+const RESTS_PER_PIECE = 9
 /** How often it is looked whether there still is an inbox, however rarely it is looked through. */
 const DIRECTORY_CHECK_MS = 1_000
 
@@ -358,11 +371,6 @@ const GATHERED_MS = 25
 
 /** An announced file that is written to while it is synced so often is to be announced later. */
 const SEALS_MAX = 3
-
-/** Not `later`, which would have the announcer hold back its other files too. */
-function leftInInbox(why: string): AnnounceResult {
-  return { outcome: 'refused', reason: `left in the inbox: ${why}` }
-}
 
 function later(reason: string): AnnounceResult {
   return { outcome: 'later', reason }

@@ -95,8 +95,8 @@ export class LeftNames {
 
   #tell(name: string, left: Left, why: string): void {
     if (left.told.includes(why) || left.told.length === REASONS_TOLD_MAX) return
-    left.told.push(why)
     if (this.#seen.size <= TOLD_MAX) {
+      left.told.push(why)
       this.#log.warn(`left in the inbox: ${why}`, { name })
     } else if (!this.#isSummaryTold) {
       this.#isSummaryTold = true
