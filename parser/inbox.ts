@@ -7,27 +7,19 @@ import { Bell } from '../shared/handoff.ts'
 import { ANNOUNCEMENTS_WAITING_MAX, CLAIMS_PER_COMMIT_MAX } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import { type StatePaths, whyNoDataName } from '../shared/paths.ts'
-import type { AckOutcome, Announce, ProcessedFile } from '../shared/protocol.ts'
+import type { Announce } from '../shared/protocol.ts'
 import { adoptWork } from './adopt.ts'
 import type { Backlog } from './backlog.ts'
 import { type ClaimResult, claimFiles } from './claim.ts'
 import type { DiskWatch } from './disk-watch.ts'
+import { type AnnounceResult, EarlierAcks } from './earlier-acks.ts'
 import type { Journal } from './journal/journal.ts'
 import type { QueueEntry } from './journal/records.ts'
+import { LookPace } from './look-pace.ts'
 import { exactStatsOf } from './moves.ts'
 import type { InboxScanner } from './scan.ts'
 import type { Seal, Sealer } from './sealer.ts'
 import { toldOnce } from './told-once.ts'
-
-/** What an announcer is told, and what else is known. */
-export interface AnnounceResult {
-  readonly outcome: AckOutcome
-  readonly reason?: string
-  /** The claimed file: the announcer hears when it is settled. */
-  readonly sequence?: number
-  /** It was settled before: the announcer hears at once. */
-  readonly settled?: ProcessedFile
-}
 
 interface Waiting {
   readonly announce: Announce
@@ -55,11 +47,12 @@ export class Inbox {
   readonly #backlog: Backlog
   readonly #scanner: InboxScanner
   readonly #sealer: Sealer
-  readonly #scanIntervalMs: number
+  readonly #pace: LookPace
   readonly #queueFilesMax: number
   readonly #disk: DiskWatch
   readonly #onClaimed: () => void
   readonly #log: Log
+  readonly #earlier: EarlierAcks
   readonly #bell = new Bell()
   readonly #adoptionLog: Log
   #waiting: Waiting[] = []
@@ -67,9 +60,6 @@ export class Inbox {
   #sealed: Waiting[] = []
   #sealing = 0
   #stopped = false
-  #isLookDue = true
-  #isLooking = false
-  #nextPieceMs = 0
   #nextAdoptionMs = 0
 
   constructor(options: {
@@ -90,17 +80,18 @@ export class Inbox {
     this.#backlog = options.backlog
     this.#scanner = options.scanner
     this.#sealer = options.sealer
-    this.#scanIntervalMs = options.scanIntervalMs
+    this.#pace = new LookPace(options.scanIntervalMs)
     this.#queueFilesMax = options.queueFilesMax
     this.#disk = options.disk
     this.#onClaimed = options.onClaimed
     this.#log = options.log
+    this.#earlier = new EarlierAcks(options)
     this.#adoptionLog = toldOnce(options.log)
   }
 
   /** There may be something new to find. */
   lookSoon(): void {
-    this.#isLookDue = true
+    this.#pace.lookSoon()
     this.#bell.ring()
   }
 
@@ -123,35 +114,16 @@ export class Inbox {
       while (!signal.aborted) {
         const announced = this.#waiting.splice(0, CLAIMS_PER_COMMIT_MAX)
         if (announced.length > 0) await this.#claimAnnounced(announced)
-        if (this.#isPieceDue) await this.#lookOn()
-        else if (!this.#isLooking) this.#scanner.checkDirectory()
-        if (this.#waiting.length === 0) await this.#bell.wait(signal, this.#pauseMs)
+        if (this.#pace.isDue) await this.#lookOn()
+        else if (!this.#pace.isLooking) this.#scanner.checkDirectory()
+        if (this.#waiting.length > 0) continue
+        await this.#bell.wait(signal, Math.min(this.#pace.pauseMs, DIRECTORY_CHECK_MS))
       }
     } finally {
       this.#stopped = true
       const left = [...this.#waiting.splice(0), ...this.#sealed.splice(0)]
       for (const { answer } of left) answer(later('the parser is stopping'))
     }
-  }
-
-  get #isPieceDue(): boolean {
-    return performance.now() >= this.#nextPieceMs || (this.#isLookDue && !this.#isLooking)
-  }
-
-  get #pauseMs(): number {
-    if (this.#isPieceDue) return 0
-    return Math.min(this.#nextPieceMs - performance.now(), DIRECTORY_CHECK_MS)
-  }
-
-  /** A piece of a look, then a pause: to the next piece, or to the next look. */
-  async #lookOn(): Promise<void> {
-    if (!this.#isLooking) this.#isLookDue = false
-    const begunMs = performance.now()
-    const { found, isOver } = await this.#claimFound()
-    const nowMs = performance.now()
-    this.#isLooking = !isOver
-    const restMs = found > 0 ? 0 : (nowMs - begunMs) * RESTS_PER_PIECE
-    this.#nextPieceMs = nowMs + (isOver ? this.#scanIntervalMs : restMs)
   }
 
   get #room(): number {
@@ -169,7 +141,7 @@ export class Inbox {
     const taken = fit.slice(0, Math.max(0, this.#room))
     for (const { announce, answer } of fit.slice(taken.length)) {
       answer(
-        this.#onItsWay(announce) ??
+        this.#earlier.onItsWay(announce) ??
           later(
             this.#disk.reason ??
               `${this.#backlog.files} files are queued, at most ${this.#queueFilesMax} may be`,
@@ -194,7 +166,6 @@ export class Inbox {
     this.#take(entries)
     for (const [i, waiting] of taken.entries()) {
       const result = results[i]!
-      if (result.kind === 'claimed') this.#scanner.taken(result.entry.name)
       if (result.kind === 'unsealed') this.#seal(waiting)
       else waiting.answer(this.#answerTo(waiting.announce, result))
     }
@@ -209,7 +180,7 @@ export class Inbox {
     const path = join(this.#paths.inbox, announce.name)
     const stats = this.#statsToSeal(path)
     if (typeof stats === 'string') {
-      answer(this.#leftInInbox(announce.name, stats))
+      answer(this.#leave(announce.name, stats))
       return
     }
     const sealing =
@@ -227,11 +198,6 @@ export class Inbox {
     else answer(later('too many files wait to be synced'))
   }
 
-  #isInboxThere(): boolean {
-    this.#scanner.checkDirectory()
-    return this.#scanner.awayBecause === undefined
-  }
-
   /** A text: why it cannot be looked at. */
   #statsToSeal(path: string): BigIntStats | undefined | string {
     try {
@@ -245,7 +211,7 @@ export class Inbox {
     const { announce, answer } = waiting
     if (this.#stopped) answer(later('the parser is stopping'))
     else if (seal.kind === 'failed') {
-      answer(this.#leftInInbox(announce.name, `it cannot be synced: ${seal.why}`))
+      answer(this.#leave(announce.name, `it cannot be synced: ${seal.why}`))
     } else {
       const gathered = seal.kind === 'again' ? waiting : { ...waiting, sealed: seal.identity }
       if (this.#sealed.push(gathered) === 1) setTimeout(() => this.#claimGathered(), GATHERED_MS)
@@ -258,16 +224,13 @@ export class Inbox {
     this.#bell.ring()
   }
 
-  async #claimFound(): Promise<{ found: number; isOver: boolean }> {
+  /** One more piece of a look into the inbox. */
+  async #lookOn(): Promise<void> {
+    this.#pace.begin()
     const most = Math.min(this.#room, FOUND_PER_COMMIT_MAX)
-    // There is no room, or no disk: what was not looked at yet is looked at then.
-    if (most <= 0) return { found: 0, isOver: true }
-    if (performance.now() >= this.#nextAdoptionMs) {
-      this.#nextAdoptionMs = performance.now() + ADOPTION_INTERVAL_MS
-      const adopted = await adoptWork(this.#paths, this.#journal, this.#adoptionLog)
-      this.#take(adopted)
-      this.#logClaims(adopted)
-    }
+    // Where there is no room, what was not looked at yet is looked at once there is.
+    if (most <= 0) return this.#pace.end(0, true)
+    await this.#adoptNowAndThen()
     const { found, isOver } = await this.#scanner.look(performance.now(), most)
     const results = await claimFiles(
       found.map(one => ({ ...one, announced: undefined })),
@@ -277,19 +240,26 @@ export class Inbox {
     const entries = claimed(results)
     this.#take(entries)
     this.#logClaims(entries)
-    for (const [i, { name }] of found.entries()) this.#leaveIfStuck(name, results[i]!)
-    return { found: found.length, isOver }
+    for (const [i, { name }] of found.entries()) {
+      const result = results[i]!
+      if ('why' in result) this.#leave(name, result.why)
+    }
+    this.#pace.end(found.length, isOver)
   }
 
-  #leaveIfStuck(name: string, result: ClaimResult): void {
-    // Where the inbox itself is away, no name in it is to blame.
-    if ('why' in result && this.#isInboxThere())
-      this.#scanner.leaveForNow(name, result.why, performance.now())
-    else if (result.kind === 'claimed') this.#scanner.taken(name)
+  async #adoptNowAndThen(): Promise<void> {
+    if (performance.now() < this.#nextAdoptionMs) return
+    this.#nextAdoptionMs = performance.now() + ADOPTION_INTERVAL_MS
+    const adopted = await adoptWork(this.#paths, this.#journal, this.#adoptionLog)
+    this.#take(adopted)
+    this.#logClaims(adopted)
   }
 
   #take(entries: readonly QueueEntry[]): void {
-    for (const entry of entries) this.#backlog.add(entry)
+    for (const entry of entries) {
+      this.#backlog.add(entry)
+      this.#scanner.taken(entry.name)
+    }
     if (entries.length > 0) this.#onClaimed()
   }
 
@@ -305,22 +275,17 @@ export class Inbox {
   }
 
   /** Not `later`, which would have the announcer hold back its other files too. */
-  #leftInInbox(name: string, why: string): AnnounceResult {
-    this.#leaveIfStuck(name, { kind: 'stuck', why })
-    const { awayBecause } = this.#scanner
+  #leave(name: string, why: string): AnnounceResult {
+    const awayBecause = this.#inboxAwayBecause()
+    // Then no name in it is to blame.
     if (awayBecause !== undefined) return later(awayBecause)
+    this.#scanner.leaveForNow(name, why, performance.now())
     return { outcome: 'refused', reason: `left in the inbox: ${why}` }
   }
 
-  /** The ack of a file that was claimed before, by an announcement or a look. */
-  #onItsWay({ name, sha256 }: Announce): AnnounceResult | undefined {
-    const sequence = this.#backlog.find(name, sha256)
-    return sequence === undefined ? undefined : { outcome: this.#hint(sha256), sequence }
-  }
-
-  #hint(sha256: string): 'known' | 'accepted' {
-    const applied = this.#journal.content(Buffer.from(sha256, 'hex'))?.applied ?? 0
-    return applied > 0 ? 'known' : 'accepted'
+  #inboxAwayBecause(): string | undefined {
+    this.#scanner.checkDirectory()
+    return this.#scanner.awayBecause
   }
 
   #answerTo(
@@ -329,21 +294,15 @@ export class Inbox {
   ): AnnounceResult {
     switch (result.kind) {
       case 'claimed':
-        return { outcome: this.#hint(announce.sha256), sequence: result.entry.sequence }
+        return { outcome: this.#earlier.hint(announce.sha256), sequence: result.entry.sequence }
       case 'unfit':
       case 'stuck':
-        return this.#leftInInbox(announce.name, result.why)
+        return this.#leave(announce.name, result.why)
       case 'gone': {
-        const onItsWay = this.#onItsWay(announce)
-        if (onItsWay !== undefined) return onItsWay
-        const content = this.#journal.content(Buffer.from(announce.sha256, 'hex'))
-        const last = this.#journal.processed(content?.last ?? 0)
-        const settled =
-          last?.name === announce.name
-            ? last
-            : (this.#journal.processed(content?.applied ?? 0) ?? last)
-        if (settled !== undefined) return { outcome: 'known', settled }
-        if (!this.#isInboxThere()) return later(this.#scanner.awayBecause ?? '')
+        const earlier = this.#earlier.onItsWay(announce) ?? this.#earlier.settled(announce)
+        if (earlier !== undefined) return earlier
+        const awayBecause = this.#inboxAwayBecause()
+        if (awayBecause !== undefined) return later(awayBecause)
         return {
           outcome: 'refused',
           reason: `no file ${announce.name} stands in the inbox, and its content was never seen`,
@@ -361,8 +320,6 @@ const ADOPTION_INTERVAL_MS = 30_000
 
 /** Fewer than announcements: nobody waits for these, and somebody may for an ack meanwhile. */
 const FOUND_PER_COMMIT_MAX = 64
-/** A look that finds nothing takes a tenth of the time at the most. */
-const RESTS_PER_PIECE = 9
 /** How often it is looked whether there still is an inbox, however rarely it is looked through. */
 const DIRECTORY_CHECK_MS = 1_000
 

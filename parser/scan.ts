@@ -58,6 +58,8 @@ export class InboxScanner {
   readonly #unfinished = new Seen<Unfinished>()
   /** What is still to forget names that this look has not met. */
   #toSweep: { forgetUnmet(): boolean }[] = []
+  /** In their order; at most one for each that is remembered. */
+  readonly #toSeal = new Set<{ readonly path: string; readonly plain: Plain }>()
   #sealing = 0
 
   constructor(options: {
@@ -174,12 +176,16 @@ export class InboxScanner {
     let plain = this.#plain.get(name)
     if (plain?.ctimeNs !== ctimeNs || !isSameFile(plain.identity, identity)) {
       plain = { identity, ctimeNs, sinceMs: nowMs, seal: undefined }
-      this.#plain.set(name, plain)
+      if (!this.#plain.set(name, plain)) return undefined
     }
     const quietForMs = nowMs - plain.sinceMs
     if (quietForMs < this.#quietMs) return undefined
     const { seal } = plain
-    if (seal === undefined) this.#beginSeal(path, plain)
+    if (seal === undefined) {
+      plain.seal = 'going'
+      this.#toSeal.add({ path, plain })
+      this.#sealMore()
+    }
     if (seal === undefined || seal === 'going') return undefined
     if (seal.kind === 'failed') {
       this.leave(name, `it cannot be synced (${seal.why}) and may be incomplete: copy it anew`)
@@ -189,16 +195,21 @@ export class InboxScanner {
     return seal.mayBeCut && quietForMs < this.#cutHoldMs ? undefined : { name, sealed: identity }
   }
 
-  #beginSeal(path: string, plain: Plain): void {
-    const sealing = this.#sealer.seal(path, plain.identity)
-    if (sealing === undefined) return
-    plain.seal = 'going'
-    this.#sealing += 1
-    void sealing.then(seal => {
-      plain.seal = seal.kind === 'again' ? undefined : seal
-      this.#sealing -= 1
-      if (this.#sealing === 0) this.#onSealed()
-    })
+  /** As many as the sealer takes; the others follow as it gets on, without another look. */
+  #sealMore(): void {
+    for (const wish of this.#toSeal) {
+      const { path, plain } = wish
+      const sealing = this.#sealer.seal(path, plain.identity)
+      if (sealing === undefined) return
+      this.#toSeal.delete(wish)
+      this.#sealing += 1
+      void sealing.then(seal => {
+        plain.seal = seal.kind === 'again' ? undefined : seal
+        this.#sealing -= 1
+        this.#sealMore()
+        if (this.#sealing === 0) this.#onSealed()
+      })
+    }
   }
 
   /** Nobody's file is ignored for ever without a word: its owner may not know of the names. */
