@@ -1,6 +1,6 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { syncDirectories, syncDirectory } from '../shared/durable.ts'
+import { syncDirectory, syncDirectoryIfItOpens } from '../shared/durable.ts'
 import { identityOf } from '../shared/file-identity.ts'
 import type { Log } from '../shared/log.ts'
 import { MANIFEST_SUFFIX, parseWorkName, type StatePaths, workName } from '../shared/paths.ts'
@@ -65,7 +65,10 @@ export async function adoptWork(
     adopted.push(entry)
     log.warn('adopted a file in work/ that the journal did not know', { name })
   }
-  if (movedManifests) await syncDirectories(paths.inbox, paths.work)
+  if (movedManifests) {
+    await syncDirectoryIfItOpens(paths.inbox)
+    await syncDirectory(paths.work)
+  }
   if (adopted.length > 0) {
     adopted.sort((a, b) => a.sequence - b.sequence)
     journal.claim(adopted)

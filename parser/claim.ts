@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crashPoint } from '../shared/crash-points.ts'
 import { syncDirectory } from '../shared/durable.ts'
-import { describeError, hasCode, toError } from '../shared/errors.ts'
+import { hasCode, systemReason, toError } from '../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../shared/file-identity.ts'
 import { type Manifest, readManifest } from '../shared/manifest.ts'
 import { MANIFEST_SUFFIX, type StatePaths, workName } from '../shared/paths.ts'
@@ -35,7 +35,7 @@ import {
  * Manifest and data are claimed together or not at all: if the data does not come, the manifest goes
  * back. Data without a manifest is claimed only as it was when it was synced (`Sealer`); if it is
  * another file by now, before its rename or after it, it stays in the inbox or goes back. Trouble
- * with one name is that name's.
+ * with one name is that name's: only what fails with work/ or the journal as a whole is thrown.
  */
 export interface Candidate {
   readonly name: string
@@ -90,13 +90,20 @@ async function moveIntoWork(
   journal: Journal,
 ): Promise<ClaimResult> {
   const from = join(paths.inbox, candidate.name)
-  const stats = statsOf(from)
-  if (stats === undefined) return { kind: 'gone' }
-  if (!stats.isFile()) return { kind: 'unfit', why: 'it is not a regular file' }
-  const manifest = statsOf(`${from}${MANIFEST_SUFFIX}`)
-  if (manifest === undefined) return movePlain(candidate, paths, journal)
-  if (!manifest.isFile()) return { kind: 'unfit', why: 'its manifest is not a regular file' }
-  return moveBoth(candidate, stats.size, paths, journal)
+  try {
+    const stats = statsOf(from)
+    if (stats === undefined) return { kind: 'gone' }
+    if (!stats.isFile()) return { kind: 'unfit', why: 'it is not a regular file' }
+    const manifest = statsOf(`${from}${MANIFEST_SUFFIX}`)
+    if (manifest === undefined) return await movePlain(candidate, paths, journal)
+    if (!manifest.isFile()) return { kind: 'unfit', why: 'its manifest is not a regular file' }
+    return await moveBoth(candidate, stats.size, paths, journal)
+  } catch (error) {
+    if (!hasCode(error, 'IO_FAILED')) throw error
+    // Whatever part of it stands in work/ by now keeps its sequence, and is adopted from there.
+    journal.skipSequences(journal.nextSequence)
+    return { kind: 'stuck', why: `it cannot be looked at (${systemReason(error)})` }
+  }
 }
 
 async function moveBoth(
@@ -133,7 +140,7 @@ async function readAndMove(from: string, to: string): Promise<{ control: Control
     if (!isThere) return { isGone: false, why: 'somebody has taken its manifest out of work/' }
     return move(from, to) ?? { control }
   } catch (error) {
-    return { isGone: false, why: describeError(error) }
+    return { isGone: false, why: `its manifest cannot be read (${systemReason(error)})` }
   }
 }
 
@@ -176,15 +183,17 @@ export async function fetchManifest(
   inInbox: string,
   sizeBytes: number,
 ): Promise<Control> {
-  if (statsOf(`${inInbox}${MANIFEST_SUFFIX}`) === undefined) return {}
-  if (statsOf(inInbox) !== undefined) return {}
-  const control = await readControl(`${inInbox}${MANIFEST_SUFFIX}`).catch(() => {
+  const inbox = `${inInbox}${MANIFEST_SUFFIX}`
+  try {
+    if (statsOf(inbox) === undefined || statsOf(inInbox) !== undefined) return {}
+    const control = await readControl(inbox)
+    if (control.manifest?.sizeBytes !== sizeBytes) return {}
+    return move(inbox, `${path}${MANIFEST_SUFFIX}`) === undefined ? control : {}
+  } catch (error) {
     // It stays in the inbox, where it is told of.
-    return {} as Control
-  })
-  if (control.manifest?.sizeBytes !== sizeBytes) return {}
-  const stays = move(`${inInbox}${MANIFEST_SUFFIX}`, `${path}${MANIFEST_SUFFIX}`)
-  return stays === undefined ? control : {}
+    if (hasCode(error, 'IO_FAILED')) return {}
+    throw error
+  }
 }
 
 /** A manifest as it was found: good, bad, or none. */

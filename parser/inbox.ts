@@ -1,31 +1,25 @@
+import type { BigIntStats } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { systemReason } from '../shared/errors.ts'
 import { type FileIdentity, identityOf } from '../shared/file-identity.ts'
 import { Bell } from '../shared/handoff.ts'
 import { ANNOUNCEMENTS_WAITING_MAX, CLAIMS_PER_COMMIT_MAX } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import { type StatePaths, whyNoDataName } from '../shared/paths.ts'
-import type { AckOutcome, Announce, ProcessedFile } from '../shared/protocol.ts'
+import type { Announce } from '../shared/protocol.ts'
 import { adoptWork } from './adopt.ts'
 import type { Backlog } from './backlog.ts'
 import { type ClaimResult, claimFiles } from './claim.ts'
 import type { DiskWatch } from './disk-watch.ts'
+import { type AnnounceResult, EarlierAcks } from './earlier-acks.ts'
 import type { Journal } from './journal/journal.ts'
 import type { QueueEntry } from './journal/records.ts'
+import { LookPace } from './look-pace.ts'
 import { exactStatsOf } from './moves.ts'
 import type { InboxScanner } from './scan.ts'
 import type { Seal, Sealer } from './sealer.ts'
 import { toldOnce } from './told-once.ts'
-
-/** What an announcer is told, and what else is known. */
-export interface AnnounceResult {
-  readonly outcome: AckOutcome
-  readonly reason?: string
-  /** The claimed file: the announcer hears when it is settled. */
-  readonly sequence?: number
-  /** It was settled before: the announcer hears at once. */
-  readonly settled?: ProcessedFile
-}
 
 interface Waiting {
   readonly announce: Announce
@@ -43,6 +37,9 @@ interface Waiting {
  * once, then answers all (so many announcements share one commit, and a lost one is found by the
  * next look). An ack is given only after the commit. An announced file without a manifest is synced
  * in the background first; the others do not wait for it.
+ *
+ * A look is made in pieces. Announcements come before each, and the loop rests between two that have
+ * found nothing, so that a long look delays neither an ack nor anything else by more than a piece.
  */
 export class Inbox {
   readonly #paths: StatePaths
@@ -50,11 +47,12 @@ export class Inbox {
   readonly #backlog: Backlog
   readonly #scanner: InboxScanner
   readonly #sealer: Sealer
-  readonly #scanIntervalMs: number
+  readonly #pace: LookPace
   readonly #queueFilesMax: number
   readonly #disk: DiskWatch
   readonly #onClaimed: () => void
   readonly #log: Log
+  readonly #earlier: EarlierAcks
   readonly #bell = new Bell()
   readonly #adoptionLog: Log
   #waiting: Waiting[] = []
@@ -62,7 +60,6 @@ export class Inbox {
   #sealed: Waiting[] = []
   #sealing = 0
   #stopped = false
-  #isLookDue = true
   #nextAdoptionMs = 0
 
   constructor(options: {
@@ -83,17 +80,18 @@ export class Inbox {
     this.#backlog = options.backlog
     this.#scanner = options.scanner
     this.#sealer = options.sealer
-    this.#scanIntervalMs = options.scanIntervalMs
+    this.#pace = new LookPace(options.scanIntervalMs)
     this.#queueFilesMax = options.queueFilesMax
     this.#disk = options.disk
     this.#onClaimed = options.onClaimed
     this.#log = options.log
+    this.#earlier = new EarlierAcks(options)
     this.#adoptionLog = toldOnce(options.log)
   }
 
   /** There may be something new to find. */
   lookSoon(): void {
-    this.#isLookDue = true
+    this.#pace.lookSoon()
     this.#bell.ring()
   }
 
@@ -112,19 +110,14 @@ export class Inbox {
 
   /** The loop; ends when the signal is raised. */
   async run(signal: AbortSignal): Promise<void> {
-    let nextLookMs = 0
     try {
       while (!signal.aborted) {
         const announced = this.#waiting.splice(0, CLAIMS_PER_COMMIT_MAX)
         if (announced.length > 0) await this.#claimAnnounced(announced)
-        if (this.#isLookDue || performance.now() >= nextLookMs) {
-          this.#isLookDue = false
-          if (await this.#claimFound()) this.#isLookDue = true
-          nextLookMs = performance.now() + this.#scanIntervalMs
-        }
-        if (this.#waiting.length === 0 && !this.#isLookDue) {
-          await this.#bell.wait(signal, Math.max(0, nextLookMs - performance.now()))
-        }
+        if (this.#pace.isDue) await this.#lookOn()
+        else if (!this.#pace.isLooking) this.#scanner.checkDirectory()
+        if (this.#waiting.length > 0) continue
+        await this.#bell.wait(signal, Math.min(this.#pace.pauseMs, DIRECTORY_CHECK_MS))
       }
     } finally {
       this.#stopped = true
@@ -148,7 +141,7 @@ export class Inbox {
     const taken = fit.slice(0, Math.max(0, this.#room))
     for (const { announce, answer } of fit.slice(taken.length)) {
       answer(
-        this.#onItsWay(announce) ??
+        this.#earlier.onItsWay(announce) ??
           later(
             this.#disk.reason ??
               `${this.#backlog.files} files are queued, at most ${this.#queueFilesMax} may be`,
@@ -185,7 +178,11 @@ export class Inbox {
   #seal(waiting: Waiting): void {
     const { announce, answer, seals = 0 } = waiting
     const path = join(this.#paths.inbox, announce.name)
-    const stats = exactStatsOf(path)
+    const stats = this.#statsToSeal(path)
+    if (typeof stats === 'string') {
+      answer(this.#leave(announce.name, stats))
+      return
+    }
     const sealing =
       stats !== undefined && seals < SEALS_MAX
         ? this.#sealer.seal(path, identityOf(stats), true)
@@ -201,13 +198,20 @@ export class Inbox {
     else answer(later('too many files wait to be synced'))
   }
 
+  /** A text: why it cannot be looked at. */
+  #statsToSeal(path: string): BigIntStats | undefined | string {
+    try {
+      return exactStatsOf(path)
+    } catch (error) {
+      return `it cannot be looked at (${systemReason(error)})`
+    }
+  }
+
   #claimSealed(waiting: Waiting, seal: Seal): void {
     const { announce, answer } = waiting
     if (this.#stopped) answer(later('the parser is stopping'))
     else if (seal.kind === 'failed') {
-      const why = `it cannot be synced: ${seal.why}`
-      this.#scanner.leave(announce.name, why)
-      answer({ outcome: 'refused', reason: why })
+      answer(this.#leave(announce.name, `it cannot be synced: ${seal.why}`))
     } else {
       const gathered = seal.kind === 'again' ? waiting : { ...waiting, sealed: seal.identity }
       if (this.#sealed.push(gathered) === 1) setTimeout(() => this.#claimGathered(), GATHERED_MS)
@@ -220,16 +224,14 @@ export class Inbox {
     this.#bell.ring()
   }
 
-  /** Whether there may be more to take at once. */
-  async #claimFound(): Promise<boolean> {
-    if (this.#room <= 0) return false
-    if (performance.now() >= this.#nextAdoptionMs) {
-      this.#nextAdoptionMs = performance.now() + ADOPTION_INTERVAL_MS
-      const adopted = await adoptWork(this.#paths, this.#journal, this.#adoptionLog)
-      this.#take(adopted)
-      this.#logClaims(adopted)
-    }
-    const found = (await this.#scanner.look(performance.now())).slice(0, this.#room)
+  /** One more piece of a look into the inbox. */
+  async #lookOn(): Promise<void> {
+    this.#pace.begin()
+    const most = Math.min(this.#room, FOUND_PER_COMMIT_MAX)
+    // Where there is no room, what was not looked at yet is looked at once there is.
+    if (most <= 0) return this.#pace.end(0, true)
+    await this.#adoptNowAndThen()
+    const { found, isOver } = await this.#scanner.look(performance.now(), most)
     const results = await claimFiles(
       found.map(one => ({ ...one, announced: undefined })),
       this.#paths,
@@ -240,14 +242,24 @@ export class Inbox {
     this.#logClaims(entries)
     for (const [i, { name }] of found.entries()) {
       const result = results[i]!
-      if (!('why' in result)) continue
-      this.#scanner.leaveForNow(name, result.why, performance.now())
+      if ('why' in result) this.#leave(name, result.why)
     }
-    return found.length === CLAIMS_PER_COMMIT_MAX
+    this.#pace.end(found.length, isOver)
+  }
+
+  async #adoptNowAndThen(): Promise<void> {
+    if (performance.now() < this.#nextAdoptionMs) return
+    this.#nextAdoptionMs = performance.now() + ADOPTION_INTERVAL_MS
+    const adopted = await adoptWork(this.#paths, this.#journal, this.#adoptionLog)
+    this.#take(adopted)
+    this.#logClaims(adopted)
   }
 
   #take(entries: readonly QueueEntry[]): void {
-    for (const entry of entries) this.#backlog.add(entry)
+    for (const entry of entries) {
+      this.#backlog.add(entry)
+      this.#scanner.taken(entry.name)
+    }
     if (entries.length > 0) this.#onClaimed()
   }
 
@@ -262,15 +274,18 @@ export class Inbox {
     }
   }
 
-  /** The ack of a file that was claimed before, by an announcement or a look. */
-  #onItsWay({ name, sha256 }: Announce): AnnounceResult | undefined {
-    const sequence = this.#backlog.find(name, sha256)
-    return sequence === undefined ? undefined : { outcome: this.#hint(sha256), sequence }
+  /** Not `later`, which would have the announcer hold back its other files too. */
+  #leave(name: string, why: string): AnnounceResult {
+    const awayBecause = this.#inboxAwayBecause()
+    // Then no name in it is to blame.
+    if (awayBecause !== undefined) return later(awayBecause)
+    this.#scanner.leaveForNow(name, why, performance.now())
+    return { outcome: 'refused', reason: `left in the inbox: ${why}` }
   }
 
-  #hint(sha256: string): 'known' | 'accepted' {
-    const applied = this.#journal.content(Buffer.from(sha256, 'hex'))?.applied ?? 0
-    return applied > 0 ? 'known' : 'accepted'
+  #inboxAwayBecause(): string | undefined {
+    this.#scanner.checkDirectory()
+    return this.#scanner.awayBecause
   }
 
   #answerTo(
@@ -279,22 +294,15 @@ export class Inbox {
   ): AnnounceResult {
     switch (result.kind) {
       case 'claimed':
-        return { outcome: this.#hint(announce.sha256), sequence: result.entry.sequence }
+        return { outcome: this.#earlier.hint(announce.sha256), sequence: result.entry.sequence }
       case 'unfit':
-        return { outcome: 'refused', reason: result.why }
       case 'stuck':
-        this.#scanner.leave(announce.name, result.why)
-        return later(result.why)
+        return this.#leave(announce.name, result.why)
       case 'gone': {
-        const onItsWay = this.#onItsWay(announce)
-        if (onItsWay !== undefined) return onItsWay
-        const content = this.#journal.content(Buffer.from(announce.sha256, 'hex'))
-        const last = this.#journal.processed(content?.last ?? 0)
-        const settled =
-          last?.name === announce.name
-            ? last
-            : (this.#journal.processed(content?.applied ?? 0) ?? last)
-        if (settled !== undefined) return { outcome: 'known', settled }
+        const earlier = this.#earlier.onItsWay(announce) ?? this.#earlier.settled(announce)
+        if (earlier !== undefined) return earlier
+        const awayBecause = this.#inboxAwayBecause()
+        if (awayBecause !== undefined) return later(awayBecause)
         return {
           outcome: 'refused',
           reason: `no file ${announce.name} stands in the inbox, and its content was never seen`,
@@ -309,6 +317,11 @@ export class Inbox {
  * have moved one there and then not been allowed to write it down.
  */
 const ADOPTION_INTERVAL_MS = 30_000
+
+/** Fewer than announcements: nobody waits for these, and somebody may for an ack meanwhile. */
+const FOUND_PER_COMMIT_MAX = 64
+/** How often it is looked whether there still is an inbox, however rarely it is looked through. */
+const DIRECTORY_CHECK_MS = 1_000
 
 /** What is synced meanwhile shares the commit of the claims. */
 const GATHERED_MS = 25

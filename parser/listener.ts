@@ -11,7 +11,7 @@ import type {
   Question,
 } from '../shared/protocol.ts'
 import { failure } from '../shared/protocol.ts'
-import type { AnnounceResult } from './inbox.ts'
+import type { AnnounceResult } from './earlier-acks.ts'
 
 /**
  * The parser's socket: hands announcements to the inbox, answers pings and questions, and tells

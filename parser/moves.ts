@@ -1,5 +1,5 @@
 import { type BigIntStats, linkSync, lstatSync, renameSync, type Stats, unlinkSync } from 'node:fs'
-import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
+import { CountersinkError, hasCode, systemReason } from '../shared/errors.ts'
 
 /**
  * Looks and renames between inbox/ and work/. They go straight to the kernel: each takes
@@ -20,7 +20,7 @@ export function move(from: string, to: string): MoveFailure | undefined {
   } catch (error) {
     return {
       isGone: hasCode(error, 'ENOENT'),
-      why: `it cannot be moved: ${toError(error).message}`,
+      why: `it cannot be moved (${systemReason(error)})`,
     }
   }
 }

@@ -58,6 +58,7 @@ export class Parser implements Service {
   readonly #backlog = new Backlog()
   readonly #ledger: Ledger
   readonly #listener: Listener
+  readonly #scanner: InboxScanner
   readonly #inbox: Inbox
   readonly #digestStage: DigestStage
   readonly #ledgerStage: LedgerStage
@@ -152,15 +153,16 @@ export class Parser implements Service {
       disk: this.#disk,
     })
     const sealer = new Sealer()
+    this.#scanner = new InboxScanner({
+      ...{ inbox: paths.inbox, log, sealer },
+      quietMs: config.quietMs,
+      cutHoldMs: config.cutHoldMs,
+      onSealed: () => this.#inbox.lookSoon(),
+    })
     this.#inbox = new Inbox({
       ...{ paths, journal, log, sealer },
       backlog: this.#backlog,
-      scanner: new InboxScanner({
-        ...{ inbox: paths.inbox, log, sealer },
-        quietMs: config.quietMs,
-        cutHoldMs: config.cutHoldMs,
-        onSealed: () => this.#inbox.lookSoon(),
-      }),
+      scanner: this.#scanner,
       scanIntervalMs: config.scanIntervalMs,
       queueFilesMax: config.queueFilesMax,
       disk: this.#disk,
@@ -328,6 +330,7 @@ export class Parser implements Service {
     const reason = paused ?? this.#resumer.reason
     const sameNames = this.#sameNames.report
     const grewAfterwards = this.#growth.report
+    const { left, awayBecause: inboxAway } = this.#scanner
     return {
       role: 'parser',
       pid: process.pid,
@@ -346,6 +349,8 @@ export class Parser implements Service {
       processed: this.#journal.state.nextNumber - 1,
       ...(sameNames === undefined ? {} : { sameNames }),
       ...(grewAfterwards === undefined ? {} : { grewAfterwards }),
+      ...(left === undefined ? {} : { leftInInbox: left }),
+      ...(inboxAway === undefined ? {} : { inboxAway }),
     }
   }
 }

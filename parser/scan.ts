@@ -1,20 +1,30 @@
-import type { BigIntStats } from 'node:fs'
-import { opendir } from 'node:fs/promises'
+import type { BigIntStats, Dirent } from 'node:fs'
 import { join } from 'node:path'
+import { systemReason } from '../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../shared/file-identity.ts'
 import { CLAIMS_PER_COMMIT_MAX } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import { classifyName, isHidden, MANIFEST_SUFFIX, whyNoDataName } from '../shared/paths.ts'
+import type { LeftInInbox } from '../shared/protocol.ts'
+import { InboxDirectory } from './inbox-directory.ts'
+import { LeftNames } from './left-names.ts'
 import { LoneManifests } from './lone-manifests.ts'
+import { exactStatsOf } from './moves.ts'
 import type { Seal, Sealer } from './sealer.ts'
 import { Seen } from './seen.ts'
-import { statIfThere } from './stat-if-there.ts'
 
 /** A file that can be claimed now. */
 export interface Found {
   readonly name: string
   /** As it was when its bytes were on the disk; undefined where a manifest vouches for it. */
   readonly sealed: FileIdentity | undefined
+}
+
+/** A piece of a look. */
+export interface Look {
+  readonly found: readonly Found[]
+  /** The look has come to the other end, or cannot go on; the next piece begins another one. */
+  readonly isOver: boolean
 }
 
 /**
@@ -27,8 +37,12 @@ export interface Found {
  * - If it is empty, or its last line has no line end, it may be a cut copy: it is **held** until it
  *   has been quiet for `cutHoldMs`, then taken, and the configured policy decides about it.
  *
- * Unfinished names are left alone. Whatever else stays where it is, is told of once: what cannot be
- * taken at once, what has an unfinished name and has not changed for an hour then.
+ * Unfinished names are left alone. Whatever else stays where it is, is told of once and counted
+ * (`LeftNames`): what cannot be taken, what has an unfinished name and has not changed for an hour.
+ *
+ * There may be any number of names, and somebody waits for an ack: a look is made in pieces of about
+ * a millisecond, each of which goes on where the one before ended, whatever was found or not. What
+ * goes wrong with one name is that name's.
  */
 export class InboxScanner {
   readonly #inbox: string
@@ -36,13 +50,16 @@ export class InboxScanner {
   readonly #cutHoldMs: number
   readonly #sealer: Sealer
   readonly #onSealed: () => void
-  readonly #log: Log
+  readonly #directory: InboxDirectory
+  readonly #left: LeftNames
   readonly #lone: LoneManifests
   /** Files without a manifest. */
   readonly #plain = new Seen<Plain>()
   readonly #unfinished = new Seen<Unfinished>()
-  /** What was told of, and until when it is not offered again. */
-  readonly #left = new Seen<{ readonly untilMs: number }>()
+  /** What is still to forget names that this look has not met. */
+  #toSweep: { forgetUnmet(): boolean }[] = []
+  /** In their order; at most one for each that is remembered. */
+  readonly #toSeal = new Set<{ readonly path: string; readonly plain: Plain }>()
   #sealing = 0
 
   constructor(options: {
@@ -60,75 +77,115 @@ export class InboxScanner {
     this.#cutHoldMs = options.cutHoldMs
     this.#sealer = options.sealer
     this.#onSealed = options.onSealed ?? (() => {})
-    this.#log = log
-    this.#lone = new LoneManifests({
-      ...{ inbox, quietMs, log },
-      leave: (name, why) => this.leave(name, why),
-    })
+    this.#directory = new InboxDirectory(inbox, log)
+    this.#left = new LeftNames(log)
+    this.#lone = new LoneManifests({ ...{ inbox, quietMs, log }, left: this.#left })
+  }
+
+  /** What stands in the inbox and is not taken, for `status`. */
+  get left(): LeftInInbox | undefined {
+    return this.#left.report
+  }
+
+  /** Why the inbox cannot be looked into. */
+  get awayBecause(): string | undefined {
+    return this.#directory.awayBecause
+  }
+
+  /** Whether there is an inbox; to be asked now and then between looks. */
+  checkDirectory(): void {
+    this.#directory.check()
   }
 
   /**
-   * What can be claimed now, at most one commit's worth; the next look finds the others.
+   * One more piece of a look.
    *
    * @param nowMs a monotonic clock.
+   * @param most so many files can be claimed now.
    */
-  async look(nowMs: number): Promise<Found[]> {
-    const ready: Found[] = []
-    for await (const { name } of await opendir(this.#inbox)) {
-      const notBeforeMs = this.#left.get(name)?.untilMs ?? 0
-      const kind = classifyName(name)
-      if (kind === 'unfinished') {
-        if (!isHidden(name)) await this.#lookAtUnfinished(name, nowMs)
-        continue
+  async look(nowMs: number, most = CLAIMS_PER_COMMIT_MAX): Promise<Look> {
+    const found: Found[] = []
+    const begunMs = performance.now()
+    const isTimeUp = (): boolean =>
+      performance.now() - begunMs >= PIECE_MS + found.length * WORTH_OF_FOUND_MS
+    while (this.#toSweep.length === 0) {
+      const entry = this.#directory.next()
+      if (entry === 'away') return { found, isOver: true }
+      if (entry === 'end') {
+        this.#toSweep = [this.#lone, this.#plain, this.#unfinished, this.#left]
+        break
       }
-      if (kind === 'unfit') {
-        this.leave(name, `this cannot be a name: ${whyNoDataName(name)}`)
-        continue
-      }
-      const stats = await statIfThere(join(this.#inbox, name))
-      if (stats === undefined) continue
-      if (kind === 'manifest') {
-        await this.#lone.look(name, stats, nowMs)
-      } else if (!stats.isFile()) {
-        this.leave(name, 'it is not a regular file')
-      } else {
-        const found = await this.#find(name, stats, nowMs)
-        if (found === undefined || nowMs < notBeforeMs) continue
-        ready.push(found)
-        if (ready.length === CLAIMS_PER_COMMIT_MAX) return ready
-      }
+      const one = await this.#lookAt(entry, nowMs)
+      if (one !== undefined && found.push(one) >= most) return { found, isOver: false }
+      if (isTimeUp()) return { found, isOver: false }
     }
-    for (const seen of [this.#lone, this.#plain, this.#unfinished, this.#left]) seen.endLook()
-    return ready
+    do {
+      if (this.#toSweep[0]?.forgetUnmet()) this.#toSweep.shift()
+    } while (this.#toSweep.length > 0 && !isTimeUp())
+    return { found, isOver: this.#toSweep.length === 0 }
   }
 
   /** Says, once, that something stays where it is. */
-  leave(name: string, why: string, untilMs = 0): void {
-    const isNew = this.#left.get(name) === undefined
-    const isKept = this.#left.set(name, { untilMs })
-    if (isNew && isKept) this.#log.warn(`left in the inbox: ${why}`, { name })
+  leave(name: string, why: string): void {
+    this.#left.leave(name, why)
   }
 
   /** The same of one that could not be claimed; those behind it are not held up meanwhile. */
   leaveForNow(name: string, why: string, nowMs: number): void {
-    this.leave(name, why, nowMs + LEFT_MS)
+    this.#left.leaveForNow(name, why, nowMs)
   }
 
-  async #find(name: string, stats: BigIntStats, nowMs: number): Promise<Found | undefined> {
+  /** It was claimed. */
+  taken(name: string): void {
+    this.#left.taken(name)
+  }
+
+  async #lookAt(entry: Dirent, nowMs: number): Promise<Found | undefined> {
+    const { name } = entry
+    const isToWait = this.#left.isToWait(name, nowMs)
+    const kind = classifyName(name)
+    if (isToWait || (kind === 'unfinished' && isHidden(name))) return undefined
+    try {
+      if (kind === 'unfinished') this.#lookAtUnfinished(name, nowMs)
+      else if (kind === 'unfit') this.leave(name, `this cannot be a name: ${whyNoDataName(name)}`)
+      else if (kind === 'manifest') await this.#lone.look(name, nowMs)
+      else if (!entry.isFile()) this.leave(name, NO_FILE)
+      else return this.#lookAtData(name, nowMs)
+    } catch (error) {
+      this.leaveForNow(name, `it cannot be looked at (${systemReason(error)})`, nowMs)
+    }
+    return undefined
+  }
+
+  #lookAtData(name: string, nowMs: number): Found | undefined {
+    const stats = exactStatsOf(join(this.#inbox, name))
+    if (stats?.isFile()) {
+      this.#left.reconsider(name)
+      return this.#find(name, stats, nowMs)
+    }
+    if (stats !== undefined) this.leave(name, NO_FILE)
+    return undefined
+  }
+
+  #find(name: string, stats: BigIntStats, nowMs: number): Found | undefined {
     const path = join(this.#inbox, name)
-    const manifest = await statIfThere(`${path}${MANIFEST_SUFFIX}`)
+    const manifest = exactStatsOf(`${path}${MANIFEST_SUFFIX}`)
     if (manifest !== undefined) return { name, sealed: undefined }
     const identity = identityOf(stats)
     const { ctimeNs } = stats
     let plain = this.#plain.get(name)
     if (plain?.ctimeNs !== ctimeNs || !isSameFile(plain.identity, identity)) {
       plain = { identity, ctimeNs, sinceMs: nowMs, seal: undefined }
-      this.#plain.set(name, plain)
+      if (!this.#plain.set(name, plain)) return undefined
     }
     const quietForMs = nowMs - plain.sinceMs
     if (quietForMs < this.#quietMs) return undefined
     const { seal } = plain
-    if (seal === undefined) this.#beginSeal(path, plain)
+    if (seal === undefined) {
+      plain.seal = 'going'
+      this.#toSeal.add({ path, plain })
+      this.#sealMore()
+    }
     if (seal === undefined || seal === 'going') return undefined
     if (seal.kind === 'failed') {
       this.leave(name, `it cannot be synced (${seal.why}) and may be incomplete: copy it anew`)
@@ -138,28 +195,33 @@ export class InboxScanner {
     return seal.mayBeCut && quietForMs < this.#cutHoldMs ? undefined : { name, sealed: identity }
   }
 
-  #beginSeal(path: string, plain: Plain): void {
-    const sealing = this.#sealer.seal(path, plain.identity)
-    if (sealing === undefined) return
-    plain.seal = 'going'
-    this.#sealing += 1
-    void sealing.then(seal => {
-      plain.seal = seal.kind === 'again' ? undefined : seal
-      this.#sealing -= 1
-      if (this.#sealing === 0) this.#onSealed()
-    })
+  /** As many as the sealer takes; the others follow as it gets on, without another look. */
+  #sealMore(): void {
+    for (const wish of this.#toSeal) {
+      const { path, plain } = wish
+      const sealing = this.#sealer.seal(path, plain.identity)
+      if (sealing === undefined) return
+      this.#toSeal.delete(wish)
+      this.#sealing += 1
+      void sealing.then(seal => {
+        plain.seal = seal.kind === 'again' ? undefined : seal
+        this.#sealing -= 1
+        this.#sealMore()
+        if (this.#sealing === 0) this.#onSealed()
+      })
+    }
   }
 
   /** Nobody's file is ignored for ever without a word: its owner may not know of the names. */
-  async #lookAtUnfinished(name: string, nowMs: number): Promise<void> {
+  #lookAtUnfinished(name: string, nowMs: number): void {
     const before = this.#unfinished.get(name)
     if (before !== undefined && nowMs < before.nextLookMs) return
-    const stats = await statIfThere(join(this.#inbox, name))
+    const stats = exactStatsOf(join(this.#inbox, name))
     if (stats === undefined) return
     const identity = identityOf(stats)
     if (before !== undefined && isSameFile(before.identity, identity)) {
       this.leave(name, `${whyNoDataName(name)}; rename it if it is finished`)
-    }
+    } else this.#left.reconsider(name)
     this.#unfinished.set(name, { identity, nextLookMs: nowMs + UNFINISHED_MS })
   }
 }
@@ -178,7 +240,10 @@ interface Unfinished {
   readonly nextLookMs: number
 }
 
-/** How long what could not be claimed is not tried again. */
-const LEFT_MS = 30_000
+const NO_FILE = 'it is not a regular file'
+/** How long a piece of a look takes; somebody may wait for an ack meanwhile. */
+const PIECE_MS = 1
+/** What is found is worth more: claiming it takes longer. */
+const WORTH_OF_FOUND_MS = 0.015
 /** How long something unfinished must not have changed until it is told of. */
 const UNFINISHED_MS = 3_600_000

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, fsync, openSync, read as readFd } from 'node:fs'
 import { promisify } from 'node:util'
-import { hasCode, toError } from '../shared/errors.ts'
+import { hasCode, systemReason } from '../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../shared/file-identity.ts'
 import { exactStatsOf } from './moves.ts'
 
@@ -21,17 +21,20 @@ export type Seal =
  *
  * It happens in the background, because gigabytes of unwritten pages take seconds: a few at a time,
  * few enough to leave the thread pool to others, and of large files one at a time, so that small
- * ones pass them by. Nothing here is durable but what is asked for; a crash leaves the file in the
+ * ones pass them by. Those that were announced go before all that a look has found, which leave
+ * room for them: somebody waits for an ack. Nothing here is durable but what is asked for; a crash leaves the file in the
  * inbox, where it is found again.
  *
  * A failure is that file's alone. It is final: after a failed sync the kernel may have dropped the
  * pages, and a further one would report success.
  */
 export class Sealer {
-  readonly #waiting: Wish[] = []
+  readonly #announced: Wish[] = []
+  readonly #found: Wish[] = []
   /** Why these cannot be sealed any more, whoever asks. */
   readonly #failed = new Map<string, string>()
   #going = 0
+  #foundGoing = 0
   #largeGoing = 0
 
   /**
@@ -42,33 +45,45 @@ export class Sealer {
   seal(path: string, identity: FileIdentity, isAnnounced = false): Promise<Seal> | undefined {
     const why = this.#failed.get(keyOf(identity))
     if (why !== undefined) return Promise.resolve({ kind: 'failed', why })
-    if (this.#waiting.length >= WAITING_MAX) return undefined
+    const waiting = isAnnounced ? this.#announced : this.#found
+    if (waiting.length >= WAITING_MAX) return undefined
     return new Promise(resolve => {
-      this.#waiting.push({ path, identity, isAnnounced, resolve })
+      waiting.push({ path, identity, isAnnounced, resolve })
       this.#beginMore()
     })
   }
 
   get isIdle(): boolean {
-    return this.#going === 0 && this.#waiting.length === 0
+    return this.#going + this.#announced.length + this.#found.length === 0
   }
 
   #beginMore(): void {
     while (this.#going < AT_ONCE_MAX) {
-      const next = this.#waiting.findIndex(
-        wish => !isLarge(wish) || this.#largeGoing < LARGE_AT_ONCE_MAX,
-      )
-      if (next === -1) return
-      for (const wish of this.#waiting.splice(next, 1)) void this.#fulfil(wish)
+      const wish = this.#takeNext()
+      if (wish === undefined) return
+      void this.#fulfil(wish)
     }
+  }
+
+  #takeNext(): Wish | undefined {
+    const queues =
+      this.#foundGoing < FOUND_AT_ONCE_MAX ? [this.#announced, this.#found] : [this.#announced]
+    for (const queue of queues) {
+      const next = queue.findIndex(wish => !isLarge(wish) || this.#largeGoing < LARGE_AT_ONCE_MAX)
+      if (next !== -1) return queue.splice(next, 1)[0]
+    }
+    return undefined
   }
 
   async #fulfil(wish: Wish): Promise<void> {
     const large = isLarge(wish) ? 1 : 0
+    const found = wish.isAnnounced ? 0 : 1
     this.#going += 1
+    this.#foundGoing += found
     this.#largeGoing += large
     const seal = await sealFile(wish)
     this.#going -= 1
+    this.#foundGoing -= found
     this.#largeGoing -= large
     if (seal.kind === 'failed') this.#remember(wish.identity, seal.why)
     this.#beginMore()
@@ -91,6 +106,7 @@ interface Wish {
 
 /** One thread of the pool's four is left to everybody else. */
 const AT_ONCE_MAX = 3
+const FOUND_AT_ONCE_MAX = 2
 const LARGE_AT_ONCE_MAX = 1
 const LARGE_BYTES = 64n * 2n ** 20n
 const WAITING_MAX = 1_024
@@ -120,17 +136,18 @@ export async function sealFile({
   } catch (error) {
     if (hasCode(error, 'EACCES', 'EPERM')) return { kind: 'unreadable', identity }
     if (hasCode(error, ...PASSING)) return { kind: 'again' }
-    return { kind: 'failed', why: toError(error).message }
+    return { kind: 'failed', why: systemReason(error) }
   }
   try {
-    if (!isSameFile(identity, identityOf(fstatSync(fd, { bigint: true })))) return { kind: 'again' }
+    const stats = fstatSync(fd, { bigint: true })
+    if (!stats.isFile() || !isSameFile(identity, identityOf(stats))) return { kind: 'again' }
     await sync(fd)
     const now = exactStatsOf(path)
     if (now === undefined || !isSameFile(identity, identityOf(now))) return { kind: 'again' }
     const mayBeCut = !isAnnounced && !(await hasLastLineEnd(fd, Number(identity.size)))
     return { kind: 'sealed', identity, mayBeCut }
   } catch (error) {
-    return { kind: 'failed', why: toError(error).message }
+    return { kind: 'failed', why: systemReason(error) }
   } finally {
     closeQuietlyNow(fd)
   }

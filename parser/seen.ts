@@ -5,6 +5,11 @@
 export class Seen<T> {
   readonly #entries = new Map<string, { value: T; look: number }>()
   #look = 0
+  #sweep: Iterator<[string, { value: T; look: number }]> | undefined
+
+  get size(): number {
+    return this.#entries.size
+  }
 
   /** Also counts as having met the name. */
   get(name: string): T | undefined {
@@ -21,13 +26,34 @@ export class Seen<T> {
     return true
   }
 
-  /** A look has come to the other end. */
-  endLook(): void {
-    for (const [name, { look }] of this.#entries) {
-      if (look !== this.#look) this.#entries.delete(name)
+  delete(name: string): void {
+    this.#entries.delete(name)
+  }
+
+  /**
+   * A look has come to the other end: forgets some of what it has not met, few enough to hold up
+   * nobody. To be called until it is through with all.
+   *
+   * @returns whether it is; then another look begins.
+   */
+  forgetUnmet(forgotten: (name: string, value: T) => void = () => {}): boolean {
+    this.#sweep ??= this.#entries.entries()
+    for (let i = 0; i < SWEPT_AT_ONCE_MAX; i += 1) {
+      const { done, value: entry } = this.#sweep.next()
+      if (done) {
+        this.#sweep = undefined
+        this.#look += 1
+        return true
+      }
+      const [name, { value, look }] = entry
+      if (look === this.#look) continue
+      this.#entries.delete(name)
+      forgotten(name, value)
     }
-    this.#look += 1
+    return false
   }
 }
 
 const NAMES_MAX = 100_000
+/** About a tenth of a millisecond. */
+const SWEPT_AT_ONCE_MAX = 2_000

@@ -2,7 +2,7 @@ import { renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crashPoint } from '../shared/crash-points.ts'
-import { replaceFile, syncDirectories } from '../shared/durable.ts'
+import { replaceFile, syncDirectories, syncDirectoryIfItOpens } from '../shared/durable.ts'
 import { CountersinkError, hasCode } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { MANIFEST_SUFFIX, type StatePaths, settledName, workName } from '../shared/paths.ts'
@@ -116,7 +116,10 @@ export class Settler {
     crashPoint('P8-moved')
     // The inbox too: that the files left it was not synced when they were claimed.
     const { inbox, work } = this.#paths
-    if (directories.size > 0) await syncDirectories(inbox, work, ...directories)
+    if (directories.size > 0) {
+      await syncDirectoryIfItOpens(inbox)
+      await syncDirectories(work, ...directories)
+    }
     crashPoint('P8-move-synced')
     for (const [i, entry] of entries.entries()) {
       if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()

@@ -6,7 +6,7 @@ export function toldOnce(log: Log): Log {
   return {
     ...log,
     warn(message: string, fields: Fields = {}) {
-      const key = `${message} ${fields.name}`
+      const key = `${message} ${fields.name ?? fields.path}`
       if (told.has(key)) return
       const [oldest] = told
       // Better twice than never.

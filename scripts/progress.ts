@@ -129,7 +129,8 @@ function generatorText(generator: GeneratorHealth | undefined): string {
 
 function parserText(parser: ParserHealth | undefined): string {
   if (parser === undefined) return 'starting'
-  const queue = `${parser.queue.files} queued, ${formatBytes(parser.queue.bytes)}`
+  const left = parser.leftInInbox?.files ?? 0
+  const queue = `${parser.queue.files} queued, ${formatBytes(parser.queue.bytes)}${left > 0 ? `; ${formatCount(left)} left in the inbox` : ''}`
   if (parser.reason !== undefined) return `${parser.state}: ${parser.reason}; ${queue}`
   if (parser.reading === undefined) return `${parser.state}; ${queue}`
   const { name, positionBytes, sizeBytes } = parser.reading

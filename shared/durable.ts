@@ -15,14 +15,33 @@ import { CountersinkError } from './errors.ts'
  * when all are busy; a journal commit, which waits for the same disk, blocks as well.
  */
 export async function syncDirectory(path: string): Promise<void> {
-  await guarded(`sync of directory ${path}`, async () => {
-    const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
-    try {
-      fsyncSync(fd)
-    } finally {
-      closeSync(fd)
-    }
-  })
+  await guarded(`sync of directory ${path}`, async () => syncAndClose(openDirectory(path)))
+}
+
+/**
+ * The same of a directory that others may remove or deny to us: what cannot be opened is let be. For
+ * where it is harmless if a name that has left it comes back.
+ */
+export async function syncDirectoryIfItOpens(path: string): Promise<void> {
+  let fd: number
+  try {
+    fd = openDirectory(path)
+  } catch {
+    return
+  }
+  await guarded(`sync of directory ${path}`, async () => syncAndClose(fd))
+}
+
+function openDirectory(path: string): number {
+  return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
+}
+
+function syncAndClose(fd: number): void {
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** Syncs each different directory of the list once. */

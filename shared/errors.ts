@@ -142,3 +142,11 @@ export function explainError(thrown: unknown): string {
   if (!(error instanceof CountersinkError) || error.advice === undefined) return what
   return `${what}${/[.!?…]$/.test(what) ? '' : '.'} ${error.advice}`
 }
+
+/** What the system said, without the paths it said it of: `EPERM: operation not permitted`. */
+export function systemReason(thrown: unknown): string {
+  const error = toError(thrown)
+  if (hasCode(error, 'IO_FAILED') && error.cause !== undefined) return systemReason(error.cause)
+  const call = 'syscall' in error ? error.message.indexOf(`, ${error.syscall}`) : -1
+  return call === -1 ? error.message : error.message.slice(0, call)
+}

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { CountersinkError, hasCode } from './errors.ts'
 import { parseU128 } from './numbers.ts'
 
@@ -79,7 +79,9 @@ export async function readManifest(path: string): Promise<Manifest | undefined> 
     if (stats.size > MANIFEST_BYTES_MAX) {
       throw invalid(`it has ${stats.size} bytes, at most ${MANIFEST_BYTES_MAX} are allowed`)
     }
-    return parseManifest(readFileSync(fd, 'utf8'))
+    // No more than that, however it grows meanwhile.
+    const bytes = Buffer.alloc(MANIFEST_BYTES_MAX)
+    return parseManifest(bytes.toString('utf8', 0, readSync(fd, bytes, { position: 0 })))
   } finally {
     closeSync(fd)
   }

@@ -132,6 +132,10 @@ export interface ParserHealth extends CommonHealth {
   readonly sameNames?: SameNames
   /** The same. */
   readonly grewAfterwards?: GrewAfterwards
+  /** What stands in the inbox now and is not taken; absent if there is nothing. */
+  readonly leftInInbox?: LeftInInbox
+  /** Why the inbox cannot be looked into now; absent if it can. */
+  readonly inboxAway?: string
 }
 
 /** Files whose name was counted before with other content: both are in the totals. */
@@ -146,6 +150,16 @@ export interface GrewAfterwards {
   readonly files: number
   /** The newest of them, and how they changed. */
   readonly newest: readonly { readonly name: string; readonly change: string }[]
+}
+
+/** What is not taken from the inbox: the first reasons, each with some names. */
+export interface LeftInInbox {
+  readonly files: number
+  readonly reasons: readonly {
+    readonly why: string
+    readonly files: number
+    readonly names: readonly string[]
+  }[]
 }
 
 export interface GeneratorHealth extends CommonHealth {

@@ -9,6 +9,7 @@ import type {
   GeneratorHealth,
   GrewAfterwards,
   Health,
+  LeftInInbox,
   ParserHealth,
   SameNames,
 } from '../../shared/protocol.ts'
@@ -92,6 +93,8 @@ async function look(paths: StatePaths, kindInEnvironment: 'private' | 'yours') {
     ever: live?.ever ?? down?.ever ?? null,
     sameNames: live === undefined ? null : (live.sameNames ?? { files: 0, newest: [] }),
     grewAfterwards: live === undefined ? null : (live.grewAfterwards ?? { files: 0, newest: [] }),
+    leftInInbox: live === undefined ? null : (live.leftInInbox ?? { files: 0, reasons: [] }),
+    inboxAway: live?.inboxAway ?? null,
     lastProgressAt: live === undefined ? null : new Date(live.lastProgressAtMs).toISOString(),
   }
 }
@@ -196,6 +199,10 @@ function text(p: Picture): string {
   if (p.grewAfterwards !== null && p.grewAfterwards.files > 0) {
     lines.push(['grew', grewText(p.grewAfterwards)])
   }
+  if (p.inboxAway !== null) lines.push(['inbox', `away: ${p.inboxAway}`])
+  if (p.leftInInbox !== null && p.leftInInbox.files > 0) {
+    lines.push(['inbox', leftText(p.leftInInbox)])
+  }
   const note =
     p.answeredBy === 'parser'
       ? ''
@@ -252,4 +259,15 @@ function grewText({ files, newest }: GrewAfterwards): string {
   const names = newest.map(({ name, change }) => `${name} (${change})`).join('; ')
   const others = files > newest.length ? '; and others' : ''
   return `${formatCount(files)} changed after they were counted, and what came later is in no total: ${names}${others}`
+}
+
+function leftText({ files, reasons }: LeftInInbox): string {
+  const shown = reasons.map(reason => {
+    const names = reason.names.map(name => JSON.stringify(name)).join(', ')
+    const others = reason.files > reason.names.length ? ', …' : ''
+    return `${formatCount(reason.files)} because ${reason.why}: ${names}${others}`
+  })
+  const more = files - reasons.reduce((sum, reason) => sum + reason.files, 0)
+  if (more > 0) shown.push(`${formatCount(more)} for other reasons`)
+  return `left in the inbox: ${formatCount(files)} (${shown.join('; ')})`
 }

@@ -2,6 +2,7 @@ import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { countersink } from '../helpers/cli.ts'
 import { startDatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type DataFile, dataFile, drop, manifestOf, seededFile } from '../helpers/files.ts'
@@ -159,6 +160,10 @@ t.test('unfinished, unfit and odd entries are left alone', async t => {
       said.test(parser.output()),
     ),
   )
+  const { leftInInbox } = JSON.parse((await countersink(t, site, 'status', '--json')).stdout)
+  t.equal(leftInInbox.files, 4)
+  const { stdout } = await countersink(t, site, 'status')
+  t.match(stdout, /^inbox +left in the inbox: 4 \(.*not a regular file: "directory".*"line\\nend"/m)
   await stopProgram(parser)
   t.same(list(site.paths.inbox), [...left, manifest].sort())
   t.match(await processedFiles(site), { length: 1 })

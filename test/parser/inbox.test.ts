@@ -1,9 +1,19 @@
-import { appendFileSync, mkdirSync, readdirSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Backlog } from '../../parser/backlog.ts'
 import { DiskWatch } from '../../parser/disk-watch.ts'
-import { type AnnounceResult, Inbox } from '../../parser/inbox.ts'
+import type { AnnounceResult } from '../../parser/earlier-acks.ts'
+import { Inbox } from '../../parser/inbox.ts'
 import { InboxScanner } from '../../parser/scan.ts'
 import { Sealer } from '../../parser/sealer.ts'
 import { MANIFEST_SUFFIX, workName } from '../../shared/paths.ts'
@@ -25,12 +35,12 @@ function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: numb
   const fullIfAny: string[] = []
   const disk = new DiskWatch({ directories: fullIfAny, reserveBytes: 2 ** 60, log })
   const sealer = new Sealer()
+  const scanner = new InboxScanner({
+    ...{ inbox: paths.inbox, quietMs: 0, cutHoldMs: 0, log, sealer },
+    onSealed: () => inbox.lookSoon(),
+  })
   const inbox: Inbox = new Inbox({
-    ...{ paths, journal, backlog, log, disk, sealer, onClaimed: () => {} },
-    scanner: new InboxScanner({
-      ...{ inbox: paths.inbox, quietMs: 0, cutHoldMs: 0, log, sealer },
-      onSealed: () => inbox.lookSoon(),
-    }),
+    ...{ paths, journal, backlog, log, disk, sealer, scanner, onClaimed: () => {} },
     scanIntervalMs: options.scanIntervalMs ?? 3_600_000,
     queueFilesMax: options.queueFilesMax ?? 1_000,
   })
@@ -42,7 +52,7 @@ function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: numb
   }
   t.teardown(stop)
   return {
-    ...{ paths, journal, backlog, inbox, counts, disk, fullIfAny, log, sealer, stop },
+    ...{ paths, journal, backlog, inbox, counts, disk, fullIfAny, log, sealer, scanner, stop },
     start: async () => {
       running = inbox.run(abort.signal)
       // Its first look is over when it answers.
@@ -138,7 +148,7 @@ t.test('one that cannot be moved is left, told of once, and holds up nobody', as
   await start()
   mkdirSync(join(paths.work, workName(1_000, 'stuck')))
   drop(paths.inbox, 'stuck', '1 2\n', manifestOf('1 2\n'))
-  t.match(await inbox.announce(announceOf('stuck')), { outcome: 'later', reason: /moved/ })
+  t.match(await inbox.announce(announceOf('stuck')), { outcome: 'refused', reason: /moved/ })
   drop(paths.inbox, 'good', '3 4\n', manifestOf('3 4\n'))
   t.match(await inbox.announce(announceOf('good', '3 4\n')), { outcome: 'accepted' })
   t.match(journal.queued(1_000), { name: 'good' })
@@ -147,6 +157,78 @@ t.test('one that cannot be moved is left, told of once, and holds up nobody', as
     log.warnedOf().filter(name => name === 'stuck'),
     ['stuck'],
   )
+})
+
+t.test('it is listed while it stays, and taken once it can be', async t => {
+  const { paths, inbox, backlog, scanner, start } = scene(t, { scanIntervalMs: 50 })
+  await start()
+  const obstacle = join(paths.work, workName(1_000, 'stuck'))
+  mkdirSync(obstacle)
+  drop(paths.inbox, 'stuck', '1 2\n', manifestOf('1 2\n'))
+  await eventually('it is left', () => scanner.left !== undefined)
+  t.match(scanner.left, {
+    files: 1,
+    reasons: [{ why: /cannot be moved \(E\w+: /, names: ['stuck'] }],
+  })
+  rmdirSync(obstacle)
+  drop(paths.inbox, 'good')
+  t.match(await inbox.announce(announceOf('good')), { outcome: 'accepted' })
+  t.match(scanner.left, { files: 1 }, 'others come and go meanwhile')
+  await eventually('it is taken', () => backlog.files === 2)
+  t.equal(scanner.left, undefined)
+})
+
+t.test('what stands in the place of a manifest leaves its data, whatever it is', async t => {
+  const { paths, inbox, scanner, start } = scene(t, { scanIntervalMs: 50 })
+  await start()
+  const put: Record<string, (path: string) => void> = {
+    directory: path => mkdirSync(path),
+    link: path => symlinkSync('nowhere', path),
+    pipe: path => execFileSync('mkfifo', [path]),
+  }
+  for (const [name, make] of Object.entries(put)) {
+    make(join(paths.inbox, name + MANIFEST_SUFFIX))
+    drop(paths.inbox, name)
+    t.match(await inbox.announce(announceOf(name)), {
+      outcome: 'refused',
+      reason: /^left in the inbox: its manifest is not a regular file/,
+    })
+  }
+  t.match(scanner.left, { files: 3, reasons: [{ files: 3, names: Object.keys(put) }] })
+  drop(paths.inbox, 'good')
+  t.match(await inbox.announce(announceOf('good')), { outcome: 'accepted' })
+})
+
+t.test('an announcement does not wait for a long look', async t => {
+  const { paths, inbox, scanner, start } = scene(t)
+  const links = 3_000
+  for (let i = 0; i < links; i += 1) symlinkSync('nowhere', join(paths.inbox, `link-${i}`))
+  await start()
+  const text = '3 4\n'
+  drop(paths.inbox, 'good', text, manifestOf(text))
+  t.match(await inbox.announce(announceOf('good', text)), { outcome: 'accepted' })
+  const met = scanner.left?.files ?? 0
+  t.ok(met < links, `${met} names were looked at by then`)
+  await eventually('the look goes on to its end', () => scanner.left?.files === links)
+})
+
+t.test('an inbox that goes away and comes back', async t => {
+  const { paths, inbox, backlog, scanner, log, start } = scene(t, { scanIntervalMs: 50 })
+  await start()
+  rmSync(paths.inbox, { recursive: true })
+  await eventually('it is made again', () => existsSync(paths.inbox))
+  drop(paths.inbox, 'a', '1 2\n', manifestOf('1 2\n'))
+  await eventually('and looked into', () => backlog.files === 1)
+  rmSync(paths.inbox, { recursive: true })
+  symlinkSync('inbox', paths.inbox)
+  t.match(await inbox.announce(announceOf('b')), { outcome: 'later', reason: /ELOOP/ })
+  await eventually('that it is away is known', () => scanner.awayBecause !== undefined)
+  t.equal(scanner.left, undefined, 'no name is to blame')
+  rmSync(paths.inbox)
+  mkdirSync(paths.inbox)
+  drop(paths.inbox, 'b', '3 4\n', manifestOf('3 4\n'))
+  await eventually('it goes on', () => backlog.files === 2)
+  t.equal(log.lines.filter(({ message }) => /inbox is away/.test(message)).length, 1)
 })
 
 t.test('names that are none are refused', async t => {

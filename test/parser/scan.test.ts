@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { InboxScanner } from '../../parser/scan.ts'
+import { type Found, InboxScanner } from '../../parser/scan.ts'
 import { Sealer } from '../../parser/sealer.ts'
 import { CLAIMS_PER_COMMIT_MAX } from '../../shared/limits.ts'
 import { formatManifest } from '../../shared/manifest.ts'
@@ -26,6 +26,16 @@ const HOLD = 10_000
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
 
+/** From one end of the inbox to the other, whatever time a piece is given. */
+async function wholeLook(scanner: InboxScanner, nowMs: number): Promise<Found[]> {
+  const all: Found[] = []
+  for (;;) {
+    const { found, isOver } = await scanner.look(nowMs)
+    all.push(...found)
+    if (isOver) return all
+  }
+}
+
 function scene(t: Teardown) {
   const inbox = tempDir(t)
   const log = recordingLog()
@@ -33,7 +43,7 @@ function scene(t: Teardown) {
   const scanner = new InboxScanner({ ...{ inbox, log, sealer }, quietMs: QUIET, cutHoldMs: HOLD })
   const path = (name: string): string => join(inbox, name)
   const lookOnce = async (nowMs: number): Promise<string[]> =>
-    (await scanner.look(nowMs)).map(({ name }) => name).sort()
+    (await wholeLook(scanner, nowMs)).map(({ name }) => name).sort()
   return {
     ...{ inbox, log, sealer, scanner, path, lookOnce },
     /** Looks, and again once all that is quiet has been synced. */
@@ -82,7 +92,7 @@ t.test('and is ready only once it is synced, as what it was then', async t => {
   t.same(await lookOnce(QUIET), [], 'the sync has only begun')
   await eventually('it is synced', () => sealer.isIdle)
   const { ino, size, mtimeNs } = statSync(path('a'), { bigint: true })
-  t.match(await scanner.look(QUIET), [{ name: 'a', sealed: { ino, size, mtimeNs } }])
+  t.match(await wholeLook(scanner, QUIET), [{ name: 'a', sealed: { ino, size, mtimeNs } }])
   drop(inbox, 'b')
   await lookOnce(2 * QUIET)
   await lookOnce(3 * QUIET)
@@ -161,19 +171,22 @@ t.test('what cannot be taken is warned of once each', async t => {
   t.equal(readdirSync(inbox).length, 6, 'nothing was touched')
 })
 
-t.test('a look that ends early forgets nothing', async t => {
-  const { inbox, lookOnce, log } = scene(t)
+t.test('a look in pieces forgets nothing, and goes on where it was', async t => {
+  const { inbox, scanner, lookOnce, log } = scene(t)
   const unfit = Array.from({ length: 40 }, (_, i) => `unfit\n${i}`)
   for (const name of unfit) drop(inbox, name)
-  for (let i = 0; i < CLAIMS_PER_COMMIT_MAX + 5; i += 1) {
-    drop(inbox, `f${i}`, '1 2\n', manifestOf('1 2\n'))
-  }
-  for (const nowMs of [0, 1, 2]) {
-    t.equal((await lookOnce(nowMs)).length, CLAIMS_PER_COMMIT_MAX, 'what one commit takes')
-  }
-  for (let i = 0; i < 10; i += 1) rmSync(join(inbox, `f${i}`))
-  for (const nowMs of [3, 4]) await lookOnce(nowMs)
+  const fit = Array.from({ length: CLAIMS_PER_COMMIT_MAX + 5 }, (_, i) => `f${i}`)
+  for (const name of fit) drop(inbox, name, '1 2\n', manifestOf('1 2\n'))
+  let piece = await scanner.look(0, 3)
+  while (piece.found.length === 0) piece = await scanner.look(0, 3)
+  t.ok(piece.found.length <= 3 && !piece.isOver, 'no more than can be claimed')
+  for (const { name } of piece.found) rmSync(join(inbox, name))
+  const others = (await lookOnce(0)).filter(name => name.startsWith('f'))
+  const left = fit.length - piece.found.length
+  t.equal(others.length, left, 'those that were not met yet')
+  for (const nowMs of [1, 2]) t.equal((await lookOnce(nowMs)).length, left)
   t.same(log.warnedOf().sort(), unfit.sort(), 'each once')
+  t.match(scanner.left, { files: unfit.length, reasons: [{ files: unfit.length }] })
 })
 
 t.test('what could not be claimed does not hold up what is behind it', async t => {
@@ -185,7 +198,7 @@ t.test('what could not be claimed does not hold up what is behind it', async t =
   drop(inbox, 'good')
   await look(1)
   t.same(await look(QUIET + 1), ['good'])
-  t.equal((await lookOnce(HOUR)).length, names.length, 'it is tried again')
+  t.same(await lookOnce(HOUR), ['good', ...names].sort(), 'it is tried again')
   for (const name of names) scanner.leaveForNow(name, 'it does not move', HOUR)
   t.equal(log.warnedOf().length, names.length, 'and told of once')
 })

@@ -81,3 +81,26 @@ t.test('large files do not hold up small ones, and too many wait elsewhere', asy
   await Promise.all(wishes)
   t.ok(sealer.isIdle)
 })
+
+t.test('what was announced passes by what a look has found, however much that is', async t => {
+  const dir = tempDir(t)
+  const sealer = new Sealer()
+  const path = join(dir, 'a')
+  writeFileSync(path, '1 2\n')
+  const ended: string[] = []
+  const identity = look(path)
+  let found = 0
+  const wishes: unknown[] = []
+  for (;;) {
+    const wish = sealer.seal(path, identity)
+    if (wish === undefined) break
+    found += 1
+    wishes.push(wish.then(() => void ended.push('found')))
+  }
+  const announced = sealer.seal(path, identity, true)
+  t.ok(announced, 'there is room for it')
+  await announced
+  t.ok(ended.length < found / 2, `${ended.length} of ${found} have ended`)
+  await Promise.all(wishes)
+  t.ok(sealer.isIdle)
+})
