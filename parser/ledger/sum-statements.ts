@@ -10,6 +10,8 @@ export interface Prepared {
   readonly sql: string
   /** Valid until the second statement after this one is made. */
   readonly values: readonly unknown[]
+  /** Of an UPDATE: inserts the rows that it has not found, from the same digits. */
+  readonly fill?: Prepared
 }
 
 /** What `list` takes of a piece: all its sums, or those that are zero. */
@@ -53,18 +55,35 @@ export class SumStatements {
    * zero: they stay as they are and are not counted as changed, nor are those of the piece whose sum
    * is zero. A row whose amount is NULL stays NULL. So as many rows are changed as the piece has sums
    * above zero if, and only if, each of these has a row with an amount.
+   *
+   * `fill` makes the rows that are missing for sums above zero, and touches no other: as it is no
+   * upsert, each change that it tells of is a row of its own making, and a row that somebody else
+   * makes meanwhile is error 1062. So after both, changed and inserted are together as many as the
+   * piece has sums above zero if, and only if, each of these was added once.
    */
   update(words: ChunkWords, piece: Piece): Prepared {
     const { totals, id, amount } = this.#names
-    const { from, to, amountDigits } = piece
+    const { from, to, span, amountDigits } = piece
     const first = unsigned(idAt(words, from))
     const last = unsigned(idAt(words, to - 1))
+    const spread = this.#spread(words, piece)
     return {
       sql:
         `UPDATE ${totals} SET ${amount} = ${amount} + ` +
         `CAST(SUBSTR(?, (${id} - CAST(? AS UNSIGNED)) * ? + 1, ?) AS UNSIGNED) ` +
         `WHERE ${id} BETWEEN CAST(? AS UNSIGNED) AND CAST(? AS UNSIGNED)`,
-      values: [this.#spread(words, piece), first, amountDigits, amountDigits, first, last],
+      values: [spread, first, amountDigits, amountDigits, first, last],
+      fill: {
+        // By its key, whatever the server believes of the table's size: it is asked for each id.
+        sql:
+          `INSERT INTO ${totals} (${id}, ${amount}) SELECT ${ROWS}.id, ${ROWS}.amount FROM (` +
+          `SELECT CAST(? AS UNSIGNED) + seq AS id, ` +
+          `CAST(SUBSTR(?, seq * ? + 1, ?) AS UNSIGNED) AS amount ` +
+          `FROM ${SEQUENCE_TABLE} WHERE seq < ?) AS ${ROWS} ` +
+          `LEFT JOIN ${totals} FORCE INDEX FOR JOIN (PRIMARY) ON ${totals}.${id} = ${ROWS}.id ` +
+          `WHERE ${ROWS}.amount > 0 AND ${totals}.${id} IS NULL`,
+        values: [first, spread, amountDigits, amountDigits, span],
+      },
     }
   }
 
