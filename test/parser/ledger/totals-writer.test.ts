@@ -1,15 +1,22 @@
 import t, { type Test } from 'tap'
-import type { PairChunk } from '../../../parser/ledger/batch.ts'
 import type { Session } from '../../../parser/ledger/connection.ts'
-import { ledgerNames } from '../../../parser/ledger/schema/tables.ts'
-import { TotalsWriter, type WriterLimits } from '../../../parser/ledger/totals-writer.ts'
+import type { WriterLimits } from '../../../parser/ledger/totals-writer.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { failureOf } from '../../shared/helpers.ts'
-import { openSession, type Pairs, startServer } from './helpers.ts'
+import { startServer } from './helpers.ts'
+import {
+  chunkOf,
+  differences,
+  openWriterScene,
+  range,
+  type WriterSceneOptions,
+} from './writer-scene.ts'
 
 // Which statements are sent is watched; what they do is looked up in a real table.
 
 const server = await startServer(t)
+const scene = async (t: Test, options?: WriterSceneOptions) =>
+  openWriterScene(t, await server.database(), options)
 
 /** Everything happens within a few pairs: every boundary is crossed by small chunks. */
 const TINY: WriterLimits = {
@@ -29,95 +36,6 @@ const PIECES_OF_8192: WriterLimits = {
   densePairsMin: 64,
   upsertPairsMin: 64,
 }
-const BIGINTS = 'id BIGINT UNSIGNED PRIMARY KEY, amount BIGINT UNSIGNED NOT NULL'
-
-interface Scene {
-  readonly session: Session
-  readonly writer: TotalsWriter
-  /** The statements of the last `add`, by their kinds. */
-  readonly sent: string[]
-  /** In a transaction of its own. */
-  add(pairs: Pairs): Promise<void>
-  totals(): Promise<Map<bigint, bigint | null>>
-}
-
-async function scene(
-  t: Test,
-  {
-    columns = BIGINTS,
-    names = { totalsTable: 'totals', totalsIdColumn: 'id', totalsAmountColumn: 'amount' },
-    limits,
-  }: {
-    columns?: string
-    names?: { totalsTable: string; totalsIdColumn: string; totalsAmountColumn: string }
-    limits?: WriterLimits
-  } = {},
-): Promise<Scene> {
-  const session = await openSession(t, await server.database())
-  const n = ledgerNames({ ...names, tablePrefix: 'c_' })
-  await session.execute(`CREATE TABLE ${n.totals} (${columns}) ENGINE=InnoDB`)
-  const writer = new TotalsWriter(n, limits)
-  const sent: string[] = []
-  const { execute, executePrepared } = session
-  const watch = (sql: string): void => {
-    const kind = kindOf(sql)
-    if (kind !== undefined) sent.push(kind)
-  }
-  session.execute = (sql, values) => {
-    watch(sql)
-    return execute.call(session, sql, values)
-  }
-  session.executePrepared = (sql, values) => {
-    watch(sql)
-    return executePrepared.call(session, sql, values)
-  }
-  return {
-    ...{ session, writer, sent },
-    async add(pairs) {
-      sent.length = 0
-      await session.execute('START TRANSACTION')
-      await writer.add(session, chunkOf(pairs))
-      await session.execute('COMMIT')
-    },
-    async totals() {
-      const rows = await session.query<{ id: bigint; amount: bigint | string | null }>(
-        `SELECT CAST(${n.id} AS UNSIGNED) AS id, ${n.amount} AS amount FROM ${n.totals}`,
-      )
-      return new Map(
-        rows.map(({ id, amount }) => [BigInt(id), amount === null ? null : BigInt(amount)]),
-      )
-    },
-  }
-}
-
-function kindOf(sql: string): string | undefined {
-  if (sql.startsWith('INSERT')) {
-    if (sql.includes(' LEFT JOIN ')) return 'FILL'
-    return sql.includes(' FROM seq_0_to_') ? 'UPSERT' : 'LIST'
-  }
-  return /^(UPDATE|SAVEPOINT|ROLLBACK TO)/.exec(sql)?.[1]
-}
-
-/** Ids whose total is another, with both totals. */
-function differences<T>(found: Map<bigint, T>, expected: Map<bigint, T>): string[] {
-  const ids = new Set([...found.keys(), ...expected.keys()])
-  return [...ids].flatMap(id => {
-    const [is, should] = [found.get(id), expected.get(id)]
-    return is === should ? [] : [`${id}: ${is}, not ${should}`]
-  })
-}
-
-function chunkOf(pairs: Pairs): PairChunk {
-  return {
-    ids: BigUint64Array.from(pairs, ([id]) => id),
-    amounts: BigUint64Array.from(pairs, ([, amount]) => amount),
-  }
-}
-
-function range(from: bigint, pairs: number, amount: bigint): Pairs {
-  return Array.from({ length: pairs }, (_, i) => [from + BigInt(i), amount] as const)
-}
-
 /** Uniform below 2^32, the same for the same seed. */
 function seeded(seed: number): () => number {
   let state = seed
