@@ -74,15 +74,17 @@ export class SumStatements {
         `WHERE ${id} BETWEEN CAST(? AS UNSIGNED) AND CAST(? AS UNSIGNED)`,
       values: [spread, first, amountDigits, amountDigits, first, last],
       fill: {
-        // By its key, whatever the server believes of the table's size: it is asked for each id.
+        // Zeros are told by their digits: behind the last, where the server may look before it has
+        // counted, are none, which is no number. The totals are asked for each id, by their key,
+        // whatever the server believes of their size.
         sql:
-          `INSERT INTO ${totals} (${id}, ${amount}) SELECT ${ROWS}.id, ${ROWS}.amount FROM (` +
-          `SELECT CAST(? AS UNSIGNED) + seq AS id, ` +
-          `CAST(SUBSTR(?, seq * ? + 1, ?) AS UNSIGNED) AS amount ` +
+          `INSERT INTO ${totals} (${id}, ${amount}) ` +
+          `SELECT ${ROWS}.id, CAST(${ROWS}.digits AS UNSIGNED) FROM (` +
+          'SELECT CAST(? AS UNSIGNED) + seq AS id, SUBSTR(?, seq * ? + 1, ?) AS digits ' +
           `FROM ${SEQUENCE_TABLE} WHERE seq < ?) AS ${ROWS} ` +
           `LEFT JOIN ${totals} FORCE INDEX FOR JOIN (PRIMARY) ON ${totals}.${id} = ${ROWS}.id ` +
-          `WHERE ${ROWS}.amount > 0 AND ${totals}.${id} IS NULL`,
-        values: [first, spread, amountDigits, amountDigits, span],
+          `WHERE ${ROWS}.digits > ? AND ${totals}.${id} IS NULL`,
+        values: [first, spread, amountDigits, amountDigits, span, ZEROS.subarray(0, amountDigits)],
       },
     }
   }
@@ -210,6 +212,7 @@ const PAIR_TEXT_BYTES = 2 * U64_DIGITS + 4
 const SQL_BYTES_MAX = 2_048
 
 const ASCII_0 = 48
+const ZEROS = Buffer.alloc(U64_DIGITS, ASCII_0)
 
 function idAt({ ids }: ChunkWords, pair: number): bigint {
   return u64(ids[pair * 2 + 1]!, ids[pair * 2]!)

@@ -83,6 +83,23 @@ t.test('holes, gaps and rows of others, at the ends of the 64 bits', async t => 
   }
 })
 
+t.test('pieces of every size a statement can have, up to the last id', async t => {
+  const { session, add, sent, totals } = await scene(t)
+  // From some size on the server reads all of the rows that it makes, and not just the first ones.
+  for (const ids of [8_000n, 12_000n, 16_000n, 16_380n, 16_383n, 16_384n]) {
+    await session.execute('DELETE FROM totals')
+    const first = U64_MAX - ids + 1n
+    const pairs = range(first, Number(ids), 9n).filter(([id]) => id === U64_MAX || id % 4n === 3n)
+    await add(pairs)
+    await session.execute(`DELETE FROM totals WHERE id IN (${first + 3n}, ${U64_MAX})`)
+    const expected = new Map(pairs.map(([id]) => [id, 18n]))
+    for (const id of [first + 3n, U64_MAX]) if (expected.has(id)) expected.set(id, 9n)
+    await add(pairs)
+    t.same(sent, FILLED)
+    t.same(differences(await totals(), expected), [], `a range of ${ids}`)
+  }
+})
+
 t.test('a row made for a sum of zero does not stand for one without an amount', async t => {
   const { session, add, sent, totals } = await scene(t, { columns: NULLABLE })
   await add(range(0n, 200, 1n))
