@@ -5,7 +5,7 @@ import { PairTally } from '../digest/pair-words.ts'
 import type { Batch, PairChunk } from './batch.ts'
 import type { Session } from './connection.ts'
 import { insertFiles } from './file-rows.ts'
-import { provenWithinBound } from './overflow.ts'
+import { provenWithinBound, seemsWithinBound } from './overflow.ts'
 import { readBackAround } from './read-back.ts'
 import { assertWritable } from './schema/server.ts'
 import type { LedgerNames, TotalsRange } from './schema/tables.ts'
@@ -35,6 +35,9 @@ import { TotalsWriter } from './totals-writer.ts'
  *
  * A batch that fits one chunk is all of this in a single transaction. A larger one can be stopped
  * between two chunks: it stays `applying`, and whoever has its sums goes on behind the cursor.
+ *
+ * Several parsers may write to one ledger. What they all write, the row of meta, is locked last in a
+ * transaction (see `overflow.ts`): they wait for one another only where contents or consumers meet.
  */
 export type ApplyResult =
   /** The ledger's sequences of its files, by their hash in hex. */
@@ -49,6 +52,8 @@ export type ApplyResult =
 
 export interface ApplyOptions {
   readonly names: LedgerNames
+  /** Of the ledger, as it was found. */
+  readonly uuid: string
   readonly instance: Uint8Array
   /** Pairs in one transaction. */
   readonly chunkPairsMax: number
@@ -91,7 +96,7 @@ export async function applyBatch(
   if (known !== undefined) return applyFrom(session, batch, known, options)
   const isSmall = batch.sums.pairs <= options.chunkPairsMax
   await session.execute('START TRANSACTION')
-  const objection = await begin(session, batch, options)
+  const objection = await begin(session, batch, options, isSmall ? 'whole' : 'beginning')
   if (objection !== undefined) {
     await session.rollback()
     if (objection !== 'known') return objection
@@ -121,11 +126,16 @@ export async function findBatch(
   return row
 }
 
-/** `known`: the ledger has heard of this batch after all, and must be asked how far it is. */
+/**
+ * `known`: the ledger has heard of this batch after all, and must be asked how far it is.
+ *
+ * @param transaction what it will be: the whole batch, or its beginning.
+ */
 async function begin(
   session: Session,
   batch: Batch,
   options: ApplyOptions,
+  transaction: 'whole' | 'beginning',
 ): Promise<ApplyResult | 'known' | undefined> {
   const { names } = options
   try {
@@ -152,8 +162,13 @@ async function begin(
       return { kind: 'unproven' }
     }
   }
-  const largest = batch.files.reduce((sum, file) => sum + file.largestSum, 0n)
-  return (await provenWithinBound(session, largest, options)) ? undefined : { kind: 'unproven' }
+  const isWithin = transaction === 'whole' ? seemsWithinBound : provenWithinBound
+  const fits = await isWithin(session, largestSumOf(batch), options)
+  return fits ? undefined : { kind: 'unproven' }
+}
+
+function largestSumOf(batch: Batch): bigint {
+  return batch.files.reduce((sum, file) => sum + file.largestSum, 0n)
 }
 
 /** @throws the error, if it is not about a row. */
@@ -210,7 +225,10 @@ async function applyFrom(
       }
       return block(session, batch, reason, names)
     }
-    if (applied === batch.sums.pairs) await finish(session, batch, names)
+    if (applied === batch.sums.pairs && !(await finish(session, batch, options, isOpen))) {
+      await session.rollback()
+      return { kind: 'unproven' }
+    }
     crashPoint('P5-before-commit')
     if (!isOpen || applied === batch.sums.pairs) await session.execute('COMMIT')
     crashPoint('P5-chunk-committed')
@@ -221,7 +239,10 @@ async function applyFrom(
   // Without pairs there was no chunk; of a batch resumed behind its last chunk there is none left.
   if (applied === 0) {
     if (!isOpen) await startTransaction()
-    await finish(session, batch, names)
+    if (!(await finish(session, batch, options, isOpen))) {
+      await session.rollback()
+      return { kind: 'unproven' }
+    }
     await session.execute('COMMIT')
   }
   if (applied !== batch.sums.pairs) {
@@ -247,7 +268,19 @@ async function moveCursor(
   if (changed !== 1) throw moved(batch, `its cursor is not at ${step.cursor ?? 'its beginning'}`)
 }
 
-async function finish(session: Session, batch: Batch, names: LedgerNames): Promise<void> {
+/**
+ * What is done right before the last COMMIT.
+ *
+ * @param isWhole the transaction is the whole batch: the bound is still to be raised.
+ * @returns false: it is not certain that all totals fit, and the transaction must be rolled back.
+ */
+async function finish(
+  session: Session,
+  batch: Batch,
+  options: ApplyOptions,
+  isWhole: boolean,
+): Promise<boolean> {
+  const { names } = options
   const files = await session.execute(
     `UPDATE ${names.file} SET state = 'applied', recorded_at = UTC_TIMESTAMP(3)
       WHERE batch_id = ? AND state = 'applying'`,
@@ -261,7 +294,9 @@ async function finish(session: Session, batch: Batch, names: LedgerNames): Promi
     [batch.id],
   )
   if (changed !== 1) throw moved(batch, 'applied differs from planned')
+  const fits = !isWhole || (await provenWithinBound(session, largestSumOf(batch), options))
   crashPoint('P6-before-commit')
+  return fits
 }
 
 async function appliedResult(

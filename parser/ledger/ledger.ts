@@ -239,6 +239,7 @@ export class Ledger {
         mayBeKnown = true
         const result = await applyBatch(session, batch, known, {
           names: this.#names,
+          uuid: this.#known.uuid,
           instance: this.#instance,
           chunkPairsMax: this.#config.chunkPairsMax,
           range: this.#range,

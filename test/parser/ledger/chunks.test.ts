@@ -34,7 +34,7 @@ interface Scene extends LedgerScene {
 
 async function scene(t: Test, chunkPairsMax: number): Promise<Scene> {
   const base = await openLedgerScene(t, await server.database())
-  const { range } = await base.ledger.open()
+  const { range, uuid } = await base.ledger.open()
   const names = ledgerNames(base.config)
   const chunks = { count: 0 }
   const onChunk = (): void => {
@@ -43,7 +43,7 @@ async function scene(t: Test, chunkPairsMax: number): Promise<Scene> {
   const instance = Buffer.alloc(16, 7)
   return {
     ...{ ...base, names, chunks },
-    options: { names, instance, chunkPairsMax, range, checked: false, onChunk },
+    options: { names, uuid, instance, chunkPairsMax, range, checked: false, onChunk },
   }
 }
 
