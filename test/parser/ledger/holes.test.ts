@@ -145,6 +145,27 @@ t.test('somebody else makes a missing row meanwhile', async t => {
   }
 })
 
+t.test('the connection is lost between UPDATE and INSERT: nothing is done', async t => {
+  const address = await server.database()
+  const foreign = await openSession(t, address)
+  const pairs = range(0n, 100, 4n)
+  const { session, writer, sent } = await openWriterScene(t, address, {
+    async before(kind) {
+      if (kind === 'FILL') await foreign.execute(`KILL ${session.serverThread.thread}`)
+    },
+  })
+  await foreign.execute('INSERT INTO totals SELECT seq, 1 FROM seq_1_to_99')
+  await session.execute('START TRANSACTION')
+  t.match(await failureOf(writer.add(session, chunkOf(pairs))), { fatal: true })
+  t.same(sent, FILLED)
+  const another = await openSession(t, address)
+  await another.execute('START TRANSACTION')
+  await writer.add(another, chunkOf(pairs))
+  await another.execute('COMMIT')
+  const [row] = await foreign.query('SELECT COUNT(*) AS n, SUM(amount) AS sum FROM totals')
+  t.match(row, { n: 100n, sum: '499' })
+})
+
 t.test('a sum that does not fit, where its row is missing: nothing is done', async t => {
   const { session, writer, sent, add, totals } = await scene(t, {
     columns: 'id SMALLINT UNSIGNED PRIMARY KEY, amount DECIMAL(4,0) NOT NULL',
