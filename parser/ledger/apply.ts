@@ -1,8 +1,16 @@
-import assert from 'node:assert/strict'
 import { crashPoint } from '../../shared/crash-points.ts'
-import { CountersinkError } from '../../shared/errors.ts'
-import { PairTally } from '../digest/pair-words.ts'
-import type { Batch, PairChunk } from './batch.ts'
+import type { Batch } from './batch.ts'
+import {
+  type BatchPosition,
+  blockBatch,
+  endBatch,
+  findBatch,
+  moveCursor,
+  moved,
+  sequencesOf,
+  unblockBatch,
+  withdrawBatch,
+} from './batch-row.ts'
 import type { Session } from './connection.ts'
 import { insertFiles } from './file-rows.ts'
 import { provenWithinBound, seemsWithinBound } from './overflow.ts'
@@ -69,14 +77,6 @@ export interface ApplyOptions {
   readonly signal?: AbortSignal
 }
 
-/** Where a batch stands in the ledger. */
-export interface BatchPosition {
-  readonly state: 'applying' | 'applied' | 'blocked'
-  /** The last consumer id applied. */
-  readonly cursorId: bigint | null
-  readonly pairsApplied: bigint
-}
-
 const FROM_START: BatchPosition = { state: 'applying', cursorId: null, pairsApplied: 0n }
 
 /**
@@ -92,7 +92,7 @@ export async function applyBatch(
   known: BatchPosition | undefined,
   options: ApplyOptions,
 ): Promise<ApplyResult> {
-  if (known?.state === 'applied') return appliedResult(session, batch, options.names)
+  if (known?.state === 'applied') return appliedResult(session, batch, options)
   if (known !== undefined) return applyFrom(session, batch, known, options)
   const isSmall = batch.sums.pairs <= options.chunkPairsMax
   await session.execute('START TRANSACTION')
@@ -107,23 +107,6 @@ export async function applyBatch(
   if (!isSmall) await session.execute('COMMIT')
   crashPoint('P4-batch-begun')
   return applyFrom(session, batch, FROM_START, options, isSmall ? 'open' : 'committed')
-}
-
-/**
- * Where the batch stands, for certain. A locking read: it waits for a transaction of a lost
- * connection, if that still lives on the server; a plain read would see the state before it.
- */
-export async function findBatch(
-  session: Session,
-  id: Uint8Array,
-  names: LedgerNames,
-): Promise<BatchPosition | undefined> {
-  const [row] = await session.query<BatchPosition>(
-    `SELECT state, cursor_id AS cursorId, pairs_applied AS pairsApplied
-       FROM ${names.batch} WHERE id = ? FOR UPDATE`,
-    [Buffer.from(id)],
-  )
-  return row
 }
 
 /**
@@ -201,7 +184,7 @@ async function applyFrom(
     await assertWritable(session)
     await session.execute('START TRANSACTION')
     // In the same transaction as the next chunk: should that fail again, it was blocked all along.
-    if (isBlocked) await unblock(session, batch, names)
+    if (isBlocked) await unblockBatch(session, batch, names)
   }
   for await (const chunk of batch.sums.chunks(options.chunkPairsMax, cursor)) {
     const next: bigint = chunk.ids[chunk.ids.length - 1]!
@@ -220,10 +203,11 @@ async function applyFrom(
       await session.rollback()
       // Nothing of it is left: what is wrong is looked for, and it is begun again.
       const isFirst = begun === 'committed' && cursor === null
-      if (isOpen || (isFirst && (await withdraw(session, batch, names)))) {
+      if (isOpen || (isFirst && (await withdrawBatch(session, batch, names)))) {
         return isBeyond ? { kind: 'unproven' } : { kind: 'refused', reason }
       }
-      return block(session, batch, reason, names)
+      await blockBatch(session, batch, names)
+      return { kind: 'blocked', reason: `MariaDB refuses a row in the middle of it: ${reason}` }
     }
     if (applied === batch.sums.pairs && !(await finish(session, batch, options, isOpen))) {
       await session.rollback()
@@ -249,23 +233,7 @@ async function applyFrom(
     throw moved(batch, `${applied} of ${batch.sums.pairs} pairs are applied`)
   }
   crashPoint('P6-batch-committed')
-  return await appliedResult(session, batch, names)
-}
-
-// A text operand would make the server add in DOUBLE, which rounds above 2^53: hence the cast.
-async function moveCursor(
-  session: Session,
-  batch: Batch,
-  names: LedgerNames,
-  step: { cursor: bigint | null; next: bigint; chunk: PairChunk },
-): Promise<void> {
-  const changed = await session.execute(
-    `UPDATE ${names.batch}
-        SET cursor_id = ?, pairs_applied = pairs_applied + ?, amount_applied = amount_applied + CAST(? AS DECIMAL(38,0))
-      WHERE id = ? AND cursor_id <=> ? AND state = 'applying'`,
-    [step.next, step.chunk.ids.length, sumOf(step.chunk).toString(), batch.id, step.cursor],
-  )
-  if (changed !== 1) throw moved(batch, `its cursor is not at ${step.cursor ?? 'its beginning'}`)
+  return await appliedResult(session, batch, options)
 }
 
 /**
@@ -280,20 +248,7 @@ async function finish(
   options: ApplyOptions,
   isWhole: boolean,
 ): Promise<boolean> {
-  const { names } = options
-  const files = await session.execute(
-    `UPDATE ${names.file} SET state = 'applied', recorded_at = UTC_TIMESTAMP(3)
-      WHERE batch_id = ? AND state = 'applying'`,
-    [batch.id],
-  )
-  if (files !== batch.files.length) throw moved(batch, `${files} of its files are open`)
-  const changed = await session.execute(
-    `UPDATE ${names.batch} SET state = 'applied', ended_at = UTC_TIMESTAMP(3)
-      WHERE id = ? AND state = 'applying'
-        AND pairs_applied = pairs_planned AND amount_applied = amount_planned`,
-    [batch.id],
-  )
-  if (changed !== 1) throw moved(batch, 'applied differs from planned')
+  await endBatch(session, batch, options.names)
   const fits = !isWhole || (await provenWithinBound(session, largestSumOf(batch), options))
   crashPoint('P6-before-commit')
   return fits
@@ -302,66 +257,11 @@ async function finish(
 async function appliedResult(
   session: Session,
   batch: Batch,
-  names: LedgerNames,
+  { names }: ApplyOptions,
 ): Promise<ApplyResult> {
-  const rows = await session.query<{ sha256: Buffer; sequence: bigint }>(
-    `SELECT sha256, sequence FROM ${names.file} WHERE batch_id = ?`,
-    [batch.id],
-  )
-  const sequences = new Map(rows.map(row => [row.sha256.toString('hex'), row.sequence]))
-  return { kind: 'applied', sequences }
-}
-
-/** A batch of which nothing is in the totals yet has never been. false: something is. */
-async function withdraw(session: Session, batch: Batch, names: LedgerNames): Promise<boolean> {
-  await session.execute('START TRANSACTION')
-  const batches = await session.execute(
-    `DELETE FROM ${names.batch} WHERE id = ? AND cursor_id IS NULL AND pairs_applied = 0`,
-    [batch.id],
-  )
-  await session.execute(`DELETE FROM ${names.file} WHERE batch_id = ? AND state = 'applying'`, [
-    batch.id,
-  ])
-  if (batches === 1) await session.execute('COMMIT')
-  else await session.rollback()
-  return batches === 1
-}
-
-async function block(
-  session: Session,
-  batch: Batch,
-  reason: string,
-  names: LedgerNames,
-): Promise<ApplyResult> {
-  await session.execute(
-    `UPDATE ${names.batch} SET state = 'blocked' WHERE id = ? AND state = 'applying'`,
-    [batch.id],
-  )
-  return { kind: 'blocked', reason: `MariaDB refuses a row in the middle of it: ${reason}` }
+  return { kind: 'applied', sequences: await sequencesOf(session, batch, names) }
 }
 
 function judgedReason(error: unknown): string {
   return judgeSqlError(error)?.reason ?? String(error)
-}
-
-async function unblock(session: Session, batch: Batch, names: LedgerNames): Promise<void> {
-  await session.execute(
-    `UPDATE ${names.batch} SET state = 'applying' WHERE id = ? AND state = 'blocked'`,
-    [batch.id],
-  )
-}
-
-/** May be more than 64 bits. */
-function sumOf(chunk: PairChunk): bigint {
-  const tally = new PairTally()
-  assert(tally.add(chunk), 'the ids of a chunk do not ascend')
-  return tally.amount
-}
-
-function moved(batch: Batch, where: string): CountersinkError {
-  return new CountersinkError(
-    'CURSOR_MOVED',
-    `batch ${batch.id.toString('hex')} is not where it was left (${where}): somebody else is at work on it`,
-    { advice: 'Nothing was added twice. Only one parser may work on a state directory.' },
-  )
 }

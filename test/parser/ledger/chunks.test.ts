@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
-import { type ApplyOptions, applyBatch, findBatch } from '../../../parser/ledger/apply.ts'
+import { type ApplyOptions, applyBatch } from '../../../parser/ledger/apply.ts'
 import type { Batch } from '../../../parser/ledger/batch.ts'
+import { findBatch } from '../../../parser/ledger/batch-row.ts'
 import { type LedgerNames, ledgerNames } from '../../../parser/ledger/schema/tables.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { failureOf, within } from '../../shared/helpers.ts'
