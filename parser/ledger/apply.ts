@@ -1,11 +1,19 @@
-import assert from 'node:assert/strict'
 import { crashPoint } from '../../shared/crash-points.ts'
-import { CountersinkError } from '../../shared/errors.ts'
-import { PairTally } from '../digest/pair-words.ts'
-import type { Batch, PairChunk } from './batch.ts'
+import type { Batch } from './batch.ts'
+import {
+  type BatchPosition,
+  blockBatch,
+  endBatch,
+  findBatch,
+  moveCursor,
+  moved,
+  sequencesOf,
+  unblockBatch,
+  withdrawBatch,
+} from './batch-row.ts'
 import type { Session } from './connection.ts'
 import { insertFiles } from './file-rows.ts'
-import { provenWithinBound } from './overflow.ts'
+import { provenWithinBound, seemsWithinBound } from './overflow.ts'
 import { readBackAround } from './read-back.ts'
 import { assertWritable } from './schema/server.ts'
 import type { LedgerNames, TotalsRange } from './schema/tables.ts'
@@ -35,6 +43,9 @@ import { TotalsWriter } from './totals-writer.ts'
  *
  * A batch that fits one chunk is all of this in a single transaction. A larger one can be stopped
  * between two chunks: it stays `applying`, and whoever has its sums goes on behind the cursor.
+ *
+ * Several parsers may write to one ledger. What they all write, the row of meta, is locked last in a
+ * transaction (see `overflow.ts`): they wait for one another only where contents or consumers meet.
  */
 export type ApplyResult =
   /** The ledger's sequences of its files, by their hash in hex. */
@@ -49,6 +60,8 @@ export type ApplyResult =
 
 export interface ApplyOptions {
   readonly names: LedgerNames
+  /** Of the ledger, as it was found. */
+  readonly uuid: string
   readonly instance: Uint8Array
   /** Pairs in one transaction. */
   readonly chunkPairsMax: number
@@ -62,14 +75,6 @@ export interface ApplyOptions {
   readonly writer?: TotalsWriter
   /** Ends a batch of several transactions between two of them. */
   readonly signal?: AbortSignal
-}
-
-/** Where a batch stands in the ledger. */
-export interface BatchPosition {
-  readonly state: 'applying' | 'applied' | 'blocked'
-  /** The last consumer id applied. */
-  readonly cursorId: bigint | null
-  readonly pairsApplied: bigint
 }
 
 const FROM_START: BatchPosition = { state: 'applying', cursorId: null, pairsApplied: 0n }
@@ -87,11 +92,11 @@ export async function applyBatch(
   known: BatchPosition | undefined,
   options: ApplyOptions,
 ): Promise<ApplyResult> {
-  if (known?.state === 'applied') return appliedResult(session, batch, options.names)
+  if (known?.state === 'applied') return appliedResult(session, batch, options)
   if (known !== undefined) return applyFrom(session, batch, known, options)
   const isSmall = batch.sums.pairs <= options.chunkPairsMax
   await session.execute('START TRANSACTION')
-  const objection = await begin(session, batch, options)
+  const objection = await begin(session, batch, options, isSmall ? 'whole' : 'beginning')
   if (objection !== undefined) {
     await session.rollback()
     if (objection !== 'known') return objection
@@ -105,27 +110,15 @@ export async function applyBatch(
 }
 
 /**
- * Where the batch stands, for certain. A locking read: it waits for a transaction of a lost
- * connection, if that still lives on the server; a plain read would see the state before it.
+ * `known`: the ledger has heard of this batch after all, and must be asked how far it is.
+ *
+ * @param transaction what it will be: the whole batch, or its beginning.
  */
-export async function findBatch(
-  session: Session,
-  id: Uint8Array,
-  names: LedgerNames,
-): Promise<BatchPosition | undefined> {
-  const [row] = await session.query<BatchPosition>(
-    `SELECT state, cursor_id AS cursorId, pairs_applied AS pairsApplied
-       FROM ${names.batch} WHERE id = ? FOR UPDATE`,
-    [Buffer.from(id)],
-  )
-  return row
-}
-
-/** `known`: the ledger has heard of this batch after all, and must be asked how far it is. */
 async function begin(
   session: Session,
   batch: Batch,
   options: ApplyOptions,
+  transaction: 'whole' | 'beginning',
 ): Promise<ApplyResult | 'known' | undefined> {
   const { names } = options
   try {
@@ -152,8 +145,13 @@ async function begin(
       return { kind: 'unproven' }
     }
   }
-  const largest = batch.files.reduce((sum, file) => sum + file.largestSum, 0n)
-  return (await provenWithinBound(session, largest, options)) ? undefined : { kind: 'unproven' }
+  const isWithin = transaction === 'whole' ? seemsWithinBound : provenWithinBound
+  const fits = await isWithin(session, largestSumOf(batch), options)
+  return fits ? undefined : { kind: 'unproven' }
+}
+
+function largestSumOf(batch: Batch): bigint {
+  return batch.files.reduce((sum, file) => sum + file.largestSum, 0n)
 }
 
 /** @throws the error, if it is not about a row. */
@@ -186,7 +184,7 @@ async function applyFrom(
     await assertWritable(session)
     await session.execute('START TRANSACTION')
     // In the same transaction as the next chunk: should that fail again, it was blocked all along.
-    if (isBlocked) await unblock(session, batch, names)
+    if (isBlocked) await unblockBatch(session, batch, names)
   }
   for await (const chunk of batch.sums.chunks(options.chunkPairsMax, cursor)) {
     const next: bigint = chunk.ids[chunk.ids.length - 1]!
@@ -205,12 +203,16 @@ async function applyFrom(
       await session.rollback()
       // Nothing of it is left: what is wrong is looked for, and it is begun again.
       const isFirst = begun === 'committed' && cursor === null
-      if (isOpen || (isFirst && (await withdraw(session, batch, names)))) {
+      if (isOpen || (isFirst && (await withdrawBatch(session, batch, names)))) {
         return isBeyond ? { kind: 'unproven' } : { kind: 'refused', reason }
       }
-      return block(session, batch, reason, names)
+      await blockBatch(session, batch, names)
+      return { kind: 'blocked', reason: `MariaDB refuses a row in the middle of it: ${reason}` }
     }
-    if (applied === batch.sums.pairs) await finish(session, batch, names)
+    if (applied === batch.sums.pairs && !(await finish(session, batch, options, isOpen))) {
+      await session.rollback()
+      return { kind: 'unproven' }
+    }
     crashPoint('P5-before-commit')
     if (!isOpen || applied === batch.sums.pairs) await session.execute('COMMIT')
     crashPoint('P5-chunk-committed')
@@ -221,112 +223,45 @@ async function applyFrom(
   // Without pairs there was no chunk; of a batch resumed behind its last chunk there is none left.
   if (applied === 0) {
     if (!isOpen) await startTransaction()
-    await finish(session, batch, names)
+    if (!(await finish(session, batch, options, isOpen))) {
+      await session.rollback()
+      return { kind: 'unproven' }
+    }
     await session.execute('COMMIT')
   }
   if (applied !== batch.sums.pairs) {
     throw moved(batch, `${applied} of ${batch.sums.pairs} pairs are applied`)
   }
   crashPoint('P6-batch-committed')
-  return await appliedResult(session, batch, names)
+  return await appliedResult(session, batch, options)
 }
 
-// A text operand would make the server add in DOUBLE, which rounds above 2^53: hence the cast.
-async function moveCursor(
+/**
+ * What is done right before the last COMMIT.
+ *
+ * @param isWhole the transaction is the whole batch: the bound is still to be raised.
+ * @returns false: it is not certain that all totals fit, and the transaction must be rolled back.
+ */
+async function finish(
   session: Session,
   batch: Batch,
-  names: LedgerNames,
-  step: { cursor: bigint | null; next: bigint; chunk: PairChunk },
-): Promise<void> {
-  const changed = await session.execute(
-    `UPDATE ${names.batch}
-        SET cursor_id = ?, pairs_applied = pairs_applied + ?, amount_applied = amount_applied + CAST(? AS DECIMAL(38,0))
-      WHERE id = ? AND cursor_id <=> ? AND state = 'applying'`,
-    [step.next, step.chunk.ids.length, sumOf(step.chunk).toString(), batch.id, step.cursor],
-  )
-  if (changed !== 1) throw moved(batch, `its cursor is not at ${step.cursor ?? 'its beginning'}`)
-}
-
-async function finish(session: Session, batch: Batch, names: LedgerNames): Promise<void> {
-  const files = await session.execute(
-    `UPDATE ${names.file} SET state = 'applied', recorded_at = UTC_TIMESTAMP(3)
-      WHERE batch_id = ? AND state = 'applying'`,
-    [batch.id],
-  )
-  if (files !== batch.files.length) throw moved(batch, `${files} of its files are open`)
-  const changed = await session.execute(
-    `UPDATE ${names.batch} SET state = 'applied', ended_at = UTC_TIMESTAMP(3)
-      WHERE id = ? AND state = 'applying'
-        AND pairs_applied = pairs_planned AND amount_applied = amount_planned`,
-    [batch.id],
-  )
-  if (changed !== 1) throw moved(batch, 'applied differs from planned')
+  options: ApplyOptions,
+  isWhole: boolean,
+): Promise<boolean> {
+  await endBatch(session, batch, options.names)
+  const fits = !isWhole || (await provenWithinBound(session, largestSumOf(batch), options))
   crashPoint('P6-before-commit')
+  return fits
 }
 
 async function appliedResult(
   session: Session,
   batch: Batch,
-  names: LedgerNames,
+  { names }: ApplyOptions,
 ): Promise<ApplyResult> {
-  const rows = await session.query<{ sha256: Buffer; sequence: bigint }>(
-    `SELECT sha256, sequence FROM ${names.file} WHERE batch_id = ?`,
-    [batch.id],
-  )
-  const sequences = new Map(rows.map(row => [row.sha256.toString('hex'), row.sequence]))
-  return { kind: 'applied', sequences }
-}
-
-/** A batch of which nothing is in the totals yet has never been. false: something is. */
-async function withdraw(session: Session, batch: Batch, names: LedgerNames): Promise<boolean> {
-  await session.execute('START TRANSACTION')
-  const batches = await session.execute(
-    `DELETE FROM ${names.batch} WHERE id = ? AND cursor_id IS NULL AND pairs_applied = 0`,
-    [batch.id],
-  )
-  await session.execute(`DELETE FROM ${names.file} WHERE batch_id = ? AND state = 'applying'`, [
-    batch.id,
-  ])
-  if (batches === 1) await session.execute('COMMIT')
-  else await session.rollback()
-  return batches === 1
-}
-
-async function block(
-  session: Session,
-  batch: Batch,
-  reason: string,
-  names: LedgerNames,
-): Promise<ApplyResult> {
-  await session.execute(
-    `UPDATE ${names.batch} SET state = 'blocked' WHERE id = ? AND state = 'applying'`,
-    [batch.id],
-  )
-  return { kind: 'blocked', reason: `MariaDB refuses a row in the middle of it: ${reason}` }
+  return { kind: 'applied', sequences: await sequencesOf(session, batch, names) }
 }
 
 function judgedReason(error: unknown): string {
   return judgeSqlError(error)?.reason ?? String(error)
-}
-
-async function unblock(session: Session, batch: Batch, names: LedgerNames): Promise<void> {
-  await session.execute(
-    `UPDATE ${names.batch} SET state = 'applying' WHERE id = ? AND state = 'blocked'`,
-    [batch.id],
-  )
-}
-
-/** May be more than 64 bits. */
-function sumOf(chunk: PairChunk): bigint {
-  const tally = new PairTally()
-  assert(tally.add(chunk), 'the ids of a chunk do not ascend')
-  return tally.amount
-}
-
-function moved(batch: Batch, where: string): CountersinkError {
-  return new CountersinkError(
-    'CURSOR_MOVED',
-    `batch ${batch.id.toString('hex')} is not where it was left (${where}): somebody else is at work on it`,
-    { advice: 'Nothing was added twice. Only one parser may work on a state directory.' },
-  )
 }

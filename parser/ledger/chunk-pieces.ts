@@ -32,6 +32,7 @@ export interface Piece {
 export interface PieceLimits {
   /** Digits of the ids, or of the amounts, in one statement, as bytes. */
   readonly digitBytesMax: number
+  /** Pairs, and of a dense piece the ids of its range: a row of the server's for each. */
   readonly pairsMax: number
   /** Pairs that are looked at as one: all of them are in a dense piece, or none. */
   readonly cellPairs: number
@@ -108,7 +109,7 @@ function fits(piece: Piece, words: ChunkWords, limits: PieceLimits): boolean {
   const idBytes = piece.span === pairs ? 0 : idDigits(words, piece)
   if (pairs * Math.max(idBytes, piece.amountDigits) > limits.digitBytesMax) return false
   if (!piece.isDense) return true
-  if (piece.span > pairs * IDS_PER_PAIR_MAX) return false
+  if (piece.span > Math.min(pairs * IDS_PER_PAIR_MAX, limits.pairsMax)) return false
   return piece.span * piece.amountDigits <= limits.digitBytesMax
 }
 

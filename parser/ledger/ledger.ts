@@ -1,8 +1,9 @@
 import type { Config } from '../../shared/config.ts'
 import { U64_MAX } from '../../shared/limits.ts'
-import { type ApplyResult, applyBatch, findBatch } from './apply.ts'
+import { type ApplyResult, applyBatch } from './apply.ts'
 import { contentsWithPrefix } from './asking.ts'
 import type { Batch } from './batch.ts'
+import { findBatch } from './batch-row.ts'
 import type { DatabaseAddress, Session } from './connection.ts'
 import { FILE_COLUMNS, type LedgerFile } from './file-rows.ts'
 import { type Named, namesakesOf } from './namesakes.ts'
@@ -239,6 +240,7 @@ export class Ledger {
         mayBeKnown = true
         const result = await applyBatch(session, batch, known, {
           names: this.#names,
+          uuid: this.#known.uuid,
           instance: this.#instance,
           chunkPairsMax: this.#config.chunkPairsMax,
           range: this.#range,

@@ -1,40 +1,85 @@
 import type { BatchFile, PairChunk } from './batch.ts'
 import type { Session } from './connection.ts'
-import type { LedgerNames, TotalsRange } from './schema/tables.ts'
+import { type LedgerNames, SCHEMA_VERSION, type TotalsRange } from './schema/tables.ts'
+import { databaseUnavailable } from './sql-errors.ts'
 
 /**
- * That no total passes its column is proved before a batch begins, so that a file that would make
- * one overflow can be refused with nothing of it applied.
+ * That no total passes its column is proved before a batch is committed, so that a file that would
+ * make one overflow can be refused with nothing of it applied.
  *
  * The meta row keeps an upper bound of all totals: the largest at first contact, plus each batch's
  * largest sum. While that stays below the column's maximum, nothing can overflow, and nothing is
  * read. Otherwise the totals themselves are looked at.
+ *
+ * **Who locks it, and how long.** Whoever writes the bound locks the meta row and takes no other lock
+ * until it commits: so writers wait for one another only as long as a commit takes, and never in a
+ * circle. A batch of several transactions raises the bound in the one that begins it, a batch of one
+ * right before its COMMIT, when it has all its other locks. That is early enough: its sums become
+ * visible together with the raised bound, to those who lower it as well, and if others have raised it
+ * too far meanwhile all is rolled back. Until then it has only *read* the row: that keeps the table
+ * from being altered or made anew under it, and saves the work where the bound is passed already.
+ *
+ * Whoever reads the bound sees whose it is: a ledger that was replaced, or taken over by a newer
+ * program, since it was looked at gets nothing.
  */
 interface Limits {
   readonly names: LedgerNames
   readonly range: TotalsRange
 }
 
+/** Of one batch. */
+interface BatchLimits extends Limits {
+  /** The ledger's UUID. */
+  readonly uuid: string
+  /** All totals were looked at and fit: the bound need not prove it. */
+  readonly checked: boolean
+}
+
+/** Whether the bound is likely to prove it: nothing is locked, and nothing changed. */
+export async function seemsWithinBound(
+  session: Session,
+  largestSum: bigint,
+  limits: BatchLimits,
+): Promise<boolean> {
+  const bound = await readBound(session, limits)
+  return limits.checked || bound + largestSum <= limits.range.amountMax
+}
+
 /**
- * Raises the bound by the batch's largest sum, inside the transaction that begins the batch.
+ * Raises the bound by the batch's largest sum. The meta row is locked from here to the transaction's
+ * end, which must be near.
  *
  * @returns false, with nothing changed, when the bound would pass the column's maximum; if the
  *   totals were `checked` it stays at the maximum instead, and the next batch is looked at again.
+ * @throws CountersinkError DATABASE_UNAVAILABLE when it is not the ledger that it was.
  */
 export async function provenWithinBound(
   session: Session,
   largestSum: bigint,
-  { names, range, checked }: Limits & { readonly checked: boolean },
+  limits: BatchLimits,
 ): Promise<boolean> {
-  const [meta] = await session.query<{ bound: string }>(
-    `SELECT total_upper_bound AS bound FROM ${names.meta} WHERE only_row = 1 FOR UPDATE`,
-  )
-  const raised = BigInt(meta?.bound ?? 0) + largestSum
+  const { names, range, checked } = limits
+  const raised = (await readBound(session, limits, 'FOR UPDATE')) + largestSum
   if (raised > range.amountMax && !checked) return false
   await session.execute(`UPDATE ${names.meta} SET total_upper_bound = ? WHERE only_row = 1`, [
     (raised < range.amountMax ? raised : range.amountMax).toString(),
   ])
   return true
+}
+
+async function readBound(
+  session: Session,
+  { names, uuid }: BatchLimits,
+  lock: 'FOR UPDATE' | '' = '',
+): Promise<bigint> {
+  const [meta] = await session.query<{ bound: string; uuid: string; version: number | bigint }>(
+    `SELECT total_upper_bound AS bound, ledger_uuid AS uuid, schema_version AS version
+       FROM ${names.meta} WHERE only_row = 1 ${lock}`,
+  )
+  if (meta?.uuid === uuid && Number(meta.version) <= SCHEMA_VERSION) return BigInt(meta.bound)
+  throw databaseUnavailable(
+    'the ledger is not the one that this batch began in: it is looked at anew',
+  )
 }
 
 /**

@@ -10,6 +10,8 @@ export interface Prepared {
   readonly sql: string
   /** Valid until the second statement after this one is made. */
   readonly values: readonly unknown[]
+  /** Of an UPDATE: inserts the rows that it has not found, from the same digits. */
+  readonly fill?: Prepared
 }
 
 /** What `list` takes of a piece: all its sums, or those that are zero. */
@@ -53,18 +55,37 @@ export class SumStatements {
    * zero: they stay as they are and are not counted as changed, nor are those of the piece whose sum
    * is zero. A row whose amount is NULL stays NULL. So as many rows are changed as the piece has sums
    * above zero if, and only if, each of these has a row with an amount.
+   *
+   * `fill` makes the rows that are missing for sums above zero, and touches no other: as it is no
+   * upsert, each change that it tells of is a row of its own making, and a row that somebody else
+   * makes meanwhile is error 1062. So after both, changed and inserted are together as many as the
+   * piece has sums above zero if, and only if, each of these was added once.
    */
   update(words: ChunkWords, piece: Piece): Prepared {
     const { totals, id, amount } = this.#names
-    const { from, to, amountDigits } = piece
+    const { from, to, span, amountDigits } = piece
     const first = unsigned(idAt(words, from))
     const last = unsigned(idAt(words, to - 1))
+    const spread = this.#spread(words, piece)
     return {
       sql:
         `UPDATE ${totals} SET ${amount} = ${amount} + ` +
         `CAST(SUBSTR(?, (${id} - CAST(? AS UNSIGNED)) * ? + 1, ?) AS UNSIGNED) ` +
         `WHERE ${id} BETWEEN CAST(? AS UNSIGNED) AND CAST(? AS UNSIGNED)`,
-      values: [this.#spread(words, piece), first, amountDigits, amountDigits, first, last],
+      values: [spread, first, amountDigits, amountDigits, first, last],
+      fill: {
+        // Zeros are told by their digits: behind the last, where the server may look before it has
+        // counted, are none, which is no number. The totals are asked for each id, by their key,
+        // whatever the server believes of their size.
+        sql:
+          `INSERT INTO ${totals} (${id}, ${amount}) ` +
+          `SELECT ${ROWS}.id, CAST(${ROWS}.digits AS UNSIGNED) FROM (` +
+          'SELECT CAST(? AS UNSIGNED) + seq AS id, SUBSTR(?, seq * ? + 1, ?) AS digits ' +
+          `FROM ${SEQUENCE_TABLE} WHERE seq < ?) AS ${ROWS} ` +
+          `LEFT JOIN ${totals} FORCE INDEX FOR JOIN (PRIMARY) ON ${totals}.${id} = ${ROWS}.id ` +
+          `WHERE ${ROWS}.digits > ? AND ${totals}.${id} IS NULL`,
+        values: [first, spread, amountDigits, amountDigits, span, ZEROS.subarray(0, amountDigits)],
+      },
     }
   }
 
@@ -191,6 +212,7 @@ const PAIR_TEXT_BYTES = 2 * U64_DIGITS + 4
 const SQL_BYTES_MAX = 2_048
 
 const ASCII_0 = 48
+const ZEROS = Buffer.alloc(U64_DIGITS, ASCII_0)
 
 function idAt({ ids }: ChunkWords, pair: number): bigint {
   return u64(ids[pair * 2 + 1]!, ids[pair * 2]!)

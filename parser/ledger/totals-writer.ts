@@ -9,9 +9,10 @@ import {
 } from './chunk-pieces.ts'
 import type { Session } from './connection.ts'
 import { U64_DIGITS } from './decimal-bytes.ts'
-import { PresenceGuess, type RowsFound } from './presence.ts'
+import { PresenceGuess } from './presence.ts'
 import type { LedgerNames } from './schema/tables.ts'
 import { SEQUENCE_ROWS } from './sequences.ts'
+import { SQL_DUPLICATE_KEY, sqlNumber } from './sql-errors.ts'
 import { type Prepared, type Selection, SumStatements } from './sum-statements.ts'
 
 /** Sizes of statements; tests have them smaller. */
@@ -37,9 +38,11 @@ const LIMITS: WriterLimits = {
  *
  * - **A dense piece whose rows are probably there**: one UPDATE of the range. It touches each row
  *   once and in order, where an upsert first fails to insert it. The number of changed rows proves
- *   that none was missing (see `SumStatements.update`); otherwise all is undone back to a savepoint
- *   and the piece is upserted. Sums of zero, which that proof cannot see, are upserted besides: they
- *   make rows too.
+ *   that none was missing (see `SumStatements.update`); otherwise the missing ones, and no others, are
+ *   inserted. Sums of zero, which that proof cannot see, are upserted besides: they make rows too.
+ * - **What that does not prove**: rows without an amount; a row that somebody else has made between
+ *   UPDATE and INSERT; a server without the SEQUENCE engine. All is undone back to a savepoint, and
+ *   the piece is upserted.
  * - **All else**: INSERT … ON DUPLICATE KEY UPDATE.
  *
  * It keeps a guess of which rows are there from one batch to the next. That is about speed alone,
@@ -80,41 +83,61 @@ export class TotalsWriter {
     for (let i = 0; i < steps.length; ) {
       const step = steps[i]!
       const next = steps[i + 1]
-      this.#decide(words, step)
+      this.#decide(step)
       // One savepoint will do until an UPDATE has failed: then one each, so that no more is redone.
       if (step.kind === 'update' && (savedAt === undefined || isCareful)) {
         await session.execute('SAVEPOINT countersink_piece')
         savedAt = i
       }
-      const sent = this.#send(session, words, step, ahead)
+      const statement = ahead ?? this.#prepare(words, step)
+      const sent = this.#send(session, words, step, statement)
       // The next statement is made while the server works on this one.
-      if (next !== undefined) this.#decide(words, next)
+      if (next !== undefined) this.#decide(next)
       ahead = next && this.#prepare(words, next)
       const changed = await sent
-      if (step.kind === 'upsert') {
-        assertChanged(changed, step.piece)
-      } else {
-        const rows = rowsFound(changed, step.piece)
-        this.#found(words, step.piece, rows)
-        if (rows !== 'all') {
-          step.kind = 'upsert'
+      if (step.kind === 'update') {
+        const isFew = changed * 2 < sumsAboveZero(step.piece)
+        this.#guess.found(isFew ? 'few' : 'most')
+        if (isFew && next?.kind === 'update') {
+          // Where to try next is decided anew.
+          next.kind = 'undecided'
           ahead = undefined
         }
-        if (rows === 'none') {
-          // Where to try next is decided anew.
-          if (next?.kind === 'update') next.kind = 'undecided'
-          continue
-        }
-        if (rows === 'some') {
-          await session.execute('ROLLBACK TO SAVEPOINT countersink_piece')
-          isCareful = true
-          i = savedAt ?? 0
-          continue
-        }
-        if (step.piece.zeros > 0) await this.#list(session, words, step.piece, 'zeros')
       }
-      i += 1
+      const outcome = await this.#complete(session, words, step, { statement, changed })
+      if (outcome === 'added') {
+        i += 1
+        continue
+      }
+      if (outcome === 'unproven') {
+        await session.execute('ROLLBACK TO SAVEPOINT countersink_piece')
+        isCareful = true
+        i = savedAt ?? 0
+      }
+      step.kind = 'upsert'
+      ahead = undefined
     }
+  }
+
+  /** Does what a step's statement has left to do, and proves that all of it was added once. */
+  async #complete(
+    session: Session,
+    words: ChunkWords,
+    { kind, piece, isListed }: Step,
+    { statement, changed }: { statement: Prepared | undefined; changed: number },
+  ): Promise<'added' | 'nothing' | 'unproven'> {
+    if (kind === 'upsert') {
+      assertChanged(changed, piece)
+      return 'added'
+    }
+    const missing = sumsAboveZero(piece) - changed
+    if (missing > 0 && changed === 0) return 'nothing'
+    if (missing !== 0) {
+      const fill = isListed ? undefined : statement?.fill
+      if (fill === undefined || (await inserted(session, fill)) !== missing) return 'unproven'
+    }
+    if (piece.zeros > 0) await this.#list(session, words, piece, 'zeros')
+    return 'added'
   }
 
   /** The statement of a step that is decided; undefined if its pairs are listed. */
@@ -123,14 +146,12 @@ export class TotalsWriter {
     return isListed ? undefined : this.#sql.upsert(words, piece)
   }
 
-  /** `ahead`: its statement, if that is made already. */
   #send(
     session: Session,
     words: ChunkWords,
     step: Step,
-    ahead: Prepared | undefined,
+    statement: Prepared | undefined,
   ): Promise<number> {
-    const statement = ahead ?? this.#prepare(words, step)
     if (statement === undefined) return this.#list(session, words, step.piece, 'all')
     return session.executePrepared(statement.sql, statement.values)
   }
@@ -173,14 +194,9 @@ export class TotalsWriter {
     }
   }
 
-  #decide({ ids }: ChunkWords, step: Step): void {
+  #decide(step: Step): void {
     if (step.kind !== 'undecided') return
-    const first = step.piece.from * 2
-    step.kind = this.#guess.expectsRows(ids[first + 1]!, ids[first]!) ? 'update' : 'upsert'
-  }
-
-  #found({ ids }: ChunkWords, { from }: Piece, rows: RowsFound): void {
-    this.#guess.found(ids[from * 2 + 1]!, ids[from * 2]!, rows)
+    step.kind = this.#guess.expectsRows() ? 'update' : 'upsert'
   }
 }
 
@@ -197,15 +213,24 @@ const PAIR_DIGITS_MAX = 2 * U64_DIGITS
 /** Room for one pair at least. */
 const DIGIT_BYTES_MIN = PAIR_DIGITS_MAX
 
-function rowsFound(changed: number, { from, to, zeros }: Piece): RowsFound {
-  if (changed === to - from - zeros) return 'all'
-  return changed === 0 ? 'none' : 'some'
+/** undefined: somebody else has just made one of the rows, and none was inserted. */
+async function inserted(session: Session, { sql, values }: Prepared): Promise<number | undefined> {
+  try {
+    return await session.executePrepared(sql, values)
+  } catch (error) {
+    if (sqlNumber(error) === SQL_DUPLICATE_KEY) return undefined
+    throw error
+  }
+}
+
+function sumsAboveZero({ from, to, zeros }: Piece): number {
+  return to - from - zeros
 }
 
 /** Each sum above zero makes a row (counted as 1) or changes one (2). */
-function assertChanged(changed: number, { from, to, zeros }: Piece): void {
-  const pairs = to - from
-  if (changed >= pairs - zeros && changed <= 2 * pairs) return
+function assertChanged(changed: number, piece: Piece): void {
+  const pairs = piece.to - piece.from
+  if (changed >= sumsAboveZero(piece) && changed <= 2 * pairs) return
   throw new CountersinkError(
     'DATABASE_FAILED',
     `MariaDB tells of ${changed} changes of totals where ${pairs} sums were added`,

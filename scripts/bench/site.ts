@@ -13,6 +13,7 @@ import { startPrivateMariadb } from '../private-mariadb.ts'
 import type { Piece } from './data/cut-file.ts'
 import type { KnownFile } from './data/make-file.ts'
 import { PairsFingerprint } from './pairs-fingerprint.ts'
+import { cpuSeconds } from './process-cpu.ts'
 import { type Running, startProgram } from './programs.ts'
 import { mustEqual } from './row.ts'
 import { until } from './until.ts'
@@ -29,6 +30,7 @@ export class Site {
   readonly address: DatabaseAddress
   readonly #workspace: Workspace
   #stopServer: (() => Promise<void>) | undefined
+  #serverPid = 0
   #parser: Running | undefined
 
   private constructor(workspace: Workspace, env: Readonly<Record<string, string>>) {
@@ -58,6 +60,12 @@ export class Site {
       logPath: join(log, 'mariadb.log'),
     })
     this.#stopServer = this.#workspace.whenRemoved(() => server.stop())
+    this.#serverPid = server.pid
+  }
+
+  /** Processor seconds that the server has taken since it was started. */
+  serverCpuSeconds(): number {
+    return cpuSeconds(this.#serverPid)
   }
 
   async stopServer(): Promise<void> {

@@ -1,16 +1,13 @@
-import { randomBytes } from 'node:crypto'
-import { MemorySums } from '../../../parser/digest/sums.ts'
-import { type Batch, newBatchId } from '../../../parser/ledger/batch.ts'
 import type { Session } from '../../../parser/ledger/connection.ts'
-import { Ledger } from '../../../parser/ledger/ledger.ts'
-import { U64_MAX } from '../../../shared/limits.ts'
 import { formatCount } from '../../../shared/numbers.ts'
+import { applyOnce, checkSums, emptyTable, ledgerOf, ourTotals, SOURCE } from '../apply-once.ts'
 import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import { inTurn, ratios, timed } from '../paired.ts'
 import { createPairsTable, loadPairs, makePairs, type Pairs } from '../pairs-table.ts'
-import { type Aim, judge, mustEqual, times } from '../row.ts'
+import { type Aim, judge, times } from '../row.ts'
 import { Site } from '../site.ts'
 import { medianOf, spreadOf } from '../statistics.ts'
+import { measureHoles } from './holes.ts'
 
 /**
  * The ledger's apply, from sums in memory to the last commit, against the server's own statement
@@ -54,6 +51,7 @@ export const apply: Section = {
       present: false,
       aim: slower,
     })
+    await measureHoles(bench, site, dense)
     await site.stopServer()
   },
 }
@@ -66,31 +64,22 @@ interface Comparison {
   readonly aim: Aim
 }
 
-const SOURCE = 'bench_source'
 const THEIRS = 'bench_totals'
 const FLOOR = 'bench_floor'
 
 async function compare(bench: Bench, site: Site, comparison: Comparison): Promise<void> {
   const { pairs, present, aim } = comparison
   const count = pairs.ids.length
-  const ledger = new Ledger({
-    config: site.config,
-    address: site.address,
-    instance: randomBytes(16),
-    signal: new AbortController().signal,
-    onAvailability: () => {},
-    onProgress: () => {},
-  })
+  const ledger = ledgerOf(site)
   await site.withSession(async session => {
     await ledger.open()
     bench.say(`${comparison.name}: loading ${formatCount(count)} pairs`)
     await loadPairs(bench.workspace, session, SOURCE, pairs)
     for (const table of [THEIRS, FLOOR]) await createPairsTable(session, table)
-    const ours = ourTable(site)
+    const ours = ourTotals(site)
+    const theirs = { table: THEIRS, amount: 'amount' }
     const prepare = async (table: string): Promise<void> => {
-      await session.execute(`TRUNCATE TABLE ${table}`)
-      // Into totals without a row nothing would be counted: they would seem to have been emptied.
-      await session.execute(`INSERT INTO ${table} VALUES (${BYSTANDER}, 0)`)
+      await emptyTable(session, table)
       if (present) await session.execute(`INSERT INTO ${table} SELECT id, 1 FROM ${SOURCE}`)
     }
     const opening = present ? 1 : 0
@@ -103,14 +92,14 @@ async function compare(bench: Bench, site: Site, comparison: Comparison): Promis
         if (!present) await prepare(ours.table)
         const seconds = await timed(() => applyOnce(ledger, pairs))
         const rounds = present ? turn + 1 : 1
-        await checkSums(session, ours.table, ours.amount, { pairs: count, rounds, opening })
+        await checkSums(session, ours, { pairs: count, rounds, opening })
         return seconds
       },
       async turn => {
         if (!present) await prepare(THEIRS)
         const seconds = await timed(() => serverStatement(session))
         const rounds = present ? turn + 1 : 1
-        await checkSums(session, THEIRS, 'amount', { pairs: count, rounds, opening })
+        await checkSums(session, theirs, { pairs: count, rounds, opening })
         return seconds
       },
     )
@@ -137,26 +126,6 @@ async function compare(bench: Bench, site: Site, comparison: Comparison): Promis
   await ledger.close()
 }
 
-/** One batch of one content that nobody has seen. */
-async function applyOnce(ledger: Ledger, { ids, amounts, amount, largest }: Pairs): Promise<void> {
-  const sums = new MemorySums(ids, amounts)
-  const nowMs = Date.now()
-  const batch: Batch = {
-    id: newBatchId(),
-    amount,
-    sums,
-    files: [
-      {
-        ...{ sums, amount, largestSum: largest, lines: ids.length, sizeBytes: 1 },
-        ...{ sha256: randomBytes(32), workSequence: nowMs, name: 'bench' },
-        ...{ claimedAtMs: nowMs, digestedAtMs: nowMs },
-      },
-    ],
-  }
-  const result = await ledger.apply(batch)
-  mustEqual('the outcome of the batch', result.kind, 'applied')
-}
-
 async function serverStatement(session: Session): Promise<void> {
   await session.execute(
     `INSERT INTO ${THEIRS} (id, amount) SELECT id, amount FROM ${SOURCE}
@@ -171,26 +140,4 @@ async function floorSeconds(
 ): Promise<number> {
   await prepare(FLOOR)
   return await timed(() => session.execute(`UPDATE ${FLOOR} SET amount = amount + 5`))
-}
-
-/** Row by row in the server: every total is what it must be. */
-/** The id of a row that is in no set of pairs. */
-const BYSTANDER = U64_MAX
-
-async function checkSums(
-  session: Session,
-  table: string,
-  amount: string,
-  { pairs, rounds, opening }: { pairs: number; rounds: number; opening: number },
-): Promise<void> {
-  const [row] = await session.query<{ matching: bigint; found: bigint }>(
-    `SELECT COUNT(*) AS matching, (SELECT COUNT(*) FROM ${table} WHERE id <> ${BYSTANDER}) AS found
-       FROM ${SOURCE} s JOIN ${table} t ON t.id = s.id AND t.${amount} = ${opening} + s.amount * ${rounds}`,
-  )
-  mustEqual(`rows of ${table}`, row?.found ?? 0, pairs)
-  mustEqual(`right rows of ${table}`, row?.matching ?? 0, pairs)
-}
-
-function ourTable({ config }: Site): { readonly table: string; readonly amount: string } {
-  return { table: config.totalsTable, amount: config.totalsAmountColumn }
 }

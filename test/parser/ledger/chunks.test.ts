@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
-import { type ApplyOptions, applyBatch, findBatch } from '../../../parser/ledger/apply.ts'
+import { type ApplyOptions, applyBatch } from '../../../parser/ledger/apply.ts'
 import type { Batch } from '../../../parser/ledger/batch.ts'
+import { findBatch } from '../../../parser/ledger/batch-row.ts'
 import { type LedgerNames, ledgerNames } from '../../../parser/ledger/schema/tables.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { failureOf, within } from '../../shared/helpers.ts'
@@ -34,7 +35,7 @@ interface Scene extends LedgerScene {
 
 async function scene(t: Test, chunkPairsMax: number): Promise<Scene> {
   const base = await openLedgerScene(t, await server.database())
-  const { range } = await base.ledger.open()
+  const { range, uuid } = await base.ledger.open()
   const names = ledgerNames(base.config)
   const chunks = { count: 0 }
   const onChunk = (): void => {
@@ -43,7 +44,7 @@ async function scene(t: Test, chunkPairsMax: number): Promise<Scene> {
   const instance = Buffer.alloc(16, 7)
   return {
     ...{ ...base, names, chunks },
-    options: { names, instance, chunkPairsMax, range, checked: false, onChunk },
+    options: { names, uuid, instance, chunkPairsMax, range, checked: false, onChunk },
   }
 }
 

@@ -23,8 +23,8 @@ async function scene(t: Test, columns?: string, chunkPairsMax = 10) {
     env: { COUNTERSINK_CHUNK_PAIRS_MAX: String(chunkPairsMax) },
   })
   if (columns !== undefined) await base.session.execute(`CREATE TABLE consumption ${columns}`)
-  const { range } = await base.ledger.open()
-  const limits = { names: ledgerNames(base.config), range }
+  const { range, uuid } = await base.ledger.open()
+  const limits = { names: ledgerNames(base.config), range, uuid }
   return {
     ...{ ...base, limits },
     async bound(set?: bigint): Promise<bigint> {

@@ -1,15 +1,22 @@
 import t, { type Test } from 'tap'
-import type { PairChunk } from '../../../parser/ledger/batch.ts'
 import type { Session } from '../../../parser/ledger/connection.ts'
-import { ledgerNames } from '../../../parser/ledger/schema/tables.ts'
-import { TotalsWriter, type WriterLimits } from '../../../parser/ledger/totals-writer.ts'
+import type { WriterLimits } from '../../../parser/ledger/totals-writer.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { failureOf } from '../../shared/helpers.ts'
-import { openSession, type Pairs, startServer } from './helpers.ts'
+import { startServer } from './helpers.ts'
+import {
+  chunkOf,
+  differences,
+  openWriterScene,
+  range,
+  type WriterSceneOptions,
+} from './writer-scene.ts'
 
 // Which statements are sent is watched; what they do is looked up in a real table.
 
 const server = await startServer(t)
+const scene = async (t: Test, options?: WriterSceneOptions) =>
+  openWriterScene(t, await server.database(), options)
 
 /** Everything happens within a few pairs: every boundary is crossed by small chunks. */
 const TINY: WriterLimits = {
@@ -29,92 +36,6 @@ const PIECES_OF_8192: WriterLimits = {
   densePairsMin: 64,
   upsertPairsMin: 64,
 }
-const BIGINTS = 'id BIGINT UNSIGNED PRIMARY KEY, amount BIGINT UNSIGNED NOT NULL'
-
-interface Scene {
-  readonly session: Session
-  readonly writer: TotalsWriter
-  /** The statements of the last `add`, by their kinds. */
-  readonly sent: string[]
-  /** In a transaction of its own. */
-  add(pairs: Pairs): Promise<void>
-  totals(): Promise<Map<bigint, bigint | null>>
-}
-
-async function scene(
-  t: Test,
-  {
-    columns = BIGINTS,
-    names = { totalsTable: 'totals', totalsIdColumn: 'id', totalsAmountColumn: 'amount' },
-    limits,
-  }: {
-    columns?: string
-    names?: { totalsTable: string; totalsIdColumn: string; totalsAmountColumn: string }
-    limits?: WriterLimits
-  } = {},
-): Promise<Scene> {
-  const session = await openSession(t, await server.database())
-  const n = ledgerNames({ ...names, tablePrefix: 'c_' })
-  await session.execute(`CREATE TABLE ${n.totals} (${columns}) ENGINE=InnoDB`)
-  const writer = new TotalsWriter(n, limits)
-  const sent: string[] = []
-  const { execute, executePrepared } = session
-  const watch = (sql: string): void => {
-    const kind = kindOf(sql)
-    if (kind !== undefined) sent.push(kind)
-  }
-  session.execute = (sql, values) => {
-    watch(sql)
-    return execute.call(session, sql, values)
-  }
-  session.executePrepared = (sql, values) => {
-    watch(sql)
-    return executePrepared.call(session, sql, values)
-  }
-  return {
-    ...{ session, writer, sent },
-    async add(pairs) {
-      sent.length = 0
-      await session.execute('START TRANSACTION')
-      await writer.add(session, chunkOf(pairs))
-      await session.execute('COMMIT')
-    },
-    async totals() {
-      const rows = await session.query<{ id: bigint; amount: bigint | string | null }>(
-        `SELECT CAST(${n.id} AS UNSIGNED) AS id, ${n.amount} AS amount FROM ${n.totals}`,
-      )
-      return new Map(
-        rows.map(({ id, amount }) => [BigInt(id), amount === null ? null : BigInt(amount)]),
-      )
-    },
-  }
-}
-
-function kindOf(sql: string): string | undefined {
-  if (sql.startsWith('INSERT')) return sql.includes(' FROM seq_0_to_') ? 'UPSERT' : 'LIST'
-  return /^(UPDATE|SAVEPOINT|ROLLBACK TO)/.exec(sql)?.[1]
-}
-
-/** Ids whose total is another, with both totals. */
-function differences<T>(found: Map<bigint, T>, expected: Map<bigint, T>): string[] {
-  const ids = new Set([...found.keys(), ...expected.keys()])
-  return [...ids].flatMap(id => {
-    const [is, should] = [found.get(id), expected.get(id)]
-    return is === should ? [] : [`${id}: ${is}, not ${should}`]
-  })
-}
-
-function chunkOf(pairs: Pairs): PairChunk {
-  return {
-    ids: BigUint64Array.from(pairs, ([id]) => id),
-    amounts: BigUint64Array.from(pairs, ([, amount]) => amount),
-  }
-}
-
-function range(from: bigint, pairs: number, amount: bigint): Pairs {
-  return Array.from({ length: pairs }, (_, i) => [from + BigInt(i), amount] as const)
-}
-
 /** Uniform below 2^32, the same for the same seed. */
 function seeded(seed: number): () => number {
   let state = seed
@@ -142,7 +63,7 @@ t.test('rows that are missing in the middle of a dense range', async t => {
   await add(pairs)
   await session.execute('DELETE FROM totals WHERE id IN (0, 500, 999)')
   await add(pairs)
-  t.same(sent, ['SAVEPOINT', 'UPDATE', 'ROLLBACK TO', 'UPSERT'])
+  t.same(sent, ['SAVEPOINT', 'UPDATE', 'FILL'])
   const expected = new Map(range(0n, 1_000, 6n))
   for (const id of [0n, 500n, 999n]) expected.set(id, 3n)
   t.same(differences(await totals(), expected), [])
@@ -151,17 +72,20 @@ t.test('rows that are missing in the middle of a dense range', async t => {
 })
 
 t.test('what comes before a failed piece is redone, not added twice', async t => {
-  const { session, add, sent, totals } = await scene(t, { limits: PIECES_OF_8192 })
+  const { session, add, sent, totals } = await scene(t, {
+    columns: 'id BIGINT UNSIGNED PRIMARY KEY, amount BIGINT UNSIGNED NULL',
+    limits: PIECES_OF_8192,
+  })
   const pairs = range(0n, 30_000, 3n)
   await add(pairs)
   await add(pairs)
   t.same(sent, ['SAVEPOINT', 'UPDATE', 'UPDATE', 'UPDATE', 'UPDATE'])
-  // In the third and in the fourth of four pieces.
-  await session.execute('DELETE FROM totals WHERE id IN (20000, 29999)')
+  // In the third and in the fourth of four pieces: rows that no INSERT can make.
+  await session.execute('UPDATE totals SET amount = NULL WHERE id IN (20000, 29999)')
   await add(pairs)
-  const first = ['SAVEPOINT', 'UPDATE', 'UPDATE', 'UPDATE', 'ROLLBACK TO']
+  const first = ['SAVEPOINT', 'UPDATE', 'UPDATE', 'UPDATE', 'FILL', 'ROLLBACK TO']
   const again = ['SAVEPOINT', 'UPDATE', 'SAVEPOINT', 'UPDATE', 'UPSERT']
-  t.same(sent, [...first, ...again, 'SAVEPOINT', 'UPDATE', 'ROLLBACK TO', 'UPSERT'])
+  t.same(sent, [...first, ...again, 'SAVEPOINT', 'UPDATE', 'FILL', 'ROLLBACK TO', 'UPSERT'])
   const expected = new Map(range(0n, 30_000, 9n))
   for (const id of [20_000n, 29_999n]) expected.set(id, 3n)
   t.same(differences(await totals(), expected), [])
@@ -196,7 +120,7 @@ t.test('rows of others in the range stay as they are', async t => {
   t.same(differences(await totals(), expected), [])
   // A row without an amount that is in the chunk is found out, and counted as none.
   await add(range(0n, 100, 1n))
-  t.same(sent, ['SAVEPOINT', 'UPDATE', 'ROLLBACK TO', 'UPSERT'])
+  t.same(sent, ['SAVEPOINT', 'UPDATE', 'FILL', 'ROLLBACK TO', 'UPSERT'])
   for (const [id] of range(0n, 100, 1n)) expected.set(id, (expected.get(id) ?? 0n) + 1n)
   t.same(differences(await totals(), expected), [])
 })
