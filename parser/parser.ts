@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Config } from '../shared/config.ts'
 import { makeDirectories } from '../shared/durable.ts'
@@ -9,6 +8,7 @@ import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import type { AnswerTo, ParserHealth, Question } from '../shared/protocol.ts'
 import { refuseDirectoriesOfOthers } from '../shared/state-directory.ts'
+import { tryRenames } from '../shared/trial-rename.ts'
 import { adoptWork } from './adopt.ts'
 import { ArchiveLimit } from './archive-limit.ts'
 import { Backlog } from './backlog.ts'
@@ -91,7 +91,8 @@ export class Parser implements Service {
       ...[paths.duplicate, paths.parser, paths.runs, paths.run],
     )
     await refuseDirectoriesOfOthers(paths.dir, paths.run)
-    await checkOneFilesystem(paths)
+    const { work, inbox, archive, archiveDisposable, quarantine, duplicate } = paths
+    await tryRenames(work, inbox, archive, archiveDisposable, quarantine, duplicate)
     const parser = new Parser({
       ...options,
       journalLock: await ownJournal(paths.journal, log),
@@ -222,6 +223,7 @@ export class Parser implements Service {
       this.#inbox.run(signal),
       this.#disk.run(signal),
       this.#growth.run(signal),
+      this.#settler.run(signal),
       this.#journalLock.mind(signal, this.#log),
       this.#countWhenLedgerIsOpen(signal),
     ])
@@ -325,6 +327,7 @@ export class Parser implements Service {
     const eventLoopDelayMs = this.#loopDelay.mean / 1e6
     this.#loopDelay.reset()
     const reading = this.#digestStage.reading
+    const { leftInWork } = this.#settler
     const { awayBecause, isUnfit } = this.#database
     const paused = this.#disk.reason ?? (isUnfit ? awayBecause : undefined)
     const reason = paused ?? this.#resumer.reason
@@ -350,6 +353,7 @@ export class Parser implements Service {
       ...(sameNames === undefined ? {} : { sameNames }),
       ...(grewAfterwards === undefined ? {} : { grewAfterwards }),
       ...(left === undefined ? {} : { leftInInbox: left }),
+      ...(leftInWork === undefined ? {} : { leftInWork }),
       ...(inboxAway === undefined ? {} : { inboxAway }),
     }
   }
@@ -374,20 +378,4 @@ function replaced(): CountersinkError {
     'another parser has taken over this state directory and asked this one to end',
     { advice: 'Nothing was lost or counted twice. Run one parser per state directory.' },
   )
-}
-
-/** Files are renamed between these directories, which works within one filesystem only. */
-async function checkOneFilesystem(paths: StatePaths): Promise<void> {
-  const { inbox, work, archive, archiveDisposable, quarantine, duplicate } = paths
-  const inboxDevice = (await stat(inbox)).dev
-  for (const path of [work, archive, archiveDisposable, quarantine, duplicate]) {
-    if ((await stat(path)).dev === inboxDevice) continue
-    throw new CountersinkError(
-      'STATE_DIRECTORY_UNFIT',
-      `${path} and ${inbox} are on two filesystems`,
-      {
-        advice: 'Mount the whole state directory, or nothing below it.',
-      },
-    )
-  }
 }

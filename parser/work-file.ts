@@ -1,5 +1,6 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { closeQuietly } from '../shared/durable.ts'
 import { CountersinkError, hasCode } from '../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../shared/file-identity.ts'
 
@@ -21,7 +22,8 @@ export interface WorkFile {
  * Opens a claimed file: never through a symbolic link, never blocking on a pipe.
  *
  * @returns undefined when there is none.
- * @throws CountersinkError FILE_UNFIT when it is not a regular file or may not be read, IO_FAILED
+ * @throws CountersinkError FILE_UNFIT when it is not a regular file or cannot be read; IO_FAILED when
+ * this process has no descriptors or memory left, which is not the file's fault.
  */
 export async function openWorkFile(path: string): Promise<WorkFile | undefined> {
   let handle: FileHandle
@@ -30,14 +32,20 @@ export async function openWorkFile(path: string): Promise<WorkFile | undefined> 
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined
     if (hasCode(error, 'ELOOP')) throw new CountersinkError('FILE_UNFIT', 'it is a link')
-    if (hasCode(error, 'EACCES', 'EPERM')) {
-      throw new CountersinkError('FILE_UNFIT', 'the parser may not read it', { cause: error })
+    if (hasCode(error, 'EMFILE', 'ENFILE', 'ENOMEM')) {
+      throw new CountersinkError('IO_FAILED', `opening ${path} failed`, { cause: error })
     }
-    throw new CountersinkError('IO_FAILED', `opening ${path} failed`, { cause: error })
+    const may = hasCode(error, 'EACCES', 'EPERM')
+      ? 'the parser may not read it'
+      : 'it does not open'
+    throw new CountersinkError('FILE_UNFIT', may, { cause: error })
   }
-  const stats = await handle.stat({ bigint: true })
+  const stats = await handle.stat({ bigint: true }).catch(async (cause: unknown) => {
+    await closeQuietly(handle)
+    throw new CountersinkError('FILE_UNFIT', 'it cannot be looked at', { cause })
+  })
   if (!stats.isFile()) {
-    await handle.close()
+    await closeQuietly(handle)
     throw new CountersinkError('FILE_UNFIT', 'it is not a regular file')
   }
   return {

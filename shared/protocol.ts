@@ -133,7 +133,9 @@ export interface ParserHealth extends CommonHealth {
   /** The same. */
   readonly grewAfterwards?: GrewAfterwards
   /** What stands in the inbox now and is not taken; absent if there is nothing. */
-  readonly leftInInbox?: LeftInInbox
+  readonly leftInInbox?: LeftFiles
+  /** What is settled and cannot leave work/; absent if there is nothing. */
+  readonly leftInWork?: LeftFiles
   /** Why the inbox cannot be looked into now; absent if it can. */
   readonly inboxAway?: string
 }
@@ -152,8 +154,8 @@ export interface GrewAfterwards {
   readonly newest: readonly { readonly name: string; readonly change: string }[]
 }
 
-/** What is not taken from the inbox: the first reasons, each with some names. */
-export interface LeftInInbox {
+/** What stays where it is: the first reasons, each with some names. */
+export interface LeftFiles {
   readonly files: number
   readonly reasons: readonly {
     readonly why: string

@@ -9,7 +9,7 @@ import type {
   GeneratorHealth,
   GrewAfterwards,
   Health,
-  LeftInInbox,
+  LeftFiles,
   ParserHealth,
   SameNames,
 } from '../../shared/protocol.ts'
@@ -94,6 +94,7 @@ async function look(paths: StatePaths, kindInEnvironment: 'private' | 'yours') {
     sameNames: live === undefined ? null : (live.sameNames ?? { files: 0, newest: [] }),
     grewAfterwards: live === undefined ? null : (live.grewAfterwards ?? { files: 0, newest: [] }),
     leftInInbox: live === undefined ? null : (live.leftInInbox ?? { files: 0, reasons: [] }),
+    leftInWork: live === undefined ? null : (live.leftInWork ?? { files: 0, reasons: [] }),
     inboxAway: live?.inboxAway ?? null,
     lastProgressAt: live === undefined ? null : new Date(live.lastProgressAtMs).toISOString(),
   }
@@ -201,7 +202,10 @@ function text(p: Picture): string {
   }
   if (p.inboxAway !== null) lines.push(['inbox', `away: ${p.inboxAway}`])
   if (p.leftInInbox !== null && p.leftInInbox.files > 0) {
-    lines.push(['inbox', leftText(p.leftInInbox)])
+    lines.push(['inbox', leftText('left in the inbox', p.leftInInbox)])
+  }
+  if (p.leftInWork !== null && p.leftInWork.files > 0) {
+    lines.push(['work', leftText('settled, and cannot leave work/', p.leftInWork)])
   }
   const note =
     p.answeredBy === 'parser'
@@ -261,7 +265,7 @@ function grewText({ files, newest }: GrewAfterwards): string {
   return `${formatCount(files)} changed after they were counted, and what came later is in no total: ${names}${others}`
 }
 
-function leftText({ files, reasons }: LeftInInbox): string {
+function leftText(what: string, { files, reasons }: LeftFiles): string {
   const shown = reasons.map(reason => {
     const names = reason.names.map(name => JSON.stringify(name)).join(', ')
     const others = reason.files > reason.names.length ? ', …' : ''
@@ -269,5 +273,5 @@ function leftText({ files, reasons }: LeftInInbox): string {
   })
   const more = files - reasons.reduce((sum, reason) => sum + reason.files, 0)
   if (more > 0) shown.push(`${formatCount(more)} for other reasons`)
-  return `left in the inbox: ${formatCount(files)} (${shown.join('; ')})`
+  return `${what}: ${formatCount(files)} (${shown.join('; ')})`
 }
