@@ -70,6 +70,37 @@ t.test('what another has counted meanwhile is seen before the commit', async t =
   t.match(await second.ledger.apply(batchFor([[1n, 11n]])), { kind: 'overflow' })
 })
 
+t.test('two that fill the same holes at once', async t => {
+  const address = await server.database()
+  const scenes = await Promise.all(
+    // Their pieces begin and end elsewhere.
+    [700, 900].map((chunkPairsMax, i) =>
+      openLedgerScene(t, address, {
+        instance: Buffer.alloc(16, i),
+        env: { COUNTERSINK_CHUNK_PAIRS_MAX: String(chunkPairsMax) },
+      }),
+    ),
+  )
+  const { session } = scenes[0]!
+  for (const { ledger } of scenes) await ledger.open()
+  for (let round = 0; round < 4; round += 1) {
+    await session.execute('DELETE FROM consumption')
+    await session.execute(
+      'INSERT INTO consumption SELECT seq, 1 FROM seq_0_to_1999 WHERE CRC32(seq) MOD 9 > 1',
+    )
+    const there = new Set(Object.keys(await scenes[0]!.totals()))
+    const all: Pairs = Array.from({ length: 2_000 }, (_, i) => [BigInt(i), 5n] as const)
+    const results = await Promise.all(scenes.map(({ ledger }) => ledger.apply(batchFor(all))))
+    t.match(results, [{ kind: 'applied' }, { kind: 'applied' }])
+    const totals = Object.entries(await scenes[0]!.totals())
+    t.equal(totals.length, 2_000)
+    t.same(
+      totals.filter(([id, total]) => total !== (there.has(id) ? '11' : '10')),
+      [],
+    )
+  }
+})
+
 for (const [what, broken, mended, reason] of [
   ['is replaced', "ledger_uuid = 'other'", 'ledger_uuid = @was', /LEDGER_BEHIND/],
   ['is made newer', 'schema_version = 99', 'schema_version = @was', /LEDGER_UNFIT/],
