@@ -82,6 +82,34 @@ export interface Answer {
 
 export type Message = Hello | Failure | Announce | Ack | Settled | Ping | Pong | Query | Answer
 
+type Unasked = 'announce' | 'ping' | 'query' | 'settled'
+const TO_PARSER: readonly Unasked[] = ['announce', 'ping', 'query']
+
+/** What each role says to each other one without having been asked. Equals have no business at all. */
+const UNASKED: Readonly<Record<Role, { readonly [to in Role]?: readonly Unasked[] }>> = {
+  generator: { parser: TO_PARSER, client: [] },
+  client: { parser: TO_PARSER, generator: ['ping'] },
+  parser: { generator: ['settled'], client: ['settled'] },
+}
+
+/** undefined: these two roles do not talk to each other. */
+export function unaskedMessages(from: Role, to: Role): readonly string[] | undefined {
+  return UNASKED[from][to]
+}
+
+/** What a request is answered with. */
+export const REPLY_TO = { announce: 'ack', ping: 'pong', query: 'answer' } as const
+export type Request = { readonly type: keyof typeof REPLY_TO } & Record<string, unknown>
+export type Reply = Ack | Pong | Answer
+
+export function isReply(message: Message): message is Reply {
+  return message.type === 'ack' || message.type === 'pong' || message.type === 'answer'
+}
+
+export function isRequest(message: Message): message is Announce | Ping | Query {
+  return message.type in REPLY_TO
+}
+
 /** Processed files in the order they were settled; numbers count from 1. */
 export type Question =
   | { readonly kind: 'newest'; readonly before?: number; readonly outcome?: Outcome }
