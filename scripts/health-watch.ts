@@ -1,4 +1,4 @@
-import { type Channel, openChannel } from '../shared/channel.ts'
+import { type Channel, isOfThePeer, openChannel } from '../shared/channel.ts'
 import { Bell } from '../shared/handoff.ts'
 import { processActivity } from '../shared/lifecycle.ts'
 import type { Health } from '../shared/protocol.ts'
@@ -75,23 +75,31 @@ export class HealthWatch {
   }
 
   async #ping(pid: number): Promise<void> {
+    const health = await this.#ask()
+    if (health === undefined) return
+    // A socket may still be that of the process before.
+    if (health.pid !== pid || this.#process.report.pid !== pid) {
+      this.#channel?.close()
+      return
+    }
+    this.#pongAtMs = this.#aliveAtMs = performance.now()
+    this.#health = health
+    this.#process.ready()
+    const durable = durableSteps(health)
+    if (durable > this.#durable) this.#process.progressed()
+    this.#durable = durable
+    this.#onHealth(health)
+  }
+
+  async #ask(): Promise<Health | undefined> {
     try {
       if (!this.#channel?.isOpen) this.#channel = await openChannel(this.#socketPath, 'client')
       const { health } = await this.#channel.request<'pong'>({ type: 'ping' }, PING_TIMEOUT_MS)
-      // A socket may still be that of the process before.
-      if (health.pid !== pid || this.#process.report.pid !== pid) {
-        this.#channel.close()
-        return
-      }
-      this.#pongAtMs = this.#aliveAtMs = performance.now()
-      this.#health = health
-      this.#process.ready()
-      const durable = durableSteps(health)
-      if (durable > this.#durable) this.#process.progressed()
-      this.#durable = durable
-      this.#onHealth(health)
-    } catch {
+      return health
+    } catch (error) {
       // Not listening yet, or not answering: `#judge` decides what that means.
+      if (isOfThePeer(error)) return undefined
+      throw error
     }
   }
 

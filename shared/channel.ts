@@ -309,6 +309,11 @@ export function openChannel(
   })
 }
 
+/** Whether this is how a connection fails; anything else is a fault of ours. */
+export function isOfThePeer(error: unknown): boolean {
+  return error instanceof CountersinkError || (error instanceof Error && 'syscall' in error)
+}
+
 /** Asks one thing on a connection of its own: `undefined` when nobody listens there. */
 export async function askOnce<T>(
   path: string,

@@ -1,6 +1,7 @@
 import { CountersinkError, type ErrorCode } from './errors.ts'
 import { REASON_CHARACTERS_MAX } from './limits.ts'
 import { parseU128 } from './numbers.ts'
+import { GENERATOR_HEALTH, misfit, PARSER_HEALTH, PROCESSED_PAGE } from './shapes.ts'
 
 /**
  * What the processes say to each other. The first frame each way is a `hello`; then requests carry
@@ -312,7 +313,7 @@ export function parseMessage(value: unknown): Message {
     case 'ping':
       return { type, id: f.count('id') }
     case 'pong':
-      return { type, id: f.count('id'), health: f.map('health') as unknown as Health }
+      return { type, id: f.count('id'), health: parseHealth(f.map('health')) }
     case 'query':
       return { type, id: f.count('id'), question: parseQuestion(f.map('question')) }
     case 'answer':
@@ -342,6 +343,20 @@ function parseQuestion(map: object): Question {
       return { kind, prefix }
     }
   }
+}
+
+function parseHealth(map: object): Health {
+  const role = new FieldReader(map).oneOf('role', ['parser', 'generator'])
+  const why = misfit(map, role === 'parser' ? PARSER_HEALTH : GENERATOR_HEALTH)
+  if (why !== undefined) throw invalid(`in health, ${why}`)
+  return map as Health
+}
+
+/** @throws CountersinkError MESSAGE_INVALID: this is no answer to `newest` or `after`. */
+export function processedPage({ body }: Answer): ProcessedPage {
+  const why = misfit(body, PROCESSED_PAGE)
+  if (why !== undefined) throw invalid(`in an answer, ${why}`)
+  return body as ProcessedPage
 }
 
 /** Reads own properties only, one level deep. */

@@ -6,7 +6,16 @@ import { ChannelServer } from '../../shared/channel-server.ts'
 import { encodeFrame } from '../../shared/frames.ts'
 import { REQUESTS_PER_CHANNEL_MAX } from '../../shared/limits.ts'
 import type { Message } from '../../shared/protocol.ts'
-import { eventually, failureOf, HELLO, RawPeer, runModule, tempDir, within } from './helpers.ts'
+import {
+  eventually,
+  failureOf,
+  HEALTH,
+  HELLO,
+  RawPeer,
+  runModule,
+  tempDir,
+  within,
+} from './helpers.ts'
 
 const QUESTION = { type: 'query', question: { kind: 'after', number: 0 } } as const
 const reply = (message: Message, channel: Channel): void => {
@@ -69,7 +78,10 @@ t.test('a request has a deadline; its late reply is no offence, an unasked one i
   })
   const next = channel.request<'answer'>(QUESTION)
   const asked = await peer.frame('query')
-  peer.send({ type: 'pong', id: 1, health: {} }, { type: 'answer', id: asked.id, body: { ok: 1 } })
+  peer.send(
+    { type: 'pong', id: 1, health: HEALTH },
+    { type: 'answer', id: asked.id, body: { ok: 1 } },
+  )
   t.match(await next, { body: { ok: 1 } })
   t.ok(channel.isOpen)
   const waiting = failureOf(channel.request<'answer'>(QUESTION))

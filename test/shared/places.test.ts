@@ -3,7 +3,7 @@ import { type Channel, openChannel } from '../../shared/channel.ts'
 import { ChannelServer, type ServerHandlers } from '../../shared/channel-server.ts'
 import { CONNECTIONS_MAX, GREETINGS_MAX } from '../../shared/limits.ts'
 import type { Message } from '../../shared/protocol.ts'
-import { eventually, failureOf, HELLO, type RawPeer, rawPeer, tempDir } from './helpers.ts'
+import { eventually, failureOf, HEALTH, HELLO, type RawPeer, rawPeer, tempDir } from './helpers.ts'
 
 // Who gives way when all places are taken, and who does not.
 
@@ -18,8 +18,7 @@ async function scene(t: Test, options: Pick<ServerHandlers, 'waitsForMore'> = {}
     onMessage(message, channel) {
       if (message.type === 'query') unanswered.push({ message, channel })
       if (message.type !== 'ping') return
-      const health = { pid: process.pid } as never
-      channel.send({ type: 'pong', id: message.id, health })
+      channel.send({ type: 'pong', id: message.id, health: HEALTH })
     },
   })
   t.teardown(() => server.close())
