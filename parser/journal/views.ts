@@ -109,7 +109,7 @@ export class JournalView {
     switch (question.kind) {
       case 'newest': {
         const { before, outcome } = question
-        const start = before === undefined ? KEY_MAX : before - 1
+        const start = Math.min(before === undefined ? KEY_MAX : before - 1, KEY_MAX)
         return yield* this.#page({ start, reverse: true, outcome, recordsMax })
       }
       case 'after': {
