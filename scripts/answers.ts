@@ -37,7 +37,8 @@ export async function withAnswers<R>(
     const answer = await readJournal(paths.journal, view =>
       view.answer(question, RECORDS_AT_REST_MAX),
     ).catch((error: unknown) => {
-      if (!hasCode(error, 'JOURNAL_IN_USE')) throw error
+      // One that nobody supervises, and that cannot be found at its socket, is known by its lock alone.
+      if (!hasCode(error, 'JOURNAL_IN_USE') || !reached.isThere) throw error
       throw new CountersinkError('JOURNAL_IN_USE', `${silentBecause}, and has the journal open`, {
         advice: 'Ask again in a moment; "countersink status" shows what runs.',
       })

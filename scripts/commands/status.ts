@@ -191,7 +191,7 @@ function text(p: Picture): string {
       ? ''
       : p.answeredBy === 'journal'
         ? '(the parser does not answer; the queue and the counts are from its journal)\n'
-        : '(the parser does not answer, and there is no journal to read beside it)\n'
+        : '(the parser does not answer, and its journal is in use, or not there)\n'
   return `${lines.map(([label, value]) => `${label.padEnd(12)}${value}\n`).join('')}${note}`
 }
 
