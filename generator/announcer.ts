@@ -1,6 +1,6 @@
 import { type Channel, openChannel } from '../shared/channel.ts'
 import { crashPoint } from '../shared/crash-points.ts'
-import { describeError, hasCode } from '../shared/errors.ts'
+import { CountersinkError, describeError, hasCode } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import type { Ack, Message, Settled } from '../shared/protocol.ts'
 import type { GeneratedFile } from './state.ts'
@@ -186,6 +186,7 @@ export class Announcer {
       crashPoint('G3-announced')
       ack = await asked
     } catch (error) {
+      if (!(error instanceof CountersinkError)) throw error
       // The connection ended, and all are due again; or no answer came in time.
       if (channel !== this.#channel) return
       this.#log.warn('an announcement got no answer', { name, because: describeError(error) })

@@ -46,11 +46,12 @@ export async function startGenerator(options: GeneratorOptions): Promise<Service
   }
   const announcer = new Announcer({ path: paths.parserSocket, log, onChange })
   // From here on this process owns the generator's directory.
-  const health = await HealthServer.listen(paths.generatorSocket, () => ({
+  const report = () => ({
     ...status.report(),
     connected: announcer.connected,
     unsettled: announcer.files,
-  }))
+  })
+  const health = await HealthServer.listen(paths.generatorSocket, report, log)
   try {
     const owner = processIdentity(process.pid)
     if (owner === undefined) throw new CountersinkError('IO_FAILED', '/proc cannot be read')

@@ -1,8 +1,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openChannel } from '../shared/channel.ts'
-import { ChannelServer } from '../shared/channel-server.ts'
+import { ChannelServer, type ServerHandlers } from '../shared/channel-server.ts'
 import { CountersinkError, hasCode } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
 import type { GeneratorHealth } from '../shared/protocol.ts'
 
 /** What the generator itself knows of its health. */
@@ -22,23 +23,26 @@ export class HealthServer {
   }
 
   /** @throws CountersinkError ALREADY_RUNNING when a living generator listens at `path`. */
-  static async listen(path: string, report: () => GeneratorReport): Promise<HealthServer> {
+  static async listen(
+    path: string,
+    report: () => GeneratorReport,
+    log: Log,
+  ): Promise<HealthServer> {
     await refuseIfAnswered(path)
     const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
     delay.enable()
-    const server = await ChannelServer.listen(path, 'generator', {
-      onMessage(message, channel) {
-        if (message.type !== 'ping') return
-        const health: GeneratorHealth = {
-          ...report(),
-          pid: process.pid,
-          uptimeSeconds: Math.round(process.uptime()),
-          eventLoopDelayMs: meanDelayMs(delay.mean),
-        }
-        delay.reset()
-        channel.send({ type: 'pong', id: message.id, health })
-      },
-    })
+    const onMessage: ServerHandlers['onMessage'] = (message, channel) => {
+      if (message.type !== 'ping') return
+      const health: GeneratorHealth = {
+        ...report(),
+        pid: process.pid,
+        uptimeSeconds: Math.round(process.uptime()),
+        eventLoopDelayMs: meanDelayMs(delay.mean),
+      }
+      delay.reset()
+      channel.send({ type: 'pong', id: message.id, health })
+    }
+    const server = await ChannelServer.listen(path, 'generator', { onMessage }, log)
     return new HealthServer(server, delay)
   }
 

@@ -1,6 +1,6 @@
 import type { Channel } from '../shared/channel.ts'
-import { ChannelServer } from '../shared/channel-server.ts'
-import { describeError } from '../shared/errors.ts'
+import { ChannelServer, type ServerHandlers } from '../shared/channel-server.ts'
+import type { Log } from '../shared/log.ts'
 import type {
   Announce,
   AnswerTo,
@@ -10,7 +10,6 @@ import type {
   Query,
   Question,
 } from '../shared/protocol.ts'
-import { failure } from '../shared/protocol.ts'
 import type { AnnounceResult } from './earlier-acks.ts'
 
 /**
@@ -22,8 +21,11 @@ export class Listener {
   readonly #announce: (announce: Announce) => Promise<AnnounceResult>
   readonly #health: () => ParserHealth
   readonly #answer: (question: Question) => Promise<AnswerTo<Question>>
-  /** Who wants to hear about which claimed file, under which name it was announced. */
+  /** Who wants to hear about which claimed file, under which name it was announced … */
   readonly #subscribers = new Map<number, Map<Channel, string>>()
+  /** … and the other way round. */
+  readonly #awaited = new Map<Channel, Set<number>>()
+  readonly #questions = new Set<Promise<void>>()
   #server: ChannelServer | undefined
 
   constructor(options: {
@@ -36,31 +38,34 @@ export class Listener {
     this.#answer = options.answer
   }
 
-  async listen(path: string): Promise<void> {
-    this.#server = await ChannelServer.listen(path, 'parser', {
+  async listen(path: string, log: Log): Promise<void> {
+    const handlers: ServerHandlers = {
       onMessage: (message, channel) => this.#receive(message, channel),
-      onClose: channel => {
-        for (const [sequence, channels] of this.#subscribers) {
-          channels.delete(channel)
-          if (channels.size === 0) this.#subscribers.delete(sequence)
-        }
-      },
-    })
+      waitsForMore: channel => this.#awaited.has(channel),
+      onClose: channel => this.#unsubscribe(channel),
+    }
+    this.#server = await ChannelServer.listen(path, 'parser', handlers, log)
   }
 
   /** Tells the announcers of this claimed file. */
   settled(file: ProcessedFile, sequence: number): void {
     for (const [channel, name] of this.#subscribers.get(sequence) ?? []) {
       tell(channel, file, name)
+      const awaited = this.#awaited.get(channel)
+      awaited?.delete(sequence)
+      if (awaited?.size === 0) this.#awaited.delete(channel)
     }
     this.#subscribers.delete(sequence)
   }
 
+  /** Nobody is connected afterwards, and no question is looked into any more. */
   async close(): Promise<void> {
     await this.#server?.close()
+    await Promise.all(this.#questions)
   }
 
-  #receive(message: Message, channel: Channel): void {
+  /** What a peer may say here at all is the channel's to know. */
+  #receive(message: Message, channel: Channel): void | Promise<void> {
     switch (message.type) {
       case 'announce':
         void this.#handleAnnounce(message, channel)
@@ -69,12 +74,16 @@ export class Listener {
         channel.send({ type: 'pong', id: message.id, health: this.#health() })
         break
       case 'query':
-        void this.#handleQuery(message, channel)
-        break
-      default:
-        channel.send(failure('MESSAGE_INVALID', `the parser does not take ${message.type}`))
-        channel.close()
+        // One at a time: nothing more of this peer is read until it is answered.
+        return this.#handleQuery(message, channel)
     }
+  }
+
+  async #handleQuery(query: Query, channel: Channel): Promise<void> {
+    const asked = this.#ask(query, channel)
+    this.#questions.add(asked)
+    await asked
+    this.#questions.delete(asked)
   }
 
   async #handleAnnounce(message: Announce, channel: Channel): Promise<void> {
@@ -90,20 +99,27 @@ export class Listener {
     if (settled !== undefined) tell(channel, settled, message.name)
   }
 
-  async #handleQuery({ id, question }: Query, channel: Channel): Promise<void> {
-    try {
-      const body = await this.#answer(question)
-      if (channel.isOpen) channel.send({ type: 'answer', id, body })
-    } catch (error) {
-      // The asker hears why, and nobody else is concerned.
-      if (channel.isOpen) channel.send(failure('QUESTION_FAILED', describeError(error)))
-    }
+  async #ask({ id, question }: Query, channel: Channel): Promise<void> {
+    const body = await this.#answer(question)
+    channel.send({ type: 'answer', id, body })
   }
 
   #subscribe(sequence: number, channel: Channel, name: string): void {
     const channels = this.#subscribers.get(sequence) ?? new Map<Channel, string>()
     channels.set(channel, name)
     this.#subscribers.set(sequence, channels)
+    const awaited = this.#awaited.get(channel) ?? new Set<number>()
+    awaited.add(sequence)
+    this.#awaited.set(channel, awaited)
+  }
+
+  #unsubscribe(channel: Channel): void {
+    for (const sequence of this.#awaited.get(channel) ?? []) {
+      const channels = this.#subscribers.get(sequence)
+      channels?.delete(channel)
+      if (channels?.size === 0) this.#subscribers.delete(sequence)
+    }
+    this.#awaited.delete(channel)
   }
 }
 

@@ -1,15 +1,16 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Config } from '../shared/config.ts'
 import { makeDirectories } from '../shared/durable.ts'
-import { CountersinkError, describeError, hasCode, toError } from '../shared/errors.ts'
+import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
 import { deferred, Handoff } from '../shared/handoff.ts'
 import type { Service } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
-import type { AnswerTo, ParserHealth, Question } from '../shared/protocol.ts'
+import type { ParserHealth } from '../shared/protocol.ts'
 import { refuseDirectoriesOfOthers } from '../shared/state-directory.ts'
 import { tryRenames } from '../shared/trial-rename.ts'
 import { adoptWork } from './adopt.ts'
+import { Answers } from './answers.ts'
 import { ArchiveLimit } from './archive-limit.ts'
 import { Backlog } from './backlog.ts'
 import { BatchMaker } from './batch-maker.ts'
@@ -22,7 +23,6 @@ import { Inbox } from './inbox.ts'
 import { loadInstance } from './instance.ts'
 import { Journal } from './journal/journal.ts'
 import { type JournalLock, ownJournal } from './journal/journal-lock.ts'
-import { withLedgerRows } from './ledger/asking.ts'
 import type { DatabaseAddress } from './ledger/connection.ts'
 import { Ledger } from './ledger/ledger.ts'
 import type { Availability } from './ledger/session-keeper.ts'
@@ -172,10 +172,14 @@ export class Parser implements Service {
         this.#digestStage.wake()
       },
     })
+    const answers = new Answers({
+      ...{ journal, backlog: this.#backlog, ledger: this.#ledger },
+      isProvisional: () => this.#state === 'starting',
+    })
     this.#listener = new Listener({
       announce: announce => this.#inbox.announce(announce),
       health: () => this.#health(),
-      answer: question => this.#answer(question),
+      answer: question => answers.answer(question),
     })
     const growth = new GrowthWatch({ paths, journal, log })
     this.#growth = growth
@@ -209,7 +213,7 @@ export class Parser implements Service {
 
   async #begin(paths: StatePaths): Promise<void> {
     this.#loopDelay.enable()
-    await this.#listener.listen(paths.parserSocket)
+    await this.#listener.listen(paths.parserSocket, this.#log)
     for (const entry of this.#journal.queuedFrom(0, Number.MAX_SAFE_INTEGER)) {
       this.#backlog.add(entry)
     }
@@ -287,21 +291,6 @@ export class Parser implements Service {
     this.#journalLock.release()
     if (isReplaced) this.#end.reject(replaced())
     else this.#end.resolve()
-  }
-
-  /** What the ledger says of a content decides; the journal answers everything else. */
-  async #answer(question: Question): Promise<AnswerTo<Question>> {
-    const answer = this.#journal.answer(question)
-    if (question.kind === 'newest' && this.#state === 'starting') {
-      return { ...answer, isProvisional: true }
-    }
-    if (question.kind !== 'content') return answer
-    const { matches } = this.#journal.answer(question)
-    try {
-      return withLedgerRows({ matches }, await this.#ledger.ask(question.prefix))
-    } catch (error) {
-      return { matches, ledgerSilentBecause: describeError(error) }
-    }
   }
 
   #databaseChanged(now: Availability): void {

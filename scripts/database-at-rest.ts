@@ -1,11 +1,11 @@
 import { type DatabaseAddress, databaseAddress, Session } from '../parser/ledger/connection.ts'
 import { watchStatements } from '../parser/ledger/statement-watch.ts'
-import { askOnce } from '../shared/channel.ts'
 import type { Config } from '../shared/config.ts'
 import { CountersinkError, hasCode } from '../shared/errors.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import { cannot } from './cli.ts'
 import { startPrivateMariadb } from './private-mariadb.ts'
+import { reach } from './reaching.ts'
 import {
   assertServiceLedger,
   hasPrivateDatabase,
@@ -55,10 +55,15 @@ export async function withDatabaseAtRest<R>(
   const lock = await StateLock.take(paths.supervisorLock, paths.supervisorStatus)
   try {
     // One that nobody supervises does not hold the lock.
-    if (await askOnce(paths.parserSocket, async () => true)) {
-      throw new CountersinkError('STATE_DIRECTORY_IN_USE', `a parser is at work in ${paths.dir}`, {
-        advice: 'Stop it first, or choose another directory with --dir.',
-      })
+    const parser = await reach(paths, 'parser')
+    if ('channel' in parser) parser.channel.close()
+    if ('channel' in parser || parser.isThere) {
+      const how = 'channel' in parser ? '' : `: ${parser.silentBecause}`
+      throw new CountersinkError(
+        'STATE_DIRECTORY_IN_USE',
+        `a parser is at work in ${paths.dir}${how}`,
+        { advice: 'Stop it first, or choose another directory with --dir.' },
+      )
     }
     const server =
       config.databaseUrl === ''

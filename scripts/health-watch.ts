@@ -1,4 +1,4 @@
-import { type Channel, openChannel } from '../shared/channel.ts'
+import { type Channel, isOfThePeer, openChannel } from '../shared/channel.ts'
 import { Bell } from '../shared/handoff.ts'
 import { processActivity } from '../shared/lifecycle.ts'
 import type { Health } from '../shared/protocol.ts'
@@ -159,9 +159,4 @@ function isStalled(health: Health): boolean {
         health.queue.files > 0
       : health.state === 'writing'
   return expected && Date.now() - health.lastProgressAtMs > STALLED_MS
-}
-
-/** What a process that starts, ends, hangs or misbehaves can do to who asks it: coded, all of it. */
-function isOfThePeer(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && !String(error.code).startsWith('ERR_')
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Channel, openChannel } from '../shared/channel.ts'
+import { type Channel, isOfThePeer, openChannel } from '../shared/channel.ts'
 import { hasCode } from '../shared/errors.ts'
 import type { Message, Outcome } from '../shared/protocol.ts'
 import { cannot } from './cli.ts'
@@ -20,8 +20,8 @@ export class SettlementWatch {
     this.#socketPath = socketPath
   }
 
-  /** As of the last time it was needed. */
-  isParserDown = false
+  /** Why the parser could not be reached the last time that it was needed. */
+  trouble: unknown
 
   /** Tells the parser; nothing is lost when it is down. */
   async announce(file: PublishedFile): Promise<void> {
@@ -58,11 +58,11 @@ export class SettlementWatch {
         onMessage: message => this.#receive(message),
         onClose: () => this.#wake?.(),
       })
-      this.isParserDown = false
+      this.trouble = undefined
       return true
     } catch (error) {
-      if (!hasCode(error, 'ENOENT', 'ECONNREFUSED', 'CHANNEL_CLOSED', 'ECONNRESET')) throw error
-      this.isParserDown = true
+      if (!isOfThePeer(error)) throw error
+      this.trouble = error
       return false
     }
   }
@@ -84,8 +84,9 @@ export class SettlementWatch {
       try {
         ack = await this.#channel!.request<'ack'>({ type: 'announce', name, sizeBytes, sha256 })
       } catch (error) {
-        if (hasCode(error, 'CHANNEL_CLOSED', 'REQUEST_TIMEOUT')) return
-        throw error
+        if (!hasCode(error, 'CHANNEL_CLOSED', 'REQUEST_TIMEOUT')) throw error
+        this.trouble = error
+        return
       }
       if (ack.outcome === 'refused') {
         throw cannot(`the parser refuses ${name}: ${ack.reason ?? 'it does not say why'}`)

@@ -1,66 +1,68 @@
 import { connect, type Socket } from 'node:net'
 import { CountersinkError, hasCode, toError } from './errors.ts'
-import { decodePayload, encodeFrame, FrameSplitter } from './frames.ts'
+import { encodeFrame } from './frames.ts'
 import {
   DRAIN_TIMEOUT_MS,
-  FRAME_TIMEOUT_MS,
   HELLO_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
-  REQUESTS_PER_CHANNEL_MAX,
+  REQUESTS_IN_HAND_MAX,
   SEND_BUFFER_BYTES_MAX,
 } from './limits.ts'
+import { MessageReader } from './message-reader.ts'
 import {
   failure,
   type Hello,
+  isReply,
+  isRequest,
   type Message,
   PROTOCOL_NAME,
   PROTOCOL_VERSION,
-  parseMessage,
+  type Reply,
+  type Request,
   type Role,
+  unaskedMessages,
 } from './protocol.ts'
+import { Requests } from './requests.ts'
 
 /**
  * One connection between two processes, either side.
  *
  * - **greeting**: our hello is sent at once; the peer's must come within `HELLO_TIMEOUT_MS` and
  *   match protocol and version.
- * - **open**: messages flow. A reply settles the request of its id; everything else goes to
- *   `onMessage`, which must only enqueue.
+ * - **open**: messages flow. A reply settles the request of its id; what this role may say to ours
+ *   goes to `onMessage`, which must only enqueue, or returns a promise: then nothing more of this peer
+ *   is read until it is settled.
  * - **closed**: by either side, by an offence of the peer (it is told the code first), or by us.
- *   Every waiting request is rejected; `onClose` is called once.
+ *   Every waiting request is rejected; `onClose` is called once. From the moment this begins nothing
+ *   that comes is looked at.
  *
- * Whatever the peer does, memory stays bounded: a frame is at most 64 KiB, an incomplete one has a
- * deadline from its first byte, and one that does not read is cut off with what it was owed.
+ * Whatever the peer does, memory and time stay bounded: a frame is at most 64 KiB, an incomplete one
+ * has a deadline from its first byte, anything that was not to be expected is an offence, one that has
+ * many requests unanswered is read no further, and one that does not read is cut off with what it was
+ * owed. What a handler throws is a fault of ours and ends the process: it is not caught here.
  */
 export interface ChannelHandlers {
   /** The peer's hello was good. */
   onOpen?(channel: Channel, hello: Hello): void
-  onMessage?(message: Message, channel: Channel): void
+  onMessage?(message: Message, channel: Channel): void | Promise<void>
   /** `error` is why; undefined after an orderly end by the peer or by `close()`. */
   onClose?(channel: Channel, error: Error | undefined): void
-}
-
-/** What a request looks like before the channel gives it an id. */
-type Request = { readonly type: 'announce' | 'ping' | 'query' } & Record<string, unknown>
-type Reply = Extract<Message, { type: 'ack' | 'pong' | 'answer' }>
-const REPLY_TYPES: ReadonlySet<string> = new Set(['ack', 'pong', 'answer'])
-
-interface Waiter {
-  resolve(reply: Reply): void
-  reject(error: Error): void
-  readonly timer: NodeJS.Timeout
 }
 
 export class Channel {
   readonly #socket: Socket
   readonly #role: Role
   readonly #handlers: ChannelHandlers
-  readonly #splitter = new FrameSplitter()
-  readonly #waiters = new Map<number, Waiter>()
+  readonly #reader: MessageReader
+  readonly #requests = new Requests()
   #state: 'greeting' | 'open' | 'closed' = 'greeting'
-  #nextId = 1
+  #isEnding = false
+  /** What the peer may say without being asked. */
+  #unasked: readonly string[] = []
+  #hasAnnounced = false
+  #inHand = 0
+  #lastAskedMs = 0
   #helloTimer: NodeJS.Timeout
-  #frameTimer: NodeJS.Timeout | undefined
   #drainTimer: NodeJS.Timeout | undefined
   #error: Error | undefined
 
@@ -73,7 +75,12 @@ export class Channel {
         new CountersinkError('FRAME_TOO_SLOW', `no hello came within ${HELLO_TIMEOUT_MS} ms`),
       )
     }, HELLO_TIMEOUT_MS)
-    socket.on('data', chunk => this.#receive(chunk))
+    this.#reader = new MessageReader(socket, {
+      isOver: () => this.#isOver,
+      isBusy: () => this.#inHand >= REQUESTS_IN_HAND_MAX,
+      take: message => this.#take(message),
+      offended: error => this.destroy(error),
+    })
     socket.on('drain', () => {
       clearTimeout(this.#drainTimer)
       this.#drainTimer = undefined
@@ -92,12 +99,30 @@ export class Channel {
   }
 
   get isOpen(): boolean {
-    return this.#state === 'open'
+    return this.#state === 'open' && !this.#isOver
+  }
+
+  /** Whether the peer has requests that were not replied to. */
+  get isAsked(): boolean {
+    return this.#inHand > 0
+  }
+
+  /** When the peer last asked for something, by `performance.now()`; 0 if it never has. */
+  get lastAskedMs(): number {
+    return this.#lastAskedMs
+  }
+
+  get #isOver(): boolean {
+    return this.#isEnding || this.#error !== undefined || this.#state === 'closed'
   }
 
   /** Sends without expecting a reply; to a closed channel it is nothing. */
   send(message: Message): void {
-    if (this.#state === 'open') this.#write(message)
+    if (!this.isOpen) return
+    this.#write(message)
+    if (!isReply(message)) return
+    this.#inHand -= 1
+    if (this.#inHand === REQUESTS_IN_HAND_MAX - 1) this.#reader.readOn()
   }
 
   /**
@@ -105,60 +130,49 @@ export class Channel {
    *
    * @throws CountersinkError CHANNEL_CLOSED, REQUEST_TIMEOUT, or TOO_MANY_REQUESTS unanswered.
    */
-  request<T extends Reply['type']>(
+  async request<T extends Reply['type']>(
     request: Request,
     timeoutMs = REQUEST_TIMEOUT_MS,
   ): Promise<Extract<Reply, { type: T }>> {
-    if (this.#state !== 'open') return Promise.reject(this.#closedError())
-    if (this.#waiters.size >= REQUESTS_PER_CHANNEL_MAX) {
-      return Promise.reject(
-        new CountersinkError(
-          'TOO_MANY_REQUESTS',
-          `${this.#waiters.size} requests wait for a reply, at most ${REQUESTS_PER_CHANNEL_MAX} may`,
-        ),
-      )
-    }
-    const id = this.#nextId
-    this.#nextId += 1
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#waiters.delete(id)
-        reject(
-          new CountersinkError(
-            'REQUEST_TIMEOUT',
-            `no reply to ${request.type} came within ${timeoutMs} ms`,
-          ),
-        )
-      }, timeoutMs)
-      this.#waiters.set(id, {
-        resolve: reply => resolve(reply as Extract<Reply, { type: T }>),
-        reject,
-        timer,
-      })
-      this.#write({ ...request, id })
-    })
+    if (!this.isOpen) throw this.#closedError()
+    const { id, reply } = this.#requests.add(request.type, timeoutMs)
+    if (request.type === 'announce') this.#hasAnnounced = true
+    this.#write({ ...request, id })
+    return (await reply) as Extract<Reply, { type: T }>
   }
 
   /** Ends in order: what was sent still goes out. */
   close(): void {
-    if (this.#state === 'closed') return
+    if (this.#isOver) return
+    this.#isEnding = true
     this.#socket.end()
-    // A peer that does not end its side must not keep ours open.
-    const timer = setTimeout(() => this.#socket.destroy(), DRAIN_TIMEOUT_MS)
-    timer.unref()
-    this.#socket.once('close', () => clearTimeout(timer))
+    // The end of the peer's side is seen only if what it sent before is read, and thrown away.
+    this.#socket.resume()
+    this.#destroyAfter(DRAIN_TIMEOUT_MS)
   }
 
   /** Ends at once. The peer is told why, if it still reads; `onClose` gets the error. */
   destroy(error: Error): void {
     if (this.#state === 'closed' || this.#error !== undefined) return
     this.#error = error
-    const code = error instanceof CountersinkError ? error.code : 'IO_FAILED'
-    this.#socket.end(encodeFrame(failure(code, error.message)), () => this.#socket.destroy())
-    const timer = setTimeout(() => this.#socket.destroy(), 1_000)
+    this.#socket.end(encodeFrame(whyEnded(error)), () => this.#socket.destroy())
+    this.#destroyAfter(1_000)
+    this.#socket.pause()
+  }
+
+  /** The same for a peer that has done nothing wrong, without waiting for it: its place is needed. */
+  giveWay(error: CountersinkError): void {
+    if (this.#state === 'closed' || this.#error !== undefined) return
+    this.#error = error
+    if (this.#socket.writable) this.#socket.write(encodeFrame(whyEnded(error)))
+    this.#socket.destroy()
+  }
+
+  #destroyAfter(ms: number): void {
+    // A peer that does not end its side must not keep ours open.
+    const timer = setTimeout(() => this.#socket.destroy(), ms)
     timer.unref()
     this.#socket.once('close', () => clearTimeout(timer))
-    this.#socket.pause()
   }
 
   #write(message: object): void {
@@ -167,6 +181,7 @@ export class Channel {
     try {
       frame = encodeFrame(message)
     } catch (error) {
+      if (!hasCode(error, 'FRAME_TOO_LARGE')) throw error
       this.destroy(toError(error))
       return
     }
@@ -183,33 +198,11 @@ export class Channel {
   }
 
   #notReading(why: string): void {
-    this.#error = new CountersinkError('PEER_NOT_READING', `the peer does not read: ${why}`)
+    this.#error ??= new CountersinkError('PEER_NOT_READING', `the peer does not read: ${why}`)
     this.#socket.destroy()
   }
 
-  #receive(chunk: Buffer): void {
-    if (this.#error !== undefined) return
-    try {
-      for (const payload of this.#splitter.push(chunk)) {
-        this.#dispatch(parseMessage(decodePayload(payload)))
-        clearTimeout(this.#frameTimer)
-        this.#frameTimer = undefined
-        if (this.#error !== undefined) return
-      }
-    } catch (error) {
-      this.destroy(toError(error))
-      return
-    }
-    if (this.#splitter.insideFrame && this.#frameTimer === undefined) {
-      this.#frameTimer = setTimeout(() => {
-        this.destroy(
-          new CountersinkError('FRAME_TOO_SLOW', `a frame took longer than ${FRAME_TIMEOUT_MS} ms`),
-        )
-      }, FRAME_TIMEOUT_MS)
-    }
-  }
-
-  #dispatch(message: Message): void {
+  #take(message: Message): void | Promise<void> {
     if (message.type === 'error') {
       this.#error = new CountersinkError(
         'CHANNEL_CLOSED',
@@ -218,58 +211,58 @@ export class Channel {
       this.#socket.destroy()
     } else if (this.#state === 'greeting') {
       this.#greet(message)
-    } else if (REPLY_TYPES.has(message.type)) {
-      this.#settle(message as Reply)
-    } else if (message.type === 'hello') {
-      throw new CountersinkError('MESSAGE_INVALID', 'a second hello came')
+    } else if (isReply(message)) {
+      if (!this.#requests.settle(message)) this.#offence(`${message.type} ${message.id}, unasked`)
+    } else if (!this.#unasked.includes(message.type)) {
+      this.#offence(`${message.type}, which is not for this side`)
+    } else if (message.type === 'settled' && !this.#hasAnnounced) {
+      this.#offence('settled, where nothing was announced')
     } else {
-      this.#handlers.onMessage?.(message, this)
+      if (isRequest(message)) {
+        this.#inHand += 1
+        this.#lastAskedMs = performance.now()
+      }
+      return this.#handlers.onMessage?.(message, this)
     }
   }
 
+  #offence(what: string): void {
+    this.destroy(new CountersinkError('MESSAGE_INVALID', `the peer sent ${what}`))
+  }
+
   #greet(message: Message): void {
-    if (message.type !== 'hello') {
-      throw new CountersinkError(
-        'PROTOCOL_MISMATCH',
-        `a hello must come first, got ${message.type}`,
-      )
-    }
-    if (message.protocol !== PROTOCOL_NAME || message.version !== PROTOCOL_VERSION) {
-      throw new CountersinkError(
-        'PROTOCOL_MISMATCH',
-        `this side speaks ${PROTOCOL_NAME} ${PROTOCOL_VERSION}, ` +
-          `the peer ${JSON.stringify(message.protocol)} ${message.version}`,
-        { advice: 'Run the same version of countersink on both sides.' },
-      )
+    const mismatch = this.#mismatch(message)
+    if (mismatch !== undefined || message.type !== 'hello') {
+      const advice = 'Run the same version of countersink on both sides.'
+      this.destroy(new CountersinkError('PROTOCOL_MISMATCH', mismatch ?? '', { advice }))
+      return
     }
     clearTimeout(this.#helloTimer)
     this.#state = 'open'
     this.#handlers.onOpen?.(this, message)
   }
 
-  #settle(reply: Reply): void {
-    const waiter = this.#waiters.get(reply.id)
-    if (waiter === undefined) {
-      // An id never given out is an offence; one that timed out here is merely late.
-      if (reply.id < this.#nextId) return
-      throw new CountersinkError('MESSAGE_INVALID', `a reply came to request ${reply.id}, unasked`)
+  #mismatch(message: Message): string | undefined {
+    if (message.type !== 'hello') return `a hello must come first, got ${message.type}`
+    if (message.protocol !== PROTOCOL_NAME || message.version !== PROTOCOL_VERSION) {
+      return (
+        `this side speaks ${PROTOCOL_NAME} ${PROTOCOL_VERSION}, ` +
+        `the peer ${JSON.stringify(message.protocol)} ${message.version}`
+      )
     }
-    this.#waiters.delete(reply.id)
-    clearTimeout(waiter.timer)
-    waiter.resolve(reply)
+    const unasked = unaskedMessages(message.role, this.#role)
+    if (unasked === undefined) return `a ${message.role} has no business with a ${this.#role}`
+    this.#unasked = unasked
+    return undefined
   }
 
   #closed(): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
+    this.#reader.end()
     clearTimeout(this.#helloTimer)
-    clearTimeout(this.#frameTimer)
     clearTimeout(this.#drainTimer)
-    for (const waiter of this.#waiters.values()) {
-      clearTimeout(waiter.timer)
-      waiter.reject(this.#closedError())
-    }
-    this.#waiters.clear()
+    this.#requests.rejectAll(this.#closedError())
     this.#handlers.onClose?.(this, this.#error)
   }
 
@@ -278,6 +271,10 @@ export class Channel {
       cause: this.#error,
     })
   }
+}
+
+function whyEnded(error: Error): Message {
+  return failure(error instanceof CountersinkError ? error.code : 'IO_FAILED', error.message)
 }
 
 /**
@@ -310,6 +307,11 @@ export function openChannel(
       })
     })
   })
+}
+
+/** Whether this is how a connection fails; anything else is a fault of ours. */
+export function isOfThePeer(error: unknown): boolean {
+  return error instanceof CountersinkError || (error instanceof Error && 'syscall' in error)
 }
 
 /** Asks one thing on a connection of its own: `undefined` when nobody listens there. */

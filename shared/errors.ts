@@ -28,6 +28,8 @@ export type ErrorCode =
   | 'MESSAGE_INVALID'
   | 'PROTOCOL_MISMATCH'
   | 'PEER_NOT_READING'
+  | 'GAVE_WAY'
+  | 'NO_PLACE'
   | 'TOO_MANY_REQUESTS'
   | 'CHANNEL_CLOSED'
   | 'REQUEST_TIMEOUT'

@@ -25,9 +25,11 @@ export function isAlive(identity: ProcessIdentity): boolean {
 /** What a process did, as the kernel sees it: moves on even when the process cannot answer. */
 export function processActivity(
   pid: number,
-): { waitsForDisk: boolean; cpuTicks: number } | undefined {
+): { waitsForDisk: boolean; isStopped: boolean; cpuTicks: number } | undefined {
   const fields = statFields(pid)
-  return fields && { waitsForDisk: fields.state === 'D', cpuTicks: fields.cpuTicks }
+  if (fields === undefined || fields.state === 'Z') return undefined
+  const { state, cpuTicks } = fields
+  return { waitsForDisk: state === 'D', isStopped: state === 'T' || state === 't', cpuTicks }
 }
 
 function statFields(pid: number) {

@@ -26,9 +26,18 @@ export const FRAME_TIMEOUT_MS = 5_000
 export const DRAIN_TIMEOUT_MS = 10_000
 /** Bytes kept for a peer that does not read, before it is cut off. */
 export const SEND_BUFFER_BYTES_MAX = 256 * 1024
+/** Greeted peers at one socket, besides the one place kept for the supervisor. */
 export const CONNECTIONS_MAX = 64
+/** Connections whose hello has not come yet; the oldest gives way. */
+export const GREETINGS_MAX = 64
 /** Requests that one side may leave unanswered on one channel. */
 export const REQUESTS_PER_CHANNEL_MAX = 4_096
+/** Requests of one peer that may be unanswered before it is read no further. */
+export const REQUESTS_IN_HAND_MAX = 256
+/** Messages of one peer before the others get a turn. */
+export const MESSAGES_PER_TURN = 64
+/** How often a server looks whether its socket still stands at its path. */
+export const SOCKET_LOOK_INTERVAL_MS = 1_000
 /** Announcements taken in one journal commit; what is beyond waits for the next. */
 export const CLAIMS_PER_COMMIT_MAX = 256
 /** Announcements that may wait for a claim in the whole process; beyond it the ack is `later`. */

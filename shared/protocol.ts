@@ -1,6 +1,7 @@
-import { CountersinkError, type ErrorCode } from './errors.ts'
+import type { ErrorCode } from './errors.ts'
+import { FieldReader, invalid } from './field-reader.ts'
 import { REASON_CHARACTERS_MAX } from './limits.ts'
-import { parseU128 } from './numbers.ts'
+import { GENERATOR_HEALTH, misfit, PARSER_HEALTH, PROCESSED_PAGE } from './shapes.ts'
 
 /**
  * What the processes say to each other. The first frame each way is a `hello`; then requests carry
@@ -81,6 +82,34 @@ export interface Answer {
 }
 
 export type Message = Hello | Failure | Announce | Ack | Settled | Ping | Pong | Query | Answer
+
+type Unasked = 'announce' | 'ping' | 'query' | 'settled'
+const TO_PARSER: readonly Unasked[] = ['announce', 'ping', 'query']
+
+/** What each role says to each other one without having been asked. Equals have no business at all. */
+const UNASKED: Readonly<Record<Role, { readonly [to in Role]?: readonly Unasked[] }>> = {
+  generator: { parser: TO_PARSER, client: [] },
+  client: { parser: TO_PARSER, generator: ['ping'] },
+  parser: { generator: ['settled'], client: ['settled'] },
+}
+
+/** undefined: these two roles do not talk to each other. */
+export function unaskedMessages(from: Role, to: Role): readonly string[] | undefined {
+  return UNASKED[from][to]
+}
+
+/** What a request is answered with. */
+export const REPLY_TO = { announce: 'ack', ping: 'pong', query: 'answer' } as const
+export type Request = { readonly type: keyof typeof REPLY_TO } & Record<string, unknown>
+export type Reply = Ack | Pong | Answer
+
+export function isReply(message: Message): message is Reply {
+  return message.type === 'ack' || message.type === 'pong' || message.type === 'answer'
+}
+
+export function isRequest(message: Message): message is Announce | Ping | Query {
+  return message.type in REPLY_TO
+}
 
 /** Processed files in the order they were settled; numbers count from 1. */
 export type Question =
@@ -300,7 +329,7 @@ export function parseMessage(value: unknown): Message {
     case 'ping':
       return { type, id: f.count('id') }
     case 'pong':
-      return { type, id: f.count('id'), health: f.map('health') as unknown as Health }
+      return { type, id: f.count('id'), health: parseHealth(f.map('health')) }
     case 'query':
       return { type, id: f.count('id'), question: parseQuestion(f.map('question')) }
     case 'answer':
@@ -332,64 +361,18 @@ function parseQuestion(map: object): Question {
   }
 }
 
-/** Reads own properties only, one level deep. */
-class FieldReader {
-  readonly #fields: Readonly<Record<string, unknown>>
-
-  constructor(fields: object) {
-    this.#fields = fields as Record<string, unknown>
-  }
-
-  #own(key: string): unknown {
-    return Object.hasOwn(this.#fields, key) ? this.#fields[key] : undefined
-  }
-
-  optional<K extends string, T>(key: K, read: () => T): { [key in K]?: T } {
-    return this.#own(key) === undefined ? {} : ({ [key]: read() } as { [key in K]?: T })
-  }
-
-  text(key: string, charactersMax: number): string {
-    const value = this.#own(key)
-    if (typeof value === 'string' && value.length <= charactersMax) return value
-    throw invalid(`${key} must be a text of at most ${charactersMax} characters`)
-  }
-
-  count(key: string): number {
-    const raw = this.#own(key)
-    // Other msgpack writers send what is past 32 bits as uint64, which decodes as a bigint.
-    const value = typeof raw === 'bigint' ? Number(raw) : raw
-    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
-    throw invalid(`${key} must be a whole number from 0 to 2^53-1`)
-  }
-
-  amount(key: string): string {
-    const value = this.text(key, 40)
-    if (parseU128(value) !== undefined) return value
-    throw invalid(`${key} must be a decimal string below 2^128`)
-  }
-
-  sha256(key: string): string {
-    const value = this.text(key, 64)
-    if (/^[0-9a-f]{64}$/.test(value)) return value
-    throw invalid(`${key} must be 64 lower-case hex digits`)
-  }
-
-  oneOf<T extends string>(key: string, allowed: readonly T[]): T {
-    const value = this.#own(key)
-    const found = allowed.find(one => one === value)
-    if (found !== undefined) return found
-    throw invalid(`${key} must be one of ${allowed.join(', ')}`)
-  }
-
-  map(key: string): object {
-    const value = this.#own(key)
-    if (typeof value === 'object' && value !== null) return value
-    throw invalid(`${key} must be a map`)
-  }
+function parseHealth(map: object): Health {
+  const role = new FieldReader(map).oneOf('role', ['parser', 'generator'])
+  const why = misfit(map, role === 'parser' ? PARSER_HEALTH : GENERATOR_HEALTH)
+  if (why !== undefined) throw invalid(`in health, ${why}`)
+  return map as Health
 }
 
-function invalid(why: string): CountersinkError {
-  return new CountersinkError('MESSAGE_INVALID', why)
+/** @throws CountersinkError MESSAGE_INVALID: this is no answer to `newest` or `after`. */
+export function processedPage({ body }: Answer): ProcessedPage {
+  const why = misfit(body, PROCESSED_PAGE)
+  if (why !== undefined) throw invalid(`in an answer, ${why}`)
+  return body as ProcessedPage
 }
 
 /** The frame that tells a peer why its connection ends. */

@@ -3,6 +3,7 @@ import { RECORDS_PER_ANSWER_MAX } from '../../shared/limits.ts'
 import type {
   AnswerTo,
   ContentAnswer,
+  ContentMatch,
   ProcessedFile,
   ProcessedPage,
   Question,
@@ -46,8 +47,10 @@ export function openTables(root: RootDatabase): Tables {
   }
 }
 
-/** Records looked at for one answer, so that a rare outcome cannot hold up the event loop. */
+/** Records looked at for one answer, so that a rare outcome cannot keep its asker waiting. */
 const RECORDS_PER_SCAN_MAX = 2_000
+/** Records looked at before others on the event loop get a turn. */
+const RECORDS_PER_SLICE = 100
 /** Waiting files looked at for one question about a content. */
 const QUEUE_SCAN_MAX = 20_000
 /** Records looked at for the newest counted files, once there is one. */
@@ -91,23 +94,28 @@ export class JournalView {
 
   /** @param recordsMax in one answer; more where it need not fit into a frame. */
   answer<T extends Question>(question: T, recordsMax = RECORDS_PER_ANSWER_MAX): AnswerTo<T> {
-    return this.#answer(question, recordsMax) as AnswerTo<T>
+    const steps = this.answering(question, recordsMax)
+    for (;;) {
+      const step = steps.next()
+      if (step.done) return step.value as AnswerTo<T>
+    }
   }
 
-  #answer(question: Question, recordsMax: number): AnswerTo<Question> {
+  /** The same in slices, for who has other things to do: stops where others may get a turn. */
+  *answering(
+    question: Question,
+    recordsMax = RECORDS_PER_ANSWER_MAX,
+  ): Generator<void, AnswerTo<Question>> {
     switch (question.kind) {
-      case 'newest':
-        return this.#page({
-          ...(question.before === undefined ? {} : { start: question.before - 1 }),
-          reverse: true,
-          outcome: question.outcome,
-          recordsMax,
-        })
-      case 'after':
-        return this.#page({
-          ...{ start: question.number + 1, reverse: false, outcome: undefined },
-          recordsMax,
-        })
+      case 'newest': {
+        const { before, outcome } = question
+        const start = Math.min(before === undefined ? KEY_MAX : before - 1, KEY_MAX)
+        return yield* this.#page({ start, reverse: true, outcome, recordsMax })
+      }
+      case 'after': {
+        const start = question.number + 1
+        return yield* this.#page({ start, reverse: false, outcome: undefined, recordsMax })
+      }
       case 'content':
         return this.#contents(question.prefix)
       case 'queue':
@@ -143,54 +151,77 @@ export class JournalView {
     }
   }
 
-  #page(from: {
-    start?: number
+  *#page(from: {
+    start: number
     reverse: boolean
     outcome: string | undefined
     recordsMax: number
-  }): ProcessedPage {
-    if (from.start !== undefined && from.start < 0) return { files: [] }
+  }): Generator<void, ProcessedPage> {
     const files: ProcessedFile[] = []
-    let seen = 0
-    for (const { key, value } of this.tables.processed.getRange({
-      ...(from.start === undefined ? {} : { start: numberKey(Math.min(from.start, KEY_MAX)) }),
-      reverse: from.reverse,
-      limit: RECORDS_PER_SCAN_MAX,
-    })) {
-      seen += 1
-      const number = keyNumber(key)
-      const file = decodeProcessed(number, value)
-      if (from.outcome === undefined || file.outcome === from.outcome) files.push(file)
-      if (files.length === from.recordsMax || seen === RECORDS_PER_SCAN_MAX) {
-        return { files, next: number }
+    let start = from.start
+    for (let seen = 0; start >= 0 && start <= KEY_MAX; ) {
+      let number: number | undefined
+      for (const { key, value } of this.tables.processed.getRange({
+        start: numberKey(start),
+        reverse: from.reverse,
+        limit: RECORDS_PER_SLICE,
+      })) {
+        seen += 1
+        number = keyNumber(key)
+        const file = decodeProcessed(number, value)
+        if (from.outcome === undefined || file.outcome === from.outcome) files.push(file)
+        if (files.length === from.recordsMax || seen === RECORDS_PER_SCAN_MAX) {
+          return { files, next: number }
+        }
       }
+      if (number === undefined) break
+      start = from.reverse ? number - 1 : number + 1
+      yield
     }
     return { files }
   }
 
-  #contents(prefix: string): ContentAnswer {
+  /** What the index knows of the contents whose hash begins so: two at the most. */
+  contents(prefix: string): ContentMatch[] {
     const start = Buffer.alloc(SHA256_BYTES, 0)
     start.write(prefix.padEnd(64, '0'), 'hex')
-    const found = new Map<string, ContentAnswer['matches'][number]>()
+    const found: ContentMatch[] = []
     for (const { key, value } of this.tables.contents.getRange({ start, limit: 2 })) {
       const sha256 = Buffer.from(key).toString('hex')
       if (!sha256.startsWith(prefix)) break
       const content = decodeContent(value)
       const applied = content.applied === 0 ? undefined : this.processed(content.applied)
       const last = content.last === 0 ? undefined : this.processed(content.last)
-      found.set(sha256, {
+      found.push({
         sha256,
         ...(applied === undefined ? {} : { applied }),
         ...(last === undefined ? {} : { last }),
         ...(content.claim === 0 ? {} : { waiting: true }),
       })
     }
-    for (const entry of this.queuedFrom(0, QUEUE_SCAN_MAX)) {
-      const sha256 = entry.expected?.sha256
-      if (entry.stage !== 'claimed' || !sha256?.startsWith(prefix)) continue
-      found.set(sha256, { ...found.get(sha256), sha256, waiting: true })
-      if (found.size > 1) break
-    }
-    return { matches: [...found.values()].slice(0, 2) }
+    return found
   }
+
+  /** With what waits to be read: nobody keeps an index of that while the parser is down. */
+  #contents(prefix: string): ContentAnswer {
+    const waiting = new Set<string>()
+    for (const { stage, expected } of this.queuedFrom(0, QUEUE_SCAN_MAX)) {
+      if (stage !== 'claimed' || !expected?.sha256?.startsWith(prefix)) continue
+      waiting.add(expected.sha256)
+      if (waiting.size > 1) break
+    }
+    return { matches: withWaiting(this.contents(prefix), waiting) }
+  }
+}
+
+/** Contents of which files are on their way that were not read yet, beside what is known; two at the most. */
+export function withWaiting(
+  known: readonly ContentMatch[],
+  waiting: Iterable<string>,
+): ContentMatch[] {
+  const found = new Map(known.map(match => [match.sha256, match]))
+  for (const sha256 of waiting) {
+    found.set(sha256, { ...found.get(sha256), sha256, waiting: true })
+  }
+  return [...found.values()].slice(0, 2)
 }

@@ -2,6 +2,7 @@ import { readJournal } from '../../parser/journal/reading.ts'
 import { formatBytes, formatCount } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { OUTCOMES, type Outcome, type ProcessedFile, type Question } from '../../shared/protocol.ts'
+import { withAnswers } from '../answers.ts'
 import {
   type Command,
   DIR_HELP,
@@ -12,7 +13,7 @@ import {
   wholeNumber,
 } from '../cli.ts'
 import { askForUnknown } from '../ledger-at-rest.ts'
-import { fileJson, print, timeText, withAnswers } from '../sources.ts'
+import { fileJson, print, timeText } from '../sources.ts'
 
 export const hashes: Command = {
   name: 'hashes',

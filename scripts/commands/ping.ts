@@ -1,8 +1,7 @@
-import { askOnce } from '../../shared/channel.ts'
-import { describeError } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type { Health } from '../../shared/protocol.ts'
 import { type Command, DIR_HELP, EXIT, environment, parseOptions, usage } from '../cli.ts'
+import { reach } from '../reaching.ts'
 import { print, readSupervisor } from '../sources.ts'
 
 const TARGETS = ['generator', 'parser'] as const
@@ -45,24 +44,17 @@ async function expected(paths: StatePaths): Promise<readonly Target[]> {
 }
 
 async function pingOne(paths: StatePaths, target: Target): Promise<boolean> {
-  const path = target === 'parser' ? paths.parserSocket : paths.generatorSocket
-  try {
-    const answer = await askOnce(path, async channel => {
-      const sentMs = performance.now()
-      const { health } = await channel.request<'pong'>({ type: 'ping' })
-      return { health, ms: performance.now() - sentMs }
-    })
-    if (answer === undefined) {
-      await print(`${target}: not running\n`)
-      return false
-    }
-    const illness = illnessOf(answer.health)
-    await print(`${target}: ${illness ?? 'healthy'}, answered in ${answer.ms.toFixed(2)} ms\n`)
-    return illness === undefined
-  } catch (error) {
-    await print(`${target}: ${describeError(error)}\n`)
+  const reached = await reach(paths, target)
+  if ('silentBecause' in reached) {
+    const text = reached.isThere ? reached.silentBecause : 'not running'
+    await print(`${target}: ${text}\n`)
     return false
   }
+  reached.channel.close()
+  const illness = illnessOf(reached.health)
+  const answered = `answered in ${reached.roundTripMs.toFixed(2)} ms`
+  await print(`${target}: ${illness ?? 'healthy'}, ${answered}\n`)
+  return illness === undefined
 }
 
 function illnessOf(health: Health): string | undefined {

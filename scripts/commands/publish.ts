@@ -4,6 +4,7 @@ import { processIdentity } from '../../shared/lifecycle.ts'
 import { formatDuration } from '../../shared/numbers.ts'
 import { type Command, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
 import { type PublishedFile, publishFile, type Source } from '../publication.ts'
+import { whySilent } from '../reaching.ts'
 import { SettlementWatch } from '../settlement-watch.ts'
 import { SourceRest } from '../source-rest.ts'
 import { print } from '../sources.ts'
@@ -57,8 +58,10 @@ ${DIR_HELP}
         await print(`${outcome} ${file.sha256} ${file.basename}\n`)
         if (outcome === 'quarantined' && status === EXIT.ok) status = EXIT.no
       }
-      if (watch.isParserDown) {
-        process.stderr.write('(the parser is not running; it takes the files at its next start)\n')
+      if (watch.trouble !== undefined) {
+        const { silentBecause, isThere } = await whySilent(paths, 'parser', watch.trouble)
+        const when = isThere ? 'when it looks into the inbox' : 'at its next start'
+        process.stderr.write(`(${silentBecause}; it takes the files ${when})\n`)
       }
     } finally {
       watch.close()

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs'
 import { readJournal } from '../../parser/journal/reading.ts'
-import { askOnce } from '../../shared/channel.ts'
 import { hasCode, toError } from '../../shared/errors.ts'
 import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
@@ -16,6 +15,7 @@ import type {
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
 import type { ProcessReport } from '../managed-process.ts'
+import { reach, type Silence } from '../reaching.ts'
 import { print, readSupervisor } from '../sources.ts'
 import type { SupervisorStatus } from '../supervisor.ts'
 
@@ -48,14 +48,12 @@ type Picture = Awaited<ReturnType<typeof look>>
 async function look(paths: StatePaths, kindInEnvironment: 'private' | 'yours') {
   const remembered = await rememberedDatabase(paths)
   const supervisor = await readSupervisor(paths)
-  const parser = (await healthOf(paths.parserSocket)) as ParserHealth | 'silent' | undefined
-  const generator = (await healthOf(paths.generatorSocket)) as
-    | GeneratorHealth
-    | 'silent'
-    | undefined
-  // Somebody who listens has the journal open, whether it answers or not.
-  const down = parser === undefined ? await fromJournal(paths) : undefined
-  const live = typeof parser === 'object' ? parser : undefined
+  const [parser, generator] = await Promise.all([
+    healthOf<ParserHealth>(paths, 'parser'),
+    healthOf<GeneratorHealth>(paths, 'generator'),
+  ])
+  const live = 'role' in parser ? parser : undefined
+  const down = live === undefined ? await fromJournal(paths) : undefined
   return {
     answeredBy: live !== undefined ? ('parser' as const) : down ? ('journal' as const) : null,
     supervisor: {
@@ -66,7 +64,7 @@ async function look(paths: StatePaths, kindInEnvironment: 'private' | 'yours') {
     parser: processPicture(parser, supervisor?.parser),
     generator: {
       ...processPicture(generator, supervisor?.generator),
-      ...(typeof generator === 'object'
+      ...('role' in generator
         ? {
             connected: generator.connected,
             unsettled: generator.unsettled,
@@ -110,17 +108,14 @@ async function rememberedDatabase(paths: StatePaths): Promise<string | null> {
   }
 }
 
-/** `silent`: somebody listens, but does not answer. */
-async function healthOf(path: string): Promise<Health | 'silent' | undefined> {
-  try {
-    return await askOnce(path, async channel => {
-      const { health } = await channel.request<'pong'>({ type: 'ping' }, 3_000)
-      return health
-    })
-  } catch (error) {
-    if (hasCode(error, 'REQUEST_TIMEOUT', 'CHANNEL_CLOSED', 'ECONNRESET')) return 'silent'
-    throw error
-  }
+async function healthOf<H extends Health>(
+  paths: StatePaths,
+  name: 'parser' | 'generator',
+): Promise<H | Silence> {
+  const reached = await reach(paths, name)
+  if ('silentBecause' in reached) return reached
+  reached.channel.close()
+  return reached.health as H
 }
 
 /** undefined: there is no journal, or a parser is just starting or ending and has it open. */
@@ -142,14 +137,16 @@ async function fromJournal(paths: StatePaths) {
   }
 }
 
-function processPicture(health: Health | 'silent' | undefined, report: ProcessReport | undefined) {
-  const alive = typeof health === 'object' ? health : undefined
+function processPicture(health: Health | Silence, report: ProcessReport | undefined) {
+  const alive = 'role' in health ? health : undefined
+  const silence = 'role' in health || !health.isThere ? undefined : health
+  const reason = alive?.reason ?? silence?.silentBecause
   return {
-    state: alive?.state ?? (health === 'silent' ? 'silent' : (report?.state ?? 'stopped')),
+    state: alive?.state ?? (silence?.listens ? 'silent' : (report?.state ?? 'stopped')),
     pid: alive?.pid ?? report?.pid ?? null,
     uptimeSeconds: alive?.uptimeSeconds ?? null,
     restarts: report?.restarts ?? 0,
-    ...(alive?.reason === undefined ? {} : { reason: alive.reason }),
+    ...(reason === undefined ? {} : { reason }),
     ...(alive === undefined
       ? {}
       : { eventLoopDelayMs: Math.round(alive.eventLoopDelayMs * 10) / 10 }),
@@ -212,7 +209,7 @@ function text(p: Picture): string {
       ? ''
       : p.answeredBy === 'journal'
         ? '(the parser does not answer; the queue and the counts are from its journal)\n'
-        : '(the parser does not answer, and there is no journal to read beside it)\n'
+        : '(the parser does not answer, and its journal is in use, or not there)\n'
   return `${lines.map(([label, value]) => `${label.padEnd(12)}${value}\n`).join('')}${note}`
 }
 

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { type Config, readConfig, SETTINGS } from '../../shared/config.ts'
-import { describeError } from '../../shared/errors.ts'
+import { CountersinkError, describeError } from '../../shared/errors.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
-import type { ProcessedPage } from '../../shared/protocol.ts'
+import { processedPage } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { type Command, DIR_HELP, EXIT, parseOptions, usage } from '../cli.ts'
 import { closingReport } from '../closing-report.ts'
@@ -232,13 +232,14 @@ class SettledFiles {
     this.#asking = true
     try {
       const question = { kind: 'after', number: this.#shown }
-      const { body } = await channel.request<'answer'>({ type: 'query', question })
-      for (const file of (body as ProcessedPage).files) {
+      const answer = await channel.request<'answer'>({ type: 'query', question })
+      for (const file of processedPage(answer).files) {
         this.#display.settled(file)
         this.#shown = file.number
       }
-    } catch {
+    } catch (error) {
       // The parser went away in the middle; the same question is asked again of its successor.
+      if (!(error instanceof CountersinkError)) throw error
     } finally {
       this.#asking = false
     }

@@ -140,16 +140,22 @@ t.test('only its parser opens a journal', async t => {
   const parser = await startParser(t, site)
   drop(site.paths, [first])
   await parser.untilSettled(1)
+  // Neither found at its socket, nor able to listen there again.
+  parser.signal('SIGSTOP')
   const aside = `${site.paths.parserSocket}.aside`
   renameSync(site.paths.parserSocket, aside)
-  for (const command of [['hashes'], ['check', sha256Of(first.content)]]) {
-    t.match(await countersink(t, site, command[0]!, ...command.slice(1)), {
-      code: 3,
-      stderr: /a parser is at work on the journal, but does not answer/,
-    })
+  const unanswered = {
+    code: 3,
+    stderr: /a parser is at work on the journal, but does not answer/,
   }
-  t.match(await countersink(t, site, 'status'), { code: 0, stdout: /parser +stopped/ })
+  const check = (file: { content: Buffer }) => countersink(t, site, 'check', sha256Of(file.content))
+  t.match(await countersink(t, site, 'hashes'), unanswered)
+  t.match(await check(second), unanswered, 'nothing is denied')
+  t.match(await check(first), { code: 0, stdout: /counted/ }, 'MariaDB knows')
+  const status = await countersink(t, site, 'status')
+  t.match(status, { code: 0, stdout: /parser +stopped(.|\n)*its journal is in use/ })
   renameSync(aside, site.paths.parserSocket)
+  parser.signal('SIGCONT')
   t.match(await countersink(t, site, 'hashes'), { code: 0, stdout: /file-1/ })
   await stopProgram(parser)
 })

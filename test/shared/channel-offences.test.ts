@@ -99,7 +99,7 @@ const OFFENCES: Readonly<Record<string, readonly [code: string, bytes: Buffer]>>
     Buffer.concat([hello, encodeFrame({ type: 'ack', id: 9, outcome: 'accepted' })]),
   ],
   'a circular question': [
-    'MESSAGE_INVALID',
+    'FRAME_UNREADABLE',
     Buffer.concat([
       hello,
       framed(

@@ -4,14 +4,14 @@ import t, { type Test } from 'tap'
 import { askOnce, type Channel, type ChannelHandlers, openChannel } from '../../shared/channel.ts'
 import { ChannelServer } from '../../shared/channel-server.ts'
 import { encodeFrame } from '../../shared/frames.ts'
-import { CONNECTIONS_MAX, REQUESTS_PER_CHANNEL_MAX } from '../../shared/limits.ts'
+import { REQUESTS_PER_CHANNEL_MAX } from '../../shared/limits.ts'
 import type { Message } from '../../shared/protocol.ts'
 import {
   eventually,
   failureOf,
+  HEALTH,
   HELLO,
   RawPeer,
-  rawPeer,
   runModule,
   tempDir,
   within,
@@ -78,7 +78,10 @@ t.test('a request has a deadline; its late reply is no offence, an unasked one i
   })
   const next = channel.request<'answer'>(QUESTION)
   const asked = await peer.frame('query')
-  peer.send({ type: 'answer', id: 1, body: {} }, { type: 'answer', id: asked.id, body: { ok: 1 } })
+  peer.send(
+    { type: 'pong', id: 1, health: HEALTH },
+    { type: 'answer', id: asked.id, body: { ok: 1 } },
+  )
   t.match(await next, { body: { ok: 1 } })
   t.ok(channel.isOpen)
   const waiting = failureOf(channel.request<'answer'>(QUESTION))
@@ -222,21 +225,4 @@ t.test('a second server takes the path over while the first closes', async t => 
   t.ok(await askOnce(path, channel => channel.request<'answer'>(QUESTION)), 'in one process too')
   await third.close()
   t.notOk(existsSync(path))
-})
-
-t.test('connections are bounded; a place that becomes free is given away again', async t => {
-  const path = `${tempDir(t)}/s`
-  await listen(t, path)
-  const channels = await Promise.all(
-    Array.from({ length: CONNECTIONS_MAX }, () => openChannel(path, 'client')),
-  )
-  const extra = await rawPeer(t, path)
-  await extra.closed()
-  t.equal(extra.frames.length, 0, 'one too many')
-  t.ok(await channels[0]?.request(QUESTION), 'the others are served')
-  channels[1]?.close()
-  await eventually('a place is free', () =>
-    askOnce(path, channel => channel.request<'answer'>(QUESTION)).catch(() => undefined),
-  )
-  for (const channel of channels) channel.close()
 })

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { decodePayload, encodeFrame, FrameSplitter } from '../../shared/frames.ts'
+import type { GeneratorHealth } from '../../shared/protocol.ts'
 
 /** The part of a tap test that the helpers need. */
 export interface Teardown {
@@ -106,6 +107,19 @@ export const HELLO = {
   role: 'client',
   pid: 1,
 } as const
+
+/** As a generator says it. */
+export const HEALTH: GeneratorHealth = {
+  role: 'generator',
+  pid: 1,
+  state: 'writing',
+  uptimeSeconds: 1,
+  lastProgressAtMs: 1,
+  eventLoopDelayMs: 0,
+  connected: true,
+  unsettled: 0,
+  sinceStart: { files: 0, bytes: 0 },
+}
 
 export async function rawPeer(t: Teardown, path: string): Promise<RawPeer> {
   const peer = new RawPeer(connect(path))

@@ -2,10 +2,18 @@ import t from 'tap'
 import { decodePayload, encodeFrame } from '../../shared/frames.ts'
 import { REASON_CHARACTERS_MAX } from '../../shared/limits.ts'
 import { boundedReason, failure, type Message, parseMessage } from '../../shared/protocol.ts'
-import { failureOf } from './helpers.ts'
+import { failureOf, HEALTH } from './helpers.ts'
 
 const sha256 = '0123456789abcdef'.repeat(4)
-const health = { role: 'parser', pid: 1, queue: { files: 2, bytes: 3 } }
+const counts = { applied: 1, duplicate: 0, quarantined: 0, bytes: 2 ** 40, lines: 2 }
+const health = {
+  ...{ role: 'parser', pid: 1, state: 'running', reason: 'r', database: 'ready', processed: 1 },
+  ...{ uptimeSeconds: 1, lastProgressAtMs: 2 ** 41, eventLoopDelayMs: 0.5 },
+  queue: { files: 2, bytes: 3 },
+  reading: { name: 'a', positionBytes: 1, sizeBytes: 2, resumedFromBytes: 0 },
+  ...{ sinceStart: counts, ever: counts },
+  sameNames: { files: 1, newest: [{ name: 'a', contents: 2 }] },
+}
 
 /** Every type with every field it can have, and another time with the optional ones left out. */
 const MESSAGES: readonly Record<string, unknown>[] = [
@@ -26,6 +34,7 @@ const MESSAGES: readonly Record<string, unknown>[] = [
   { type: 'settled', name: 'a', sha256, outcome: 'quarantined', reason: 'r' },
   { type: 'ping', id: 1 },
   { type: 'pong', id: 1, health },
+  { type: 'pong', id: 1, health: HEALTH },
   { type: 'query', id: 1, question: { kind: 'newest' } },
   { type: 'query', id: 1, question: { kind: 'newest', before: 5, outcome: 'quarantined' } },
   { type: 'query', id: 1, question: { kind: 'after', number: 0 } },
@@ -62,7 +71,17 @@ const WRONG: Readonly<Record<string, readonly unknown[]>> = {
   amount: [...NOT_A_TEXT, '', '-1', '1e3', '0x1', ' 1', String(2n ** 128n), '9'.repeat(41), 5n],
   outcome: [...NOT_A_TEXT, 'Applied', 'hasOwnProperty', ''],
   reason: [...NOT_A_TEXT, 'r'.repeat(REASON_CHARACTERS_MAX + 1)],
-  health: ['', 5, true, 5n],
+  health: [
+    ...['', 5, true, 5n, {}, { ...health, role: 'client' }, { ...health, role: 'generator' }],
+    ...[
+      { ...health, ever: undefined },
+      { ...health, queue: { files: '2', bytes: 3 } },
+    ],
+    ...[
+      { ...health, reading: 'a' },
+      { ...health, sameNames: { files: 1, newest: [{}] } },
+    ],
+  ],
   question: ['', 5, true, { kind: 'all' }, {}, [], { kind: ['newest'] }],
   body: ['', 5, true],
 }

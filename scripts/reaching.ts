@@ -1,0 +1,78 @@
+import { type Channel, openChannel } from '../shared/channel.ts'
+import { CountersinkError, describeError, hasCode, toError } from '../shared/errors.ts'
+import { processActivity } from '../shared/lifecycle.ts'
+import type { StatePaths } from '../shared/paths.ts'
+import type { Health } from '../shared/protocol.ts'
+import { readSupervisor } from './sources.ts'
+
+/** A process of this state directory that answers. */
+export interface Reached {
+  readonly channel: Channel
+  readonly health: Health
+  /** From the ping to the pong. */
+  readonly roundTripMs: number
+}
+
+/** One that does not, and what is really so, as a sentence about it. */
+export interface Silence {
+  readonly silentBecause: string
+  /** Somebody listens, or the process is known to live. */
+  readonly isThere: boolean
+  readonly listens: boolean
+}
+
+type Name = 'parser' | 'generator'
+
+/** Connects and pings; the caller closes the channel. */
+export async function reach(paths: StatePaths, name: Name): Promise<Reached | Silence> {
+  const path = name === 'parser' ? paths.parserSocket : paths.generatorSocket
+  let channel: Channel | undefined
+  try {
+    channel = await openChannel(path, 'client')
+    const sentMs = performance.now()
+    const { health } = await channel.request<'pong'>({ type: 'ping' }, PING_TIMEOUT_MS)
+    return { channel, health, roundTripMs: performance.now() - sentMs }
+  } catch (error) {
+    channel?.close()
+    return whySilent(paths, name, error)
+  }
+}
+
+/** @throws the error itself when it is not one of the socket or of who answers there. */
+export async function whySilent(paths: StatePaths, name: Name, error: unknown): Promise<Silence> {
+  const path = name === 'parser' ? paths.parserSocket : paths.generatorSocket
+  const pid = (await readSupervisor(paths))?.[name]?.pid
+  const activity = pid === undefined ? undefined : processActivity(pid)
+  const who = activity === undefined ? `the ${name}` : `the ${name} (pid ${pid})`
+  if (hasCode(error, 'ENOENT', 'ECONNREFUSED')) {
+    if (activity === undefined)
+      return { ...silence(`${who} is not running`), isThere: false, listens: false }
+    if (activity.isStopped) return silence(stopped(who, pid))
+    const what = `${who} does not listen at ${path}: it is starting or ending`
+    return { ...silence(what), listens: false }
+  }
+  if (hasCode(error, 'EACCES', 'EPERM')) {
+    return silence(`this user (uid ${process.getuid?.()}) has no permission to use ${path}`)
+  }
+  if (activity?.isStopped) return silence(stopped(who, pid))
+  if (hasCode(error, 'FRAME_TOO_SLOW', 'REQUEST_TIMEOUT', 'EAGAIN')) {
+    const disk = activity?.waitsForDisk ? ': it waits for the disk' : ''
+    return silence(`${who} answers nothing${disk}`)
+  }
+  const refusal = toError(error).cause ?? error
+  if (hasCode(error, 'CHANNEL_CLOSED', 'ECONNRESET', 'EPIPE')) {
+    return silence(`${who} hangs up: ${describeError(refusal)}`)
+  }
+  if (error instanceof CountersinkError) return silence(`${who} answers: ${describeError(error)}`)
+  throw error
+}
+
+const PING_TIMEOUT_MS = 5_000
+
+function silence(silentBecause: string): Silence {
+  return { silentBecause, isThere: true, listens: true }
+}
+
+function stopped(who: string, pid: number | undefined): string {
+  return `${who} is stopped by a signal and answers nothing; "kill -CONT ${pid}" lets it go on`
+}
