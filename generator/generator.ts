@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
+import { stat } from 'node:fs/promises'
 import type { Config } from '../shared/config.ts'
 import { makeDirectories } from '../shared/durable.ts'
 import { CountersinkError } from '../shared/errors.ts'
 import { Bell } from '../shared/handoff.ts'
 import { processIdentity, type Service } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
-import { statePaths } from '../shared/paths.ts'
-import { tryRenames } from '../shared/trial-rename.ts'
+import { type StatePaths, statePaths } from '../shared/paths.ts'
 import { Announcer } from './announcer.ts'
 import { GeneratorLoop } from './generator-loop.ts'
 import { HealthServer } from './health.ts'
@@ -36,7 +36,7 @@ export async function startGenerator(options: GeneratorOptions): Promise<Service
   const runId = checkedRunId(options.runId)
   const paths = statePaths(options.dir)
   await makeDirectories(paths.generator, paths.generatorTmp, paths.inbox, paths.run)
-  await tryRenames(paths.generatorTmp, paths.inbox)
+  await requireOneFilesystem(paths)
 
   const status = new Status(log)
   const changed = new Bell()
@@ -94,5 +94,16 @@ function checkedRunId(runId: string | undefined): string {
   throw new CountersinkError(
     'CONFIG_INVALID',
     `COUNTERSINK_RUN_ID must be 1 to 100 letters, digits or any of _.:-; got ${JSON.stringify(runId)}`,
+  )
+}
+
+/** Publishing is a rename, which does not cross filesystems. */
+async function requireOneFilesystem(paths: StatePaths): Promise<void> {
+  const [tmp, inbox] = await Promise.all([stat(paths.generatorTmp), stat(paths.inbox)])
+  if (tmp.dev === inbox.dev) return
+  throw new CountersinkError(
+    'STATE_DIRECTORY_UNFIT',
+    `${paths.generatorTmp} and ${paths.inbox} are on different filesystems`,
+    { advice: 'Files are renamed from one into the other: put both on one filesystem.' },
   )
 }

@@ -242,10 +242,6 @@ export class FileReader {
     let read: { digest: Digest; identity: FileIdentity } | undefined
     try {
       read = await this.#digestUnchanged(entry, file, signal)
-    } catch (error) {
-      if (!hasCode(error, 'FILE_UNREADABLE')) throw error
-      const digest = nothingRead(entry, startedAtMs)
-      return { kind: 'quarantine', entry, digest, reason: describeError(error), evidence: {} }
     } finally {
       await file.handle.close()
     }

@@ -1,5 +1,5 @@
 import type { Log } from '../shared/log.ts'
-import { boundedReason, type LeftFiles } from '../shared/protocol.ts'
+import { boundedReason, type LeftInInbox } from '../shared/protocol.ts'
 import { Seen } from './seen.ts'
 
 /**
@@ -26,10 +26,10 @@ export class LeftNames {
   }
 
   /** For `status`; undefined: nothing is left. */
-  get report(): LeftFiles | undefined {
+  get report(): LeftInInbox | undefined {
     const files = this.#files + this.#beyond
     if (files === 0) return undefined
-    const reasons: LeftFiles['reasons'][number][] = []
+    const reasons: LeftInInbox['reasons'][number][] = []
     for (const [why, reason] of this.#reasons) {
       if (reasons.length === REASONS_SHOWN_MAX) break
       reasons.push({ why, files: reason.files, names: [...reason.names] })

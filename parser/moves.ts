@@ -2,7 +2,7 @@ import { type BigIntStats, linkSync, lstatSync, renameSync, type Stats, unlinkSy
 import { CountersinkError, hasCode, systemReason } from '../shared/errors.ts'
 
 /**
- * Looks and renames between inbox/, work/ and where settled files go. They go straight to the kernel: each takes
+ * Looks and renames between inbox/ and work/. They go straight to the kernel: each takes
  * microseconds, and an announcer waits.
  */
 
@@ -40,38 +40,6 @@ export function moveWithoutReplacing(from: string, to: string): boolean {
     // Both names stand: what is taken from both is found to be one content.
   }
   return true
-}
-
-/**
- * Moves to a name where nothing is ever replaced. Two names of one file are a case of their own:
- * rename(2) between them does nothing and reports success, so the first is taken away.
- *
- * A crash between the two steps leaves both names, of one file: the next try takes the first away.
- */
-export function moveToFreeName(from: string, to: string): MoveFailure | undefined {
-  try {
-    linkSync(from, to)
-  } catch (error) {
-    const [source, there] = [statsOf(from), statsOf(to)]
-    if (source === undefined) return { isGone: true, why: 'it is gone' }
-    if (there === undefined) {
-      // Of directories there are no second names, nor on some filesystems, nor for everybody.
-      return hasCode(error, 'ENOENT', 'ENOTDIR', 'EXDEV') ? failureOf(error) : move(from, to)
-    }
-    if (there.ino !== source.ino || there.dev !== source.dev) {
-      return { isGone: false, why: 'another file has the name that it would get' }
-    }
-  }
-  try {
-    unlinkSync(from)
-    return undefined
-  } catch (error) {
-    return hasCode(error, 'ENOENT') ? undefined : failureOf(error)
-  }
-}
-
-function failureOf(error: unknown): MoveFailure {
-  return { isGone: false, why: `it cannot be moved (${systemReason(error)})` }
 }
 
 /** Of the name itself, not of what a link points to; undefined when there is none. */

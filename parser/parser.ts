@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Config } from '../shared/config.ts'
 import { makeDirectories } from '../shared/durable.ts'
@@ -8,7 +9,6 @@ import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import type { ParserHealth } from '../shared/protocol.ts'
 import { refuseDirectoriesOfOthers } from '../shared/state-directory.ts'
-import { tryRenames } from '../shared/trial-rename.ts'
 import { adoptWork } from './adopt.ts'
 import { Answers } from './answers.ts'
 import { ArchiveLimit } from './archive-limit.ts'
@@ -91,8 +91,7 @@ export class Parser implements Service {
       ...[paths.duplicate, paths.parser, paths.runs, paths.run],
     )
     await refuseDirectoriesOfOthers(paths.dir, paths.run)
-    const { work, inbox, archive, archiveDisposable, quarantine, duplicate } = paths
-    await tryRenames(work, inbox, archive, archiveDisposable, quarantine, duplicate)
+    await checkOneFilesystem(paths)
     const parser = new Parser({
       ...options,
       journalLock: await ownJournal(paths.journal, log),
@@ -227,7 +226,6 @@ export class Parser implements Service {
       this.#inbox.run(signal),
       this.#disk.run(signal),
       this.#growth.run(signal),
-      this.#settler.run(signal),
       this.#journalLock.mind(signal, this.#log),
       this.#countWhenLedgerIsOpen(signal),
     ])
@@ -316,7 +314,6 @@ export class Parser implements Service {
     const eventLoopDelayMs = this.#loopDelay.mean / 1e6
     this.#loopDelay.reset()
     const reading = this.#digestStage.reading
-    const { leftInWork } = this.#settler
     const { awayBecause, isUnfit } = this.#database
     const paused = this.#disk.reason ?? (isUnfit ? awayBecause : undefined)
     const reason = paused ?? this.#resumer.reason
@@ -342,7 +339,6 @@ export class Parser implements Service {
       ...(sameNames === undefined ? {} : { sameNames }),
       ...(grewAfterwards === undefined ? {} : { grewAfterwards }),
       ...(left === undefined ? {} : { leftInInbox: left }),
-      ...(leftInWork === undefined ? {} : { leftInWork }),
       ...(inboxAway === undefined ? {} : { inboxAway }),
     }
   }
@@ -367,4 +363,20 @@ function replaced(): CountersinkError {
     'another parser has taken over this state directory and asked this one to end',
     { advice: 'Nothing was lost or counted twice. Run one parser per state directory.' },
   )
+}
+
+/** Files are renamed between these directories, which works within one filesystem only. */
+async function checkOneFilesystem(paths: StatePaths): Promise<void> {
+  const { inbox, work, archive, archiveDisposable, quarantine, duplicate } = paths
+  const inboxDevice = (await stat(inbox)).dev
+  for (const path of [work, archive, archiveDisposable, quarantine, duplicate]) {
+    if ((await stat(path)).dev === inboxDevice) continue
+    throw new CountersinkError(
+      'STATE_DIRECTORY_UNFIT',
+      `${path} and ${inbox} are on two filesystems`,
+      {
+        advice: 'Mount the whole state directory, or nothing below it.',
+      },
+    )
+  }
 }

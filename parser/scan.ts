@@ -5,7 +5,7 @@ import { type FileIdentity, identityOf, isSameFile } from '../shared/file-identi
 import { CLAIMS_PER_COMMIT_MAX } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import { classifyName, isHidden, MANIFEST_SUFFIX, whyNoDataName } from '../shared/paths.ts'
-import type { LeftFiles } from '../shared/protocol.ts'
+import type { LeftInInbox } from '../shared/protocol.ts'
 import { InboxDirectory } from './inbox-directory.ts'
 import { LeftNames } from './left-names.ts'
 import { LoneManifests } from './lone-manifests.ts'
@@ -83,7 +83,7 @@ export class InboxScanner {
   }
 
   /** What stands in the inbox and is not taken, for `status`. */
-  get left(): LeftFiles | undefined {
+  get left(): LeftInInbox | undefined {
     return this.#left.report
   }
 

@@ -1,31 +1,19 @@
-import { rmSync } from 'node:fs'
-import { basename, dirname } from 'node:path'
+import { renameSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crashPoint } from '../shared/crash-points.ts'
-import {
-  makeDirectories,
-  replaceFile,
-  syncDirectories,
-  syncDirectoryIfItOpens,
-} from '../shared/durable.ts'
-import { describeError, isDiskFull, systemReason } from '../shared/errors.ts'
+import { replaceFile, syncDirectories, syncDirectoryIfItOpens } from '../shared/durable.ts'
+import { CountersinkError, hasCode } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
-import { MANIFEST_SUFFIX, type StatePaths } from '../shared/paths.ts'
-import {
-  boundedReason,
-  type LeftFiles,
-  type Outcome,
-  type ProcessedFile,
-} from '../shared/protocol.ts'
+import { MANIFEST_SUFFIX, type StatePaths, settledName, workName } from '../shared/paths.ts'
+import { boundedReason, type Outcome, type ProcessedFile } from '../shared/protocol.ts'
 import type { ArchiveLimit } from './archive-limit.ts'
 import type { Backlog } from './backlog.ts'
 import { changeSinceRead } from './changes.ts'
 import type { GrowthWatch } from './growth-watch.ts'
 import type { Journal, Settlement } from './journal/journal.ts'
-import { type DigestFacts, hasHash, type QueueEntry } from './journal/records.ts'
+import type { DigestFacts, QueueEntry } from './journal/records.ts'
 import { exactStatsOf, moveWithoutReplacing } from './moves.ts'
-import { SettledPlace } from './settled-place.ts'
-import { StuckFiles } from './stuck-files.ts'
 
 /** Why a file is where it is, for the person who looks into quarantine/. */
 export type Evidence = Readonly<Record<string, unknown>>
@@ -49,8 +37,7 @@ export interface Ending {
  * journal says `settling` with the outcomes (P7), then the files leave work/ for archive/,
  * duplicate/ or quarantine/ under names that carry their hash (P8), then whoever asked is told. A
  * crash between P7 and P8 leaves settled files in work/: the start moves them. A file that is
- * missing then was moved before the crash. One that cannot leave work/ stays there, settled
- * (`StuckFiles`); its neighbours go.
+ * missing then was moved before the crash.
  *
  * A counted file that is not any more what was read is told of (`GrowthWatch`); it stays counted.
  * What came as the manifest of a quarantined file, and is none of ours, follows it there: it may be
@@ -64,8 +51,6 @@ export class Settler {
   readonly #growth: GrowthWatch
   readonly #onSettled: (file: ProcessedFile, sequence: number) => void
   readonly #log: Log
-  readonly #place: SettledPlace
-  readonly #stuck: StuckFiles
 
   constructor(options: {
     paths: StatePaths
@@ -83,18 +68,11 @@ export class Settler {
     this.#growth = options.growth
     this.#onSettled = options.onSettled
     this.#log = options.log
-    this.#place = new SettledPlace(options.paths)
-    this.#stuck = new StuckFiles(options.log)
-  }
-
-  /** For `status`: what is settled and cannot leave work/. */
-  get leftInWork(): LeftFiles | undefined {
-    return this.#stuck.report
   }
 
   /** How a file that is still in work/ differs from what was read. */
   changeSinceRead({ entry, digest }: Pick<Ending, 'entry' | 'digest'>): string | undefined {
-    const stats = exactStatsOf(this.#place.workPath(entry))
+    const stats = exactStatsOf(this.#workPath(entry))
     return stats && changeSinceRead(entry, digest, stats)
   }
 
@@ -121,24 +99,16 @@ export class Settler {
     }
   }
 
-  /** P8 alone: also for entries found `settling` at the start. One that cannot move stays, and is tried again. */
+  /** P8 alone: also for entries found `settling` at the start. */
   async move(entries: readonly QueueEntry[]): Promise<void> {
     const directories = new Set<string>()
     const movedNow = new Set<QueueEntry>()
-    const settled: { readonly entry: QueueEntry; readonly to: string }[] = []
     for (const [i, entry] of entries.entries()) {
       if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()
-      const to = this.#place.of(entry)
-      const stats = entry.outcome === 'quarantined' ? undefined : this.#statsOf(entry)
-      const failure = await this.#place.move(entry)
-      if (failure !== undefined && !failure.isGone) {
-        this.#stuck.stuck(entry, failure.why)
-        // Nothing more is to be done with it than to move it.
-        this.#backlog.remove(entry.sequence)
-        continue
-      }
-      settled.push({ entry, to })
-      if (failure !== undefined) continue
+      const to = this.#destination(entry)
+      const from = this.#workPath(entry)
+      const stats = entry.outcome === 'quarantined' ? undefined : exactStatsOf(from)
+      if (!moveIfThere(from, to)) continue
       if (stats && entry.digest) this.#growth.settled(entry, entry.digest, to, stats)
       movedNow.add(entry)
       directories.add(dirname(to))
@@ -151,88 +121,70 @@ export class Settler {
       await syncDirectories(work, ...directories)
     }
     crashPoint('P8-move-synced')
-    for (const [i, { entry, to }] of settled.entries()) {
+    for (const [i, entry] of entries.entries()) {
       if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()
-      this.#putManifestAway(entry, to)
+      this.#putManifestAway(entry)
       crashPoint('P8-manifest-removed')
       this.#journal.moved(entry.sequence)
       this.#backlog.remove(entry.sequence)
-      this.#stuck.moved(entry)
       // One that was moved before a crash is counted by the limit already.
       if (!movedNow.has(entry) || entry.outcome !== 'applied' || !entry.disposable) continue
       if (entry.digest !== undefined) {
-        await this.#archiveLimit.added(basename(to), entry.digest.sizeBytes)
+        const name = settledName(entry.name, entry.digest.sha256)
+        await this.#archiveLimit.added(name, entry.digest.sizeBytes)
       }
     }
   }
 
-  /** Tries again what could not leave work/, until the signal is raised. */
-  run(signal: AbortSignal): Promise<void> {
-    return this.#stuck.run(signal, entries => this.move(entries))
-  }
-
   /** One of ours has been read, and its numbers are in the journal. */
-  #putManifestAway(entry: QueueEntry, to: string): void {
-    const manifest = `${this.#place.workPath(entry)}${MANIFEST_SUFFIX}`
-    if (entry.manifestProblem !== undefined) {
-      if (moveWithoutReplacing(manifest, `${to}${MANIFEST_SUFFIX}`)) return
-      // Unless it was moved before a crash, another one stands there.
-      moveWithoutReplacing(manifest, `${to}.${entry.sequence}${MANIFEST_SUFFIX}`)
+  #putManifestAway(entry: QueueEntry): void {
+    const manifest = `${this.#workPath(entry)}${MANIFEST_SUFFIX}`
+    if (entry.manifestProblem === undefined) {
+      rmSync(manifest, { force: true })
       return
     }
-    try {
-      rmSync(manifest, { force: true })
-    } catch (error) {
-      this.#log.warn('left in work/: a manifest that cannot be removed', {
-        ...{ name: entry.name, because: systemReason(error) },
-      })
-    }
+    const to = this.#destination(entry)
+    if (moveWithoutReplacing(manifest, `${to}${MANIFEST_SUFFIX}`)) return
+    // Unless it was moved before a crash, another one stands there.
+    moveWithoutReplacing(manifest, `${to}.${entry.sequence}${MANIFEST_SUFFIX}`)
   }
 
-  /**
-   * Beside where the file will stand. A quarantine that cannot be written to keeps nobody else waiting:
-   * the log and the ledger have the reason, too.
-   */
-  async #writeSidecar(ending: Ending): Promise<void> {
-    const { entry, digest, outcome } = ending
-    const path = `${this.#place.of({ ...entry, digest, outcome })}.reason.json`
-    const text = `${JSON.stringify(sidecarOf(ending), null, 2)}\n`
-    try {
-      await makeDirectories(this.#paths.quarantine)
-      await replaceFile(path, text)
-    } catch (error) {
-      if (isDiskFull(error)) throw error
-      const because = describeError(error)
-      this.#log.warn('no sidecar could be written', { name: entry.name, because })
+  #workPath(entry: QueueEntry): string {
+    return join(this.#paths.work, workName(entry.sequence, entry.name))
+  }
+
+  #destination({ name, digest, outcome, disposable }: QueueEntry): string {
+    if (digest === undefined || outcome === undefined) {
+      throw new CountersinkError(
+        'JOURNAL_UNREADABLE',
+        `the entry of ${name} is settling without an outcome`,
+      )
     }
+    const { archive, archiveDisposable, duplicate, quarantine } = this.#paths
+    const applied = disposable ? archiveDisposable : archive
+    const directory = { applied, duplicate, quarantined: quarantine }[outcome]
+    return join(directory, settledName(name, digest.sha256))
+  }
+
+  async #writeSidecar({ entry, digest, reason, evidence, whatNow }: Ending): Promise<void> {
+    const name = `${settledName(entry.name, digest.sha256)}.reason.json`
+    const sidecar = {
+      name: entry.name,
+      sha256: Buffer.from(digest.sha256).toString('hex'),
+      size: digest.sizeBytes,
+      reason,
+      ...evidence,
+      ...(entry.expected === undefined
+        ? {}
+        : { manifest: { ...entry.expected, amount: entry.expected.amount?.toString() } }),
+      claimedAt: new Date(entry.claimedAtMs).toISOString(),
+      quarantinedAt: new Date().toISOString(),
+      whatNow:
+        whatNow ??
+        'Nothing of this file was counted. Mend it and put it into the inbox again under any name.',
+    }
+    await replaceFile(join(this.#paths.quarantine, name), `${JSON.stringify(sidecar, null, 2)}\n`)
     crashPoint('P7-sidecar-written')
-  }
-
-  #statsOf(entry: QueueEntry) {
-    try {
-      return exactStatsOf(this.#place.workPath(entry))
-    } catch {
-      // Moving it will say why.
-      return undefined
-    }
-  }
-}
-
-function sidecarOf({ entry, digest, reason, evidence, whatNow }: Ending) {
-  return {
-    name: entry.name,
-    sha256: hasHash(digest) ? Buffer.from(digest.sha256).toString('hex') : null,
-    size: digest.sizeBytes,
-    reason,
-    ...evidence,
-    ...(entry.expected === undefined
-      ? {}
-      : { manifest: { ...entry.expected, amount: entry.expected.amount?.toString() } }),
-    claimedAt: new Date(entry.claimedAtMs).toISOString(),
-    quarantinedAt: new Date().toISOString(),
-    whatNow:
-      whatNow ??
-      'Nothing of this file was counted. Mend it and put it into the inbox again under any name.',
   }
 }
 
@@ -256,3 +208,14 @@ function settlementOf({ entry, outcome, digest, reason, ledgerSequence }: Ending
 
 /** Files moved, each in microseconds, before others on the event loop get a turn. */
 const MOVED_AT_ONCE_MAX = 16
+
+/** false: there is nothing to move. */
+function moveIfThere(from: string, to: string): boolean {
+  try {
+    renameSync(from, to)
+    return true
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false
+    throw new CountersinkError('IO_FAILED', `rename of ${from} to ${to} failed`, { cause: error })
+  }
+}

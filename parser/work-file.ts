@@ -1,6 +1,5 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { closeQuietly } from '../shared/durable.ts'
 import { CountersinkError, hasCode } from '../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../shared/file-identity.ts'
 
@@ -22,8 +21,7 @@ export interface WorkFile {
  * Opens a claimed file: never through a symbolic link, never blocking on a pipe.
  *
  * @returns undefined when there is none.
- * @throws CountersinkError FILE_UNFIT when it is not a regular file or cannot be read; IO_FAILED when
- * this process has no descriptors or memory left, which is not the file's fault.
+ * @throws CountersinkError FILE_UNFIT when it is not a regular file or may not be read, IO_FAILED
  */
 export async function openWorkFile(path: string): Promise<WorkFile | undefined> {
   let handle: FileHandle
@@ -32,20 +30,14 @@ export async function openWorkFile(path: string): Promise<WorkFile | undefined> 
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined
     if (hasCode(error, 'ELOOP')) throw new CountersinkError('FILE_UNFIT', 'it is a link')
-    if (hasCode(error, 'EMFILE', 'ENFILE', 'ENOMEM')) {
-      throw new CountersinkError('IO_FAILED', `opening ${path} failed`, { cause: error })
+    if (hasCode(error, 'EACCES', 'EPERM')) {
+      throw new CountersinkError('FILE_UNFIT', 'the parser may not read it', { cause: error })
     }
-    const may = hasCode(error, 'EACCES', 'EPERM')
-      ? 'the parser may not read it'
-      : 'it does not open'
-    throw new CountersinkError('FILE_UNFIT', may, { cause: error })
+    throw new CountersinkError('IO_FAILED', `opening ${path} failed`, { cause: error })
   }
-  const stats = await handle.stat({ bigint: true }).catch(async (cause: unknown) => {
-    await closeQuietly(handle)
-    throw new CountersinkError('FILE_UNFIT', 'it cannot be looked at', { cause })
-  })
+  const stats = await handle.stat({ bigint: true })
   if (!stats.isFile()) {
-    await closeQuietly(handle)
+    await handle.close()
     throw new CountersinkError('FILE_UNFIT', 'it is not a regular file')
   }
   return {

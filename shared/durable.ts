@@ -1,7 +1,7 @@
 import { closeSync, constants, fsyncSync, openSync } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, rm, statfs } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { CountersinkError, hasCode } from './errors.ts'
+import { CountersinkError } from './errors.ts'
 
 /**
  * The few file operations that "durable" rests on. After a failed fsync the kernel may drop the
@@ -81,13 +81,7 @@ export async function replaceFile(path: string, text: string): Promise<void> {
 /** Creates directories that only their owner may enter, durably. */
 export async function makeDirectories(...paths: readonly string[]): Promise<void> {
   for (const path of paths) {
-    const first = await mkdir(path, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
-      if (!hasCode(cause, 'EEXIST', 'ENOTDIR')) throw cause
-      throw new CountersinkError('STATE_DIRECTORY_UNFIT', `${path} is not a directory`, {
-        advice: 'Move away what stands in its place.',
-        cause,
-      })
-    })
+    const first = await mkdir(path, { recursive: true, mode: 0o700 })
     if (first === undefined) continue
     const parents = [dirname(path)]
     while (parents[0] !== dirname(first)) parents.unshift(dirname(parents[0]!))

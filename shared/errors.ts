@@ -37,7 +37,6 @@ export type ErrorCode =
   | 'MANIFEST_INVALID'
   | 'FILE_UNFIT'
   | 'FILE_CHANGED'
-  | 'FILE_UNREADABLE'
   | 'IO_FAILED'
   | 'DISK_FULL'
   | 'RUN_UNREADABLE'

@@ -162,9 +162,7 @@ export interface ParserHealth extends CommonHealth {
   /** The same. */
   readonly grewAfterwards?: GrewAfterwards
   /** What stands in the inbox now and is not taken; absent if there is nothing. */
-  readonly leftInInbox?: LeftFiles
-  /** What is settled and cannot leave work/; absent if there is nothing. */
-  readonly leftInWork?: LeftFiles
+  readonly leftInInbox?: LeftInInbox
   /** Why the inbox cannot be looked into now; absent if it can. */
   readonly inboxAway?: string
 }
@@ -183,8 +181,8 @@ export interface GrewAfterwards {
   readonly newest: readonly { readonly name: string; readonly change: string }[]
 }
 
-/** What stays where it is: the first reasons, each with some names. */
-export interface LeftFiles {
+/** What is not taken from the inbox: the first reasons, each with some names. */
+export interface LeftInInbox {
   readonly files: number
   readonly reasons: readonly {
     readonly why: string

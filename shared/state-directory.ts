@@ -1,6 +1,6 @@
-import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { basename, dirname, join, parse, resolve } from 'node:path'
+import { join, parse, resolve } from 'node:path'
 import { CountersinkError } from './errors.ts'
 
 /**
@@ -18,18 +18,16 @@ const SHARED_PLACES: ReadonlySet<string> = new Set([
 
 /**
  * @param dir as given.
- * @returns it, absolute and without links: whoever works there stays there, also when a link is
- * pointed elsewhere meanwhile, as deployments do.
+ * @returns it, absolute.
  * @throws CountersinkError USAGE for nothing at all, the root, a directory that is shared by all, or
  * one that holds a program's sources.
  */
 export function stateDirectory(dir: string): string {
-  const given = resolve(dir)
-  const root = withoutLinks(given)
+  const root = resolve(dir)
   const why =
     dir.trim() === ''
       ? 'an empty name'
-      : [given, root].some(path => path === parse(path).root || SHARED_PLACES.has(path))
+      : root === parse(root).root || SHARED_PLACES.has(root)
         ? `${root}, which holds what belongs to the system`
         : isSourceTree(root)
           ? `${root}, which holds a program's sources`
@@ -38,16 +36,6 @@ export function stateDirectory(dir: string): string {
   throw new CountersinkError('USAGE', `the state directory cannot be ${why}`, {
     advice: 'Name a directory of its own with --dir, such as /var/lib/countersink.',
   })
-}
-
-function withoutLinks(path: string): string {
-  try {
-    return realpathSync(path)
-  } catch {
-    // It is to be made, or cannot be looked at: whoever uses it says which.
-    const parent = dirname(path)
-    return parent === path ? path : join(withoutLinks(parent), basename(path))
-  }
 }
 
 function isSourceTree(directory: string): boolean {

@@ -118,7 +118,7 @@ export class DigestWorkers {
    *
    * Rejects with the signal's reason, with what `onCheckpoint` threw, or with FILE_CHANGED (shorter
    * than `sizeBytes`, or other lines when some are read again), DISK_FULL, RUN_UNREADABLE (a run of
-   * this very digest), FILE_UNREADABLE, IO_FAILED (a run not writable, or a thread died) or STOPPED
+   * this very digest), IO_FAILED (not readable, a run not writable, or a thread died) or STOPPED
    * (`close`). A bad line is not an error but a verdict, the same whatever the limits are; the hash
    * is complete all the same.
    */

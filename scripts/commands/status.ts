@@ -8,7 +8,7 @@ import type {
   GeneratorHealth,
   GrewAfterwards,
   Health,
-  LeftFiles,
+  LeftInInbox,
   ParserHealth,
   SameNames,
 } from '../../shared/protocol.ts'
@@ -92,7 +92,6 @@ async function look(paths: StatePaths, kindInEnvironment: 'private' | 'yours') {
     sameNames: live === undefined ? null : (live.sameNames ?? { files: 0, newest: [] }),
     grewAfterwards: live === undefined ? null : (live.grewAfterwards ?? { files: 0, newest: [] }),
     leftInInbox: live === undefined ? null : (live.leftInInbox ?? { files: 0, reasons: [] }),
-    leftInWork: live === undefined ? null : (live.leftInWork ?? { files: 0, reasons: [] }),
     inboxAway: live?.inboxAway ?? null,
     lastProgressAt: live === undefined ? null : new Date(live.lastProgressAtMs).toISOString(),
   }
@@ -199,10 +198,7 @@ function text(p: Picture): string {
   }
   if (p.inboxAway !== null) lines.push(['inbox', `away: ${p.inboxAway}`])
   if (p.leftInInbox !== null && p.leftInInbox.files > 0) {
-    lines.push(['inbox', leftText('left in the inbox', p.leftInInbox)])
-  }
-  if (p.leftInWork !== null && p.leftInWork.files > 0) {
-    lines.push(['work', leftText('settled, and cannot leave work/', p.leftInWork)])
+    lines.push(['inbox', leftText(p.leftInInbox)])
   }
   const note =
     p.answeredBy === 'parser'
@@ -262,7 +258,7 @@ function grewText({ files, newest }: GrewAfterwards): string {
   return `${formatCount(files)} changed after they were counted, and what came later is in no total: ${names}${others}`
 }
 
-function leftText(what: string, { files, reasons }: LeftFiles): string {
+function leftText({ files, reasons }: LeftInInbox): string {
   const shown = reasons.map(reason => {
     const names = reason.names.map(name => JSON.stringify(name)).join(', ')
     const others = reason.files > reason.names.length ? ', …' : ''
@@ -270,5 +266,5 @@ function leftText(what: string, { files, reasons }: LeftFiles): string {
   })
   const more = files - reasons.reduce((sum, reason) => sum + reason.files, 0)
   if (more > 0) shown.push(`${formatCount(more)} for other reasons`)
-  return `${what}: ${formatCount(files)} (${shown.join('; ')})`
+  return `left in the inbox: ${formatCount(files)} (${shown.join('; ')})`
 }
