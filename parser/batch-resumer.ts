@@ -279,10 +279,12 @@ export class BatchResumer {
       const path = join(this.#paths.work, workName(workSequence, name))
       if (await isThere(path)) return { path, workSequence }
     }
-    const name = settledName(row.name, row.sha256)
-    for (const directory of [this.#paths.archive, this.#paths.archiveDisposable]) {
-      const path = join(directory, name)
-      if (await isThere(path)) return { path, workSequence: undefined }
+    const own = settledName(row.name, row.sha256, Number(row.workSequence))
+    for (const name of [own, settledName(row.name, row.sha256)]) {
+      for (const directory of [this.#paths.archive, this.#paths.archiveDisposable]) {
+        const path = join(directory, name)
+        if (await isThere(path)) return { path, workSequence: undefined }
+      }
     }
     return undefined
   }

@@ -132,6 +132,8 @@ export interface ParserHealth extends CommonHealth {
   readonly sameNames?: SameNames
   /** The same. */
   readonly grewAfterwards?: GrewAfterwards
+  /** Settled, and still in work/; absent if there are none. */
+  readonly unmoved?: UnmovedFiles
 }
 
 /** Files whose name was counted before with other content: both are in the totals. */
@@ -146,6 +148,13 @@ export interface GrewAfterwards {
   readonly files: number
   /** The newest of them, and how they changed. */
   readonly newest: readonly { readonly name: string; readonly change: string }[]
+}
+
+/** Files whose outcome is final, and that cannot be moved to where it says. */
+export interface UnmovedFiles {
+  readonly files: number
+  /** The first of them. */
+  readonly first: readonly { readonly name: string; readonly why: string }[]
 }
 
 export interface GeneratorHealth extends CommonHealth {

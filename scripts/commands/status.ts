@@ -11,6 +11,7 @@ import type {
   Health,
   ParserHealth,
   SameNames,
+  UnmovedFiles,
 } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
@@ -92,6 +93,7 @@ async function look(paths: StatePaths, kindInEnvironment: 'private' | 'yours') {
     ever: live?.ever ?? down?.ever ?? null,
     sameNames: live === undefined ? null : (live.sameNames ?? { files: 0, newest: [] }),
     grewAfterwards: live === undefined ? null : (live.grewAfterwards ?? { files: 0, newest: [] }),
+    unmoved: live === undefined ? null : (live.unmoved ?? { files: 0, first: [] }),
     lastProgressAt: live === undefined ? null : new Date(live.lastProgressAtMs).toISOString(),
   }
 }
@@ -189,6 +191,7 @@ function text(p: Picture): string {
   if (p.grewAfterwards !== null && p.grewAfterwards.files > 0) {
     lines.push(['grew', grewText(p.grewAfterwards)])
   }
+  if (p.unmoved !== null && p.unmoved.files > 0) lines.push(['work', unmovedText(p.unmoved)])
   const note =
     p.answeredBy === 'parser'
       ? ''
@@ -241,4 +244,10 @@ function grewText({ files, newest }: GrewAfterwards): string {
   const names = newest.map(({ name, change }) => `${name} (${change})`).join('; ')
   const others = files > newest.length ? '; and others' : ''
   return `${formatCount(files)} changed after they were counted, and what came later is in no total: ${names}${others}`
+}
+
+function unmovedText({ files, first }: UnmovedFiles): string {
+  const names = first.map(({ name, why }) => `${JSON.stringify(name)} (${why})`).join('; ')
+  const others = files > first.length ? '; and others' : ''
+  return `${formatCount(files)} settled, but left in work/: ${names}${others}`
 }
