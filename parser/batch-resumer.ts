@@ -209,7 +209,12 @@ export class BatchResumer {
     const files: BatchFile[] = []
     try {
       for (const [i, row] of rows.entries()) {
-        const sums = await this.#digestExactly(row, found[i]!.path, workers, signal)
+        const sums = await this.#digestExactly(row, found[i]!.path, workers, signal).catch(
+          error => {
+            // One that cannot be read is as good as none.
+            if (!hasCode(error, 'FILE_UNFIT')) throw error
+          },
+        )
         if (sums === undefined) return undefined
         files.push({ ...batchFileOf(row), sums })
       }
