@@ -308,6 +308,7 @@ t.test('a work file is opened neither through a link nor blocking', async t => {
   await writeFile(path, '1 2\n')
   const file = await openWorkFile(path)
   t.equal(file?.sizeBytes, 4)
+  t.match(await failureOf(openWorkFile(join(path, 'below'))), { code: 'FILE_UNFIT' }, 'ENOTDIR')
   const before = await file!.identity()
   t.ok(sameIdentity(before, await file!.identity()))
   await writeFile(path, '3 4\n5 6\n')
