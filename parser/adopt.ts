@@ -1,13 +1,14 @@
-import { readdir, rm } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { syncDirectory, syncDirectoryIfItOpens } from '../shared/durable.ts'
+import { describeError, hasCode } from '../shared/errors.ts'
 import { identityOf } from '../shared/file-identity.ts'
 import type { Log } from '../shared/log.ts'
 import { MANIFEST_SUFFIX, parseWorkName, type StatePaths, workName } from '../shared/paths.ts'
-import { fetchManifest, newEntry, readControl } from './claim.ts'
+import { type Control, fetchManifest, newEntry, readControl } from './claim.ts'
 import type { Journal } from './journal/journal.ts'
 import type { QueueEntry } from './journal/records.ts'
-import { exactStatsOf, ioFailed, move, moveWithoutReplacing } from './moves.ts'
+import { ioFailed, move, moveWithoutReplacing, removeIfThere, statsIfLookedAt } from './moves.ts'
 import { sealFile } from './sealer.ts'
 
 /**
@@ -23,7 +24,7 @@ export async function adoptWork(
   log: Log,
 ): Promise<QueueEntry[]> {
   journal.assertOwner()
-  const names = new Set(await readdir(paths.work))
+  const names = await namesIn(paths.work)
   const adopted: QueueEntry[] = []
   // Whether anything was moved between inbox and work/.
   let movedManifests = false
@@ -43,20 +44,21 @@ export async function adoptWork(
       movedManifests = true
       continue
     }
-    const stats = exactStatsOf(join(paths.work, name))
+    const stats = statsIfLookedAt(join(paths.work, name))
     if (stats === undefined) continue
     if (!stats.isFile()) {
       log.warn('left alone: not a regular file in work/', { name })
       continue
     }
     const isTaken = adopted.some(one => one.sequence === work.sequence)
-    const sequence = await ownSequence(work, isTaken, paths, journal)
+    const sequence = await ownSequence(work, isTaken, paths, journal, log)
+    if (sequence === undefined) continue
     const path = join(paths.work, workName(sequence, work.name))
     const sizeBytes = Number(stats.size)
     const isTorn = !names.has(`${name}${MANIFEST_SUFFIX}`)
     const fetched = isTorn ? await fetchManifest(path, join(paths.inbox, work.name), sizeBytes) : {}
     if (fetched.manifest !== undefined) movedManifests = true
-    const control = isTorn ? fetched : await readControl(`${path}${MANIFEST_SUFFIX}`)
+    const control = isTorn ? fetched : await controlInWork(`${path}${MANIFEST_SUFFIX}`)
     const entry = newEntry({
       ...{ name: work.name, sequence, sizeBytes, control, announced: undefined },
       identity: identityOf(stats),
@@ -74,6 +76,21 @@ export async function adoptWork(
     journal.claim(adopted)
   }
   return adopted
+}
+
+/** None where work/ is gone or is no directory just now, which is told of elsewhere. */
+async function namesIn(work: string): Promise<Set<string>> {
+  try {
+    return new Set(await readdir(work))
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return new Set()
+    throw ioFailed(`reading ${work}`, error)
+  }
+}
+
+/** One that cannot be read is what is wrong with its file. */
+async function controlInWork(path: string): Promise<Control> {
+  return readControl(path).catch(error => ({ problem: describeError(error) }))
 }
 
 /** false: not now, the next look sees to it. One that may not be read is judged for that. */
@@ -99,7 +116,8 @@ async function ownSequence(
   adoptedNow: boolean,
   paths: StatePaths,
   journal: Journal,
-): Promise<number> {
+  log: Log,
+): Promise<number | undefined> {
   const isTaken = adoptedNow || journal.queued(work.sequence) !== undefined
   const wasGiven = !journal.isNew && work.sequence < journal.firstUncommittedSequence
   if (!isTaken && !wasGiven) return work.sequence
@@ -109,7 +127,12 @@ async function ownSequence(
   const to = join(paths.work, workName(sequence, work.name))
   for (const suffix of [MANIFEST_SUFFIX, '']) {
     const stays = move(`${from}${suffix}`, `${to}${suffix}`)
-    if (stays !== undefined && !stays.isGone) throw ioFailed(`taking over ${from}`, stays.why)
+    if (stays === undefined || stays.isGone) continue
+    if (suffix === '') moveWithoutReplacing(`${to}${MANIFEST_SUFFIX}`, `${from}${MANIFEST_SUFFIX}`)
+    log.warn('left in work/: it cannot be given a sequence of its own', {
+      ...{ name: work.name, because: stays.why },
+    })
+    return undefined
   }
   await syncDirectory(paths.work)
   return sequence
@@ -127,9 +150,8 @@ async function putManifestBack(
 ): Promise<void> {
   const inInbox = join(paths.inbox, work.name)
   if (moveWithoutReplacing(from, inInbox)) return
-  const { manifest } = await readControl(from)
-  if (manifest !== undefined) {
-    await rm(from, { force: true })
+  const { manifest } = await controlInWork(from)
+  if (manifest !== undefined && removeIfThere(from) === undefined) {
     log.info('removed a manifest whose data never came', { name: work.name })
     return
   }

@@ -1,6 +1,6 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hasCode } from '../shared/errors.ts'
+import { describeError, hasCode } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 
 /**
@@ -54,7 +54,13 @@ export class ArchiveLimit {
       try {
         await rm(join(this.#directory, oldest.name))
       } catch (error) {
-        if (!hasCode(error, 'ENOENT')) throw error
+        if (!hasCode(error, 'ENOENT')) {
+          // What others have done to it is its own trouble; the next start finds it again.
+          this.#log.warn('left in the archive beyond the limit: it cannot be deleted', {
+            ...{ name: oldest.name, because: describeError(error) },
+          })
+          continue
+        }
       }
       this.#log.info('deleted from the archive: the limit is reached', { name: oldest.name })
     }

@@ -209,7 +209,12 @@ export class BatchResumer {
     const files: BatchFile[] = []
     try {
       for (const [i, row] of rows.entries()) {
-        const sums = await this.#digestExactly(row, found[i]!.path, workers, signal)
+        const sums = await this.#digestExactly(row, found[i]!.path, workers, signal).catch(
+          error => {
+            // One that cannot be read is as good as none.
+            if (!hasCode(error, 'FILE_UNFIT')) throw error
+          },
+        )
         if (sums === undefined) return undefined
         files.push({ ...batchFileOf(row), sums })
       }
@@ -279,10 +284,12 @@ export class BatchResumer {
       const path = join(this.#paths.work, workName(workSequence, name))
       if (await isThere(path)) return { path, workSequence }
     }
-    const name = settledName(row.name, row.sha256)
-    for (const directory of [this.#paths.archive, this.#paths.archiveDisposable]) {
-      const path = join(directory, name)
-      if (await isThere(path)) return { path, workSequence: undefined }
+    const own = settledName(row.name, row.sha256, Number(row.workSequence))
+    for (const name of [own, settledName(row.name, row.sha256)]) {
+      for (const directory of [this.#paths.archive, this.#paths.archiveDisposable]) {
+        const path = join(directory, name)
+        if (await isThere(path)) return { path, workSequence: undefined }
+      }
     }
     return undefined
   }

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Config } from '../shared/config.ts'
+import { closeQuietly } from '../shared/durable.ts'
 import { describeError, hasCode } from '../shared/errors.ts'
 import type { FileIdentity } from '../shared/file-identity.ts'
 import type { Log } from '../shared/log.ts'
@@ -12,7 +13,7 @@ import type { DiskWatch } from './disk-watch.ts'
 import type { Journal } from './journal/journal.ts'
 import type { QueueEntry } from './journal/records.ts'
 import { Judge } from './judge.ts'
-import { exactStatsOf } from './moves.ts'
+import { statsIfLookedAt } from './moves.ts'
 import { nothingRead, type Verdict } from './verdict.ts'
 import { openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
 
@@ -194,7 +195,7 @@ export class FileReader {
     const { digest, runName } = entry
     if (entry.stage !== 'digested' || digest === undefined || runName === undefined)
       return undefined
-    const stats = exactStatsOf(this.#pathOf(entry))
+    const stats = statsIfLookedAt(this.#pathOf(entry))
     const change = stats && changeSinceRead(entry, digest, stats)
     if (change !== undefined) {
       // Its hash is known, and decides.
@@ -229,21 +230,19 @@ export class FileReader {
       reason = describeError(error)
       isMissing = false
     }
-    if (file === undefined) {
-      return {
-        kind: 'quarantine',
-        entry,
-        digest: nothingRead(entry, startedAtMs),
-        reason,
-        evidence: {},
-        isMissing,
-      }
-    }
+    const unread = (why: string, isMissing: boolean): Verdict => ({
+      ...{ kind: 'quarantine', entry, digest: nothingRead(entry, startedAtMs), reason: why },
+      ...{ evidence: {}, isMissing },
+    })
+    if (file === undefined) return unread(reason, isMissing)
     let read: { digest: Digest; identity: FileIdentity } | undefined
     try {
       read = await this.#digestUnchanged(entry, file, signal)
+    } catch (error) {
+      if (!hasCode(error, 'FILE_UNFIT')) throw error
+      return unread(describeError(error), false)
     } finally {
-      await file.handle.close()
+      await closeQuietly(file.handle)
     }
     const [verdict] = await this.#judge.judge([{ entry, read, startedAtMs }])
     this.#onProgress()

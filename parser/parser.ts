@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Config } from '../shared/config.ts'
 import { makeDirectories } from '../shared/durable.ts'
@@ -29,6 +28,7 @@ import type { Availability } from './ledger/session-keeper.ts'
 import type { LongStatement } from './ledger/statement-watch.ts'
 import { LedgerStage } from './ledger-stage.ts'
 import { Listener } from './listener.ts'
+import { OwnDirectories, requireOneMount } from './own-directories.ts'
 import { reconcileWithLedger } from './rebuild.ts'
 import { Refuser } from './refuser.ts'
 import { SameNameNotices } from './same-names.ts'
@@ -66,6 +66,7 @@ export class Parser implements Service {
   readonly #maker: BatchMaker
   readonly #resumer: BatchResumer
   readonly #disk: DiskWatch
+  readonly #directories: OwnDirectories
   readonly #sameNames: SameNameNotices
   readonly #growth: GrowthWatch
   readonly #memory: { readonly path: string; readonly config: Config }
@@ -91,7 +92,7 @@ export class Parser implements Service {
       ...[paths.duplicate, paths.parser, paths.runs, paths.run],
     )
     await refuseDirectoriesOfOthers(paths.dir, paths.run)
-    await checkOneFilesystem(paths)
+    requireOneMount(paths)
     const parser = new Parser({
       ...options,
       journalLock: await ownJournal(paths.journal, log),
@@ -180,10 +181,12 @@ export class Parser implements Service {
       health: () => this.#health(),
       answer: question => answers.answer(question),
     })
+    this.#directories = new OwnDirectories(paths, log)
     const growth = new GrowthWatch({ paths, journal, log })
     this.#growth = growth
     this.#settler = new Settler({
-      ...{ paths, journal, log, archiveLimit, growth },
+      ...{ paths, journal, log, archiveLimit, growth, signal: this.#abort.signal },
+      ...{ directories: this.#directories, disk: this.#disk },
       backlog: this.#backlog,
       onSettled: (file, sequence) => {
         onProgress()
@@ -227,6 +230,8 @@ export class Parser implements Service {
       this.#disk.run(signal),
       this.#growth.run(signal),
       this.#journalLock.mind(signal, this.#log),
+      this.#directories.run(signal),
+      this.#settler.run(),
       this.#countWhenLedgerIsOpen(signal),
     ])
     this.#loops.catch(error => this.#end.reject(this.#reasonOfEnd(error)))
@@ -315,11 +320,13 @@ export class Parser implements Service {
     this.#loopDelay.reset()
     const reading = this.#digestStage.reading
     const { awayBecause, isUnfit } = this.#database
-    const paused = this.#disk.reason ?? (isUnfit ? awayBecause : undefined)
+    const paused =
+      this.#directories.reason ?? this.#disk.reason ?? (isUnfit ? awayBecause : undefined)
     const reason = paused ?? this.#resumer.reason
     const sameNames = this.#sameNames.report
     const grewAfterwards = this.#growth.report
     const { left, awayBecause: inboxAway } = this.#scanner
+    const { unmoved } = this.#settler
     return {
       role: 'parser',
       pid: process.pid,
@@ -340,6 +347,7 @@ export class Parser implements Service {
       ...(grewAfterwards === undefined ? {} : { grewAfterwards }),
       ...(left === undefined ? {} : { leftInInbox: left }),
       ...(inboxAway === undefined ? {} : { inboxAway }),
+      ...(unmoved === undefined ? {} : { unmoved }),
     }
   }
 }
@@ -363,20 +371,4 @@ function replaced(): CountersinkError {
     'another parser has taken over this state directory and asked this one to end',
     { advice: 'Nothing was lost or counted twice. Run one parser per state directory.' },
   )
-}
-
-/** Files are renamed between these directories, which works within one filesystem only. */
-async function checkOneFilesystem(paths: StatePaths): Promise<void> {
-  const { inbox, work, archive, archiveDisposable, quarantine, duplicate } = paths
-  const inboxDevice = (await stat(inbox)).dev
-  for (const path of [work, archive, archiveDisposable, quarantine, duplicate]) {
-    if ((await stat(path)).dev === inboxDevice) continue
-    throw new CountersinkError(
-      'STATE_DIRECTORY_UNFIT',
-      `${path} and ${inbox} are on two filesystems`,
-      {
-        advice: 'Mount the whole state directory, or nothing below it.',
-      },
-    )
-  }
 }

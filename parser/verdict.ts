@@ -3,7 +3,7 @@ import type { FileIdentity } from '../shared/file-identity.ts'
 import { changeSinceClaim } from './changes.ts'
 import type { Digest } from './digest/digest.ts'
 import { type BadLine, describeBadLine } from './digest/line-defects.ts'
-import type { DigestFacts, QueueEntry } from './journal/records.ts'
+import { type DigestFacts, NO_HASH, type QueueEntry } from './journal/records.ts'
 import type { PairSource } from './ledger/batch.ts'
 import type { Evidence } from './settle.ts'
 
@@ -110,12 +110,12 @@ function badLineObjection(bad: BadLine): Objection {
 }
 
 /**
- * The facts of a file that could not be read to its end; its hash is the one found before, else the
- * announced one, else zeros.
+ * The facts of a file that could not be read to its end. It has a hash if it was read before; else
+ * none is made up, also not from what was announced.
  */
 export function nothingRead(entry: QueueEntry, startedAtMs: number): DigestFacts {
   return {
-    sha256: entry.digest?.sha256 ?? Buffer.from(entry.expected?.sha256 ?? '0'.repeat(64), 'hex'),
+    sha256: entry.digest?.sha256 ?? NO_HASH,
     sizeBytes: entry.sizeBytes,
     lines: 0,
     amount: 0n,

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { CountersinkError, hasCode } from '../shared/errors.ts'
+import { closeQuietly } from '../shared/durable.ts'
+import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../shared/file-identity.ts'
 
 /** What must not change between the first byte hashed and the last byte summed. */
@@ -21,7 +22,8 @@ export interface WorkFile {
  * Opens a claimed file: never through a symbolic link, never blocking on a pipe.
  *
  * @returns undefined when there is none.
- * @throws CountersinkError FILE_UNFIT when it is not a regular file or may not be read, IO_FAILED
+ * @throws CountersinkError FILE_UNFIT when it is not a regular file or cannot be read, IO_FAILED when
+ * that is not the file's fault.
  */
 export async function openWorkFile(path: string): Promise<WorkFile | undefined> {
   let handle: FileHandle
@@ -33,21 +35,36 @@ export async function openWorkFile(path: string): Promise<WorkFile | undefined> 
     if (hasCode(error, 'EACCES', 'EPERM')) {
       throw new CountersinkError('FILE_UNFIT', 'the parser may not read it', { cause: error })
     }
-    throw new CountersinkError('IO_FAILED', `opening ${path} failed`, { cause: error })
+    // Of these the file knows nothing: too much is open, or memory is short.
+    if (hasCode(error, 'EMFILE', 'ENFILE', 'ENOMEM')) {
+      throw new CountersinkError('IO_FAILED', `opening ${path} failed`, { cause: error })
+    }
+    throw unreadable(error)
   }
-  const stats = await handle.stat({ bigint: true })
-  if (!stats.isFile()) {
-    await handle.close()
-    throw new CountersinkError('FILE_UNFIT', 'it is not a regular file')
+  try {
+    const stats = await handle.stat({ bigint: true })
+    if (!stats.isFile()) throw new CountersinkError('FILE_UNFIT', 'it is not a regular file')
+    return {
+      handle,
+      sizeBytes: Number(stats.size),
+      identity: async () => {
+        const now = await handle.stat({ bigint: true }).catch(error => {
+          throw unreadable(error)
+        })
+        return { ...identityOf(now), ctimeNs: now.ctimeNs }
+      },
+    }
+  } catch (error) {
+    await closeQuietly(handle)
+    throw error instanceof CountersinkError ? error : unreadable(error)
   }
-  return {
-    handle,
-    sizeBytes: Number(stats.size),
-    identity: async () => {
-      const now = await handle.stat({ bigint: true })
-      return { ...identityOf(now), ctimeNs: now.ctimeNs }
-    },
-  }
+}
+
+/** What the system says of a given file is that file's trouble. */
+function unreadable(error: unknown): CountersinkError {
+  return new CountersinkError('FILE_UNFIT', `it cannot be read: ${toError(error).message}`, {
+    cause: error,
+  })
 }
 
 export function sameIdentity(a: ReadIdentity, b: ReadIdentity): boolean {

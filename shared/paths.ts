@@ -1,7 +1,8 @@
-import { basename, join } from 'node:path'
-import { CountersinkError } from './errors.ts'
+import { realpathSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { CountersinkError, hasCode } from './errors.ts'
 import { NAME_BYTES_MAX, SOCKET_PATH_BYTES_MAX } from './limits.ts'
-import { stateDirectory } from './state-directory.ts'
+import { refuseUnfitPlace } from './state-directory.ts'
 
 /** Where everything lives below the state directory (`--dir`, default `./var`). All absolute. */
 export interface StatePaths {
@@ -34,11 +35,16 @@ export interface StatePaths {
 }
 
 /**
+ * Links are followed here, once: one that is pointed elsewhere later changes nothing for a process
+ * that runs, or for its children, which are given `dir`.
+ *
  * @throws CountersinkError SOCKET_PATH_TOO_LONG when the directory lies too deep for sockets, USAGE
  * when it cannot be a state directory at all.
  */
 export function statePaths(dir: string): StatePaths {
-  const root = stateDirectory(dir)
+  refuseUnfitPlace(dir, resolve(dir))
+  const root = withoutLinks(resolve(dir))
+  refuseUnfitPlace(dir, root)
   const run = join(root, 'run')
   return {
     dir: root,
@@ -65,6 +71,17 @@ export function statePaths(dir: string): StatePaths {
     mariadbSocket: socketPath(join(run, 'mariadb.sock')),
     mariadbPid: join(run, 'mariadb.json'),
     log: join(root, 'log'),
+  }
+}
+
+/** As far as it is there; the rest is still to be made. */
+function withoutLinks(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch (error) {
+    const parent = dirname(path)
+    if (parent === path || !hasCode(error, 'ENOENT')) return path
+    return join(withoutLinks(parent), basename(path))
   }
 }
 
@@ -182,9 +199,13 @@ export function givenName(name: string, sha256: string): string {
 /** Sequences start at the clock in milliseconds (see the journal), which has 13 digits today. */
 const SEQUENCE_DIGITS = 15
 
+function sequenceText(sequence: number): string {
+  return String(sequence).padStart(SEQUENCE_DIGITS, '0')
+}
+
 /** The name of a claimed file in work/: its journal sequence, then the name it came with. */
 export function workName(sequence: number, name: string): string {
-  return `${String(sequence).padStart(SEQUENCE_DIGITS, '0')}.${name}`
+  return `${sequenceText(sequence)}.${name}`
 }
 
 /** The reverse of `workName`; undefined for what the parser did not put there. */
@@ -196,16 +217,20 @@ export function parseWorkName(entry: string): { sequence: number; name: string }
 
 const SETTLED_HASH_DIGITS = 16
 
-/** The name of a settled file: the hash in it keeps equal names from overwriting each other. */
-export function settledName(name: string, sha256: Uint8Array): string {
-  return `${name}.${Buffer.from(sha256).toString('hex').slice(0, SETTLED_HASH_DIGITS)}`
+/**
+ * The name of a settled file: the hash in it keeps equal names from overwriting each other. Where that
+ * name is taken all the same, the sequence behind it makes it one that nobody else has.
+ */
+export function settledName(name: string, sha256: Uint8Array, sequence?: number): string {
+  const settled = `${name}.${Buffer.from(sha256).toString('hex').slice(0, SETTLED_HASH_DIGITS)}`
+  return sequence === undefined ? settled : `${settled}.${sequenceText(sequence)}`
 }
 
 /** The reverse of `settledName`; undefined for what the parser did not put there. */
 export function parseSettledName(
   entry: string,
 ): { readonly name: string; readonly hashPrefix: string } | undefined {
-  const match = /^(.+)\.([0-9a-f]{16})$/s.exec(entry)
+  const match = /^(.+)\.([0-9a-f]{16})(?:\.\d{15})?$/s.exec(entry)
   if (match?.[1] === undefined || match[2] === undefined) return undefined
   return { name: match[1], hashPrefix: match[2] }
 }

@@ -165,6 +165,8 @@ export interface ParserHealth extends CommonHealth {
   readonly leftInInbox?: LeftInInbox
   /** Why the inbox cannot be looked into now; absent if it can. */
   readonly inboxAway?: string
+  /** Settled, and still in work/; absent if there are none. */
+  readonly unmoved?: UnmovedFiles
 }
 
 /** Files whose name was counted before with other content: both are in the totals. */
@@ -189,6 +191,13 @@ export interface LeftInInbox {
     readonly files: number
     readonly names: readonly string[]
   }[]
+}
+
+/** Files whose outcome is final, and that cannot be moved to where it says. */
+export interface UnmovedFiles {
+  readonly files: number
+  /** The first of them. */
+  readonly first: readonly { readonly name: string; readonly why: string }[]
 }
 
 export interface GeneratorHealth extends CommonHealth {

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { join, parse, resolve } from 'node:path'
+import { join, parse } from 'node:path'
 import { CountersinkError } from './errors.ts'
 
 /**
@@ -17,13 +17,11 @@ const SHARED_PLACES: ReadonlySet<string> = new Set([
 ])
 
 /**
- * @param dir as given.
- * @returns it, absolute.
+ * @param dir as given, and where that is.
  * @throws CountersinkError USAGE for nothing at all, the root, a directory that is shared by all, or
  * one that holds a program's sources.
  */
-export function stateDirectory(dir: string): string {
-  const root = resolve(dir)
+export function refuseUnfitPlace(dir: string, root: string): void {
   const why =
     dir.trim() === ''
       ? 'an empty name'
@@ -32,7 +30,7 @@ export function stateDirectory(dir: string): string {
         : isSourceTree(root)
           ? `${root}, which holds a program's sources`
           : undefined
-  if (why === undefined) return root
+  if (why === undefined) return
   throw new CountersinkError('USAGE', `the state directory cannot be ${why}`, {
     advice: 'Name a directory of its own with --dir, such as /var/lib/countersink.',
   })

@@ -47,7 +47,7 @@ export class Segment {
   /**
    * Reads a part. False: its first line begins so far before that it is no line; whoever sums the
    * part before finds it. `startsLine`: nothing has to be looked for, a line begins there.
-   * @throws CountersinkError FILE_CHANGED, IO_FAILED
+   * @throws CountersinkError FILE_CHANGED, FILE_UNFIT
    */
   open({ startBytes, endBytes }: Span, startsLine = false): boolean {
     const { fd, sizeBytes } = this.#file
@@ -108,7 +108,7 @@ export class Segment {
 /** A window is not larger than the file, since it is looked through at the end; up to here it may. */
 const WINDOW_SIZE_MIN = 65_536
 
-/** Fills `bytes` from the file. @throws CountersinkError FILE_CHANGED if it ends before, IO_FAILED */
+/** Fills `bytes` from the file. @throws CountersinkError FILE_CHANGED if it ends before, FILE_UNFIT */
 function readAll(fd: number, bytes: Uint8Array, position: number, sizeBytes: number): void {
   for (let done = 0; done < bytes.length; ) {
     const got = readOrFail(fd, bytes, done, position + done)
@@ -122,7 +122,7 @@ export function endsEarly(positionBytes: number, sizeBytes: number): Countersink
   return new CountersinkError('FILE_CHANGED', message)
 }
 
-/** Reads what there is, at most to the end of `bytes`. @throws CountersinkError IO_FAILED */
+/** Reads what there is, at most to the end of `bytes`. @throws CountersinkError FILE_UNFIT */
 export function readOrFail(fd: number, bytes: Uint8Array, at: number, position: number): number {
   const wanted = bytes.length - at
   try {
@@ -130,7 +130,7 @@ export function readOrFail(fd: number, bytes: Uint8Array, at: number, position: 
   } catch (error: unknown) {
     const cause = toError(error)
     if (!('syscall' in cause)) throw cause
-    const message = `reading ${wanted} bytes at ${position}: ${cause.message}`
-    throw new CountersinkError('IO_FAILED', message, { cause })
+    const message = `it cannot be read: ${wanted} bytes at ${position}: ${cause.message}`
+    throw new CountersinkError('FILE_UNFIT', message, { cause })
   }
 }

@@ -28,12 +28,20 @@ export interface Expected {
 
 /** What reading a file to its end has shown. */
 export interface DigestFacts {
+  /** `NO_HASH` if the file was never read to its end. */
   readonly sha256: Uint8Array
   readonly sizeBytes: number
   readonly lines: number
   readonly amount: bigint
   readonly startedAtMs: number
   readonly endedAtMs: number
+}
+
+/** Stands for the hash of a file that has none; no content is known to have it. */
+export const NO_HASH: Uint8Array = new Uint8Array(32)
+
+export function hasHash({ sha256 }: Pick<DigestFacts, 'sha256'>): boolean {
+  return sha256.some(byte => byte !== 0)
 }
 
 /**

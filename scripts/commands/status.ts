@@ -11,6 +11,7 @@ import type {
   LeftInInbox,
   ParserHealth,
   SameNames,
+  UnmovedFiles,
 } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
@@ -93,6 +94,7 @@ async function look(paths: StatePaths, kindInEnvironment: 'private' | 'yours') {
     grewAfterwards: live === undefined ? null : (live.grewAfterwards ?? { files: 0, newest: [] }),
     leftInInbox: live === undefined ? null : (live.leftInInbox ?? { files: 0, reasons: [] }),
     inboxAway: live?.inboxAway ?? null,
+    unmoved: live === undefined ? null : (live.unmoved ?? { files: 0, first: [] }),
     lastProgressAt: live === undefined ? null : new Date(live.lastProgressAtMs).toISOString(),
   }
 }
@@ -200,6 +202,7 @@ function text(p: Picture): string {
   if (p.leftInInbox !== null && p.leftInInbox.files > 0) {
     lines.push(['inbox', leftText(p.leftInInbox)])
   }
+  if (p.unmoved !== null && p.unmoved.files > 0) lines.push(['work', unmovedText(p.unmoved)])
   const note =
     p.answeredBy === 'parser'
       ? ''
@@ -267,4 +270,10 @@ function leftText({ files, reasons }: LeftInInbox): string {
   const more = files - reasons.reduce((sum, reason) => sum + reason.files, 0)
   if (more > 0) shown.push(`${formatCount(more)} for other reasons`)
   return `left in the inbox: ${formatCount(files)} (${shown.join('; ')})`
+}
+
+function unmovedText({ files, first }: UnmovedFiles): string {
+  const names = first.map(({ name, why }) => `${JSON.stringify(name)} (${why})`).join('; ')
+  const others = files > first.length ? '; and others' : ''
+  return `${formatCount(files)} settled, but left in work/: ${names}${others}`
 }

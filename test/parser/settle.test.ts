@@ -1,12 +1,24 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { ArchiveLimit } from '../../parser/archive-limit.ts'
 import { Backlog } from '../../parser/backlog.ts'
+import { DiskWatch } from '../../parser/disk-watch.ts'
 import { GrowthWatch } from '../../parser/growth-watch.ts'
 import { loadInstance } from '../../parser/instance.ts'
 import type { QueueEntry } from '../../parser/journal/records.ts'
+import { OwnDirectories } from '../../parser/own-directories.ts'
 import { Settler } from '../../parser/settle.ts'
 import { openWorkFile, sameIdentity } from '../../parser/work-file.ts'
 import { settledName, workName } from '../../shared/paths.ts'
@@ -20,12 +32,17 @@ async function scene(t: Test, archiveBytesMax = 1_000) {
   const told: [string, number][] = []
   const archiveLimit = await ArchiveLimit.open(paths.archiveDisposable, archiveBytesMax, log)
   const growth = new GrowthWatch({ paths, journal, log })
+  const stop = new AbortController()
+  t.teardown(() => stop.abort(new Error('stopped')))
+  const directories = new OwnDirectories(paths, log)
+  const disk = new DiskWatch({ directories: [], reserveBytes: 0, log })
   const settler = new Settler({
     ...{ paths, journal, backlog, archiveLimit, growth, log },
+    ...{ directories, disk, signal: stop.signal },
     onSettled: (file, sequence) => told.push([file.name, sequence]),
   })
   return {
-    ...{ paths, journal, backlog, settler, told, log },
+    ...{ paths, journal, backlog, settler, told, log, directories },
     /** A claimed file in work/, with a manifest. */
     claimed(sequence: number, facts: Partial<QueueEntry> = {}): QueueEntry {
       const entry = entryOf(sequence, { name: `f${sequence}`, ...facts })
@@ -81,7 +98,7 @@ t.test('a quarantined file has a sidecar that says why', async t => {
   t.equal(journal.processed(1)?.reason?.length, 300, 'the journal keeps a bounded one')
 })
 
-t.test('equal names do not overwrite each other, equal contents may', async t => {
+t.test('nothing is overwritten, whatever name and content', async t => {
   const { paths, settler, claimed } = await scene(t)
   for (const [sequence, text] of [
     [1, 'x'],
@@ -91,8 +108,85 @@ t.test('equal names do not overwrite each other, equal contents may', async t =>
     const entry = claimed(sequence, { name: 'same' })
     await settler.settle([{ entry, outcome: 'quarantined', digest: digestOf(text), reason: 'r' }])
   }
-  t.equal(readdirSync(paths.quarantine).filter(name => !name.endsWith('.json')).length, 2)
+  const names = readdirSync(paths.quarantine).sort()
+  t.same(
+    names.filter(name => !name.endsWith('.json')),
+    [
+      settledName('same', hashOf('x')),
+      settledName('same', hashOf('y')),
+      settledName('same', hashOf('y'), 3),
+    ].sort(),
+  )
+  t.equal(names.filter(name => name.endsWith('.reason.json')).length, 3, 'each has its sidecar')
 })
+
+t.test('one file under several names is settled once for each, and leaves work/', async t => {
+  const { paths, settler, claimed } = await scene(t)
+  const mine = join(paths.dir, 'mine')
+  writeFileSync(mine, '1 2\n')
+  for (const [sequence, outcome] of [
+    ...([1, 2, 3].map(i => [i, 'duplicate']) as [number, 'duplicate'][]),
+    ...([4, 5].map(i => [i, 'quarantined']) as [number, 'quarantined'][]),
+  ]) {
+    const entry = claimed(sequence, { name: 'same' })
+    const path = join(paths.work, workName(sequence, 'same'))
+    rmSync(path)
+    linkSync(mine, path)
+    await settler.settle([{ entry, outcome, digest: digestOf('x'), reason: 'r' }])
+    t.same(readdirSync(paths.work), [], `${outcome} ${sequence}`)
+  }
+  t.same(readdirSync(paths.duplicate), [settledName('same', hashOf('x'))])
+  t.ok(existsSync(mine))
+})
+
+t.test('what cannot be moved stays, is told once, holds up nobody, and is tried again', async t => {
+  const { paths, settler, claimed, log, backlog, journal } = await scene(t)
+  const blocks = [1, undefined].map(sequence =>
+    join(paths.archive, settledName('f1', hashOf('x'), sequence)),
+  )
+  for (const path of blocks) writeFileSync(path, 'of somebody')
+  const endings = [claimed(1), claimed(2)].map(entry => ({
+    ...{ entry, outcome: 'applied' as const, digest: digestOf('x') },
+  }))
+  await settler.settle(endings)
+  t.ok(existsSync(join(paths.archive, settledName('f2', hashOf('x')))))
+  t.same(
+    readdirSync(paths.work).filter(name => !name.endsWith('.json')),
+    [workName(1, 'f1')],
+  )
+  t.match(settler.unmoved, { files: 1, first: [{ name: 'f1', why: /taken/ }] })
+  t.equal(backlog.files, 0, 'nothing is to be done for it')
+  const left = journal.queued(1)!
+  await settler.move([left])
+  t.equal(log.warnedOf().filter(name => name === 'f1').length, 1)
+  for (const path of blocks) t.equal(readFileSync(path, 'utf8'), 'of somebody')
+  rmSync(blocks[0]!)
+  await settler.move([left])
+  t.same([settler.unmoved, readdirSync(paths.work)], [undefined, []])
+})
+
+t.test(
+  'a directory that is gone is made again, another thing in its place is waited for',
+  async t => {
+    const { paths, settler, claimed, directories, log } = await scene(t)
+    const ending = (sequence: number) => ({
+      ...{ entry: claimed(sequence), outcome: 'duplicate' as const, digest: digestOf('x') },
+    })
+    rmdirSync(paths.duplicate)
+    await settler.settle([ending(1)])
+    t.ok(existsSync(join(paths.duplicate, settledName('f1', hashOf('x')))))
+    rmSync(paths.duplicate, { recursive: true })
+    writeFileSync(paths.duplicate, '')
+    const settling = settler.settle([ending(2)])
+    await eventually('it says what it waits for', () => directories.reason !== undefined)
+    t.match(directories.reason, /duplicate is not a directory/)
+    rmSync(paths.duplicate)
+    mkdirSync(paths.duplicate)
+    await settling
+    t.same(readdirSync(paths.duplicate), [settledName('f2', hashOf('x'))])
+    t.equal(log.lines.filter(({ level }) => level === 'error').length, 1)
+  },
+)
 
 t.test('many are settled in one commit, whatever became of each', async t => {
   const { paths, journal, settler, told, claimed } = await scene(t)
@@ -214,6 +308,7 @@ t.test('a work file is opened neither through a link nor blocking', async t => {
   await writeFile(path, '1 2\n')
   const file = await openWorkFile(path)
   t.equal(file?.sizeBytes, 4)
+  t.match(await failureOf(openWorkFile(join(path, 'below'))), { code: 'FILE_UNFIT' }, 'ENOTDIR')
   const before = await file!.identity()
   t.ok(sameIdentity(before, await file!.identity()))
   await writeFile(path, '3 4\n5 6\n')

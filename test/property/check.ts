@@ -4,6 +4,7 @@ import { Session } from '../../parser/ledger/connection.ts'
 import { type LedgerNames, ledgerNames } from '../../parser/ledger/schema/tables.ts'
 import { classifyName, MANIFEST_SUFFIX, settledName } from '../../shared/paths.ts'
 import { amountOf, linesOf, sha256Of } from '../helpers/files.ts'
+import { withoutSequence } from '../helpers/invariants.ts'
 import type { Expected } from './model.ts'
 import type { HistorySite } from './site.ts'
 
@@ -78,7 +79,7 @@ function wrongPlaces(
   const repeated = contents.flatMap(([sha256, { names }]) =>
     names.filter(name => name !== applied.get(sha256)).map(name => settled(name, sha256)),
   )
-  const [archived, duplicates] = [list(paths.archive), list(paths.duplicate)]
+  const [archived, duplicates] = [listSettled(paths.archive), listSettled(paths.duplicate)]
   return [
     ...(database.wasChanged
       ? difference(
@@ -94,7 +95,7 @@ function wrongPlaces(
       'quarantine/',
       refused.flatMap(name => [name, `${name}.reason.json`]),
       // One that is none of ours follows its data, unless it lost it with a journal.
-      list(paths.quarantine).filter(name => !name.endsWith(MANIFEST_SUFFIX)),
+      listSettled(paths.quarantine).filter(name => !name.endsWith(MANIFEST_SUFFIX)),
     ),
   ]
 }
@@ -221,6 +222,11 @@ function difference(
   return wrong.length > SHOWN
     ? [...told.slice(0, SHOWN), `${where}: ${wrong.length} differences in all`]
     : told
+}
+
+/** One name with one content is the same file here, however often it came. */
+function listSettled(path: string): string[] {
+  return [...new Set(list(path).map(withoutSequence))]
 }
 
 function list(path: string): string[] {

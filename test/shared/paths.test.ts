@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { isAbsolute, resolve } from 'node:path'
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { isAbsolute, join, resolve } from 'node:path'
 import t from 'tap'
 import { NAME_BYTES_MAX } from '../../shared/limits.ts'
 import {
@@ -13,7 +13,7 @@ import {
   whyNoDataName,
   workName,
 } from '../../shared/paths.ts'
-import { failureOf } from './helpers.ts'
+import { failureOf, tempDir } from './helpers.ts'
 
 t.test('everything lives below the state directory, absolute', async t => {
   const paths = statePaths('x/../var')
@@ -22,6 +22,14 @@ t.test('everything lives below the state directory, absolute', async t => {
     t.ok(isAbsolute(path) && `${path}/`.startsWith(`${paths.dir}/`), key)
   }
   t.equal(new Set(Object.values(paths)).size, Object.keys(paths).length, 'no two are the same')
+})
+
+t.test('links to the state directory are followed once, as far as it is there', async t => {
+  const dir = tempDir(t)
+  mkdirSync(join(dir, 'one'))
+  symlinkSync(join(dir, 'one'), join(dir, 'current'))
+  t.equal(statePaths(join(dir, 'current')).dir, join(dir, 'one'))
+  t.equal(statePaths(join(dir, 'current', 'a', 'b')).dir, join(dir, 'one', 'a', 'b'))
 })
 
 t.test('a directory too deep for sockets is refused, before anything could be cut', async t => {
@@ -141,8 +149,9 @@ t.test('names in work/ sort as their sequences do and can be read back', async t
 t.test('names of settled files carry the hash, and still fit a directory', async t => {
   const sha256 = Buffer.from('0123456789abcdef'.repeat(4), 'hex')
   t.equal(settledName('a.txt', sha256), 'a.txt.0123456789abcdef')
+  t.equal(settledName('a.txt', sha256, 7), 'a.txt.0123456789abcdef.000000000000007')
   const longest = 'a'.repeat(NAME_BYTES_MAX)
-  t.ok(`${settledName(longest, sha256)}.reason.json`.length <= 255)
+  t.ok(`.${settledName(longest, sha256, 1)}.reason.json.tmp`.length <= 255)
   t.ok(`${workName(1, longest)}.manifest.json`.length <= 255)
 })
 
@@ -151,7 +160,10 @@ t.test('names of settled files can be read back', async t => {
   const hashPrefix = '0123456789abcdef'
   const longest = 'x'.repeat(NAME_BYTES_MAX)
   for (const name of ['a', 'a.txt', 'ä', '.x', longest, `a.${'f'.repeat(16)}`, 'a.', 'a\nb']) {
-    t.same(parseSettledName(settledName(name, sha256)), { name, hashPrefix }, name.slice(0, 40))
+    for (const sequence of [undefined, 1]) {
+      const entry = settledName(name, sha256, sequence)
+      t.same(parseSettledName(entry), { name, hashPrefix }, name.slice(0, 40))
+    }
   }
   for (const entry of [
     ...['', 'a', hashPrefix, `.${hashPrefix}`, `a.${hashPrefix.slice(1)}`, `a.${hashPrefix} `],

@@ -1,0 +1,44 @@
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+import t from 'tap'
+import { requireOneMount } from '../../parser/own-directories.ts'
+import { failureOf } from '../shared/helpers.ts'
+import { drop, openScene } from './helpers.ts'
+
+t.test('directories of one mount are fit, and nothing is left of the trial', async t => {
+  const { paths } = openScene(t)
+  drop(paths.inbox, 'a')
+  requireOneMount(paths)
+  t.same([...listed(paths.inbox), ...listed(paths.work)], ['a'])
+})
+
+const MOUNTS = { bind: ['--bind'], tmpfs: ['-t', 'tmpfs', '-o', 'size=1m'] }
+
+for (const [kind, options] of Object.entries(MOUNTS)) {
+  t.test(`a mount (${kind}) between them is refused, naming both`, async t => {
+    const { paths } = openScene(t)
+    for (const directory of [paths.inbox, paths.quarantine]) {
+      const source = kind === 'bind' ? paths.run : 'none'
+      try {
+        execFileSync('mount', [...options, source, directory], { stdio: 'ignore' })
+      } catch {
+        t.pass('nothing can be mounted here')
+        return
+      }
+      try {
+        const refused = await failureOf(() => requireOneMount(paths))
+        t.match(refused, { code: 'STATE_DIRECTORY_UNFIT', message: /mounts|two filesystems/ })
+        t.match(refused, { message: new RegExp(`${directory} and ${paths.dir}/`) })
+      } finally {
+        execFileSync('umount', [directory])
+      }
+    }
+    requireOneMount(paths)
+  })
+}
+
+function listed(directory: string): string[] {
+  return execFileSync('ls', ['-A', join(directory)], { encoding: 'utf8' })
+    .split('\n')
+    .filter(name => name !== '')
+}
