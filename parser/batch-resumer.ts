@@ -173,17 +173,15 @@ export class BatchResumer {
     signal: AbortSignal,
   ): Promise<PairSource | undefined> {
     try {
-      const sums = await RunSums.open(join(this.#paths.runs, batchRunName(batch.id)))
+      const path = join(this.#paths.runs, batchRunName(batch.id))
+      const sums = await RunSums.openVerified(path, signal)
       const { owner, members, pairs, amount } = sums.facts
       const isIt =
         owner === batch.id.toString('hex') &&
         BigInt(pairs) === batch.pairsPlanned &&
         amount === BigInt(batch.amountPlanned) &&
         members.length === rows.length
-      if (isIt) {
-        await sums.verify(signal)
-        return sums
-      }
+      if (isIt) return sums
       await sums.close()
       this.#log.warn('a run is not that of the batch it is named after', { owner })
     } catch (error) {
@@ -213,7 +211,7 @@ export class BatchResumer {
         if (sums === undefined) return undefined
         files.push({ ...batchFileOf(row), sums })
       }
-      const whole = await this.#maker.make(files, batch.id)
+      const whole = await this.#maker.make(files, signal, batch.id)
       const isIt =
         whole.files.length === rows.length &&
         BigInt(whole.sums.pairs) === batch.pairsPlanned &&
@@ -222,12 +220,17 @@ export class BatchResumer {
         await this.#maker.release(whole)
         return undefined
       }
-      await this.#ledger.takeOver(
-        batch.id,
-        found.flatMap(({ workSequence }, i) =>
-          workSequence === undefined ? [] : [{ sha256: rows[i]!.sha256, workSequence }],
-        ),
-      )
+      try {
+        await this.#ledger.takeOver(
+          batch.id,
+          found.flatMap(({ workSequence }, i) =>
+            workSequence === undefined ? [] : [{ sha256: rows[i]!.sha256, workSequence }],
+          ),
+        )
+      } catch (error) {
+        await this.#maker.setAside(whole)
+        throw error
+      }
       // Of a single small file the batch's sums are the file's own: they must stay open.
       if (files[0]?.sums === whole.sums) files.length = 0
       return whole.sums

@@ -132,6 +132,7 @@ export class Parser implements Service {
     this.#disk = new DiskWatch({
       directories: [paths.work, paths.journal, paths.runs, paths.mariadb],
       reserveBytes: config.reserveBytes,
+      reserveInodes: config.reserveInodes,
       log,
     })
     this.#maker = new BatchMaker({
@@ -179,6 +180,7 @@ export class Parser implements Service {
       backlog: this.#backlog,
       onSettled: (file, sequence) => {
         onProgress()
+        this.#digestStage.settled(sequence)
         this.#listener.settled(file, sequence)
       },
     })
@@ -193,6 +195,7 @@ export class Parser implements Service {
       disk: this.#disk,
       filesMax: config.batchFilesMax,
       readAgain: sequence => this.#digestStage.readAgain(sequence),
+      stepBack: (entry, reason) => this.#digestStage.stepBack(entry, reason),
       onNamesakes: names => this.#sameNames.note(names),
     })
   }
@@ -322,7 +325,7 @@ export class Parser implements Service {
     const reading = this.#digestStage.reading
     const { awayBecause, isUnfit } = this.#database
     const paused = this.#disk.reason ?? (isUnfit ? awayBecause : undefined)
-    const reason = paused ?? this.#resumer.reason
+    const reason = paused ?? this.#resumer.reason ?? this.#digestStage.reason
     const sameNames = this.#sameNames.report
     const grewAfterwards = this.#growth.report
     return {

@@ -69,6 +69,7 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
     backlogFilesMax: counts(1, 1_000_000),
     backlogBytesMax: sizes(1, 2 ** 50),
     reserveBytes: sizes(0, 2 ** 50),
+    reserveInodes: counts(0, 1_000_000_000),
   }
 
 function names() {
