@@ -200,7 +200,8 @@ export class BatchResumer {
     rows: readonly LedgerFile[],
     signal: AbortSignal,
   ): Promise<PairSource | undefined> {
-    const located = await Promise.all(rows.map(row => this.#locate(row)))
+    const queuedAs = await this.#queuedAs(rows)
+    const located = await Promise.all(rows.map(row => this.#locate(row, queuedAs)))
     const found = located.flatMap(one => one ?? [])
     if (found.length < rows.length || rows.length === 0) return undefined
     const workers = this.#newWorkers()
@@ -275,12 +276,13 @@ export class BatchResumer {
   /** Where a counted file's content is, and under which sequence if it is still in work/. */
   async #locate(
     row: LedgerFile,
+    queuedAs: ReadonlyMap<string, readonly number[]>,
   ): Promise<{ path: string; workSequence: number | undefined } | undefined> {
-    const sequences = [Number(row.workSequence), ...this.#queuedAs(row)]
-    for (const workSequence of sequences) {
-      const name = this.#journal.queued(workSequence)?.name ?? row.name
-      const path = join(this.#paths.work, workName(workSequence, name))
-      if (await isThere(path)) return { path, workSequence }
+    const first = await this.#inWork(row, Number(row.workSequence))
+    if (first !== undefined) return first
+    for (const workSequence of queuedAs.get(row.sha256.toString('hex')) ?? []) {
+      const found = await this.#inWork(row, workSequence)
+      if (found !== undefined) return found
     }
     const name = settledName(row.name, row.sha256)
     for (const directory of [this.#paths.archive, this.#paths.archiveDisposable]) {
@@ -290,14 +292,27 @@ export class BatchResumer {
     return undefined
   }
 
-  *#queuedAs(row: LedgerFile): Generator<number> {
-    const sha256 = row.sha256.toString('hex')
-    for (const entry of this.#journal.queuedFrom(0, Number.MAX_SAFE_INTEGER)) {
-      const isIt =
-        entry.expected?.sha256 === sha256 ||
-        (entry.digest !== undefined && row.sha256.equals(entry.digest.sha256))
-      if (isIt) yield entry.sequence
+  async #inWork(
+    row: LedgerFile,
+    workSequence: number,
+  ): Promise<{ path: string; workSequence: number } | undefined> {
+    const name = this.#journal.queued(workSequence)?.name ?? row.name
+    const path = join(this.#paths.work, workName(workSequence, name))
+    return (await isThere(path)) ? { path, workSequence } : undefined
+  }
+
+  /** Under which sequences these contents wait, as far as it is known: one walk for all of them. */
+  async #queuedAs(rows: readonly LedgerFile[]): Promise<ReadonlyMap<string, number[]>> {
+    const found = new Map(rows.map(row => [row.sha256.toString('hex'), [] as number[]]))
+    for await (const slice of this.#journal.queueInSlices()) {
+      for (const { sequence, expected, digest } of slice) {
+        const read = digest && Buffer.from(digest.sha256).toString('hex')
+        for (const sha256 of new Set([expected?.sha256, read])) {
+          if (sha256 !== undefined) found.get(sha256)?.push(sequence)
+        }
+      }
     }
+    return found
   }
 }
 

@@ -1,5 +1,5 @@
 import { statfs } from 'node:fs/promises'
-import { hasCode } from './errors.ts'
+import { CountersinkError, hasCode, toError } from './errors.ts'
 import { formatBytes, formatCount } from './numbers.ts'
 
 /** What is left alone on each filesystem. */
@@ -38,4 +38,14 @@ export async function lackOfRoom(path: string, reserve: Reserve): Promise<string
   }
   if (freeInodes >= reserveInodes) return undefined
   return `${formatCount(freeInodes)} inodes free in ${path}, ${formatCount(reserveInodes)} are kept in reserve`
+}
+
+/** The system's word for a full disk as one of the family; everything else as it is. */
+export function asDiskFull(error: unknown, path: string): Error {
+  const cause = toError(error)
+  if (cause instanceof CountersinkError || !hasCode(cause, 'ENOSPC', 'EDQUOT')) return cause
+  return new CountersinkError('DISK_FULL', `no room on the filesystem of ${path}`, {
+    cause,
+    advice: 'Make room there: bytes, inodes, or quota.',
+  })
 }
