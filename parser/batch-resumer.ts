@@ -20,7 +20,7 @@ import { openWorkFile } from './work-file.ts'
  * At the start: each that has its run file here, whoever began it (with the run in this directory it
  * was us, under this or an earlier name); then each of our own from exactly its files, read again
  * from work/ or the archive and merged: the result must have the pairs and the amount that the
- * ledger planned. If neither is there the batch is **blocked**: said loudly and in `status`, never
+ * ledger planned. If neither is there, or no room to make them, the batch is **blocked**: said loudly and in `status`, never
  * skipped; the totals are those up to its cursor.
  *
  * While running: a blocked batch is tried again now and then, first after `takeoverMs`, then after
@@ -135,8 +135,16 @@ export class BatchResumer {
   async #finish(batch: OpenBatch, signal: AbortSignal): Promise<boolean> {
     const rows = await this.#ledger.filesOf(batch.id)
     const files = rows.map(batchFileOf)
-    const sums =
-      (await this.#fromRun(batch, rows, signal)) ?? (await this.#fromFiles(batch, rows, signal))
+    let sums: PairSource | undefined
+    try {
+      sums =
+        (await this.#fromRun(batch, rows, signal)) ?? (await this.#fromFiles(batch, rows, signal))
+    } catch (error) {
+      if (!hasCode(error, 'DISK_FULL')) throw error
+      // Tried again after growing pauses, and others go on meanwhile.
+      this.blocked(batch.id, describeError(error))
+      return false
+    }
     if (sums === undefined) {
       const isOurs = this.#ledger.isOurs(batch)
       if (isOurs) await this.#ledger.block(batch.id)

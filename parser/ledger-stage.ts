@@ -127,14 +127,8 @@ export class LedgerStage {
 
   /** At files that wait for a batch which is not in hand, and at batches that stand still. */
   async #lookAtOthers(signal: AbortSignal): Promise<void> {
-    try {
-      if (this.#undecided.length > 0) await this.#lookAtUndecided(signal)
-      await this.#resumer.retryBlocked(signal)
-    } catch (error) {
-      // Sums that are made anew need room, as a batch in hand does.
-      if (!hasCode(error, 'DISK_FULL')) throw error
-      this.#disk.foundFull(describeError(error))
-    }
+    if (this.#undecided.length > 0) await this.#lookAtUndecided(signal)
+    await this.#resumer.retryBlocked(signal)
   }
 
   async #bringToEnd(verdicts: readonly Verdict[], signal: AbortSignal): Promise<void> {
