@@ -1,5 +1,6 @@
 import type { Config } from '../shared/config.ts'
 import { formatBytes, formatCount } from '../shared/numbers.ts'
+import type { FreeRoom } from '../shared/room.ts'
 
 /** Why no file is begun. A change of `kind` is worth a line in the log; numbers alone are not. */
 export interface WaitReason {
@@ -8,15 +9,14 @@ export interface WaitReason {
   readonly text: string
 }
 
-export interface Room {
+export interface Room extends FreeRoom {
   /** Published and not yet settled. */
   readonly unsettledFiles: number
   readonly unsettledBytes: number
   readonly connected: boolean
-  readonly freeBytes: number
   /** Size of the file that is to be made. */
   readonly nextBytes: number
-  /** Whose filesystem `freeBytes` is about. */
+  /** Whose filesystem the free room is about. */
   readonly directory: string
 }
 
@@ -26,7 +26,7 @@ export interface Room {
  */
 export function reasonToWait(
   room: Room,
-  limits: Pick<Config, 'backlogFilesMax' | 'backlogBytesMax' | 'reserveBytes'>,
+  limits: Pick<Config, 'backlogFilesMax' | 'backlogBytesMax' | 'reserveBytes' | 'reserveInodes'>,
 ): WaitReason | undefined {
   if (
     room.unsettledFiles >= limits.backlogFilesMax ||
@@ -35,11 +35,15 @@ export function reasonToWait(
     return unsettledReason(room)
   }
   const wantedBytes = limits.reserveBytes + room.nextBytes
-  if (room.freeBytes >= wantedBytes) return undefined
-  const [free, wanted] = [room.freeBytes, wantedBytes].map(formatBytes)
+  if (room.freeBytes < wantedBytes) {
+    const [free, wanted] = [room.freeBytes, wantedBytes].map(formatBytes)
+    return { kind: 'disk', text: `waiting: ${free} free on ${room.directory}, ${wanted} wanted` }
+  }
+  if (room.freeInodes >= limits.reserveInodes) return undefined
+  const [free, wanted] = [room.freeInodes, limits.reserveInodes].map(formatCount)
   return {
-    kind: 'disk',
-    text: `waiting: ${free} free on ${room.directory}, ${wanted} wanted`,
+    kind: 'inodes',
+    text: `waiting: ${free} inodes free on ${room.directory}, ${wanted} wanted`,
   }
 }
 

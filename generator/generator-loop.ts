@@ -1,10 +1,10 @@
 import type { Config } from '../shared/config.ts'
 import { crashPoint } from '../shared/crash-points.ts'
-import { freeBytes } from '../shared/durable.ts'
 import { hasCode } from '../shared/errors.ts'
 import type { Bell } from '../shared/handoff.ts'
 import type { Service } from '../shared/lifecycle.ts'
 import type { StatePaths } from '../shared/paths.ts'
+import { freeRoom } from '../shared/room.ts'
 import type { Announcer } from './announcer.ts'
 import { reasonToWait, unsettledReason } from './backpressure.ts'
 import type { HealthServer } from './health.ts'
@@ -133,7 +133,7 @@ export class GeneratorLoop implements Service {
           unsettledFiles: announcer.files,
           unsettledBytes: announcer.bytes,
           connected: announcer.connected,
-          freeBytes: await freeBytes(paths.inbox),
+          ...(await freeRoom(paths.inbox)),
           nextBytes,
           directory: paths.inbox,
         },

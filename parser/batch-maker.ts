@@ -24,9 +24,9 @@ export class BatchMaker {
    * A batch of the first files of the list: of all of them, unless a consumer's merged sum would
    * pass 2^64; then of those before the file that would make it.
    *
-   * @throws CountersinkError DISK_FULL, RUN_UNREADABLE, IO_FAILED
+   * @throws the signal's reason, CountersinkError DISK_FULL, RUN_UNREADABLE, IO_FAILED
    */
-  async make(files: readonly BatchFile[], id = newBatchId()): Promise<Batch> {
+  async make(files: readonly BatchFile[], signal: AbortSignal, id = newBatchId()): Promise<Batch> {
     const [first] = files
     if (files.length === 1 && first !== undefined && first.sums.pairs <= this.#chunkPairsMax) {
       return { id, files, sums: first.sums, amount: first.amount }
@@ -43,10 +43,11 @@ export class BatchMaker {
           owner: id.toString('hex'),
           members: files.map(file => file.sha256),
         },
+        signal,
       },
     )
     crashPoint('P4-batch-run-sealed')
-    if (!merged.ok) return this.make(files.slice(0, merged.source), id)
+    if (!merged.ok) return this.make(files.slice(0, merged.source), signal, id)
     return { id, files, sums: merged.sums, amount: amountOf(files) }
   }
 

@@ -20,7 +20,7 @@ import { openWorkFile } from './work-file.ts'
  * At the start: each that has its run file here, whoever began it (with the run in this directory it
  * was us, under this or an earlier name); then each of our own from exactly its files, read again
  * from work/ or the archive and merged: the result must have the pairs and the amount that the
- * ledger planned. If neither is there the batch is **blocked**: said loudly and in `status`, never
+ * ledger planned. If neither is there, or no room to make them, the batch is **blocked**: said loudly and in `status`, never
  * skipped; the totals are those up to its cursor.
  *
  * While running: a blocked batch is tried again now and then, first after `takeoverMs`, then after
@@ -135,8 +135,16 @@ export class BatchResumer {
   async #finish(batch: OpenBatch, signal: AbortSignal): Promise<boolean> {
     const rows = await this.#ledger.filesOf(batch.id)
     const files = rows.map(batchFileOf)
-    const sums =
-      (await this.#fromRun(batch, rows, signal)) ?? (await this.#fromFiles(batch, rows, signal))
+    let sums: PairSource | undefined
+    try {
+      sums =
+        (await this.#fromRun(batch, rows, signal)) ?? (await this.#fromFiles(batch, rows, signal))
+    } catch (error) {
+      if (!hasCode(error, 'DISK_FULL')) throw error
+      // Tried again after growing pauses, and others go on meanwhile.
+      this.blocked(batch.id, describeError(error))
+      return false
+    }
     if (sums === undefined) {
       const isOurs = this.#ledger.isOurs(batch)
       if (isOurs) await this.#ledger.block(batch.id)
@@ -173,17 +181,15 @@ export class BatchResumer {
     signal: AbortSignal,
   ): Promise<PairSource | undefined> {
     try {
-      const sums = await RunSums.open(join(this.#paths.runs, batchRunName(batch.id)))
+      const path = join(this.#paths.runs, batchRunName(batch.id))
+      const sums = await RunSums.openVerified(path, signal)
       const { owner, members, pairs, amount } = sums.facts
       const isIt =
         owner === batch.id.toString('hex') &&
         BigInt(pairs) === batch.pairsPlanned &&
         amount === BigInt(batch.amountPlanned) &&
         members.length === rows.length
-      if (isIt) {
-        await sums.verify(signal)
-        return sums
-      }
+      if (isIt) return sums
       await sums.close()
       this.#log.warn('a run is not that of the batch it is named after', { owner })
     } catch (error) {
@@ -202,7 +208,8 @@ export class BatchResumer {
     rows: readonly LedgerFile[],
     signal: AbortSignal,
   ): Promise<PairSource | undefined> {
-    const located = await Promise.all(rows.map(row => this.#locate(row)))
+    const queuedAs = await this.#queuedAs(rows)
+    const located = await Promise.all(rows.map(row => this.#locate(row, queuedAs)))
     const found = located.flatMap(one => one ?? [])
     if (found.length < rows.length || rows.length === 0) return undefined
     const workers = this.#newWorkers()
@@ -218,7 +225,7 @@ export class BatchResumer {
         if (sums === undefined) return undefined
         files.push({ ...batchFileOf(row), sums })
       }
-      const whole = await this.#maker.make(files, batch.id)
+      const whole = await this.#maker.make(files, signal, batch.id)
       const isIt =
         whole.files.length === rows.length &&
         BigInt(whole.sums.pairs) === batch.pairsPlanned &&
@@ -227,12 +234,17 @@ export class BatchResumer {
         await this.#maker.release(whole)
         return undefined
       }
-      await this.#ledger.takeOver(
-        batch.id,
-        found.flatMap(({ workSequence }, i) =>
-          workSequence === undefined ? [] : [{ sha256: rows[i]!.sha256, workSequence }],
-        ),
-      )
+      try {
+        await this.#ledger.takeOver(
+          batch.id,
+          found.flatMap(({ workSequence }, i) =>
+            workSequence === undefined ? [] : [{ sha256: rows[i]!.sha256, workSequence }],
+          ),
+        )
+      } catch (error) {
+        await this.#maker.setAside(whole)
+        throw error
+      }
       // Of a single small file the batch's sums are the file's own: they must stay open.
       if (files[0]?.sums === whole.sums) files.length = 0
       return whole.sums
@@ -277,12 +289,13 @@ export class BatchResumer {
   /** Where a counted file's content is, and under which sequence if it is still in work/. */
   async #locate(
     row: LedgerFile,
+    queuedAs: ReadonlyMap<string, readonly number[]>,
   ): Promise<{ path: string; workSequence: number | undefined } | undefined> {
-    const sequences = [Number(row.workSequence), ...this.#queuedAs(row)]
-    for (const workSequence of sequences) {
-      const name = this.#journal.queued(workSequence)?.name ?? row.name
-      const path = join(this.#paths.work, workName(workSequence, name))
-      if (await isThere(path)) return { path, workSequence }
+    const first = await this.#inWork(row, Number(row.workSequence))
+    if (first !== undefined) return first
+    for (const workSequence of queuedAs.get(row.sha256.toString('hex')) ?? []) {
+      const found = await this.#inWork(row, workSequence)
+      if (found !== undefined) return found
     }
     const own = settledName(row.name, row.sha256, Number(row.workSequence))
     for (const name of [own, settledName(row.name, row.sha256)]) {
@@ -294,14 +307,27 @@ export class BatchResumer {
     return undefined
   }
 
-  *#queuedAs(row: LedgerFile): Generator<number> {
-    const sha256 = row.sha256.toString('hex')
-    for (const entry of this.#journal.queuedFrom(0, Number.MAX_SAFE_INTEGER)) {
-      const isIt =
-        entry.expected?.sha256 === sha256 ||
-        (entry.digest !== undefined && row.sha256.equals(entry.digest.sha256))
-      if (isIt) yield entry.sequence
+  async #inWork(
+    row: LedgerFile,
+    workSequence: number,
+  ): Promise<{ path: string; workSequence: number } | undefined> {
+    const name = this.#journal.queued(workSequence)?.name ?? row.name
+    const path = join(this.#paths.work, workName(workSequence, name))
+    return (await isThere(path)) ? { path, workSequence } : undefined
+  }
+
+  /** Under which sequences these contents wait, as far as it is known: one walk for all of them. */
+  async #queuedAs(rows: readonly LedgerFile[]): Promise<ReadonlyMap<string, number[]>> {
+    const found = new Map(rows.map(row => [row.sha256.toString('hex'), [] as number[]]))
+    for await (const slice of this.#journal.queueInSlices()) {
+      for (const { sequence, expected, digest } of slice) {
+        const read = digest && Buffer.from(digest.sha256).toString('hex')
+        for (const sha256 of new Set([expected?.sha256, read])) {
+          if (sha256 !== undefined) found.get(sha256)?.push(sequence)
+        }
+      }
     }
+    return found
   }
 }
 

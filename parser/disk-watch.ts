@@ -1,27 +1,28 @@
-import { existsSync } from 'node:fs'
-import { freeBytes } from '../shared/durable.ts'
 import { Bell } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
-import { formatBytes } from '../shared/numbers.ts'
+import { lackOfRoom, type Reserve } from '../shared/room.ts'
 
 const INTERVAL_MS = 500
 
 /**
  * Keeps work away from a disk that is nearly full: LMDB must never be let run into that (a commit
- * there can crash the process), and nothing else should. While a directory has less free space than
- * the reserve, the parser takes nothing, begins no file and no batch; it says why, and goes on by
+ * there can crash the process), and nothing else should. While a directory has less free space, or
+ * fewer free inodes, than the reserve, the parser takes nothing, begins no file and no batch; it says why, and goes on by
  * itself.
  */
 export class DiskWatch {
   readonly #directories: readonly string[]
-  readonly #reserveBytes: number
+  readonly #reserve: Reserve
   readonly #log: Log
   readonly #bells = new Set<Bell>()
   #reason: string | undefined
+  /** Whether the log says that work is paused. */
+  #isTold = false
+  #toldOfWrite: string | undefined
 
-  constructor(options: { directories: readonly string[]; reserveBytes: number; log: Log }) {
+  constructor(options: { directories: readonly string[]; log: Log } & Reserve) {
     this.#directories = options.directories
-    this.#reserveBytes = options.reserveBytes
+    this.#reserve = options
     this.#log = options.log
   }
 
@@ -47,32 +48,33 @@ export class DiskWatch {
     this.#bells.delete(bell)
   }
 
-  /** A write found no space, whatever the figures say: waits for a look that finds room. */
-  async foundFull(reason: string, signal: AbortSignal): Promise<void> {
-    this.#log.warn('paused', { because: reason })
+  /** A write found no space, whatever the figures say: `room` waits for a look that finds some. */
+  foundFull(reason: string): void {
     this.#reason = reason
-    await this.room(signal)
+    // Something that never fits would find this again and again.
+    if (reason === this.#toldOfWrite) return
+    this.#toldOfWrite = reason
+    this.#isTold = true
+    this.#log.warn('paused', { because: reason })
   }
 
   async look(): Promise<void> {
     const found = await this.#findReason()
-    // Read after the wait: a write may have found the disk full meanwhile.
-    const before = this.#reason
     this.#reason = found
-    if (before === undefined && this.#reason !== undefined) {
-      this.#log.warn('paused', { because: this.#reason })
-    } else if (before !== undefined && this.#reason === undefined) {
-      this.#log.info('goes on: there is room again')
-      for (const bell of this.#bells) bell.ring()
+    if (found !== undefined) {
+      if (!this.#isTold) this.#log.warn('paused', { because: found })
+      this.#isTold = true
+      return
     }
+    if (this.#isTold) this.#log.info('goes on: there is room again')
+    this.#isTold = false
+    for (const bell of this.#bells) bell.ring()
   }
 
   async #findReason(): Promise<string | undefined> {
     for (const directory of this.#directories) {
-      if (!existsSync(directory)) continue
-      const free = await freeBytes(directory)
-      if (free >= this.#reserveBytes) continue
-      return `${formatBytes(free)} free in ${directory}, ${formatBytes(this.#reserveBytes)} are kept in reserve`
+      const lack = await lackOfRoom(directory, this.#reserve)
+      if (lack !== undefined) return lack
     }
     return undefined
   }

@@ -26,6 +26,14 @@ export interface Reading {
   readonly resumedFromBytes: number
 }
 
+/** How far the reading of some files has come. */
+export interface FilesRead {
+  /** Of the files in their order. */
+  readonly verdicts: Verdict[]
+  /** Those behind them: there was no room for the sums of the first. */
+  readonly left?: { readonly entries: readonly QueueEntry[]; readonly reason: string }
+}
+
 export interface FileReaderOptions {
   readonly paths: StatePaths
   readonly config: Config
@@ -48,8 +56,8 @@ export interface FileReaderOptions {
  *
  * A crash or a stop in mid-file leaves the entry `claimed` with its last checkpoint (P2): the next
  * start sums on from there. One after P3 leaves it `digested`: its sealed sums are opened again, or,
- * if they were held in memory only, the file is read again. A full disk is waited for, then the
- * file is begun again from its checkpoint.
+ * if they were held in memory only, the file is read again. A file for whose sums the disk has no
+ * room is left with the same, for the caller to try again later.
  */
 export class FileReader {
   readonly #paths: StatePaths
@@ -87,19 +95,26 @@ export class FileReader {
   }
 
   /**
-   * Verdicts on all of these files, in their order. A second call before the first has settled is a
-   * fault of the caller.
+   * Verdicts on these files, in their order: on all, unless there is no room for the sums of one.
+   * A second call before the first has settled is a fault of the caller.
    *
    * Rejects with the signal's reason, or with what ends the process.
    */
-  async read(entries: readonly QueueEntry[], signal: AbortSignal): Promise<Verdict[]> {
+  async read(entries: readonly QueueEntry[], signal: AbortSignal): Promise<FilesRead> {
     const verdicts: Verdict[] = []
     try {
       while (verdicts.length < entries.length) {
-        verdicts.push(...(await this.#readOnceThereIsRoom(entries.slice(verdicts.length), signal)))
+        verdicts.push(...(await this.#readNext(entries.slice(verdicts.length), signal)))
       }
-      return verdicts
+      return { verdicts }
     } catch (error) {
+      if (hasCode(error, 'DISK_FULL') && !signal.aborted) {
+        this.#disk.foundFull(describeError(error))
+        return {
+          verdicts,
+          left: { entries: entries.slice(verdicts.length), reason: describeError(error) },
+        }
+      }
       await closeAll(verdicts)
       if (signal.aborted && error === signal.reason) {
         const { name } = entries[verdicts.length]!
@@ -114,21 +129,6 @@ export class FileReader {
   /** Ends its threads. */
   async close(): Promise<void> {
     await Promise.all([this.#workers.close(), this.#smallFiles.close()])
-  }
-
-  async #readOnceThereIsRoom(
-    entries: readonly QueueEntry[],
-    signal: AbortSignal,
-  ): Promise<Verdict[]> {
-    for (;;) {
-      try {
-        return await this.#readNext(entries, signal)
-      } catch (error) {
-        if (!hasCode(error, 'DISK_FULL')) throw error
-        await this.#disk.foundFull(describeError(error), signal)
-        signal.throwIfAborted()
-      }
-    }
   }
 
   /** Verdicts on the first file or, if they are small, on as many as can be read at once. */
@@ -203,8 +203,7 @@ export class FileReader {
       return undefined
     }
     try {
-      const sums = await RunSums.open(join(this.#paths.runs, runName))
-      await sums.verify(signal)
+      const sums = await RunSums.openVerified(join(this.#paths.runs, runName), signal)
       return { kind: 'count', entry, digest, sums, largestSum: sums.facts.largestSum }
     } catch (error) {
       if (!hasCode(error, 'RUN_UNREADABLE')) throw error

@@ -1,12 +1,13 @@
 import { setImmediate } from 'node:timers/promises'
 import { describeError, hasCode } from '../shared/errors.ts'
-import type { Handoff } from '../shared/handoff.ts'
+import { Bell, type Handoff } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
 import type { BatchMaker } from './batch-maker.ts'
 import type { BatchResumer } from './batch-resumer.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { GrowthWatch } from './growth-watch.ts'
 import type { Journal } from './journal/journal.ts'
+import type { QueueEntry } from './journal/records.ts'
 import type { Batch, BatchFile } from './ledger/batch.ts'
 import type { LedgerFile } from './ledger/file-rows.ts'
 import type { Ledger, LedgerResult } from './ledger/ledger.ts'
@@ -29,7 +30,9 @@ type Repeat = Extract<Verdict, { kind: 'duplicate' }>
  * a hint that saves reading sums; where it was wrong the file is read again.
  *
  * Files whose content is being applied by somebody else, or is in a batch that is blocked, wait here,
- * without holding up others, until that is decided. A stop ends the batch in hand after the chunk in
+ * without holding up others, until that is decided: with nothing but their hashes (what is to be
+ * counted after all is read again), and when there are too many, nothing more is taken. A file for
+ * whose batch there is no room steps back. A stop ends the batch in hand after the chunk in
  * hand, and keeps its run: the next start goes on from there. Verdicts are dropped then; their
  * entries are still in the journal.
  *
@@ -48,6 +51,7 @@ export class LedgerStage {
   readonly #growth: GrowthWatch
   readonly #filesMax: number
   readonly #readAgain: (sequence: number) => void
+  readonly #stepBack: (entry: QueueEntry, reason: string) => void
   readonly #onNamesakes: (names: ReadonlyMap<string, number>) => void
   readonly #log: Log
   readonly #undecided: Undecided[] = []
@@ -65,6 +69,8 @@ export class LedgerStage {
     filesMax: number
     /** The sums of a file are needed after all. */
     readAgain: (sequence: number) => void
+    /** There is no room to count a file: it is to be read again later. */
+    stepBack: (entry: QueueEntry, reason: string) => void
     /** Names that were counted with more than one content, and how many. */
     onNamesakes: (names: ReadonlyMap<string, number>) => void
     log: Log
@@ -80,6 +86,7 @@ export class LedgerStage {
     this.#growth = options.growth
     this.#filesMax = options.filesMax
     this.#readAgain = options.readAgain
+    this.#stepBack = options.stepBack
     this.#onNamesakes = options.onNamesakes
     this.#log = options.log
   }
@@ -89,7 +96,7 @@ export class LedgerStage {
     let lookAgainMs = 0
     try {
       while (!signal.aborted) {
-        const verdicts = await this.#input.takeAll(this.#filesMax, signal, LOOK_INTERVAL_MS)
+        const verdicts = await this.#take(signal)
         await this.#disk.room(signal)
         if (signal.aborted) {
           await closeAll(verdicts)
@@ -106,19 +113,22 @@ export class LedgerStage {
       // database that is away.
       if (!signal.aborted || error !== signal.reason) throw error
     }
-    await closeAll([...this.#undecided.map(({ verdict }) => verdict), ...this.#input.drain()])
+    await closeAll(this.#input.drain())
+  }
+
+  /** Nothing as long as too many files are undecided: whoever hands on waits then. */
+  async #take(signal: AbortSignal): Promise<Verdict[]> {
+    if (this.#undecided.length < this.#filesMax * UNDECIDED_BATCHES_MAX) {
+      return this.#input.takeAll(this.#filesMax, signal, LOOK_INTERVAL_MS)
+    }
+    await new Bell().wait(signal, LOOK_INTERVAL_MS)
+    return []
   }
 
   /** At files that wait for a batch which is not in hand, and at batches that stand still. */
   async #lookAtOthers(signal: AbortSignal): Promise<void> {
-    try {
-      if (this.#undecided.length > 0) await this.#lookAtUndecided(signal)
-      await this.#resumer.retryBlocked(signal)
-    } catch (error) {
-      // Sums that are made anew need room, as a batch in hand does.
-      if (!hasCode(error, 'DISK_FULL')) throw error
-      await this.#disk.foundFull(describeError(error), signal)
-    }
+    if (this.#undecided.length > 0) await this.#lookAtUndecided(signal)
+    await this.#resumer.retryBlocked(signal)
   }
 
   async #bringToEnd(verdicts: readonly Verdict[], signal: AbortSignal): Promise<void> {
@@ -138,20 +148,23 @@ export class LedgerStage {
   async #countAll(counts: Count[], signal: AbortSignal): Promise<void> {
     while (counts.length > 0) {
       try {
-        await this.#countSome(counts)
+        await this.#countSome(counts, signal)
       } catch (error) {
         if (!hasCode(error, 'DISK_FULL')) {
           await closeAll(counts)
           throw error
         }
-        await this.#disk.foundFull(describeError(error), signal)
-        signal.throwIfAborted()
+        // The first was tried by itself in the end.
+        const alone = counts.shift()!
+        await closeAll([alone])
+        this.#disk.foundFull(describeError(error))
+        this.#stepBack(alone.entry, describeError(error))
       }
     }
   }
 
   /** Brings at least one of the files to an end, and takes it off the list. */
-  async #countSome(counts: Count[]): Promise<void> {
+  async #countSome(counts: Count[], signal: AbortSignal): Promise<void> {
     const changed = await this.#takeChanged(counts)
     if (changed.length > 0) return this.#end(changed)
     const hinted = counts.filter(({ digest }) => this.#isHinted(digest.sha256))
@@ -160,7 +173,7 @@ export class LedgerStage {
       counts.push(...(await this.#decide(hinted)))
       return
     }
-    const { taken, result, batch } = await this.#apply(firstOfEachContent(counts))
+    const { taken, result, batch } = await this.#apply(firstOfEachContent(counts), signal)
     switch (result.kind) {
       case 'applied':
         remove(counts, taken)
@@ -187,7 +200,7 @@ export class LedgerStage {
       case 'blocked':
         this.#resumer.blocked(batch.id, result.reason)
         remove(counts, taken)
-        this.#undecided.push(...taken.map(verdict => ({ verdict, batchId: batch.id })))
+        for (const verdict of taken) await this.#setAside(verdict, batch.id)
         return
     }
   }
@@ -211,12 +224,21 @@ export class LedgerStage {
 
   /**
    * Tries a batch of all these files, or of as many as go together. When the server refuses a row of
-   * it, a batch of half of them, and so on: in the end the file to blame is alone.
+   * it, or the disk has no room for its sums, a batch of half of them, and so on: in the end the file
+   * to blame is alone.
    */
   async #apply(
     files: readonly Count[],
+    signal: AbortSignal,
   ): Promise<{ taken: readonly Count[]; result: LedgerResult; batch: Batch }> {
-    const batch = await this.#maker.make(files.map(batchFile))
+    const half = files.slice(0, Math.ceil(files.length / 2))
+    let batch: Batch
+    try {
+      batch = await this.#maker.make(files.map(batchFile), signal)
+    } catch (error) {
+      if (!hasCode(error, 'DISK_FULL') || files.length === 1) throw error
+      return this.#apply(half, signal)
+    }
     const taken = files.slice(0, batch.files.length)
     // Until the ledger says otherwise: it may have begun, and then its run is what it ends from.
     let isOver = false
@@ -227,7 +249,7 @@ export class LedgerStage {
     } finally {
       await (isOver ? this.#maker.release(batch) : this.#maker.setAside(batch))
     }
-    return this.#apply(taken.slice(0, Math.ceil(taken.length / 2)))
+    return this.#apply(taken.slice(0, Math.ceil(taken.length / 2)), signal)
   }
 
   async #quarantine(counts: Count[], guilty: Count, reason: string): Promise<void> {
@@ -258,7 +280,7 @@ export class LedgerStage {
     for (const verdict of verdicts) {
       const row = rows.get(hexOf(verdict.digest.sha256))
       if (row?.state === 'applying') {
-        this.#undecided.push({ verdict, batchId: row.batchId })
+        await this.#setAside(verdict, row.batchId)
       } else if (row !== undefined) {
         finished.push({ verdict, ending: await this.#endingOf(verdict, row) })
       } else {
@@ -276,12 +298,18 @@ export class LedgerStage {
     return free as Extract<T, Count>[]
   }
 
+  /** It waits for the end of a batch. Sealed sums stay where they are, others are made again. */
+  async #setAside(verdict: Count | Repeat, batchId: Buffer): Promise<void> {
+    const { entry, digest } = verdict
+    this.#undecided.push({ verdict: { kind: 'duplicate', entry, digest }, batchId })
+    await closeAll([verdict])
+  }
+
+  /** At as many as fit into one question, in turn. */
   async #lookAtUndecided(signal: AbortSignal): Promise<void> {
-    const waiting = this.#undecided.splice(0).map(({ verdict }) => verdict)
-    const free = await this.#decide(waiting)
+    await this.#decide(this.#undecided.splice(0, this.#filesMax).map(({ verdict }) => verdict))
     const batches = new Map(this.#undecided.map(({ batchId }) => [hexOf(batchId), batchId]))
     for (const batchId of batches.values()) await this.#resumer.takeOverIfStalled(batchId, signal)
-    await this.#countAll(free, signal)
   }
 
   async #endingOf(verdict: Count | Repeat, row: LedgerFile): Promise<Ending> {
@@ -306,7 +334,7 @@ export class LedgerStage {
 
 /** It waits for the end of a batch, somebody else's or one that is blocked. */
 interface Undecided {
-  readonly verdict: Count | Repeat
+  readonly verdict: Repeat
   readonly batchId: Buffer
 }
 
@@ -317,6 +345,9 @@ interface Finished {
 
 /** Files looked at, each in microseconds, before others on the event loop get a turn. */
 const LOOKED_AT_ONCE_MAX = 16
+
+/** Undecided files beyond so many full batches hold up everything. */
+const UNDECIDED_BATCHES_MAX = 4
 
 /** How often it is asked whether a batch has ended that files wait for. */
 const LOOK_INTERVAL_MS = 500

@@ -7,6 +7,7 @@ import type { Service } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import type { ParserHealth } from '../shared/protocol.ts'
+import { asDiskFull } from '../shared/room.ts'
 import { refuseDirectoriesOfOthers } from '../shared/state-directory.ts'
 import { adoptWork } from './adopt.ts'
 import { Answers } from './answers.ts'
@@ -22,6 +23,7 @@ import { Inbox } from './inbox.ts'
 import { loadInstance } from './instance.ts'
 import { Journal } from './journal/journal.ts'
 import { type JournalLock, ownJournal } from './journal/journal-lock.ts'
+import type { QueueEntry } from './journal/records.ts'
 import type { DatabaseAddress } from './ledger/connection.ts'
 import { Ledger } from './ledger/ledger.ts'
 import type { Availability } from './ledger/session-keeper.ts'
@@ -86,6 +88,19 @@ export class Parser implements Service {
     address: DatabaseAddress
     log: Log
   }): Promise<Parser> {
+    try {
+      return await Parser.#start(options)
+    } catch (error) {
+      throw asDiskFull(error, options.paths.dir)
+    }
+  }
+
+  static async #start(options: {
+    paths: StatePaths
+    config: Config
+    address: DatabaseAddress
+    log: Log
+  }): Promise<Parser> {
     const { paths, config, log } = options
     await makeDirectories(
       ...[paths.inbox, paths.work, paths.archive, paths.archiveDisposable, paths.quarantine],
@@ -136,6 +151,7 @@ export class Parser implements Service {
     this.#disk = new DiskWatch({
       directories: [paths.work, paths.journal, paths.runs, paths.mariadb],
       reserveBytes: config.reserveBytes,
+      reserveInodes: config.reserveInodes,
       log,
     })
     this.#maker = new BatchMaker({
@@ -190,6 +206,7 @@ export class Parser implements Service {
       backlog: this.#backlog,
       onSettled: (file, sequence) => {
         onProgress()
+        this.#digestStage.settled(sequence)
         this.#listener.settled(file, sequence)
       },
     })
@@ -204,6 +221,7 @@ export class Parser implements Service {
       disk: this.#disk,
       filesMax: config.batchFilesMax,
       readAgain: sequence => this.#digestStage.readAgain(sequence),
+      stepBack: (entry, reason) => this.#digestStage.stepBack(entry, reason),
       onNamesakes: names => this.#sameNames.note(names),
     })
   }
@@ -216,12 +234,13 @@ export class Parser implements Service {
   async #begin(paths: StatePaths): Promise<void> {
     this.#loopDelay.enable()
     await this.#listener.listen(paths.parserSocket, this.#log)
-    for (const entry of this.#journal.queuedFrom(0, Number.MAX_SAFE_INTEGER)) {
-      this.#backlog.add(entry)
+    for await (const slice of this.#journal.queueInSlices()) {
+      for (const entry of slice) this.#backlog.add(entry)
     }
     for (const entry of await adoptWork(paths, this.#journal, this.#log)) this.#backlog.add(entry)
-    const entries = [...this.#journal.queuedFrom(0, Number.MAX_SAFE_INTEGER)]
-    await this.#settler.move(entries.filter(entry => entry.stage === 'settling'))
+    for await (const slice of this.#journal.queueInSlices()) {
+      await this.#settler.move(slice.filter(entry => entry.stage === 'settling'))
+    }
     await this.#disk.look()
     this.#log.info('started', { queued: this.#backlog.files, epoch: this.#journal.state.epoch })
     const { signal } = this.#abort
@@ -263,11 +282,28 @@ export class Parser implements Service {
   async #goOnFromLedger(signal: AbortSignal): Promise<void> {
     const needed = new Set(await this.#resumer.resumeAll(signal))
     this.#ledger.resumed()
+    for await (const slice of this.#journal.queueInSlices()) {
+      await this.#settleApplied(slice, needed)
+    }
+    // Runs that came since are a successor's.
+    this.#journal.assertOwner()
+    const swept = await this.#maker.sweep(needed)
+    if (swept > 0) this.#log.info('removed sums that nobody needs', { files: swept })
+  }
+
+  /** Of these entries, the files that are in the totals already; runs of others are needed. */
+  async #settleApplied(entries: readonly QueueEntry[], needed: Set<string>): Promise<void> {
+    const digested = entries.flatMap(({ stage, digest }) =>
+      stage === 'digested' && digest ? [digest.sha256] : [],
+    )
+    const rows = digested.length === 0 ? undefined : await this.#ledger.findAll(digested)
     const endings: Ending[] = []
-    for (const entry of [...this.#journal.queuedFrom(0, Number.MAX_SAFE_INTEGER)]) {
+    for (const entry of entries) {
       const { digest, stage, checkpoint, runName } = entry
       const row =
-        stage === 'digested' && digest ? await this.#ledger.find(digest.sha256) : undefined
+        stage === 'digested' && digest
+          ? rows?.get(Buffer.from(digest.sha256).toString('hex'))
+          : undefined
       if (digest && row?.state === 'applied' && this.#ledger.isOwn(row, entry.sequence)) {
         endings.push({ entry, digest, outcome: 'applied', ledgerSequence: row.sequence })
         continue
@@ -275,10 +311,6 @@ export class Parser implements Service {
       for (const name of [...(checkpoint?.runs ?? []), runName]) if (name) needed.add(name)
     }
     await this.#settler.settle(endings)
-    // Runs that came since are a successor's.
-    this.#journal.assertOwner()
-    const swept = await this.#maker.sweep(needed)
-    if (swept > 0) this.#log.info('removed sums that nobody needs', { files: swept })
   }
 
   async #drainAndClose(): Promise<void> {
@@ -322,7 +354,7 @@ export class Parser implements Service {
     const { awayBecause, isUnfit } = this.#database
     const paused =
       this.#directories.reason ?? this.#disk.reason ?? (isUnfit ? awayBecause : undefined)
-    const reason = paused ?? this.#resumer.reason
+    const reason = paused ?? this.#resumer.reason ?? this.#digestStage.reason
     const sameNames = this.#sameNames.report
     const grewAfterwards = this.#growth.report
     const { left, awayBecause: inboxAway } = this.#scanner

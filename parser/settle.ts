@@ -258,7 +258,8 @@ export class Settler {
         }
         if (hasCode(cause, 'ENOENT', 'ENOTDIR')) await this.#directories.ready(this.#signal)
         else if (hasCode(cause, 'ENOSPC', 'EDQUOT')) {
-          await this.#disk.foundFull(describeError(error), this.#signal)
+          this.#disk.foundFull(describeError(error))
+          await this.#disk.room(this.#signal)
         } else throw error
         this.#signal.throwIfAborted()
       }

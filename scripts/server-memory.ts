@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
-import { freeBytes } from '../shared/durable.ts'
+import { freeRoom } from '../shared/room.ts'
 
 /** Sizes in bytes of the private server's buffer pool and redo log. */
 export interface ServerMemory {
@@ -33,8 +33,8 @@ export async function serverMemory(dataDir: string, poolBytes: number): Promise<
     // Nothing was ever made there.
     () => 0,
   )
-  const free = await freeBytes(dirname(dataDir))
-  return { pool, log: Math.max(now, Math.min(within(pool), within(free / DISK_SHARE))) }
+  const { freeBytes } = await freeRoom(dirname(dataDir))
+  return { pool, log: Math.max(now, Math.min(within(pool), within(freeBytes / DISK_SHARE))) }
 }
 
 function machineBytes(): number {

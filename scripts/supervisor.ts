@@ -1,12 +1,13 @@
 import type { Channel } from '../shared/channel.ts'
 import type { Config } from '../shared/config.ts'
-import { freeBytes, makeDirectories, replaceFile } from '../shared/durable.ts'
+import { makeDirectories, replaceFile } from '../shared/durable.ts'
 import { describeError, toError } from '../shared/errors.ts'
 import { deferred } from '../shared/handoff.ts'
 import { processIdentity } from '../shared/lifecycle.ts'
 import { createLog, type Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import type { GeneratorHealth, ParserHealth } from '../shared/protocol.ts'
+import { lackOfRoom } from '../shared/room.ts'
 import { refuseDirectoriesOfOthers, refuseTooFewDescriptors } from '../shared/state-directory.ts'
 import { childCommand } from './child-command.ts'
 import { HealthWatch } from './health-watch.ts'
@@ -54,7 +55,7 @@ export interface SupervisorStatus {
 const CHILD_STOP_TIMEOUT_MS = { generator: 20_000, parser: 120_000 }
 const LOCK_INTERVAL_MS = 1_000
 /** With less MariaDB does not come up, which is no fault of its own. */
-const MARIADB_BYTES_MIN = 64 * 2 ** 20
+const MARIADB_ROOM = { reserveBytes: 64 * 2 ** 20, reserveInodes: 100 }
 
 export class Supervisor {
   readonly #options: SupervisorOptions
@@ -175,7 +176,7 @@ export class Supervisor {
     const mariadb = new MariadbKeeper({
       paths,
       poolBytes: config.mariadbPoolBytes,
-      isDiskFull: async () => (await freeBytes(paths.dir)) < MARIADB_BYTES_MIN,
+      isDiskFull: async () => (await lackOfRoom(paths.dir, MARIADB_ROOM)) !== undefined,
       onNotice: text => this.#notice(text),
       onChange: () => this.#changed(),
     })

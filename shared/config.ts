@@ -279,6 +279,13 @@ export const SETTINGS = {
     0,
     2 ** 40,
   ),
+  reserveInodes: count(
+    'COUNTERSINK_RESERVE_INODES',
+    'free inodes on the disk that are left alone, where it has a fixed number of them: the same',
+    1_000,
+    0,
+    1_000_000_000,
+  ),
 } as const
 
 export type Config = {

@@ -1,5 +1,5 @@
 import { closeSync, constants, fsyncSync, openSync } from 'node:fs'
-import { type FileHandle, mkdir, open, rename, rm, statfs } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { CountersinkError } from './errors.ts'
 
@@ -87,12 +87,6 @@ export async function makeDirectories(...paths: readonly string[]): Promise<void
     while (parents[0] !== dirname(first)) parents.unshift(dirname(parents[0]!))
     await syncDirectories(...parents)
   }
-}
-
-/** Bytes that an ordinary user can still write on the filesystem of `path`. */
-export async function freeBytes(path: string): Promise<number> {
-  const stats = await statfs(path)
-  return stats.bavail * stats.bsize
 }
 
 /** Closes a handle whose contents do not matter any more; never throws. */

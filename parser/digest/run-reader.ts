@@ -63,6 +63,18 @@ export class RunSums implements Sums {
     }
   }
 
+  /** The same, with every block read and checked once; what fails that holds no descriptor. */
+  static async openVerified(path: string, signal?: AbortSignal): Promise<RunSums> {
+    const sums = await RunSums.open(path)
+    try {
+      await sums.verify(signal)
+      return sums
+    } catch (error: unknown) {
+      await sums.close()
+      throw error
+    }
+  }
+
   /** Reads everything once. @throws CountersinkError RUN_UNREADABLE, or the signal's reason */
   async verify(signal?: AbortSignal): Promise<void> {
     const tally = new PairTally()

@@ -11,7 +11,7 @@ import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync, writeSyn
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crashPoint } from '../../shared/crash-points.ts'
-import { syncDirectory } from '../../shared/durable.ts'
+import { closeQuietly, syncDirectory } from '../../shared/durable.ts'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import { RunEncoder } from './run-encoder.ts'
 import type { RunFacts, RunLabel } from './run-format.ts'
@@ -139,7 +139,7 @@ export class RunWriter {
 
   /** Leaves no file. */
   async abandon(): Promise<void> {
-    await this.#handle.close() // a second close resolves as well
+    await closeQuietly(this.#handle) // a second close resolves as well
     await rm(this.#left, { force: true })
   }
 

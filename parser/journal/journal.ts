@@ -5,6 +5,7 @@ import { CountersinkError } from '../../shared/errors.ts'
 import type { Counts, Outcome, ProcessedFile } from '../../shared/protocol.ts'
 import type { Checkpoint } from '../digest/digest.ts'
 import { guarded } from './failure.ts'
+import { allotLockFile } from './lock-file.ts'
 import {
   type ContentRecord,
   type DigestFacts,
@@ -74,6 +75,7 @@ export class Journal extends JournalView {
    */
   static open(path: string, nowMs = Date.now()): Journal {
     return guarded('open', () => {
+      allotLockFile(path)
       const root = open({
         path,
         overlappingSync: false,

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Database, RootDatabase } from 'lmdb'
 import { RECORDS_PER_ANSWER_MAX } from '../../shared/limits.ts'
 import type {
@@ -51,6 +52,8 @@ export function openTables(root: RootDatabase): Tables {
 const RECORDS_PER_SCAN_MAX = 2_000
 /** Records looked at before others on the event loop get a turn. */
 const RECORDS_PER_SLICE = 100
+/** Entries decoded in about a millisecond. */
+const QUEUE_SLICE = 128
 /** Waiting files looked at for one question about a content. */
 const QUEUE_SCAN_MAX = 20_000
 /** Records looked at for the newest counted files, once there is one. */
@@ -89,6 +92,21 @@ export class JournalView {
       limit,
     })) {
       yield decodeQueueEntry(keyNumber(key), value)
+    }
+  }
+
+  /**
+   * All entries, ascending, a slice at a time: a queue may be long, and the event loop is free between
+   * two slices. Each slice is as the queue is then.
+   */
+  async *queueInSlices(): AsyncGenerator<QueueEntry[]> {
+    for (let from = 0; ; ) {
+      const slice = [...this.queuedFrom(from, QUEUE_SLICE)]
+      const last = slice.at(-1)
+      if (last === undefined) return
+      yield slice
+      from = last.sequence + 1
+      await setImmediate()
     }
   }
 

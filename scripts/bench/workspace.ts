@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { freeBytes } from '../../shared/durable.ts'
 import { CountersinkError } from '../../shared/errors.ts'
 import { formatBytes } from '../../shared/numbers.ts'
+import { freeRoom } from '../../shared/room.ts'
 
 /**
  * The directory that everything is made in, and the list of what has to be ended before it is
@@ -23,7 +23,7 @@ export class Workspace {
 
   /** @throws CountersinkError DISK_FULL when `neededBytes` are not free in `parent`. */
   static async make(parent: string, neededBytes: number, keep: boolean): Promise<Workspace> {
-    const free = await freeBytes(parent)
+    const { freeBytes: free } = await freeRoom(parent)
     if (free < neededBytes) {
       throw new CountersinkError(
         'DISK_FULL',

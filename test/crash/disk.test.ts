@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { freeBytes } from '../../shared/durable.ts'
+import { freeRoom } from '../../shared/room.ts'
 import { countersink, jsonLines } from '../helpers/cli.ts'
 import { connectAnnouncer } from '../helpers/client.ts'
 import { startDatabaseServer } from '../helpers/database.ts'
@@ -11,7 +11,7 @@ import { eventually } from '../helpers/eventually.ts'
 import { drop, seededFile } from '../helpers/files.ts'
 import { assertEverythingAddsUp, list } from '../helpers/invariants.ts'
 import { pingParser, spawnParser, startParser, stopProgram } from '../helpers/parser.ts'
-import { applied, settleAll, tinySite, wideFile } from './scene.ts'
+import { applied, chunkedFile, settleAll, tinySite, wideFile } from './scene.ts'
 
 // Work keeps away from a disk that is nearly full, says so, and goes on by itself.
 
@@ -48,11 +48,11 @@ function pausedHealth(site: Parameters<typeof countersink>[1]) {
 }
 
 /** A small disk of its own for the sites of this test; undefined where that is not permitted. */
-function smallDisk(t: Test): string | undefined {
+function smallDisk(t: Test, options = `size=${DISK_BYTES}`): string | undefined {
   const mountPoint = mkdtempSync(join(tmpdir(), 'csd'))
   t.teardown(() => rmSync(mountPoint, { recursive: true, force: true }))
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tmpfs', mountPoint], {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', mountPoint], {
       stdio: 'ignore',
     })
   } catch {
@@ -80,7 +80,7 @@ t.test('the disk fills up while files come, and is freed', async t => {
   drop(site.paths, FILES.slice(0, 1))
   await parser.untilSettled(1)
   const filler = join(disk, 'filler')
-  writeFileSync(filler, Buffer.alloc((await freeBytes(disk)) - 4 * 2 ** 20))
+  writeFileSync(filler, Buffer.alloc((await freeRoom(disk)).freeBytes - 4 * 2 ** 20))
   t.match(await pausedHealth(site), { reason: /free in .*, 8\.0 MiB are kept in reserve/ })
   drop(site.paths, FILES.slice(1))
   const announcer = await connectAnnouncer(t, site.paths)
@@ -102,7 +102,7 @@ t.test('the disk is full to the last byte, and nothing was kept in reserve', asy
   await stopProgram(first)
   drop(site.paths, FILES.slice(1))
   const filler = join(disk, 'filler')
-  writeFileSync(filler, Buffer.alloc((await freeBytes(disk)) - ROOM_BYTES))
+  writeFileSync(filler, Buffer.alloc((await freeRoom(disk)).freeBytes - ROOM_BYTES))
   const parser = spawnParser(t, site)
   await eventually('it cannot go on', () => {
     return !parser.isRunning() || /paused .*DISK_FULL/.test(parser.output())
@@ -117,3 +117,54 @@ t.test('the disk is full to the last byte, and nothing was kept in reserve', asy
 
 /** Enough to start, too little for the runs of a file. */
 const ROOM_BYTES = 40 * 1024
+
+t.test('the inodes are used up by others, and freed', async t => {
+  const disk = smallDisk(t, `size=${DISK_BYTES},nr_inodes=400`)
+  if (disk === undefined) return t.pass('skipped: mounting a tmpfs is not permitted here')
+  const site = await tinySite(t, server, { COUNTERSINK_RESERVE_INODES: '100' })
+  const parser = await startParser(t, site)
+  drop(site.paths, FILES.slice(0, 1))
+  await parser.untilSettled(1)
+  const fillers: string[] = []
+  while ((await freeRoom(disk)).freeInodes > 50) {
+    fillers.push(join(disk, `filler-${fillers.length}`))
+    writeFileSync(fillers.at(-1)!, '')
+  }
+  t.match(await pausedHealth(site), { reason: /inodes free in .*, 100 are kept in reserve/ })
+  drop(site.paths, FILES.slice(1))
+  const announcer = await connectAnnouncer(t, site.paths)
+  t.match(await announcer.announce(FILES[1]!), { outcome: 'later', reason: /inodes/ })
+  for (const filler of fillers) rmSync(filler)
+  await parser.untilSettled(FILES.length)
+  t.match(await stopProgram(parser), { code: 0 })
+  await assertEverythingAddsUp(t, site, applied(...FILES))
+})
+
+t.test('a file for whose sums there is no room steps back, and others pass it', async t => {
+  const disk = smallDisk(t)
+  if (disk === undefined) return t.pass('skipped: mounting a tmpfs is not permitted here')
+  const site = await tinySite(t, server, { COUNTERSINK_MEMORY_PAIRS_MAX: '64' })
+  const parser = await startParser(t, site)
+  const large = wideFile('large', 4, { bytes: 2 * 2 ** 20, consumers: 9_000 })
+  const small = [5, 6, 7].map(seed => chunkedFile(`small-${seed}`, seed))
+  const filler = join(disk, 'filler')
+  const free = (await freeRoom(disk)).freeBytes
+  writeFileSync(filler, Buffer.alloc(free - large.content.length - 256 * 1024))
+  drop(site.paths, [large])
+  await eventually('it steps back', async () => {
+    return /waits for room/.test((await pingParser(site.paths))?.reason ?? '')
+  })
+  for (const file of small) {
+    drop(site.paths, [file])
+    await eventually(`${file.name} passes it`, async () => {
+      const health = await pingParser(site.paths)
+      return (health?.ever.applied ?? 0) > small.indexOf(file)
+    })
+  }
+  t.match(await pingParser(site.paths), { queue: { files: 1 } })
+  rmSync(filler)
+  await parser.untilSettled(1 + small.length)
+  t.equal(parser.output().match(/a file waits for room/g)?.length, 1, 'said once')
+  t.match(await stopProgram(parser), { code: 0 })
+  await assertEverythingAddsUp(t, site, applied(large, ...small))
+})

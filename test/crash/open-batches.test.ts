@@ -1,10 +1,10 @@
-import { readFileSync, rmSync } from 'node:fs'
+import { readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { U64_MAX } from '../../shared/limits.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { drop, totalsOf } from '../helpers/files.ts'
+import { dataFile, drop, totalsOf } from '../helpers/files.ts'
 import {
   assertEverythingAddsUp,
   assertLedgerBalances,
@@ -101,6 +101,58 @@ t.test('blocked by a foreign writer, who mends it while it runs', { buffered: tr
   t.match(await stopProgram(parser), { code: 0 })
   await assertEverythingAddsUp(t, site, applied(first, second))
 })
+
+t.test('many wait for a blocked batch, and hold nothing', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  const { parser, trouble } = await inThirdChunk(t, site)
+  const { foreign, ids } = trouble
+  const setTotal = (total: bigint | undefined) =>
+    foreign.execute('UPDATE consumption SET resource_consumption = ? WHERE id = ?', [
+      total,
+      ids[47],
+    ])
+  await setTotal(U64_MAX)
+  await foreign.execute('COMMIT')
+  await eventually('it is blocked', async () => (await openBatchOf(site)).state === 'blocked')
+  const copies = Array.from({ length: 5 }, (_, i) => ({ ...second, name: `copy-${i}` }))
+  const neighbour = dataFile('neighbour', '1 5\n')
+  drop(site.paths, copies)
+  drop(site.paths, [neighbour])
+  await eventually('a neighbour passes them', async () => {
+    const health = await pingParser(site.paths)
+    return health?.ever.applied === 2 && health.queue.files === 1 + copies.length
+  })
+  await eventually('no sums of theirs are open', () => {
+    const open = openBelow(parser.pid, site.paths.runs)
+    return open.every(path => path.includes('/batch-'))
+  })
+  // More than may be undecided: what is behind them waits as well, and nothing is lost.
+  const more = Array.from({ length: 16 }, (_, i) => ({ ...second, name: `more-${i}` }))
+  drop(site.paths, more)
+  await eventually('all are taken', async () => {
+    return (await pingParser(site.paths))?.queue.files === 1 + copies.length + more.length
+  })
+  await setTotal(totalsOf([first]).get(ids[47]!))
+  await parser.untilSettled(3 + copies.length + more.length)
+  t.match(await stopProgram(parser), { code: 0 })
+  await assertEverythingAddsUp(t, site, [
+    ...applied(first, second, neighbour),
+    ...[...copies, ...more].map(file => [file, 'duplicate'] as const),
+  ])
+})
+
+/** What a process has open below a directory. */
+function openBelow(pid: number, directory: string): string[] {
+  return list(`/proc/${pid}/fd`).flatMap(fd => {
+    try {
+      const path = readlinkSync(`/proc/${pid}/fd/${fd}`)
+      return path.startsWith(directory) ? [path] : []
+    } catch {
+      // Closed meanwhile.
+      return []
+    }
+  })
+}
 
 t.test('blocked for want of a file, which comes back', { buffered: true }, async t => {
   const site = await tinySite(t, server)

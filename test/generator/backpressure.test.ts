@@ -3,12 +3,16 @@ import { reasonToWait } from '../../generator/backpressure.ts'
 import { Pacer } from '../../generator/pacing.ts'
 
 const MIB = 2 ** 20
-const limits = { backlogFilesMax: 8, backlogBytesMax: 100 * MIB, reserveBytes: 256 * MIB }
+const limits = {
+  ...{ backlogFilesMax: 8, backlogBytesMax: 100 * MIB },
+  ...{ reserveBytes: 256 * MIB, reserveInodes: 1_000 },
+}
 const room = {
   unsettledFiles: 7,
   unsettledBytes: 100 * MIB - 1,
   connected: true,
   freeBytes: 320 * MIB,
+  freeInodes: 1_000,
   nextBytes: 64 * MIB,
   directory: '/state/inbox',
 }
@@ -31,6 +35,12 @@ t.test('a file waits for the parser and for the disk, with a sentence', async t 
     kind: 'disk',
     text: 'waiting: 120 MiB free on /state/inbox, 320 MiB wanted',
   })
+  t.same(reasonToWait({ ...room, freeInodes: 999 }, limits), {
+    kind: 'inodes',
+    text: 'waiting: 999 inodes free on /state/inbox, 1 000 wanted',
+  })
+  const limitless = { ...room, freeInodes: Number.POSITIVE_INFINITY }
+  t.equal(reasonToWait(limitless, limits), undefined, 'a filesystem that counts no inodes')
 })
 
 t.test('a rate is kept, and an abort ends the wait', async t => {

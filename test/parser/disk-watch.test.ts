@@ -69,7 +69,8 @@ t.test('a stop ends the waiting', async t => {
   const { watch, abort, signal, dir, directories } = scene(t)
   directories.push(dir)
   await watch.look()
-  const waiting = [watch.room(signal), watch.foundFull('a write', signal)]
+  watch.foundFull('a write')
+  const waiting = [watch.room(signal), watch.room(signal)]
   t.notOk(await isSettled(Promise.race(waiting)))
   abort.abort()
   await within('the end', Promise.all(waiting))
@@ -79,14 +80,29 @@ t.test('a stop ends the waiting', async t => {
 t.test('a write that found no space waits for a look, whatever the figures say', async t => {
   const { watch, messages, signal, dir } = scene(t)
   mkdirSync(join(dir, 'roomy'))
-  const waiting = watch.foundFull('DISK_FULL: the run', signal)
+  watch.foundFull('DISK_FULL: the run')
+  const waiting = watch.room(signal)
   t.equal(watch.reason, 'DISK_FULL: the run')
   const other = watch.room(signal)
   t.notOk(await isSettled(Promise.race([waiting, other])))
   await watch.look()
   await within('both', Promise.all([waiting, other]))
   t.equal(watch.reason, undefined)
-  t.same(messages(), [PAUSED, GOES_ON])
+  watch.foundFull('DISK_FULL: the run')
+  await watch.look()
+  t.same(messages(), [PAUSED, GOES_ON], 'found again and again, it is said once')
+})
+
+t.test('too few inodes are waited for like too few bytes', async t => {
+  const log = recordingLog()
+  const directories = [tempDir(t)]
+  const reserve = { reserveBytes: 0, reserveInodes: Number.MAX_SAFE_INTEGER }
+  const watch = new DiskWatch({ directories, ...reserve, log })
+  await watch.look()
+  t.match(watch.reason, /inodes free in .+, 9 007 .+ are kept in reserve$/)
+  directories[0] = '/proc'
+  await watch.look()
+  t.equal(watch.reason, undefined, 'a filesystem that has no inodes of its own')
 })
 
 t.test('a write that finds no space during a look is not forgotten', async t => {
@@ -95,7 +111,8 @@ t.test('a write that finds no space during a look is not forgotten', async t => 
   const abort = new AbortController()
   t.teardown(() => abort.abort())
   const looking = watch.look()
-  const waiting = watch.foundFull('DISK_FULL: the run', abort.signal)
+  watch.foundFull('DISK_FULL: the run')
+  const waiting = watch.room(abort.signal)
   await looking
   await watch.look()
   t.equal(watch.reason, undefined)

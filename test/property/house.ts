@@ -16,8 +16,8 @@ import { databaseAddress } from '../../parser/ledger/connection.ts'
 import { startPrivateMariadb } from '../../scripts/private-mariadb.ts'
 import type { SupervisorStatus } from '../../scripts/supervisor.ts'
 import { readConfig } from '../../shared/config.ts'
-import { freeBytes } from '../../shared/durable.ts'
 import { classifyName, type StatePaths, statePaths } from '../../shared/paths.ts'
+import { freeRoom } from '../../shared/room.ts'
 import { pingParser } from '../helpers/parser.ts'
 import { BUILT, killProcess } from '../helpers/processes.ts'
 import { makeScratchDirectory } from '../helpers/scratch.ts'
@@ -246,7 +246,7 @@ class House {
   async #fillDisk(): Promise<void> {
     const filler = join(this.#paths.dir, 'filler')
     try {
-      writeFileSync(filler, Buffer.alloc(await freeBytes(this.#paths.dir)))
+      writeFileSync(filler, Buffer.alloc((await freeRoom(this.#paths.dir)).freeBytes))
     } catch {
       // Somebody took some of it meanwhile: it is full all the same.
     }

@@ -70,6 +70,7 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
     backlogBytesMax: sizes(1, 2 ** 50),
     reserveBytes: sizes(0, 2 ** 50),
     mariadbPoolBytes: sizes(0, 2 ** 40),
+    reserveInodes: counts(0, 1_000_000_000),
   }
 
 function names() {

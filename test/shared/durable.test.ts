@@ -1,13 +1,13 @@
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import {
-  freeBytes,
   makeDirectories,
   renameDurably,
   replaceFile,
   syncDirectories,
   syncDirectory,
 } from '../../shared/durable.ts'
+import { freeRoom } from '../../shared/room.ts'
 import { failureOf, tempDir } from './helpers.ts'
 
 t.test('replaceFile: readers see the old text or the new, never a part', async t => {
@@ -67,5 +67,5 @@ t.test('syncs and renames', async t => {
   await syncDirectories(dir, dir, `${dir}/a`)
   t.match(await failureOf(syncDirectory(`${dir}/b/g`)), { code: 'IO_FAILED' }, 'a file is none')
   t.match(await failureOf(syncDirectories(dir, `${dir}/none`)), { code: 'IO_FAILED' })
-  t.ok((await freeBytes(dir)) > 0)
+  t.ok((await freeRoom(dir)).freeBytes > 0)
 })

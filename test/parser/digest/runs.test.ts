@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
@@ -250,3 +250,33 @@ t.test('names of runs', async t => {
     t.notOk(isRunName(bad), JSON.stringify(bad))
   }
 })
+
+t.test('a run that fails its check holds no descriptor', async t => {
+  const directory = runsDirectoryOf(t)
+  const path = join(directory, 'a.run')
+  writeRunSync(directory, 'a.run', LABEL, put => put(chunkOf([[1n, 2n]])))
+  const good = await RunSums.openVerified(path)
+  t.same(openUnder(directory), [path])
+  await good.close()
+  const bytes = readFileSync(path)
+  bytes.writeUInt8(bytes.at(-30)! ^ 1, bytes.length - 30)
+  writeFileSync(path, bytes)
+  await t.rejects(RunSums.openVerified(path), { code: 'RUN_UNREADABLE' })
+  t.same(openUnder(directory), [])
+  const stopped = AbortSignal.abort(new Error('stopped'))
+  await t.rejects(RunSums.openVerified(path, stopped), { code: 'RUN_UNREADABLE' })
+  t.same(openUnder(directory), [])
+})
+
+/** What this process has open below a directory. */
+function openUnder(directory: string): string[] {
+  return readdirSync('/proc/self/fd').flatMap(fd => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`)
+      return path.startsWith(directory) ? [path] : []
+    } catch {
+      // The one that listed them is closed again.
+      return []
+    }
+  })
+}

@@ -138,3 +138,28 @@ t.test('sequences that are in no commit are told from those that are', async t =
   const again = openJournal(t, path, 5)
   t.same([again.nextSequence, again.firstUncommittedSequence], [110, 110])
 })
+
+t.test('a long queue is walked in slices, with others in between', async t => {
+  const journal = openJournal(t)
+  journal.claim(Array.from({ length: 1_000 }, (_, i) => entryOf(i + 1)))
+  const found: number[] = []
+  let slices = 0
+  let turns = 0
+  const count = (): void => {
+    turns += 1
+    if (found.length < 999) setImmediate(count)
+  }
+  setImmediate(count)
+  for await (const slice of journal.queueInSlices()) {
+    slices += 1
+    found.push(...slice.map(({ sequence }) => sequence))
+    // What is settled meanwhile is not met any more.
+    if (slices === 1) journal.moved(1_000)
+    if (slices === 2) journal.checkpoint(1, checkpointAt(64))
+  }
+  t.same(
+    found,
+    Array.from({ length: 999 }, (_, i) => i + 1),
+  )
+  t.ok(slices > 4 && turns >= slices - 1, `${slices} slices, ${turns} turns`)
+})
