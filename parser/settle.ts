@@ -5,6 +5,7 @@ import { replaceFile, syncDirectories, syncDirectoryIfItOpens } from '../shared/
 import { describeError, hasCode, toError } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import { MANIFEST_SUFFIX, type StatePaths, workName } from '../shared/paths.ts'
+import { printableLines } from '../shared/printable.ts'
 import { boundedReason, type Outcome, type ProcessedFile } from '../shared/protocol.ts'
 import type { ArchiveLimit } from './archive-limit.ts'
 import type { Backlog } from './backlog.ts'
@@ -241,7 +242,10 @@ export class Settler {
         'Nothing of this file was counted. Mend it and put it into the inbox again under any name.',
     }
     const path = sidecarPath(place.directory, name)
-    await this.#replaceOnceThereIsRoom(path, `${JSON.stringify(sidecar, null, 2)}\n`)
+    await this.#replaceOnceThereIsRoom(
+      path,
+      printableLines(`${JSON.stringify(sidecar, null, 2)}\n`),
+    )
     crashPoint('P7-sidecar-written')
   }
 

@@ -1,6 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { readConfig } from '../shared/config.ts'
 import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
+import { nearest } from '../shared/nearest.ts'
 import { type StatePaths, statePaths } from '../shared/paths.ts'
 
 /** The exit statuses of all commands: a contract with scripts. */
@@ -99,27 +100,4 @@ function hintFor(error: Error, known: readonly string[]): string {
   }
   const near = nearest(unknown, known)
   return `there is no option --${unknown}${near === undefined ? '' : `; did you mean --${near}?`}`
-}
-
-/** The closest of the known words, if it is close at all. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  const ranked = known
-    .map(one => ({ one, distance: editDistance(word, one) }))
-    .sort((a, b) => a.distance - b.distance)
-  const best = ranked[0]
-  return best !== undefined && best.distance <= Math.max(2, word.length / 3) ? best.one : undefined
-}
-
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j += 1) {
-      const substitution = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(substitution, row[j]! + 1, next[j - 1]! + 1))
-    }
-    row = next
-  }
-  return row[b.length]!
 }

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { CountersinkError, describeError, explainError } from '../shared/errors.ts'
-import { type Command, EXIT, nearest } from './cli.ts'
+import { nearest } from '../shared/nearest.ts'
+import { printable, printableLines } from '../shared/printable.ts'
+import { type Command, EXIT } from './cli.ts'
 
 /** The command line: finds the subcommand, runs it, turns its end into an exit status. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -39,7 +41,9 @@ async function main([name, ...args]: string[]): Promise<number> {
   if (command === undefined) {
     const near = nearest(name, Object.keys(COMMANDS))
     const hint = near === undefined ? '' : ` Did you mean ${near}?`
-    process.stderr.write(`countersink: there is no command ${JSON.stringify(name)}.${hint}\n`)
+    process.stderr.write(
+      `countersink: there is no command ${printable(JSON.stringify(name))}.${hint}\n`,
+    )
     return EXIT.usage
   }
   if (args.includes('--help') || args.includes('-h')) {
@@ -54,7 +58,7 @@ async function main([name, ...args]: string[]): Promise<number> {
       (error.code === 'USAGE' || error.code === 'CONFIG_INVALID')
     const text = error instanceof CountersinkError ? explainError(error) : describeError(error)
     const more = isUsage ? `\nSee: countersink ${name} --help` : ''
-    process.stderr.write(`countersink ${name}: ${text}${more}\n`)
+    process.stderr.write(printableLines(`countersink ${name}: ${text}${more}\n`))
     return isUsage ? EXIT.usage : EXIT.cannot
   }
 }

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { hasCode } from '../shared/errors.ts'
 import { isAlive } from '../shared/lifecycle.ts'
 import type { StatePaths } from '../shared/paths.ts'
+import { printableLines } from '../shared/printable.ts'
 import type { ProcessedFile } from '../shared/protocol.ts'
 import type { SupervisorStatus } from './supervisor.ts'
 
@@ -49,7 +50,7 @@ export function isTerminal(stream: NodeJS.WriteStream): boolean {
 
 /** Writes with backpressure: a slow reader must not make us hold everything. */
 export async function print(text: string): Promise<void> {
-  if (!process.stdout.write(text)) {
+  if (!process.stdout.write(printableLines(text))) {
     await new Promise<void>(resolve => process.stdout.once('drain', resolve))
   }
 }

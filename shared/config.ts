@@ -1,5 +1,7 @@
+import { DATABASE_URL_FORM, maskedUrl, parseDatabaseUrl } from './database-url.ts'
 import { CountersinkError } from './errors.ts'
 import { U64_MAX } from './limits.ts'
+import { nearest } from './nearest.ts'
 import { formatBytes, parseBytes, parseU64 } from './numbers.ts'
 
 /**
@@ -17,6 +19,8 @@ interface Setting<T> {
   readonly allowed: string
   /** undefined: not allowed. */
   parse(text: string): T | undefined
+  /** A value that is not allowed, for its refusal: without what is secret in it, and why. */
+  refused?(text: string): string
 }
 
 export interface ByteRange {
@@ -105,20 +109,14 @@ const seed: Setting<bigint | 'random'> = {
 
 const databaseUrl: Setting<string> = {
   variable: 'COUNTERSINK_DATABASE_URL',
-  meaning: 'your MariaDB, as mariadb://user:password@host:port/database; empty: a private one',
+  meaning: `your MariaDB, as ${DATABASE_URL_FORM}, with ?ssl=verify-full&ca=FILE for TLS or ?socketPath=FILE; empty: a private one`,
   default: '',
-  allowed: 'mariadb://user:password@host:port/database',
-  parse(text) {
-    if (text === '') return text
-    const url = URL.canParse(text) ? new URL(text) : undefined
-    if (url === undefined || !/^(mariadb|mysql):$/.test(url.protocol)) return undefined
-    try {
-      for (const part of [url.username, url.password, url.pathname]) decodeURIComponent(part)
-    } catch {
-      // A % that is not written as %25 would be refused only when it is used.
-      return undefined
-    }
-    return url.pathname.length > 1 ? text : undefined
+  allowed: DATABASE_URL_FORM,
+  parse: text => (text === '' || !('wrong' in parseDatabaseUrl(text)) ? text : undefined),
+  refused(text) {
+    const parsed = parseDatabaseUrl(text)
+    const why = 'wrong' in parsed ? `: ${parsed.wrong}` : ''
+    return `${maskedUrl(text)}${why}; what is special in user or password must be percent-encoded (@ is %40, : %3A, / %2F, # %23, % %25)`
   },
 }
 
@@ -295,19 +293,72 @@ export type Config = {
   >
 }
 
-/** @throws CountersinkError CONFIG_INVALID naming the variable, the value and what is allowed. */
+/**
+ * @throws CountersinkError CONFIG_INVALID naming the variable, the value and what is allowed; for a
+ * variable that nothing here knows, the nearest one; and for names that collide.
+ */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
-  const entries = Object.entries(SETTINGS).map(([key, setting]) => {
+  refuseUnknown(env)
+  const entries = Object.entries(SETTINGS).map(([key, setting]: [string, Setting<unknown>]) => {
     const text = env[setting.variable] ?? setting.default
     const value = setting.parse(text)
     if (value === undefined) {
+      const found = setting.refused?.(text) ?? JSON.stringify(text)
       throw new CountersinkError(
         'CONFIG_INVALID',
-        `${setting.variable} must be ${setting.allowed}; got ${JSON.stringify(text)}`,
+        `${setting.variable} must be ${setting.allowed}; got ${found}`,
         { advice: `It means: ${setting.meaning}. The default is ${setting.default || 'empty'}.` },
       )
     }
     return [key, value]
   })
-  return Object.freeze(Object.fromEntries(entries)) as Config
+  const config = Object.freeze(Object.fromEntries(entries)) as Config
+  refuseCollisions(config)
+  return config
 }
+
+/** Not settings: what one process tells another, and what tests and the benchmark go by. */
+const OTHER_VARIABLES = [
+  ...['COUNTERSINK_MARIADBD', 'COUNTERSINK_RUN_ID', 'COUNTERSINK_CRASH_AT'],
+  ...['COUNTERSINK_CRASH_MARKS', 'COUNTERSINK_TEST_DIRECTORY', 'COUNTERSINK_HISTORIES'],
+  ...['COUNTERSINK_FIRST_SEED', 'COUNTERSINK_SEED_HISTORY', 'COUNTERSINK_BENCH_MODULES'],
+]
+
+/** A misspelt variable would be ignored without a word, and something else be done than was meant. */
+function refuseUnknown(env: Readonly<Record<string, string | undefined>>): void {
+  const known = Object.values(SETTINGS).map(({ variable }) => variable)
+  for (const [variable, value] of Object.entries(env)) {
+    if (!variable.startsWith('COUNTERSINK_') || value === undefined) continue
+    if (known.includes(variable) || OTHER_VARIABLES.includes(variable)) continue
+    const near = nearest(variable, known)
+    throw new CountersinkError('CONFIG_INVALID', `there is no setting ${variable}`, {
+      advice: near === undefined ? 'Unset it.' : `Is ${near} what is meant? Otherwise unset it.`,
+    })
+  }
+}
+
+/** The server compares names of columns, and on some systems of tables, without regard to case. */
+function refuseCollisions(config: Config): void {
+  const { totalsTable, totalsIdColumn, totalsAmountColumn, tablePrefix } = SETTINGS
+  const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
+  if (same(config.totalsIdColumn, config.totalsAmountColumn)) {
+    throw collision(totalsIdColumn, totalsAmountColumn, config.totalsIdColumn)
+  }
+  const taken = LEDGER_TABLES.find(table => {
+    return same(`${config.tablePrefix}${table}`, config.totalsTable)
+  })
+  if (taken !== undefined) {
+    throw collision(totalsTable, tablePrefix, `${config.tablePrefix}${taken}`)
+  }
+}
+
+function collision(one: Setting<string>, other: Setting<string>, name: string): CountersinkError {
+  return new CountersinkError(
+    'CONFIG_INVALID',
+    `${one.variable} and ${other.variable} both lead to the name ${name}`,
+    { advice: `They are: ${one.meaning}; ${other.meaning}. Choose different names.` },
+  )
+}
+
+/** The ledger's own tables, as they are called behind the prefix. */
+export const LEDGER_TABLES = ['meta', 'batch', 'file', 'sighting'] as const

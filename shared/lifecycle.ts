@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import { CountersinkError, describeError, exitCodeOf } from './errors.ts'
 import type { Log } from './log.ts'
+import { printableLines } from './printable.ts'
 import { refuseTooFewDescriptors } from './state-directory.ts'
 
 /** A process for certain: pids are used again, a pid with its start time is not. */
@@ -132,6 +133,6 @@ export function fatal(log: Log, thrown: unknown): never {
   log.error(describeError(thrown))
   const stack = thrown instanceof Error ? thrown.stack : undefined
   if (!(thrown instanceof CountersinkError) && stack !== undefined)
-    process.stderr.write(`${stack}\n`)
+    process.stderr.write(printableLines(`${stack}\n`))
   process.exit(thrown instanceof CountersinkError ? thrown.exitCode : exitCodeOf(thrown))
 }

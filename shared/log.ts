@@ -1,3 +1,5 @@
+import { printable } from './printable.ts'
+
 /**
  * One line an event on standard error: `time LEVEL process message key=value …`.
  *
@@ -22,7 +24,7 @@ export function createLog(
       .filter(([, value]) => value !== undefined)
       .map(([key, value]) => ` ${key}=${quoted(String(value))}`)
       .join('')
-    write(`${new Date().toISOString()} ${level} ${processName} ${message}${rest}\n`)
+    write(`${printable(`${new Date().toISOString()} ${level} ${processName} ${message}${rest}`)}\n`)
   }
   return {
     info: (message, fields) => emit('INFO', message, fields),

@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs'
+import type { SecureContextOptions } from 'node:tls'
 import { type Connection, type ConnectionConfig, createConnection } from 'mariadb'
 import type { Config } from '../../shared/config.ts'
-import { CountersinkError, toError } from '../../shared/errors.ts'
+import { maskedUrl, parseDatabaseUrl, type Tls } from '../../shared/database-url.ts'
+import { CountersinkError, systemReason, toError } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { SEQUENCE_ROWS, SEQUENCE_TABLE } from './sequences.ts'
@@ -63,9 +66,10 @@ export class Session {
   /** @throws CountersinkError DATABASE_UNAVAILABLE (try again), DATABASE_UNFIT (wrong settings). */
   static async open(address: DatabaseAddress): Promise<Session> {
     let connection: Connection
+    const where = addressOptions(address)
     try {
       connection = await createConnection({
-        ...addressOptions(address),
+        ...where,
         connectTimeout: CONNECT_TIMEOUT_MS,
         charset: 'utf8mb4',
         // Matched rows would hide missing ones: affected rows must be changed rows.
@@ -252,15 +256,45 @@ function addressOptions(address: DatabaseAddress): ConnectionConfig {
   if ('socketPath' in address) {
     return { socketPath: address.socketPath, user: 'root', database: PRIVATE_DATABASE }
   }
-  const url = new URL(address.url)
-  const socketPath = url.searchParams.get('socketPath')
+  const parsed = parseDatabaseUrl(address.url)
+  if ('wrong' in parsed) {
+    throw new CountersinkError('CONFIG_INVALID', `${maskedUrl(address.url)}: ${parsed.wrong}`)
+  }
+  const { host, port, socketPath, user, password, database, tls } = parsed
   return {
-    ...(socketPath === null
-      ? { host: url.hostname, port: url.port === '' ? 3306 : Number(url.port) }
-      : { socketPath }),
-    user: decodeURIComponent(url.username),
-    password: decodeURIComponent(url.password),
-    database: decodeURIComponent(url.pathname.slice(1)),
+    ...(socketPath === undefined ? { host, port } : { socketPath }),
+    ...{ user, password, database },
+    ...(tls === undefined ? {} : { ssl: tlsOptions(tls) }),
+  }
+}
+
+type TlsOptions = SecureContextOptions & {
+  readonly rejectUnauthorized: boolean
+  /** The connector hands it on, whatever its types say. */
+  readonly checkServerIdentity?: () => undefined
+}
+
+/** A server without TLS is refused then, by the connector: nothing goes on in clear. */
+function tlsOptions({ mode, ca, cert, key }: Tls): TlsOptions {
+  return {
+    rejectUnauthorized: mode !== 'required',
+    ...(mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
+    ...(ca === undefined ? {} : { ca: fileOf('ca', ca) }),
+    ...(cert === undefined ? {} : { cert: fileOf('cert', cert) }),
+    ...(key === undefined ? {} : { key: fileOf('key', key) }),
+  }
+}
+
+/** Read anew at each connection: certificates are exchanged while a service runs. */
+function fileOf(parameter: string, path: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (cause) {
+    throw databaseUnfit(
+      `the file that ${parameter} names cannot be read (${systemReason(cause)})`,
+      'Check COUNTERSINK_DATABASE_URL, and who may read the file.',
+      cause,
+    )
   }
 }
 

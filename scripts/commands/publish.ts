@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { CountersinkError, hasCode } from '../../shared/errors.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { formatDuration } from '../../shared/numbers.ts'
+import { printable, quotedName } from '../../shared/printable.ts'
 import { type Command, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
 import { type PublishedFile, publishFile, type Source } from '../publication.ts'
 import { whySilent } from '../reaching.ts'
@@ -49,13 +50,13 @@ ${DIR_HELP}
         },
         refused: error => {
           const advice = error.advice === undefined ? '' : `. ${error.advice}`
-          process.stderr.write(`countersink publish: ${error.message}${advice}\n`)
+          process.stderr.write(`countersink publish: ${printable(`${error.message}${advice}`)}\n`)
           status = EXIT.cannot
         },
       })
       for (const file of published) {
         const outcome = values.wait ? await watch.outcomeOf(file) : 'queued'
-        await print(`${outcome} ${file.sha256} ${file.basename}\n`)
+        await print(`${outcome} ${file.sha256} ${quotedName(file.basename)}\n`)
         if (outcome === 'quarantined' && status === EXIT.ok) status = EXIT.no
       }
       if (watch.trouble !== undefined) {

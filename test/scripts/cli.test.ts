@@ -1,13 +1,7 @@
 import t from 'tap'
-import {
-  cannot,
-  environment,
-  nearest,
-  parseOptions,
-  usage,
-  wholeNumber,
-} from '../../scripts/cli.ts'
+import { cannot, environment, parseOptions, usage, wholeNumber } from '../../scripts/cli.ts'
 import { formatTable } from '../../scripts/table.ts'
+import { nearest } from '../../shared/nearest.ts'
 import { failureOf } from '../shared/helpers.ts'
 
 const OPTIONS = {

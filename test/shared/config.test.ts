@@ -140,7 +140,9 @@ for (const key of Object.keys(CASES) as Key[]) {
       const error = await failureOf(() => readConfig({ [variable]: text }))
       t.match(error, { code: 'CONFIG_INVALID', exitCode: 78 }, JSON.stringify(text))
       t.ok(error.message.includes(variable), 'it names the variable')
-      t.ok(error.message.includes(JSON.stringify(text)), 'and the value')
+      const setting: { refused?(text: string): string } = SETTINGS[key]
+      const shown = setting.refused?.(text) ?? JSON.stringify(text)
+      t.ok(error.message.includes(shown), 'and the value')
     }
   })
 }
@@ -151,4 +153,35 @@ t.test('other variables do not matter, and one wrong of many is found', async t 
     readConfig({ COUNTERSINK_FILES: '5', COUNTERSINK_QUIET_MS: '1' }),
   )
   t.match(error.message, /^COUNTERSINK_QUIET_MS /)
+})
+
+t.test('a variable that nobody knows is refused with the nearest one', async t => {
+  t.match(await failureOf(() => readConfig({ COUNTERSINK_UNTERMINATD: 'accept' })), {
+    code: 'CONFIG_INVALID',
+    message: 'there is no setting COUNTERSINK_UNTERMINATD',
+    advice: /^Is COUNTERSINK_UNTERMINATED what is meant\?/,
+  })
+  t.match(await failureOf(() => readConfig({ COUNTERSINK_QWERTZUIOP: '' })), {
+    advice: 'Unset it.',
+  })
+  readConfig({ COUNTERSINK_RUN_ID: 'x', COUNTERSINK_CRASH_AT: 'P1' })
+})
+
+t.test('names that lead to one are refused, in whatever case', async t => {
+  for (const env of [
+    { COUNTERSINK_TOTALS_TABLE: 'countersink_File' },
+    { COUNTERSINK_TABLE_PREFIX: 'X_', COUNTERSINK_TOTALS_TABLE: 'x_meta' },
+    { COUNTERSINK_TOTALS_ID: 'order', COUNTERSINK_TOTALS_AMOUNT: 'Order' },
+  ]) {
+    const error = await failureOf(() => readConfig(env))
+    t.match(error, { code: 'CONFIG_INVALID', message: /both lead to the name/ })
+  }
+})
+
+t.test('a refused database is shown without its password', async t => {
+  const error = await failureOf(() => {
+    return readConfig({ COUNTERSINK_DATABASE_URL: 'mariadb://bob:S3CRET%@db/x' })
+  })
+  t.match(error.message, /got mariadb:\/\/\*\*\*@db\/x: a % in it .*percent-encoded/)
+  t.notMatch(error.message, /S3CRET/)
 })

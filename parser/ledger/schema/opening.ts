@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Config } from '../../../shared/config.ts'
+import { type Config, LEDGER_TABLES } from '../../../shared/config.ts'
 import { CountersinkError } from '../../../shared/errors.ts'
 import type { Session } from '../connection.ts'
 import { judgeSqlError, SQL_NO_SUCH_COLUMN, SQL_NO_SUCH_TABLE, sqlNumber } from '../sql-errors.ts'
@@ -7,7 +7,6 @@ import { checkServer } from './server.ts'
 import {
   createLedger,
   createTotals,
-  LEDGER_TABLES,
   type LedgerNames,
   type LedgerTable,
   ledgerNames,

@@ -1,4 +1,4 @@
-import type { Config } from '../../../shared/config.ts'
+import type { Config, LEDGER_TABLES } from '../../../shared/config.ts'
 
 /** The names of all tables and columns, quoted for SQL. They are configuration. */
 export interface LedgerNames {
@@ -11,8 +11,6 @@ export interface LedgerNames {
   readonly sighting: string
 }
 
-/** The ledger's own tables, as they are called behind the prefix. */
-export const LEDGER_TABLES = ['meta', 'batch', 'file', 'sighting'] as const
 export type LedgerTable = (typeof LEDGER_TABLES)[number]
 
 export function ledgerNames(

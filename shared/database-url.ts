@@ -1,0 +1,113 @@
+import { nearest } from './nearest.ts'
+
+/**
+ * A MariaDB as its users write it:
+ * `mariadb://user:password@host:port/database?ssl=verify-full&ca=FILE`. Nothing in it is ignored:
+ * what is not known is refused, as a misspelt `ssl` would send the password in clear.
+ */
+export interface DatabaseUrl {
+  readonly host: string
+  readonly port: number
+  /** Instead of host and port. */
+  readonly socketPath: string | undefined
+  readonly user: string
+  readonly password: string
+  readonly database: string
+  readonly tls: Tls | undefined
+}
+
+export interface Tls {
+  /**
+   * - **required**: encrypted, to whoever answers. **verify-ca**: to whom the authority vouches for.
+   * - **verify-full**: and under this host's name.
+   */
+  readonly mode: 'required' | 'verify-ca' | 'verify-full'
+  /** Files in PEM, read at each connection. Without `ca`: the authorities that Node knows. */
+  readonly ca: string | undefined
+  readonly cert: string | undefined
+  readonly key: string | undefined
+}
+
+export const DATABASE_URL_FORM = 'mariadb://user:password@host:port/database'
+
+const SCHEMES = ['mariadb:', 'mysql:']
+const PARAMETERS = ['socketPath', 'ssl', 'ca', 'cert', 'key'] as const
+const TLS_MODES = ['required', 'verify-ca', 'verify-full'] as const
+const DEFAULT_PORT = 3306
+
+/** @returns it, or why it cannot be one, in words that hold nothing secret. */
+export function parseDatabaseUrl(text: string): DatabaseUrl | { readonly wrong: string } {
+  if (!URL.canParse(text)) return { wrong: 'it cannot be read as a URL' }
+  const url = new URL(text)
+  if (!SCHEMES.includes(url.protocol)) return { wrong: `it begins with ${url.protocol}//` }
+  const parts = [url.username, url.password, url.pathname.slice(1)].map(decoded)
+  const [user, password, database] = parts
+  if (user === undefined || password === undefined || database === undefined) {
+    return { wrong: 'a % in it is not followed by two hexadecimal digits' }
+  }
+  if (database === '') return { wrong: 'it names no database' }
+  if (url.hash !== '') return { wrong: 'it has a # that is not written as %23' }
+  const given = [...url.searchParams.keys()]
+  for (const name of given) {
+    const wrong = wrongParameter(name, given)
+    if (wrong !== undefined) return { wrong }
+  }
+  const tls = tlsOf(url.searchParams)
+  if (tls !== undefined && 'wrong' in tls) return tls
+  const socketPath = url.searchParams.get('socketPath') ?? undefined
+  if (socketPath === undefined && url.hostname === '') return { wrong: 'it names no host' }
+  return {
+    // A literal address of IPv6 stands in brackets only in a URL.
+    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: url.port === '' ? DEFAULT_PORT : Number(url.port),
+    ...{ socketPath, user, password, database, tls },
+  }
+}
+
+/** A URL, however wrong, without what may be secret in it: for a refusal. */
+export function maskedUrl(text: string): string {
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0] ?? ''
+  const rest = text.slice(scheme.length)
+  // A password that is not percent-encoded may have an @ itself.
+  const at = rest.lastIndexOf('@')
+  if (at === -1) return `${scheme}***`
+  const place = rest.slice(at + 1).replace(/([?&][^=&]*=)[^&]*/g, '$1***')
+  return `${scheme}***@${place}`
+}
+
+function wrongParameter(name: string, given: readonly string[]): string | undefined {
+  if (!PARAMETERS.some(known => known === name)) {
+    const near = nearest(name, PARAMETERS)
+    const hint =
+      near === undefined ? `known are ${PARAMETERS.join(', ')}` : `is ${near} what is meant?`
+    return `its parameter ${JSON.stringify(name)} is not known: ${hint}`
+  }
+  return given.indexOf(name) === given.lastIndexOf(name) ? undefined : `${name} is given twice`
+}
+
+function tlsOf(parameters: URLSearchParams): Tls | { readonly wrong: string } | undefined {
+  const [ca, cert, key] = (['ca', 'cert', 'key'] as const).map(name => {
+    return parameters.get(name) ?? undefined
+  })
+  const text = parameters.get('ssl') ?? 'false'
+  if (text === 'false') {
+    const unused = ca ?? cert ?? key
+    return unused === undefined ? undefined : { wrong: 'it has ca, cert or key, but no ssl' }
+  }
+  const mode = text === 'true' ? 'verify-full' : TLS_MODES.find(one => one === text)
+  if (mode === undefined) {
+    return { wrong: `its ssl is none of false, true, ${TLS_MODES.join(', ')}` }
+  }
+  if ((cert === undefined) !== (key === undefined)) {
+    return { wrong: 'cert and key belong together, and one is missing' }
+  }
+  return { mode, ca, cert, key }
+}
+
+function decoded(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return undefined
+  }
+}
