@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { readJournal } from '../../parser/journal/reading.ts'
 import { askOnce } from '../../shared/channel.ts'
 import { hasCode, toError } from '../../shared/errors.ts'
@@ -13,7 +12,7 @@ import type {
   SameNames,
 } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
-import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
+import { type Command, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
 import type { ProcessReport } from '../managed-process.ts'
 import { print, readSupervisor } from '../sources.ts'
 import type { SupervisorStatus } from '../supervisor.ts'
@@ -30,12 +29,6 @@ ${DIR_HELP}
   async run(args) {
     const { values } = parseOptions(args, { json: { type: 'boolean', default: false } })
     const { paths, config } = environment(values.dir)
-    if (!existsSync(paths.dir)) {
-      throw cannot(
-        `there is no state directory ${paths.dir}`,
-        'Start it with "countersink up", or name its directory with --dir.',
-      )
-    }
     const picture = await look(paths, config.databaseUrl === '' ? 'private' : 'yours')
     await print(values.json ? `${JSON.stringify(picture)}\n` : text(picture))
     return EXIT.ok
