@@ -14,6 +14,8 @@ export const EXIT = {
   usage: 2,
   /** It cannot be answered or done now. */
   cannot: 3,
+  /** Ended by Ctrl-C or SIGTERM before there was an answer. */
+  interrupted: 130,
 } as const
 
 type Options = NonNullable<ParseArgsConfig['options']>

@@ -65,7 +65,8 @@ Usage: countersink COMMAND [OPTION]…
 ${list.join('\n')}
 
 Every command knows --help and --dir D (the state directory, default ./var).
-Exit status: 0 yes or done, 1 the negative answer, 2 wrong usage, 3 cannot answer now.
+Exit status: 0 yes or done, 1 the negative answer, 2 wrong usage, 3 cannot answer now,
+130 interrupted before there was an answer.
 `
 }
 

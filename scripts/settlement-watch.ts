@@ -35,8 +35,8 @@ export class SettlementWatch {
     this.#socketPath = socketPath
   }
 
-  /** As of the last time it was needed. */
-  isParserDown = false
+  /** Why the parser could not be reached the last time that it was needed. */
+  trouble: unknown
 
   /** Tells the parser; nothing is lost when it is down, or has no room now. */
   async announce(file: PublishedFile): Promise<void> {
@@ -79,12 +79,12 @@ export class SettlementWatch {
         onMessage: message => this.#receive(message),
         onClose: () => this.#wake?.(),
       })
-      this.isParserDown = false
+      this.trouble = undefined
       this.#unacknowledged = new Set(this.#open.values())
       return true
     } catch (error) {
       if (!hasCode(error, ...AWAY)) throw error
-      this.isParserDown = true
+      this.trouble = error
       return false
     }
   }
@@ -102,8 +102,9 @@ export class SettlementWatch {
     try {
       ack = await this.#channel!.request<'ack'>({ type: 'announce', name, sizeBytes, sha256 })
     } catch (error) {
-      if (hasCode(error, 'CHANNEL_CLOSED', 'REQUEST_TIMEOUT')) return
-      throw error
+      if (!hasCode(error, 'CHANNEL_CLOSED', 'REQUEST_TIMEOUT')) throw error
+      this.trouble = error
+      return
     }
     if (ack.outcome === 'later') return
     this.#unacknowledged.delete(file)

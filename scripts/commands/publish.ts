@@ -90,7 +90,7 @@ ${DIR_HELP}
         status = EXIT.cannot
         const files = `${unsettled} of ${published.length} not settled`
         process.stderr.write(`countersink publish: ${files}: ${await whereItStands(paths)}\n`)
-      } else if (watch.isParserDown) {
+      } else if (watch.trouble !== undefined) {
         process.stderr.write('(the parser is not running; it takes the files at its next start)\n')
       }
     } finally {

@@ -13,6 +13,7 @@ import type {
 } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { type Command, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
+import { columnsOf, labelled, wrapText } from '../layout.ts'
 import type { ProcessReport } from '../managed-process.ts'
 import { print, readSupervisor } from '../sources.ts'
 import type { SupervisorStatus } from '../supervisor.ts'
@@ -188,8 +189,14 @@ function text(p: Picture): string {
       : p.answeredBy === 'journal'
         ? '(the parser does not answer; the queue and the counts are from its journal)\n'
         : '(the parser does not answer, and there is no journal to read beside it)\n'
-  return `${lines.map(([label, value]) => `${label.padEnd(12)}${value}\n`).join('')}${note}`
+  const room = columnsOf(process.stdout) - LABEL_WIDTH
+  const rows = lines.flatMap(([label, value]) =>
+    labelled(label.padEnd(LABEL_WIDTH), wrapText(value, room)),
+  )
+  return `${rows.join('\n')}\n${note}`
 }
+
+const LABEL_WIDTH = 12
 
 function databaseText(database: Picture['database']): string {
   const { state, kind, remembered } = database
