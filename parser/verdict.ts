@@ -3,6 +3,7 @@ import type { FileIdentity } from '../shared/file-identity.ts'
 import { changeSinceClaim } from './changes.ts'
 import type { Digest } from './digest/digest.ts'
 import { type BadLine, describeBadLine } from './digest/line-defects.ts'
+import { hintOn } from './format-hints.ts'
 import { type DigestFacts, NO_HASH, type QueueEntry } from './journal/records.ts'
 import type { PairSource } from './ledger/batch.ts'
 import type { Evidence } from './settle.ts'
@@ -49,7 +50,7 @@ export function objectionTo(
   }
   const mismatch = mismatchWith(entry, facts, digest.verdict.ok)
   if (mismatch !== undefined) return { reason: `MANIFEST_MISMATCH: ${mismatch}`, evidence: {} }
-  if (!digest.verdict.ok) return badLineObjection(digest.verdict.bad)
+  if (!digest.verdict.ok) return badLineObjection(digest.verdict.bad, facts.sizeBytes)
   const isVouched = entry.expected !== undefined || config.unterminated === 'accept'
   return isVouched ? undefined : cutObjection(digest)
 }
@@ -92,11 +93,17 @@ function mismatchWith(entry: QueueEntry, facts: DigestFacts, isValid: boolean): 
   return undefined
 }
 
-function badLineObjection(bad: BadLine): Objection {
+function badLineObjection(bad: BadLine, fileBytes: number): Objection {
+  const hint = hintOn(bad, fileBytes)
   const bytes = Buffer.from(bad.firstBytes)
   const shown = bytes.toString('latin1').replace(/[^ -~]/g, '·')
   return {
-    reason: `${describeBadLine(bad)}: "${shown}"`,
+    reason: `${describeBadLine(bad)}: "${shown}"${hint === undefined ? '' : `; ${hint}`}`,
+    ...(hint === undefined
+      ? {}
+      : {
+          whatNow: `Nothing of this file was counted. It ${hint}. Then put it into the inbox again under any name.`,
+        }),
     evidence: {
       code: bad.reason,
       line: bad.line,

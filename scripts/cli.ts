@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { readConfig } from '../shared/config.ts'
 import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
@@ -14,6 +15,8 @@ export const EXIT = {
   usage: 2,
   /** It cannot be answered or done now. */
   cannot: 3,
+  /** Ended by Ctrl-C or SIGTERM before there was an answer. */
+  interrupted: 130,
 } as const
 
 type Options = NonNullable<ParseArgsConfig['options']>
@@ -88,9 +91,27 @@ export function wholeNumber(option: string, text: string, min: number, max: numb
   )
 }
 
-/** The state directory and the configuration of this command line. */
+/**
+ * The state directory and the configuration of a command on a service. Only `up` makes a state
+ * directory: any other command has nothing to do in one that is not there, which is most likely
+ * mistyped.
+ *
+ * @throws CountersinkError STOPPED when the directory is none of ours
+ */
 export function environment(dir: string) {
-  return { paths: statePaths(dir) satisfies StatePaths, config: readConfig(process.env) }
+  const config = readConfig(process.env)
+  const paths: StatePaths = statePaths(dir)
+  const made = [paths.inbox, paths.run, paths.parser, paths.mariadb, paths.archive]
+  if (!made.some(path => existsSync(path))) {
+    const what = existsSync(paths.dir)
+      ? 'nothing of countersink is in'
+      : 'there is no state directory'
+    throw cannot(
+      `${what} ${paths.dir}`,
+      'Name the directory of the service with --dir, or start one there with "countersink up".',
+    )
+  }
+  return { paths, config }
 }
 
 function hintFor(error: Error, known: readonly string[]): string {

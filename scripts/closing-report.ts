@@ -6,7 +6,7 @@ import type { Config } from '../shared/config.ts'
 import { formatBytes, formatCount, formatDuration } from '../shared/numbers.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import type { ProcessedFile } from '../shared/protocol.ts'
-import { formatTable } from './table.ts'
+import { fitTable } from './layout.ts'
 
 /**
  * The last words of `up --files N`: what became of each file, and whether it all adds up. Made when
@@ -16,12 +16,19 @@ import { formatTable } from './table.ts'
 export interface ClosingReport {
   readonly lines: readonly string[]
   readonly addsUp: boolean
+  /** It is about all that was ever generated here. */
+  readonly isFirst: boolean
 }
 
 /** Rows of the table; of longer runs the newest are shown. */
 const ROWS_MAX = 200
 
-export async function closingReport(paths: StatePaths, config: Config): Promise<ClosingReport> {
+/** @param columns the width of the terminal that shows it */
+export async function closingReport(
+  paths: StatePaths,
+  config: Config,
+  columns = Number.POSITIVE_INFINITY,
+): Promise<ClosingReport> {
   const published = await readPublished(paths)
   const names =
     published?.run == null ? new Set<string>() : new Set(runNames(published.stream, published.run))
@@ -38,12 +45,17 @@ export async function closingReport(paths: StatePaths, config: Config): Promise<
       files: streams.reduce((sum, one) => sum + one.control.files, 0),
       amount: streams.reduce((sum, one) => sum + one.control.amount, 0n),
     }
-    const table = fileTable(files, names.size)
+    const table = fileTable(files, names.size, columns)
     if (balance === undefined) {
-      return { lines: [...table, '', 'There is no ledger: nothing was counted.'], addsUp: false }
+      const lines = [...table, '', 'There is no ledger: nothing was counted.']
+      return { lines, addsUp: false, isFirst: false }
     }
-    const { lines, addsUp } = proof(balance, control)
-    return { lines: [...table, '', ...lines], addsUp: addsUp && files.length === names.size }
+    const { lines, addsUp } = proof(balance, control, columns)
+    return {
+      lines: [...table, '', ...lines],
+      addsUp: addsUp && files.length === names.size,
+      isFirst: control.files === names.size,
+    }
   } finally {
     await session.close()
   }
@@ -63,9 +75,9 @@ async function filesOf(paths: StatePaths, names: ReadonlySet<string>): Promise<P
   return [...found.values()].reverse()
 }
 
-function fileTable(files: readonly ProcessedFile[], wanted: number): string[] {
+function fileTable(files: readonly ProcessedFile[], wanted: number, columns: number): string[] {
   const shown = files.slice(-ROWS_MAX)
-  const lines = formatTable(
+  const lines = fitTable(
     ['file', 'size', 'lines', 'amount', 'outcome', 'time'],
     shown.map(file => [
       file.name,
@@ -76,6 +88,7 @@ function fileTable(files: readonly ProcessedFile[], wanted: number): string[] {
       formatDuration(file.settledAtMs - file.claimedAtMs),
     ]),
     new Set([1, 2, 3, 5]),
+    columns,
   )
   if (shown.length < files.length) lines.push(`… and ${files.length - shown.length} before these`)
   if (files.length < wanted)
@@ -83,7 +96,11 @@ function fileTable(files: readonly ProcessedFile[], wanted: number): string[] {
   return lines
 }
 
-function proof(balance: Balance, control: { files: number; amount: bigint }): ClosingReport {
+function proof(
+  balance: Balance,
+  control: { files: number; amount: bigint },
+  columns: number,
+): Pick<ClosingReport, 'lines' | 'addsUp'> {
   const grown = balance.totalsAmount - balance.openingAmount
   const checks: [string, bigint, string, bigint][] = [
     [
@@ -105,10 +122,16 @@ function proof(balance: Balance, control: { files: number; amount: bigint }): Cl
     balance.batchesOpen === 0
   const width = Math.max(...checks.map(([left]) => left.length))
   const numberWidth = Math.max(...checks.map(([, left]) => formatCount(left).length))
-  const lines = checks.map(([left, a, right, b]) => {
+  const wide = checks.map(([left, a, right, b]) => {
     const sign = a === b ? '=' : '≠'
     return `${left.padEnd(width)}  ${formatCount(a).padStart(numberWidth)}  ${sign}  ${formatCount(b).padStart(numberWidth)}  ${right}`
   })
+  const narrow = checks.flatMap(([left, a, right, b]) => [
+    left,
+    `  ${a === b ? '=' : '≠'} ${right}`,
+    `  ${formatCount(a)} ${a === b ? '=' : '≠'} ${formatCount(b)}`,
+  ])
+  const lines = wide.every(line => line.length <= columns) ? wide : narrow
   const others = balance.ledgerAmount - balance.namedAmount
   if (others !== 0n) lines.push(`(the ledger also holds ${formatCount(others)} of other files)`)
   if (balance.batchesOpen > 0) lines.push(`${balance.batchesOpen} batches are not finished`)

@@ -1,10 +1,14 @@
 import { styleText } from 'node:util'
 import { formatBytes, formatCount, formatDuration } from '../shared/numbers.ts'
+import { printable, quotedName } from '../shared/printable.ts'
 import type { GeneratorHealth, Outcome, ParserHealth, ProcessedFile } from '../shared/protocol.ts'
+import { fitFields, labelled, shorten, wrapFields, wrapText } from './layout.ts'
 
 /** Where to write, and whether a person watches it. */
 export interface Screen {
+  /** A terminal on which lines can be redrawn and coloured. */
   readonly isTTY: boolean
+  /** Infinite where nobody looks. */
   readonly columns: number
   write(text: string): void
 }
@@ -21,13 +25,14 @@ type Style = Parameters<typeof styleText>[0]
 
 /**
  * The display of `up`. Settled files and notices are lines that stay; on a terminal a block below
- * them shows what is going on now and is redrawn in place, otherwise a line every few seconds does.
+ * them shows what is going on now and is redrawn in place, otherwise a line does, every few seconds in
+ * which something happened. No line is wider than the terminal, and no number is cut.
  */
 export class ProgressDisplay {
   readonly #screen: Screen
   #blockLines = 0
   #rate = { atMs: 0, bytes: 0, perSecond: 0 }
-  #lastPlainMs = 0
+  #lastPlain = { atMs: 0, text: '' }
 
   constructor(screen: Screen) {
     this.#screen = screen
@@ -45,14 +50,20 @@ export class ProgressDisplay {
       duplicate: 'cyan',
       quarantined: 'red',
     }
-    const outcome = this.style(style[file.outcome], file.outcome.padEnd(11))
+    const outcome = this.style(style[file.outcome], file.outcome.padEnd(OUTCOME_WIDTH - 1))
     const details = [
       formatBytes(file.sizeBytes).padStart(9),
       `${formatCount(file.lines)} lines`,
       `amount ${formatCount(BigInt(file.amount))}`,
       formatDuration(file.settledAtMs - file.claimedAtMs),
-    ].join('  ')
-    this.say(`${outcome} ${file.name}  ${file.reason ?? details}`)
+    ]
+    const room = this.#screen.columns - OUTCOME_WIDTH
+    const lines =
+      file.reason === undefined
+        ? wrapFields([quotedName(file.name), ...details], room)
+        : wrapText(printable(`${quotedName(file.name)}  ${file.reason}`), room)
+    const [first, ...others] = labelled(' '.repeat(OUTCOME_WIDTH), lines)
+    this.say([`${outcome} ${first?.trimStart()}`, ...others].join('\n'))
   }
 
   /** Shows the state of things now. */
@@ -60,15 +71,21 @@ export class ProgressDisplay {
     this.#measure(picture)
     if (this.#screen.isTTY) {
       const room = Math.max(1, this.#screen.columns - 1 - LABEL_WIDTH)
-      const lines = this.#block(picture).map(
-        ([label, text]) => this.style('dim', label.padEnd(LABEL_WIDTH)) + text.slice(0, room),
+      const lines = this.#block(picture, room).flatMap(([label, rows]) =>
+        rows.map((row, i) => {
+          const shown = (i === 0 ? label : '').padEnd(LABEL_WIDTH)
+          return this.style('dim', shown) + shorten(row, room)
+        }),
       )
       this.#erase()
       this.#screen.write(`${lines.join('\n')}\n`)
       this.#blockLines = lines.length
-    } else if (picture.elapsedMs - this.#lastPlainMs >= PLAIN_INTERVAL_MS) {
-      this.#lastPlainMs = picture.elapsedMs
-      this.#screen.write(`${formatDuration(picture.elapsedMs)}: ${plain(picture)}\n`)
+    } else if (picture.elapsedMs - this.#lastPlain.atMs >= PLAIN_INTERVAL_MS) {
+      const text = plain(picture)
+      // Nothing happens, so nothing is said.
+      if (text === this.#lastPlain.text) return
+      this.#lastPlain = { atMs: picture.elapsedMs, text }
+      this.#screen.write(`${formatDuration(picture.elapsedMs)}: ${text}\n`)
     }
   }
 
@@ -78,7 +95,7 @@ export class ProgressDisplay {
   }
 
   style(style: Style, text: string): string {
-    return this.#screen.isTTY && process.env.NO_COLOR === undefined ? styleText(style, text) : text
+    return this.#screen.isTTY ? styleText(style, text) : text
   }
 
   #erase(): void {
@@ -95,58 +112,106 @@ export class ProgressDisplay {
     this.#rate = { atMs: elapsedMs, bytes, perSecond }
   }
 
-  #block(picture: Picture): (readonly [label: string, text: string])[] {
+  #block(picture: Picture, room: number): (readonly [label: string, rows: string[]])[] {
     const { parser, generator, filesWanted } = picture
     const counts = parser?.sinceStart
     const wanted = filesWanted === 0 ? '' : ` of ${filesWanted} wanted`
+    const database = parser === undefined ? 'starting' : (parser.databaseReason ?? 'ready')
+    const fates = `${counts?.applied ?? 0} applied${wanted}, ${counts?.duplicate ?? 0} duplicate, ${counts?.quarantined ?? 0} quarantined`
+    const pace = [
+      formatDuration(picture.elapsedMs),
+      `${formatBytes(this.#rate.perSecond)}/s`,
+      formatBytes(counts?.bytes ?? 0),
+      `${formatCount(counts?.lines ?? 0)} lines`,
+    ]
+    const soFar = fates.length <= room ? [fitFields([fates, ...pace], room)] : wrapped(fates, room)
     return [
-      ['generator', generatorText(generator)],
-      ['parser', parserText(parser)],
-      ['MariaDB', parser === undefined ? 'starting' : (parser.databaseReason ?? 'ready')],
-      [
-        'so far',
-        `${counts?.applied ?? 0} applied${wanted}, ${counts?.duplicate ?? 0} duplicate, ` +
-          `${counts?.quarantined ?? 0} quarantined; ${formatBytes(counts?.bytes ?? 0)}, ` +
-          `${formatCount(counts?.lines ?? 0)} lines; ${formatBytes(this.#rate.perSecond)}/s; ` +
-          formatDuration(picture.elapsedMs),
-      ],
+      ['generator', told(generatorTold(generator), room)],
+      ['parser', told(parserTold(parser), room)],
+      ['MariaDB', wrapped(database, room)],
+      ['so far', soFar],
     ]
   }
 }
 
 const LABEL_WIDTH = 10
+const OUTCOME_WIDTH = 12
 const PLAIN_INTERVAL_MS = 5_000
-const BAR_WIDTH = 24
+const BAR_WIDTH = { wide: 24, narrow: 8 }
+const NARROW = 60
+/** Of a long reason; `status` has all of it. */
+const REASON_LINES_MAX = 3
 
-function generatorText(generator: GeneratorHealth | undefined): string {
-  if (generator === undefined) return 'not running'
-  const published = `${generator.sinceStart.files} published`
-  if (generator.reason !== undefined) return `${published}; ${generator.reason}`
-  if (generator.writing === undefined) return `${published}; ${generator.state}`
-  const { name, positionBytes, sizeBytes } = generator.writing
-  return `${bar(positionBytes, sizeBytes)} ${name}  ${formatBytes(sizeBytes)}; ${published}`
+/** What a process does: a file's progress, or words; and what else there is to know, if it fits. */
+interface Told {
+  readonly progress?: Progress
+  readonly words: string
+  readonly more: readonly string[]
 }
 
-function parserText(parser: ParserHealth | undefined): string {
-  if (parser === undefined) return 'starting'
+interface Progress {
+  readonly name: string
+  readonly positionBytes: number
+  readonly sizeBytes: number
+}
+
+function generatorTold(generator: GeneratorHealth | undefined): Told {
+  if (generator === undefined) return { words: 'not running', more: [] }
+  const published = `${generator.sinceStart.files} published`
+  const { reason, writing, state } = generator
+  if (reason !== undefined) return { words: `${published}; ${reason}`, more: [] }
+  if (writing === undefined) return { words: `${published}; ${state}`, more: [] }
+  return { progress: writing, words: '', more: [published] }
+}
+
+function parserTold(parser: ParserHealth | undefined): Told {
+  if (parser === undefined) return { words: 'starting', more: [] }
   const left = parser.leftInInbox?.files ?? 0
-  const queue = `${parser.queue.files} queued, ${formatBytes(parser.queue.bytes)}${left > 0 ? `; ${formatCount(left)} left in the inbox` : ''}`
-  if (parser.reason !== undefined) return `${parser.state}: ${parser.reason}; ${queue}`
-  if (parser.reading === undefined) return `${parser.state}; ${queue}`
-  const { name, positionBytes, sizeBytes } = parser.reading
-  return `${bar(positionBytes, sizeBytes)} ${name}  ${formatBytes(sizeBytes)}; ${queue}`
+  const more = left > 0 ? `; ${formatCount(left)} left in the inbox` : ''
+  const queue = `${parser.queue.files} queued, ${formatBytes(parser.queue.bytes)}${more}`
+  const { reason, reading, state } = parser
+  if (reason !== undefined) return { words: `${state}: ${reason}; ${queue}`, more: [] }
+  if (reading === undefined) return { words: `${state}; ${queue}`, more: [] }
+  return { progress: reading, words: '', more: [queue] }
+}
+
+function told({ progress, words, more }: Told, room: number): string[] {
+  if (progress === undefined) return wrapped(words, room)
+  const { positionBytes, sizeBytes } = progress
+  const name = quotedName(progress.name)
+  const drawn = bar(positionBytes, sizeBytes, room < NARROW ? BAR_WIDTH.narrow : BAR_WIDTH.wide)
+  const shown = `${drawn} ${shorten(name, Math.max(1, room - drawn.length - 1))}`
+  return [fitFields([shown, `${formatBytes(sizeBytes)}`, ...more], room, '; ')]
+}
+
+function wrapped(text: string, room: number): string[] {
+  const lines = wrapText(printable(text), room)
+  if (lines.length <= REASON_LINES_MAX) return lines
+  return [...lines.slice(0, REASON_LINES_MAX - 1), `${lines[REASON_LINES_MAX - 1]} …`]
 }
 
 function plain({ parser, generator }: Picture): string {
-  return `generator: ${plainBar(generatorText(generator))} | parser: ${plainBar(parserText(parser))}`
+  const [made, read] = [generatorTold(generator), parserTold(parser)].map(
+    ({ progress, words, more }) => {
+      if (progress === undefined) return words
+      const { positionBytes, sizeBytes } = progress
+      const name = quotedName(progress.name)
+      const share = percent(positionBytes, sizeBytes)
+      return [`${share} of ${name}`, formatBytes(sizeBytes), ...more].join('; ')
+    },
+  )
+  return `generator: ${made} | parser: ${read}`
 }
 
-function bar(position: number, size: number): string {
-  const share = size === 0 ? 1 : Math.min(1, position / size)
-  const filled = Math.round(share * BAR_WIDTH)
-  return `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${String(Math.floor(share * 100)).padStart(3)} %`
+function bar(position: number, size: number, width: number): string {
+  const filled = Math.round(shareOf(position, size) * width)
+  return `${'█'.repeat(filled)}${'░'.repeat(width - filled)} ${percent(position, size).padStart(5)}`
 }
 
-function plainBar(text: string): string {
-  return text.replace(/^[█░]+ +/, '')
+function percent(position: number, size: number): string {
+  return `${Math.floor(shareOf(position, size) * 100)} %`
+}
+
+function shareOf(position: number, size: number): number {
+  return size === 0 ? 1 : Math.min(1, position / size)
 }

@@ -29,7 +29,7 @@ const LINE_END = 0x0a
 export interface Source {
   readonly path: string
   readonly identity: SourceIdentity
-  /** Taken as it is, also when it is empty or its last line has no line end: it may be a cut copy. */
+  /** Taken as it is, also when its last line has no line end: it may be a cut copy. */
   readonly mayBeCut: boolean
 }
 
@@ -134,18 +134,28 @@ function assertUnchanged({ path, identity }: Source, now: SourceIdentity): void 
   throw new CountersinkError('FILE_CHANGED', `${path} was written to`)
 }
 
-/** As the scan of the inbox looks at a file without a manifest. */
+/**
+ * A file that ends in the middle of a line may be a cut copy of a good one. What is no beginning of a
+ * line (something compressed, say) cannot be: it goes in, and the parser says what is wrong with it. An empty one was named by a person,
+ * and nothing is counted of it.
+ */
 async function assertWhole({ path, identity }: Source, source: FileHandle): Promise<void> {
-  const last = Buffer.alloc(1)
-  const at = Number(identity.size) - 1
-  if (at >= 0) await source.read(last, 0, 1, at)
-  if (last[0] === LINE_END) return
+  const sizeBytes = Number(identity.size)
+  const tail = Buffer.alloc(Math.min(sizeBytes, TAIL_BYTES))
+  await source.read(tail, 0, tail.length, sizeBytes - tail.length)
+  if (sizeBytes === 0 || tail.at(-1) === LINE_END) return
+  const lastLine = tail.subarray(tail.lastIndexOf(LINE_END) + 1).toString('latin1')
+  if (!BEGINNING_OF_A_LINE.test(lastLine)) return
   throw unfit(
     path,
-    at < 0 ? 'it is empty' : 'its last line has no line end, so it may be a cut copy',
+    'its last line has no line end, so it may be a cut copy',
     `Publish it when it is complete. If it is, set ${SETTINGS.unterminated.variable}=accept.`,
   )
 }
+
+/** More than the longest line. */
+const TAIL_BYTES = 64
+const BEGINNING_OF_A_LINE = /^(?:\d{1,20}(?: (?:\d{1,20}\r?)?)?)?$/
 
 async function writeSynced(path: string, text: string): Promise<void> {
   const handle = await open(path, 'w', 0o600)

@@ -1,7 +1,8 @@
 #!/bin/sh
 # What `npm start` and `npm test` need and a clone lacks: the locked packages, the build and a
 # MariaDB server program. Each step looks first whether it has anything to do; when none has, this
-# prints nothing and takes a few hundredths of a second. By hand: `npm run setup`.
+# prints nothing and takes a few hundredths of a second. By hand: `npm run setup`. With --build, as npm
+# runs it before it packs, links or installs this package: the build alone.
 #
 # A run that is killed leaves either no stamp (the step is done again) or a finished step.
 set -eu
@@ -50,8 +51,9 @@ packages_are_there() {
 
 install_packages() {
   say 'installing the locked packages ...'
-  # The compiler and the test runner are needed whatever NODE_ENV says.
-  quietly npm ci --include=dev || refuse 'the packages could not be installed (npm ci, above).'
+  # The compiler and the test runner are needed whatever NODE_ENV says. No package's own scripts run:
+  # the native parts of lmdb and msgpackr come built, in packages of their own.
+  quietly npm ci --ignore-scripts --include=dev --include=optional || refuse 'the packages could not be installed (npm ci, above).'
   packages_wanted >"$packages_stamp"
   rm -f "$build_stamp"
 }
@@ -139,6 +141,24 @@ wait_for_turn() {
 }
 
 check_node
+case ${1:-} in
+'') build_only= ;;
+--build) build_only=yes ;;
+*) refuse "$1 is not known here; there is --build only." ;;
+esac
+if [ -n "$build_only" ]; then
+  # npm has just installed what it was told to, perhaps without what builds; only before it packs or
+  # links has it not.
+  case ${npm_command:-} in
+  pack | publish | link) ;;
+  *)
+    [ -x node_modules/.bin/tsc ] || exit 0
+    packages_are_there() { :; }
+    ;;
+  esac
+  mariadbd_is_settled() { :; }
+  mariadbd_is_there() { :; }
+fi
 packages_are_there && build_is_there && mariadbd_is_settled && exit
 
 wait_for_turn

@@ -43,11 +43,6 @@ export function timeText(ms: number): string {
   return new Date(ms).toISOString().replace('T', ' ').slice(0, 19)
 }
 
-/** Colours only for a person at a terminal. */
-export function isTerminal(stream: NodeJS.WriteStream): boolean {
-  return stream.isTTY && process.env.NO_COLOR === undefined
-}
-
 /** Writes with backpressure: a slow reader must not make us hold everything. */
 export async function print(text: string): Promise<void> {
   if (!process.stdout.write(printableLines(text))) {

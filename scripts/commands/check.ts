@@ -5,6 +5,7 @@ import { hasCode } from '../../shared/errors.ts'
 import { readManifest } from '../../shared/manifest.ts'
 import { formatCount } from '../../shared/numbers.ts'
 import { MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
+import { quotedName } from '../../shared/printable.ts'
 import type { ContentAnswer, ContentMatch } from '../../shared/protocol.ts'
 import { withAnswers } from '../answers.ts'
 import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions, usage } from '../cli.ts'
@@ -103,15 +104,15 @@ function verdict(match: ContentMatch | undefined, inInbox: boolean): string {
   if (match?.applied !== undefined) {
     const { name, settledAtMs, lines, amount } = match.applied
     if (match.ledger === 'absent') {
-      return `not counted: the journal has it as ${name}, ${timeText(settledAtMs)} UTC, but MariaDB's ledger does not: it is an older or another database`
+      return `not counted: the journal has it as ${quotedName(name)}, ${timeText(settledAtMs)} UTC, but MariaDB's ledger does not: it is an older or another database`
     }
-    return `counted ${timeText(settledAtMs)} UTC as ${name}: ${formatCount(lines)} lines, amount ${formatCount(BigInt(amount))}`
+    return `counted ${timeText(settledAtMs)} UTC as ${quotedName(name)}: ${formatCount(lines)} lines, amount ${formatCount(BigInt(amount))}`
   }
   if (match?.ledger === 'applying') return 'not counted yet: its batch has begun'
   if (match?.waiting || inInbox) return 'not counted yet: it waits'
   if (match?.last !== undefined) {
     const { outcome, settledAtMs, name, reason } = match.last
-    return `not counted: ${outcome} ${timeText(settledAtMs)} UTC as ${name}: ${reason ?? ''}`
+    return `not counted: ${outcome} ${timeText(settledAtMs)} UTC as ${quotedName(name)}: ${reason ?? ''}`
   }
   return 'not counted: never seen'
 }

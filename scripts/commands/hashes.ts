@@ -1,6 +1,7 @@
 import { readJournal } from '../../parser/journal/reading.ts'
 import { formatBytes, formatCount } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
+import { quotedName } from '../../shared/printable.ts'
 import { OUTCOMES, type Outcome, type ProcessedFile, type Question } from '../../shared/protocol.ts'
 import { withAnswers } from '../answers.ts'
 import {
@@ -12,6 +13,7 @@ import {
   usage,
   wholeNumber,
 } from '../cli.ts'
+import { columnsOf, wrapFields } from '../layout.ts'
 import { askForUnknown } from '../ledger-at-rest.ts'
 import { fileJson, print, timeText } from '../sources.ts'
 
@@ -92,14 +94,25 @@ function parseOutcome(text: string | undefined): Outcome | undefined {
   throw usage(`--outcome must be one of ${OUTCOMES.join(', ')}, got ${JSON.stringify(text)}`)
 }
 
+/** On a narrow terminal the hash is shortened; `check` knows a content by its first 8 digits. */
 function row(file: ProcessedFile): string {
-  return [
-    file.sha256,
+  const columns = columnsOf(process.stdout)
+  const fields = (hash: string): string[] => [
+    hash,
     formatBytes(file.sizeBytes).padStart(9),
     `${formatCount(file.lines)} lines`.padStart(16),
     formatCount(BigInt(file.amount)).padStart(20),
     file.outcome.padEnd(11),
     timeText(file.settledAtMs),
-    file.name,
-  ].join('  ')
+    quotedName(file.name),
+  ]
+  const whole = fields(file.sha256)
+  if (whole.join('  ').length <= columns) return whole.join('  ')
+  const [first, ...others] = wrapFields(
+    fields(file.sha256.slice(0, SHORT_HASH_DIGITS)),
+    columns - 2,
+  )
+  return [first, ...others.map(line => `  ${line}`)].join('\n')
 }
+
+const SHORT_HASH_DIGITS = 16

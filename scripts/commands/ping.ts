@@ -1,7 +1,7 @@
 import type { StatePaths } from '../../shared/paths.ts'
-import type { Health } from '../../shared/protocol.ts'
 import { type Command, DIR_HELP, EXIT, environment, parseOptions, usage } from '../cli.ts'
 import { reach } from '../reaching.ts'
+import { whyNotReady } from '../readiness.ts'
 import { print, readSupervisor } from '../sources.ts'
 
 const TARGETS = ['generator', 'parser'] as const
@@ -9,25 +9,37 @@ type Target = (typeof TARGETS)[number]
 
 export const ping: Command = {
   name: 'ping',
-  summary: 'tell whether generator and parser are healthy',
+  summary: 'tell whether generator and parser are alive, or ready',
   help: `
-Usage: countersink ping [--dir D] [generator|parser]
+Usage: countersink ping [--dir D] [generator|parser] [--ready]
 
 Sends a ping through the socket and prints the round-trip time. Without a name, both that should be
-running are asked. Exit status: 0 healthy, 1 not.
+running are asked. What is alive but not at work now (starting, paused, MariaDB unavailable or unfit)
+says so, and why.
+
+Exit status: 0 alive, 1 not running or silent; with --ready 3 when one is alive but not ready.
 
 ${DIR_HELP}
+  --ready            0 only when the parser runs and counts
 `,
   async run(args) {
-    const { values, positionals } = parseOptions(args, {}, { min: 0, max: 1, what: '' })
+    const { values, positionals } = parseOptions(
+      args,
+      { ready: { type: 'boolean', default: false } },
+      { min: 0, max: 1, what: '' },
+    )
+    const named = positionals[0] === undefined ? undefined : targetOf(positionals[0])
     const { paths } = environment(values.dir)
-    const named = positionals[0]
-    const targets = named === undefined ? await expected(paths) : [targetOf(named)]
-    let healthy = true
-    for (const target of targets) healthy = (await pingOne(paths, target)) && healthy
-    return healthy ? EXIT.ok : EXIT.no
+    const targets = named === undefined ? await expected(paths) : [named]
+    const found = new Set<Answer>()
+    for (const target of targets) found.add(await pingOne(paths, target))
+    if (found.has('silent')) return EXIT.no
+    return values.ready && found.has('alive') ? EXIT.cannot : EXIT.ok
   },
 }
+
+/** `alive`: it answers, but is not at work. */
+type Answer = 'silent' | 'alive' | 'ready'
 
 function targetOf(name: string): Target {
   const found = TARGETS.find(target => target === name)
@@ -43,24 +55,16 @@ async function expected(paths: StatePaths): Promise<readonly Target[]> {
   return generatorRuns ? TARGETS : ['parser']
 }
 
-async function pingOne(paths: StatePaths, target: Target): Promise<boolean> {
+async function pingOne(paths: StatePaths, target: Target): Promise<Answer> {
   const reached = await reach(paths, target)
   if ('silentBecause' in reached) {
     const text = reached.isThere ? reached.silentBecause : 'not running'
     await print(`${target}: ${text}\n`)
-    return false
+    return 'silent'
   }
   reached.channel.close()
-  const illness = illnessOf(reached.health)
-  const answered = `answered in ${reached.roundTripMs.toFixed(2)} ms`
-  await print(`${target}: ${illness ?? 'healthy'}, ${answered}\n`)
-  return illness === undefined
-}
-
-function illnessOf(health: Health): string | undefined {
-  if (health.role === 'parser' && health.database !== 'ready') {
-    return `MariaDB is ${health.database} (${health.databaseReason ?? 'unknown why'})`
-  }
-  if (health.state === 'stopping') return 'stopping'
-  return undefined
+  const why = whyNotReady(reached.health)
+  const state = why === undefined ? 'healthy' : `alive, not ready (${why})`
+  await print(`${target}: ${state}, answered in ${reached.roundTripMs.toFixed(2)} ms\n`)
+  return why === undefined ? 'ready' : 'alive'
 }

@@ -3,38 +3,55 @@ import { CountersinkError, hasCode } from '../../shared/errors.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { formatDuration } from '../../shared/numbers.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
-import { type Command, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
+import {
+  type Command,
+  DIR_HELP,
+  EXIT,
+  environment,
+  parseOptions,
+  usage,
+  wholeNumber,
+} from '../cli.ts'
 import { type PublishedFile, publishFile, type Source } from '../publication.ts'
 import { whySilent } from '../reaching.ts'
 import { SettlementWatch } from '../settlement-watch.ts'
 import { SourceRest } from '../source-rest.ts'
-import { print } from '../sources.ts'
+import { print, readSupervisor } from '../sources.ts'
+import { whereItStands, whyQuarantined } from '../whereabouts.ts'
 
 export const publish: Command = {
   name: 'publish',
   summary: 'bring existing files into the inbox',
   help: `
-Usage: countersink publish [--dir D] FILE… [--wait]
+Usage: countersink publish [--dir D] FILE… [--wait [--timeout S]]
 
 Copies each file (the source is never touched), writes its manifest, renames it into the inbox and
 announces it. Prints a line per file: applied|duplicate|quarantined|queued SHA256 BASENAME.
 Works while the parser is down: the files are then taken at its next start.
 
 A file that was written to less than COUNTERSINK_QUIET_MS ago is waited for until it has not changed
-for so long; one that does not come to rest is refused. So is one that is empty, or whose last line
-has no line end: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
+for so long; one that does not come to rest is refused. So is one that ends in the middle of
+a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
 
-Exit status: 0; 1 when a file was quarantined; 3 when a file could not be brought in.
+Exit status: 0; 1 when a file was quarantined; 3 when a file could not be brought in, or is not settled
+when --wait ends.
 
 ${DIR_HELP}
-  --wait             wait until each file is settled, and say how
+  --wait             wait until each file is settled, also while the service starts or restarts, and
+                     say how; why one was quarantined stands below its line, on standard error
+  --timeout S        wait at most S seconds; without it, as long as a service runs in the directory
 `,
   async run(args) {
     const { values, positionals } = parseOptions(
       args,
-      { wait: { type: 'boolean', default: false } },
+      { wait: { type: 'boolean', default: false }, timeout: { type: 'string' } },
       { min: 1, max: Number.POSITIVE_INFINITY, what: 'a file to publish' },
     )
+    if (values.timeout !== undefined && !values.wait) throw usage('--timeout is for --wait')
+    const timeoutMs =
+      values.timeout === undefined
+        ? Number.POSITIVE_INFINITY
+        : wholeNumber('timeout', values.timeout, 0, TIMEOUT_SECONDS_MAX) * 1_000
     const { paths, config } = environment(values.dir)
     const owner = processIdentity(process.pid)!
     const watch = new SettlementWatch(paths.parserSocket)
@@ -54,12 +71,29 @@ ${DIR_HELP}
           status = EXIT.cannot
         },
       })
-      for (const file of published) {
-        const outcome = values.wait ? await watch.outcomeOf(file) : 'queued'
-        await print(`${outcome} ${file.sha256} ${quotedName(file.basename)}\n`)
-        if (outcome === 'quarantined' && status === EXIT.ok) status = EXIT.no
+      const patience = {
+        untilMs: performance.now() + timeoutMs,
+        isServiceAlive: async () => (await readSupervisor(paths)) !== undefined,
+        onAbsence: () => void process.stderr.write('(the parser is not there; waiting for it …)\n'),
       }
-      if (watch.trouble !== undefined) {
+      let unsettled = 0
+      for (const file of published) {
+        const outcome = values.wait ? await watch.outcomeOf(file, patience) : undefined
+        await print(`${outcome ?? 'queued'} ${file.sha256} ${quotedName(file.basename)}\n`)
+        if (file.sizeBytes === 0) process.stderr.write('  it is empty: nothing of it is counted\n')
+        if (outcome === 'quarantined') {
+          for (const line of await whyQuarantined(paths, file))
+            process.stderr.write(`  ${printable(line)}\n`)
+          if (status === EXIT.ok) status = EXIT.no
+        } else if (outcome === undefined) {
+          unsettled += 1
+        }
+      }
+      if (values.wait && unsettled > 0) {
+        status = EXIT.cannot
+        const files = `${unsettled} of ${published.length} not settled`
+        process.stderr.write(`countersink publish: ${files}: ${await whereItStands(paths)}\n`)
+      } else if (watch.trouble !== undefined) {
         const { silentBecause, isThere } = await whySilent(paths, 'parser', watch.trouble)
         const when = isThere ? 'when it looks into the inbox' : 'at its next start'
         process.stderr.write(`(${silentBecause}; it takes the files ${when})\n`)
@@ -71,9 +105,14 @@ ${DIR_HELP}
   },
 }
 
+const TIMEOUT_SECONDS_MAX = 1_000_000_000
+
 /** Looks are this much more frequent than what is waited for, within reason. */
 const LOOKS = 10
 const LOOK_INTERVAL_MS = { min: 20, max: 500 }
+/** Nobody needs to be told of a moment, unless it becomes longer. */
+const UNSAID_MS = 2_000
+const SAID_LATE = 1.2
 
 /**
  * Publishes each source once it is at rest, first all that are so already. Those that were taken are
@@ -92,6 +131,7 @@ async function publishAtRest(
   const sources = paths.map(path => new SourceRest(path, quietMs))
   const published = new Map<SourceRest, PublishedFile>()
   const intervalMs = Math.min(Math.max(quietMs / LOOKS, LOOK_INTERVAL_MS.min), LOOK_INTERVAL_MS.max)
+  const sayAtMs = performance.now() + (quietMs > UNSAID_MS ? 0 : SAID_LATE * quietMs)
   for (let waiting = sources, isSaid = false; waiting.length > 0; ) {
     const restless: SourceRest[] = []
     for (const source of waiting) {
@@ -107,15 +147,17 @@ async function publishAtRest(
           restless.push(source)
           continue
         }
-        const isOfThisFile = hasCode(error, 'FILE_UNFIT', 'IO_FAILED')
+        const isOfThisFile = hasCode(error, 'FILE_UNFIT', 'IO_FAILED', 'STOPPED')
         if (!isOfThisFile || !(error instanceof CountersinkError)) throw error
         options.refused(error)
       }
     }
     waiting = restless
     if (waiting.length === 0) break
-    if (!isSaid) process.stderr.write(`${whatIsWaitedFor(waiting, quietMs)}\n`)
-    isSaid = true
+    if (!isSaid && performance.now() >= sayAtMs) {
+      process.stderr.write(`${whatIsWaitedFor(waiting, quietMs)}\n`)
+      isSaid = true
+    }
     await sleep(intervalMs)
   }
   return sources.flatMap(source => published.get(source) ?? [])

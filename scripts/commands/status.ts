@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { readJournal } from '../../parser/journal/reading.ts'
 import { hasCode, toError } from '../../shared/errors.ts'
 import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
@@ -14,7 +13,8 @@ import type {
   UnmovedFiles,
 } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
-import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
+import { type Command, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
+import { columnsOf, labelled, wrapText } from '../layout.ts'
 import type { ProcessReport } from '../managed-process.ts'
 import { reach, type Silence } from '../reaching.ts'
 import { print, readSupervisor } from '../sources.ts'
@@ -32,12 +32,6 @@ ${DIR_HELP}
   async run(args) {
     const { values } = parseOptions(args, { json: { type: 'boolean', default: false } })
     const { paths, config } = environment(values.dir)
-    if (!existsSync(paths.dir)) {
-      throw cannot(
-        `there is no state directory ${paths.dir}`,
-        'Start it with "countersink up", or name its directory with --dir.',
-      )
-    }
     const picture = await look(paths, config.databaseUrl === '' ? 'private' : 'yours')
     await print(values.json ? `${JSON.stringify(picture)}\n` : text(picture))
     return EXIT.ok
@@ -209,8 +203,14 @@ function text(p: Picture): string {
       : p.answeredBy === 'journal'
         ? '(the parser does not answer; the queue and the counts are from its journal)\n'
         : '(the parser does not answer, and its journal is in use, or not there)\n'
-  return `${lines.map(([label, value]) => `${label.padEnd(12)}${value}\n`).join('')}${note}`
+  const room = columnsOf(process.stdout) - LABEL_WIDTH
+  const rows = lines.flatMap(([label, value]) =>
+    labelled(label.padEnd(LABEL_WIDTH), wrapText(value, room)),
+  )
+  return `${rows.join('\n')}\n${note}`
 }
+
+const LABEL_WIDTH = 12
 
 function databaseText(database: Picture['database']): string {
   const { state, kind, remembered } = database

@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto'
+import { resolve } from 'node:path'
 import { type Config, readConfig, SETTINGS } from '../../shared/config.ts'
 import { CountersinkError, describeError } from '../../shared/errors.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
+import { printable } from '../../shared/printable.ts'
 import { processedPage } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { type Command, DIR_HELP, EXIT, parseOptions, usage } from '../cli.ts'
 import { closingReport } from '../closing-report.ts'
+import { columnsOf, isLively } from '../layout.ts'
 import { ProgressDisplay } from '../progress.ts'
 import { Supervisor } from '../supervisor.ts'
 
@@ -37,7 +40,7 @@ ${DIR_HELP}
   --no-generator     only count what others put into the inbox or publish: what a database of
                      yours gets unless --generator is given
   --files N          generate N files, wait until they are settled, prove that it adds up, and end:
-                     exit status 0 only if it does
+                     exit status 0 only if it does, 130 when it was interrupted before
   --file-size A-B    sizes of generated files (default: ${SETTINGS.fileSize.default})
   --consumers N      consumers in the generated stream (default: ${SETTINGS.consumers.default})
   --seed S           seed of the generated stream (default: ${SETTINGS.seed.default})
@@ -129,21 +132,21 @@ async function supervise(
   const paths = statePaths(dir)
   await refuseAnotherDatabase(paths, config)
   const display = new ProgressDisplay({
-    isTTY: process.stdout.isTTY,
+    isTTY: isLively(process.stdout),
     get columns() {
-      return process.stdout.columns ?? 80
+      return columnsOf(process.stdout)
     },
     write: text => void process.stdout.write(text),
   })
   const supervisor = new Supervisor({
     ...{ paths, config, env, withGenerator },
-    onNotice: text => display.say(text),
+    onNotice: text => display.say(printable(text)),
   })
   outliveTheTerminal(supervisor)
   const stopRequest = stopRequested(false, () => {
     display.end()
     supervisor.abandon()
-    process.exit(130)
+    process.exit(EXIT.interrupted)
   })
   const startedMs = performance.now()
   const settled = new SettledFiles(supervisor, display)
@@ -170,7 +173,11 @@ async function supervise(
     await supervisor.stop()
     display.end()
     display.say('stopped; everything in hand is safe and goes on at the next start')
-    return EXIT.ok
+    if (config.files === 0) return EXIT.ok
+    display.say(
+      `interrupted: not all of the ${config.files} files are settled, and nothing was proved`,
+    )
+    return EXIT.interrupted
   } catch (error) {
     await supervisor.stop().catch(() => {
       // What made us stop is the better news, and it is on its way to the terminal.
@@ -183,10 +190,13 @@ async function supervise(
 
   async function finish(): Promise<number> {
     await supervisor.stopChildren()
-    const report = await closingReport(paths, config)
+    const report = await closingReport(paths, config, columnsOf(process.stdout))
     clearInterval(timer)
     display.end()
     for (const line of ['', ...report.lines]) display.say(line)
+    if (report.addsUp && report.isFirst) {
+      for (const line of whatNext(paths)) display.say(line)
+    }
     await supervisor.stop()
     return report.addsUp ? EXIT.ok : EXIT.no
   }
@@ -207,6 +217,18 @@ function outliveTheTerminal(supervisor: Supervisor): void {
   }
   process.on('SIGHUP', () => supervisor.reopenLogs())
   process.on('uncaughtException', error => supervisor.fail(error))
+}
+
+/** For a person who has seen it work once. */
+function whatNext({ dir }: StatePaths): string[] {
+  const name = process.env.npm_command === undefined ? 'countersink' : 'npx countersink'
+  const where = dir === resolve('var') ? '' : ` --dir ${dir}`
+  return [
+    '',
+    `Next: ${name} totals --top 5${where}   shows the largest totals;`,
+    `      ${name} up --no-generator${where}   counts what comes into the inbox;`,
+    `      ${name} publish FILE --wait${where}   brings a file of yours there.`,
+  ]
 }
 
 /** Says each file once it is settled, in order, by asking the parser what is new. */

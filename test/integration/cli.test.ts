@@ -1,13 +1,14 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { U64_MAX } from '../../shared/limits.ts'
-import { countersink, jsonLines } from '../helpers/cli.ts'
+import { countersink, jsonLines, startCountersink } from '../helpers/cli.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { type DataFile, dataFile, seededFile, sha256Of, totalsText } from '../helpers/files.ts'
 import { pingParser, stopProgram } from '../helpers/parser.ts'
 import { type Ended, startProgram } from '../helpers/processes.ts'
 import { makeSite } from '../helpers/state-dir.ts'
-import { startUp, type Up } from '../helpers/up.ts'
+import { pidOf, startUp, type Up } from '../helpers/up.ts'
 
 // One site for the whole file: first nothing is there, then `up` runs, then it has ended.
 // Only what is announced is taken, so that nothing is settled before its announcer asks.
@@ -43,14 +44,30 @@ t.test('before anything ran', async t => {
   t.match(await run('totals'), { code: 3, stdout: '', stderr: /no totals in .* yet/ })
   t.match(await run('ping'), { code: 1, stdout: 'generator: not running\nparser: not running\n' })
   t.match(await run('status'), { code: 0, stdout: /^supervisor {2}stopped$/m })
-  const nowhere = await run('status', '--dir', join(dir, 'nowhere'))
-  t.match(nowhere, { code: 3, stderr: /there is no state directory/ })
+  const nowhere = join(dir, 'nowhere')
+  for (const [command, ...rest] of [
+    ...[['status'], ['hashes'], ['totals'], ['ping'], ['recover'], ['check', never]],
+    ['publish', path(early)],
+  ] as [string, ...string[]][]) {
+    const ended = await run(command, ...rest, '--dir', nowhere)
+    t.match(ended, { code: 3, stdout: '', stderr: `there is no state directory ${nowhere}.` })
+    t.match(ended.stderr, /--dir, or start one there/)
+  }
+  t.notOk(existsSync(nowhere), 'only `up` makes one')
+  t.match(await run('status', '--dir', sources), {
+    code: 3,
+    stderr: /nothing of countersink is in/,
+  })
 
   const published = await run('publish', path(early))
   t.match(published, { code: 0, stdout: `queued ${sha256Of(early.content)} early.txt\n` })
   t.match(published.stderr, /the parser is not running; it takes the files at its next start/)
   const waited = await run('publish', path(early), '--wait')
-  t.match(waited, { code: 0, stdout: /^queued / }, 'nobody to wait for')
+  t.match(waited, {
+    code: 3,
+    stdout: /^queued /,
+    stderr: /1 of 1 not settled: the parser is not r/,
+  })
 })
 
 t.test('wrong usage', async t => {
@@ -67,6 +84,8 @@ t.test('wrong usage', async t => {
     [['totals', '--id', '1', '--top', '1'], /cannot be combined/],
     [['ping', 'mariadb'], /neither generator nor parser/],
     [['status', '--jsno'], /did you mean --json\?/],
+    [['publish', 'x', '--timeout', '5'], /--timeout is for --wait/],
+    [['publish', 'x', '--wait', '--timeout', '5s'], /--timeout must be a whole number from 0/],
   ]
   for (const [[command, ...rest], stderr] of wrong) {
     const what = [command, ...rest].join(' ').slice(0, 60)
@@ -85,7 +104,10 @@ t.test('wrong usage', async t => {
 })
 
 t.test('publish', async t => {
+  const early1 = startCountersink(t, site, 'publish', path(early), '--wait', '--timeout', '60')
+  await eventually('it waits for a start', () => early1.output().includes('waiting for it'))
   up = await startUp(whole, site, '--no-generator')
+  t.match(await early1.ended, { code: 0, stdout: /^(applied|duplicate) / }, 'through a start')
   const line = (outcome: string, file: DataFile): string =>
     `${outcome} ${sha256Of(file.content)} ${file.name}\n`
   const both = await run('publish', '--wait', path(usage), path(extreme))
@@ -98,8 +120,22 @@ t.test('publish', async t => {
     code: 0,
     stdout: line('duplicate', early),
   })
-  t.match(await run('publish', path(bad), '--wait'), { code: 1, stdout: line('quarantined', bad) })
+  const refused = await run('publish', path(bad), '--wait', path(usage))
+  t.match(refused, { code: 1, stdout: line('quarantined', bad) + line('duplicate', usage) })
+  t.match(
+    refused.stderr,
+    /^ {2}AMOUNT_NOT_DIGITS: line 2.*\n {2}it is in \S+quarantine\/bad\.txt-\S+,/,
+  )
   t.match(await run('publish', path(usage)), { code: 0, stdout: line('queued', usage) })
+  const hurried = await run('publish', path(usage), '--wait', '--timeout', '0')
+  t.match(hurried, {
+    code: 3,
+    stdout: line('queued', usage),
+    stderr: /1 of 1 not settled: the parser/,
+  })
+  process.kill(await pidOf(up, 'parser'), 'SIGKILL')
+  const restarted = await run('publish', path(usage), '--wait')
+  t.match(restarted, { code: 0, stdout: line('duplicate', usage) }, 'through a restart')
   const missing = await run('publish', '--wait', join(sources, 'nothing'), path(usage))
   t.match(missing, { code: 3, stdout: line('duplicate', usage), stderr: /there is no such file/ })
   t.match(await run('publish', sources), { code: 3, stdout: '', stderr: /not a regular file/ })
@@ -171,11 +207,12 @@ t.test('answers while it runs', async t => {
     code: 0,
     stdout: /^parser: healthy, answered in .* ms\n$/,
   })
+  t.match(await run('ping', 'parser', '--ready'), { code: 0, stdout: /^parser: healthy/ })
   t.match(await run('ping', 'generator'), { code: 1, stdout: 'generator: not running\n' })
   const status = await run('status', '--json')
   t.match(JSON.parse(status.stdout), {
     answeredBy: 'parser',
-    parser: { state: 'running', restarts: 0 },
+    parser: { state: 'running', restarts: 1 },
     generator: { state: 'stopped', pid: null, restarts: 0 },
     database: { kind: 'private', state: 'ready' },
     ever: { applied: 3, quarantined: 1 },

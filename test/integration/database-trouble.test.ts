@@ -93,7 +93,9 @@ t.test('an older database under a running parser', { buffered: true }, async t =
   const text = await statusOf(t, site)
   t.match(text, /parser +paused.*LEDGER_BEHIND/)
   t.match(text, /database +unfit \(yours, mariadb:.*was counted, is not there.*countersink recover/)
-  t.match(await countersink(t, site, 'ping', 'parser'), { code: 1, stdout: /LEDGER_BEHIND/ })
+  t.match(await countersink(t, site, 'ping', 'parser'), { code: 0, stdout: /alive, not ready/ })
+  const ready = await countersink(t, site, 'ping', 'parser', '--ready')
+  t.match(ready, { code: 3, stdout: /LEDGER_BEHIND/ })
   t.match(await countersink(t, site, 'check', sha256Of(second.content)), { code: 0 })
   t.match(await stopProgram(parser), { code: 0 })
   t.match(await countersink(t, site, 'check', sha256Of(second.content)), {

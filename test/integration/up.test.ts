@@ -17,12 +17,13 @@ t.test('a number of files, one run after the other, also after a killed one', as
   const site = await makeSite(t)
   const first = await spawnUp(t, site, '--files', '3', ...SIZES).ended
   t.match(first, { code: 0, stdout: /It adds up\.\n/ })
+  t.match(first.stdout, /\n\nNext: countersink totals .*\n.* up --no-gen.*\n.* publish FILE .*\n$/)
   t.equal(first.stdout.match(/^usage-\S+ .* applied /gm)?.length, 3, 'a row a file')
   assertPlain(t, first.stdout + first.stderr)
   t.same(processesOf(site.paths.dir), [], 'nothing is left running')
 
   const second = await spawnUp(t, site, '--files', '2', ...SIZES).ended
-  t.match(second, { code: 0, stdout: /It adds up\.\n/ })
+  t.match(second, { code: 0, stdout: /It adds up\.\n$/ }, 'what to try next was said once')
   t.equal(second.stdout.match(/^usage-\S+ .* applied /gm)?.length, 2, 'only its own files')
   await assertGenerated(t, site, 5)
 
@@ -33,6 +34,11 @@ t.test('a number of files, one run after the other, also after a killed one', as
   killed.signal('SIGKILL')
   await killed.ended
   await eventually('no orphans remain', () => processesOf(site.paths.dir).length === 0)
+
+  const interrupted = spawnUp(t, site, '--files', '1000', ...SIZES)
+  await eventually('it has begun', () => interrupted.output().includes('countersink in'))
+  interrupted.signal('SIGINT')
+  t.match(await interrupted.ended, { code: 130, stdout: /nothing was proved\n$/ })
 
   const third = await spawnUp(t, site, '--files', '1', ...SIZES).ended
   t.match(third, { code: 0, stdout: /It adds up\.\n/ })

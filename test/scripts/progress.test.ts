@@ -53,7 +53,7 @@ const file: ProcessedFile = {
 }
 
 t.test('on a terminal: a block that is redrawn below the lines that stay', async t => {
-  const term = screen(true)
+  const term = screen(true, 100)
   const display = new ProgressDisplay(term)
   for (let i = 0; i < 5; i += 1) display.draw(picture(i * 500))
   t.equal(term.lines.length, 5, 'four lines, once')
@@ -82,21 +82,70 @@ t.test('no line of the block is wider than the terminal', async t => {
   }
 })
 
-t.test('elsewhere: no escape codes, and a line every few seconds', async t => {
-  const pipe = screen(false)
-  const display = new ProgressDisplay(pipe)
-  for (let ms = 0; ms <= 20_000; ms += 100) display.draw(picture(ms))
-  display.settled(file)
-  display.settled({ ...file, outcome: 'quarantined', reason: 'BAD_LINE: line 7' })
-  display.draw(picture(21_000, { parser: undefined, generator: undefined }))
-  display.end()
-  t.notOk(pipe.text.includes(ESCAPE))
-  const lines = pipe.text.trimEnd().split('\n')
-  t.equal(lines.length, 6, 'four lines of progress, two of files')
-  t.match(lines[0], /^5\.0 s: generator: .*parser: /)
-  t.match(lines.at(-1), /^quarantined a\.txt {2}BAD_LINE: line 7$/)
-  t.notOk(/[█░]/.test(pipe.text), 'and no bars')
+t.test('readable on narrow terminals: no number is cut, reasons are told', async t => {
+  const amount = 18_446_744_073_709_551_615n
+  const databaseReason =
+    'DATABASE_UNAVAILABLE: connect ECONNREFUSED 127.0.0.1:3306, 1 234 567 of 18 446 744 rows are written'
+  const reading = { name: 'usage-e14ae8d3-000001.txt', positionBytes: 1, sizeBytes: 2_000_000 }
+  const busy = { ...parser, databaseReason, reading: { ...reading, resumedFromBytes: 0 } }
+  for (const columns of [50, 80]) {
+    const term = screen(true, columns)
+    const display = new ProgressDisplay(term)
+    display.settled({ ...file, name: reading.name, amount: String(amount), lines: 12_345_678 })
+    display.settled({
+      ...file,
+      outcome: 'quarantined',
+      reason: `${databaseReason}; ${databaseReason}`,
+    })
+    display.draw(picture(1_000, { parser: busy }))
+    const { lines } = term
+    t.ok(Math.max(...lines.map(line => line.length)) <= columns, `within ${columns}`)
+    for (const whole of [
+      '18 446 744 073 709 551 615',
+      '12 345 678 lines',
+      '1 234 567',
+      '2.0 KiB',
+    ]) {
+      t.ok(
+        lines.some(line => line.includes(whole)),
+        `${whole} in ${columns}`,
+      )
+    }
+    t.match(lines.join('\n'), /0 quarantined/)
+    t.match(lines.join('\n'), /░ +0 % usage-e.*01\.txt/)
+  }
 })
+
+t.test(
+  'elsewhere: no escape codes, and a line every few seconds when something happens',
+  async t => {
+    const pipe = screen(false, Number.POSITIVE_INFINITY)
+    const display = new ProgressDisplay(pipe)
+    for (let ms = 0; ms <= 20_000; ms += 100) {
+      const reading = { name: 'reading.txt', positionBytes: ms, sizeBytes: 20_000 }
+      display.draw(
+        picture(ms, { parser: { ...parser, reading: { ...reading, resumedFromBytes: 0 } } }),
+      )
+    }
+    for (let ms = 0; ms <= 20_000; ms += 100) {
+      const reading = { name: 'reading.txt', positionBytes: 20_000, sizeBytes: 20_000 }
+      display.draw(
+        picture(20_000 + ms, {
+          parser: { ...parser, reading: { ...reading, resumedFromBytes: 0 } },
+        }),
+      )
+    }
+    display.settled(file)
+    display.settled({ ...file, outcome: 'quarantined', reason: 'BAD_LINE: line 7' })
+    display.end()
+    t.notOk(pipe.text.includes(ESCAPE))
+    const lines = pipe.text.trimEnd().split('\n')
+    t.equal(lines.length, 6, 'four lines of progress, two of files')
+    t.match(lines[0], /^5\.0 s: generator: .*parser: /)
+    t.match(lines.at(-1), /^quarantined a\.txt {2}BAD_LINE: line 7$/)
+    t.notOk(/[█░]/.test(pipe.text), 'and no bars')
+  },
+)
 
 t.test('what is not there yet, and what is odd', async t => {
   const term = screen(true)

@@ -140,7 +140,7 @@ for (const key of Object.keys(CASES) as Key[]) {
       const error = await failureOf(() => readConfig({ [variable]: text }))
       t.match(error, { code: 'CONFIG_INVALID', exitCode: 78 }, JSON.stringify(text))
       t.ok(error.message.includes(variable), 'it names the variable')
-      const setting: { refused?(text: string): string } = SETTINGS[key]
+      const setting = SETTINGS[key] as { refused?: (text: string) => string }
       const shown = setting.refused?.(text) ?? JSON.stringify(text)
       t.ok(error.message.includes(shown), 'and the value')
     }

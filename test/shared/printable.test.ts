@@ -8,7 +8,7 @@ t.test('nothing that moves a cursor, forges a line or turns the direction round'
   const names = ['a\nb', 'a\rb', `a${CSI}31mb`, 'a\u001b[2Jb', `a${RIGHT_TO_LEFT}b`, 'a\u2028b']
   for (const name of [...names, 'a\u0000b', 'a\u007fb', 'a\ufeffb', 'a\u{e0001}b', 'a\ud800b']) {
     const shown = printable(name)
-    t.match(shown, /^a(\\u[0-9a-f]{4})+b$/, shown)
+    t.match(shown, /^a(\\u[0-9a-f]{4}[^\\]*)+b$/, shown)
     t.notMatch(shown, /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u)
     t.equal(JSON.parse(quotedName(name)), name, 'a quoted name can be read back')
   }

@@ -1,0 +1,44 @@
+import { join } from 'node:path'
+import { askOnce } from '../shared/channel.ts'
+import { describeError } from '../shared/errors.ts'
+import { formatBytes } from '../shared/numbers.ts'
+import { type StatePaths, settledName } from '../shared/paths.ts'
+import type { ContentAnswer, ParserHealth } from '../shared/protocol.ts'
+import type { PublishedFile } from './publication.ts'
+import { whyNotReady } from './readiness.ts'
+
+// What `publish --wait` says beside the outcomes. Whoever cannot be asked changes no outcome.
+
+/** Why, and where it is now. */
+export async function whyQuarantined(
+  paths: StatePaths,
+  { name, sha256 }: PublishedFile,
+): Promise<string[]> {
+  const place = join(paths.quarantine, settledName(name, Buffer.from(sha256, 'hex')))
+  const where = `it is in ${place}, with ….reason.json beside it`
+  try {
+    const reason = await askOnce(paths.parserSocket, async channel => {
+      const question = { kind: 'content', prefix: sha256 } as const
+      const { body } = await channel.request<'answer'>({ type: 'query', question })
+      return (body as ContentAnswer).matches.find(match => match.sha256 === sha256)?.last?.reason
+    })
+    return reason === undefined ? [where] : [reason, where]
+  } catch (error) {
+    return [`why cannot be asked now: ${describeError(error)}`, where]
+  }
+}
+
+/** What keeps files from being settled. */
+export async function whereItStands(paths: StatePaths): Promise<string> {
+  try {
+    const health = await askOnce(paths.parserSocket, async channel => {
+      return (await channel.request<'pong'>({ type: 'ping' })).health as ParserHealth
+    })
+    if (health === undefined) return 'the parser is not running; it takes them at its next start'
+    const { files, bytes } = health.queue
+    const queue = `${files} files in the queue, ${formatBytes(bytes)}`
+    return `the parser is ${whyNotReady(health) ?? 'at work'}; ${queue}`
+  } catch (error) {
+    return `the parser does not answer: ${describeError(error)}`
+  }
+}

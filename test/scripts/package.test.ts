@@ -1,0 +1,32 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const read = (name: string): string => readFileSync(join(root, name), 'utf8')
+
+t.test('what is packed runs, and has no tests', async t => {
+  const args = ['pack', '--dry-run', '--json', '--ignore-scripts']
+  const packed = spawnSync('npm', args, { cwd: root, encoding: 'utf8' })
+  const [{ files }] = Object.values(JSON.parse(packed.stdout)) as [{ files: { path: string }[] }]
+  const paths = files.map(({ path }) => path)
+  const { bin } = JSON.parse(read('package.json'))
+  for (const needed of [
+    ...[bin.countersink, 'dist/parser/main.js', 'dist/generator/main.js', 'package.json'],
+    ...['dist/parser/digest/kernel/sums.wasm', 'dist/scripts/commands/up.js', 'README.md'],
+  ]) {
+    t.ok(paths.includes(needed), needed)
+  }
+  t.same(
+    paths.filter(path =>
+      /test|bench|\.map$|\.ts$|tsbuildinfo/i.test(path.replace('BENCHMARKS', '')),
+    ),
+    [],
+  )
+})
+
+t.test('the lock file names no place to download from', async t => {
+  t.notMatch(read('package-lock.json'), /"resolved": "http/)
+})
