@@ -97,6 +97,7 @@ const BY_NUMBER: ReadonlyMap<number, Entry> = new Map([
     1049: 'there is no such database',
     1142: 'this account lacks a privilege',
     1143: 'this account lacks a privilege on a column',
+    1193: 'it lacks a variable of MariaDB’s: it is not MariaDB, or too old',
     1227: 'this account lacks a privilege',
     1370: 'this account lacks a privilege',
     1410: 'this account lacks a privilege',

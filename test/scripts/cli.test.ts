@@ -2,7 +2,7 @@ import t from 'tap'
 import { cannot, environment, parseOptions, usage, wholeNumber } from '../../scripts/cli.ts'
 import { formatTable } from '../../scripts/table.ts'
 import { nearest } from '../../shared/nearest.ts'
-import { failureOf } from '../shared/helpers.ts'
+import { failureOf, tempDir } from '../shared/helpers.ts'
 
 const OPTIONS = {
   outcome: { type: 'string' },
@@ -64,7 +64,12 @@ t.test('the nearest word', async t => {
 })
 
 t.test('the environment of a command', async t => {
-  t.match(environment('/tmp/x'), { paths: { dir: '/tmp/x' }, config: { totalsTable: String } })
+  const dir = tempDir(t)
+  t.match(environment(dir), { paths: { dir }, config: { totalsTable: String } })
+  t.match(await failureOf(() => environment(`${dir}/x`)), {
+    code: 'STOPPED',
+    message: `there is no state directory ${dir}/x`,
+  })
   t.match(usage('x'), { code: 'USAGE', message: 'x' })
   t.match(cannot('x', 'do y'), { code: 'STOPPED', advice: 'do y' })
 })
