@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs'
 import t from 'tap'
 import { cannot, environment, parseOptions, usage, wholeNumber } from '../../scripts/cli.ts'
 import { formatTable } from '../../scripts/table.ts'
@@ -65,6 +66,11 @@ t.test('the nearest word', async t => {
 
 t.test('the environment of a command', async t => {
   const dir = tempDir(t)
+  t.match(await failureOf(() => environment(dir)), {
+    code: 'STOPPED',
+    message: `nothing of countersink is in ${dir}`,
+  })
+  mkdirSync(`${dir}/inbox`)
   t.match(environment(dir), { paths: { dir }, config: { totalsTable: String } })
   t.match(await failureOf(() => environment(`${dir}/x`)), {
     code: 'STOPPED',
