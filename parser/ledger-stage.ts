@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { describeError, hasCode } from '../shared/errors.ts'
 import { Bell, type Handoff } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
+import { formatCount } from '../shared/numbers.ts'
 import type { BatchMaker } from './batch-maker.ts'
 import type { BatchResumer } from './batch-resumer.ts'
 import type { DiskWatch } from './disk-watch.ts'
@@ -114,6 +115,13 @@ export class LedgerStage {
       if (!signal.aborted || error !== signal.reason) throw error
     }
     await closeAll(this.#input.drain())
+  }
+
+  /** What the files wait for whose content is in a batch that is not in hand; undefined: none does. */
+  get reason(): string | undefined {
+    const files = this.#undecided.length
+    if (files === 0) return undefined
+    return `${formatCount(files)} wait until a batch is finished that has the same content`
   }
 
   /** Nothing as long as too many files are undecided: whoever hands on waits then. */

@@ -354,7 +354,8 @@ export class Parser implements Service {
     const { awayBecause, isUnfit } = this.#database
     const paused =
       this.#directories.reason ?? this.#disk.reason ?? (isUnfit ? awayBecause : undefined)
-    const reason = paused ?? this.#resumer.reason ?? this.#digestStage.reason
+    const reason =
+      paused ?? this.#resumer.reason ?? this.#digestStage.reason ?? this.#ledgerStage.reason
     const sameNames = this.#sameNames.report
     const grewAfterwards = this.#growth.report
     const { left, awayBecause: inboxAway } = this.#scanner
