@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { syncDirectory, syncDirectoryIfItOpens } from '../shared/durable.ts'
 import { describeError, hasCode } from '../shared/errors.ts'
 import { identityOf } from '../shared/file-identity.ts'
@@ -26,9 +27,13 @@ export async function adoptWork(
   journal.assertOwner()
   const names = await namesIn(paths.work)
   const adopted: QueueEntry[] = []
+  const taken = new Set<number>()
+  let looked = 0
   // Whether anything was moved between inbox and work/.
   let movedManifests = false
   for (const name of names) {
+    looked += 1
+    if (looked % LOOKED_AT_ONCE_MAX === 0) await setImmediate()
     const work = parseWorkName(name)
     if (work === undefined) {
       log.warn('left alone: a file in work/ that is not of this program', { name })
@@ -50,7 +55,7 @@ export async function adoptWork(
       log.warn('left alone: not a regular file in work/', { name })
       continue
     }
-    const isTaken = adopted.some(one => one.sequence === work.sequence)
+    const isTaken = taken.has(work.sequence)
     const sequence = await ownSequence(work, isTaken, paths, journal, log)
     if (sequence === undefined) continue
     const path = join(paths.work, workName(sequence, work.name))
@@ -65,6 +70,7 @@ export async function adoptWork(
     })
     if (entry.isPlain && !(await isSealed(path, identityOf(stats), log))) continue
     adopted.push(entry)
+    taken.add(sequence)
     log.warn('adopted a file in work/ that the journal did not know', { name })
   }
   if (movedManifests) {
@@ -77,6 +83,9 @@ export async function adoptWork(
   }
   return adopted
 }
+
+/** Names looked at before others on the event loop get a turn. */
+const LOOKED_AT_ONCE_MAX = 128
 
 /** None where work/ is gone or is no directory just now, which is told of elsewhere. */
 async function namesIn(work: string): Promise<Set<string>> {
