@@ -275,8 +275,9 @@ export class Supervisor {
   }
 
   #enter(state: Supervisor['state']): void {
-    if (this.state === 'stopped') return
+    if (this.state === 'stopped' || this.state === state) return
     this.state = state
+    this.#log?.info(state)
     this.#changed()
   }
 
