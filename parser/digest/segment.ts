@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict'
 import { readSync } from 'node:fs'
-import { CountersinkError, toError } from '../../shared/errors.ts'
+import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import { type BadLine, FIRST_BYTES_MAX, findDefect, LF, SPACE } from './line-defects.ts'
 import type { Stop, SumKernel } from './sum-kernel.ts'
 
@@ -131,6 +131,9 @@ export function readOrFail(fd: number, bytes: Uint8Array, at: number, position: 
     const cause = toError(error)
     if (!('syscall' in cause)) throw cause
     const message = `it cannot be read: ${wanted} bytes at ${position}: ${cause.message}`
-    throw new CountersinkError('FILE_UNFIT', message, { cause })
+    // Of a descriptor that is none the file cannot be to blame.
+    throw new CountersinkError(hasCode(cause, 'EBADF') ? 'IO_FAILED' : 'FILE_UNFIT', message, {
+      cause,
+    })
   }
 }

@@ -133,14 +133,14 @@ t.test('a file that cannot be read', async t => {
   const directory = openSync(t.testdirName, 'r')
   t.teardown(() => closeSync(directory))
   const notFile = shared.digest({ ...limits, fd: directory, sizeBytes: 4 })
-  await t.rejects(notFile, { code: 'IO_FAILED', cause: { code: 'EISDIR' } })
+  await t.rejects(notFile, { code: 'FILE_UNFIT', cause: { code: 'EISDIR' } })
 
   if (process.platform === 'linux') {
     // The first page of a process's memory is never mapped: a true EIO without a broken disk.
     const memory = openSync('/proc/self/mem', 'r')
     t.teardown(() => closeSync(memory))
     const broken = shared.digest({ ...limits, fd: memory, sizeBytes: 4 })
-    await t.rejects(broken, { code: 'IO_FAILED', cause: { code: 'EIO' } })
+    await t.rejects(broken, { code: 'FILE_UNFIT', cause: { code: 'EIO' } })
   }
   const digest = await shared.digest({ ...limits, ...file })
   t.equal(digest.lines, 1, 'the workers stay usable')
