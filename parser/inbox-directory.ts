@@ -1,4 +1,12 @@
-import { type Dir, type Dirent, mkdirSync, opendirSync, statSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  type Dir,
+  type Dirent,
+  mkdirSync,
+  opendirSync,
+  statSync,
+} from 'node:fs'
 import { hasCode, systemReason } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 
@@ -21,7 +29,7 @@ export class InboxDirectory {
     this.#log = log
   }
 
-  /** Why nothing is found in it now; undefined: it is there. */
+  /** Why nothing is taken from it now; undefined: it is there. */
   get awayBecause(): string | undefined {
     return this.#awayBecause
   }
@@ -29,7 +37,10 @@ export class InboxDirectory {
   /** Whether it is there; made again if it is not. Takes microseconds. */
   check(): boolean {
     try {
-      this.#found(this.#lookAtIt())
+      const identity = this.#lookAtIt()
+      // What is wrong with it may show only there.
+      if (this.#awayBecause !== undefined) this.#open()
+      this.#found(identity)
       return true
     } catch (error) {
       if (hasCode(error, 'ENOENT') && this.#make()) return true
@@ -43,8 +54,7 @@ export class InboxDirectory {
     if (this.#entries === undefined && !this.check()) return 'away'
     for (let gone = 0; gone < NAMES_AT_ONCE; gone += 1) {
       try {
-        this.#entries ??= opendirSync(this.#path, { bufferSize: NAMES_AT_ONCE })
-        const entry = this.#entries.readSync()
+        const entry = this.#open().readSync()
         if (entry !== null) return entry
         this.#close()
         return 'end'
@@ -52,7 +62,6 @@ export class InboxDirectory {
         // Where names come without types each is looked at, and one may be gone by then.
         if (this.#entries !== undefined && hasCode(error, 'ENOENT')) continue
         this.#missed(error)
-        this.#close()
         return 'away'
       }
     }
@@ -60,9 +69,16 @@ export class InboxDirectory {
     return 'end'
   }
 
+  #open(): Dir {
+    this.#entries ??= opendirSync(this.#path, { bufferSize: NAMES_AT_ONCE })
+    return this.#entries
+  }
+
   #lookAtIt(): string {
     const stats = statSync(this.#path, { bigint: true })
     if (!stats.isDirectory()) throw new Error('it is not a directory')
+    // Nothing can be taken from one that may not be written to.
+    accessSync(this.#path, constants.R_OK | constants.W_OK | constants.X_OK)
     return `${stats.dev} ${stats.ino}`
   }
 
@@ -92,11 +108,12 @@ export class InboxDirectory {
   }
 
   #missed(error: unknown): void {
-    const because = `the inbox cannot be looked into (${systemReason(error)})`
+    const because = `the inbox cannot be used (${systemReason(error)})`
     if (because !== this.#awayBecause) {
       this.#log.warn('the inbox is away', { path: this.#path, because })
     }
     this.#awayBecause = because
+    this.#close()
   }
 
   #close(): void {

@@ -1,5 +1,16 @@
-import { mkdirSync, renameSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import t from 'tap'
 import { InboxDirectory } from '../../parser/inbox-directory.ts'
 import { type Teardown, tempDir } from '../shared/helpers.ts'
@@ -70,4 +81,52 @@ t.test('another one in its place is told of, and read from its beginning', async
   directory.check()
   t.same(names(), ['c'])
   t.match(log.lines, [{ level: 'warn', message: /another directory/ }])
+})
+
+t.test('one that is denied to us is away, and told of once', async t => {
+  const { path, log, directory, names } = scene(t)
+  const isRoot = process.geteuid?.() === 0
+  if (isRoot) {
+    // Root is denied nothing.
+    for (const owned of [dirname(path), path]) chownSync(owned, 65_534, 65_534)
+    process.seteuid?.(65_534)
+  }
+  try {
+    for (const mode of [0o000, 0o300]) {
+      log.lines.splice(0)
+      chmodSync(path, mode)
+      for (let i = 0; i < 5; i += 1) {
+        t.equal(names(), 'away')
+        t.notOk(directory.check())
+      }
+      t.match(directory.awayBecause, /EACCES/)
+      t.equal(log.lines.length, 1)
+      chmodSync(path, 0o700)
+      t.same(names(), [])
+      t.equal(directory.awayBecause, undefined)
+    }
+  } finally {
+    if (isRoot) process.seteuid?.(0)
+  }
+})
+
+t.test('one that cannot be opened for want of descriptors is told of once', async t => {
+  const { log, directory, names } = scene(t)
+  t.same(names(), [])
+  const open: number[] = []
+  try {
+    for (;;) open.push(openSync('/dev/null', 'r'))
+  } catch {
+    // There are no more.
+  }
+  for (let i = 0; i < 5; i += 1) {
+    names()
+    directory.check()
+  }
+  const because = directory.awayBecause
+  for (const fd of open) closeSync(fd)
+  t.match(because, /EMFILE/)
+  t.equal(log.lines.length, 1)
+  t.same(names(), [])
+  t.equal(directory.awayBecause, undefined)
 })
