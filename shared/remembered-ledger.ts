@@ -107,19 +107,12 @@ export function nameOfDatabase(config: Pick<Config, 'databaseUrl'>): string {
   return nameOf(config.databaseUrl).database
 }
 
-const SECRET_PARAMETER = /pass|pwd|secret|token/i
-
 function nameOf(databaseUrl: string): { database: string; isWhole: boolean } {
   if (databaseUrl === '') return { database: PRIVATE_DATABASE, isWhole: true }
   const url = new URL(databaseUrl)
-  let isWhole = url.password === ''
+  const isWhole = url.password === ''
+  // Nothing else in it is secret: parameters name files at the most.
   url.password = ''
-  url.hash = ''
-  for (const key of [...url.searchParams.keys()]) {
-    if (!SECRET_PARAMETER.test(key)) continue
-    url.searchParams.delete(key)
-    isWhole = false
-  }
   return { database: url.href, isWhole }
 }
 
