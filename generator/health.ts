@@ -1,10 +1,10 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openChannel } from '../shared/channel.ts'
-import { ChannelServer, type ServerHandlers } from '../shared/channel-server.ts'
 import { CountersinkError, hasCode } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import type { GeneratorHealth } from '../shared/protocol.ts'
+import { openChannel } from '../shared/socket/channel.ts'
+import { ChannelServer, type ServerHandlers } from '../shared/socket/channel-server.ts'
 
 /** What the generator itself knows of its health. */
 export type GeneratorReport = Omit<GeneratorHealth, 'pid' | 'uptimeSeconds' | 'eventLoopDelayMs'>

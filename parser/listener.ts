@@ -1,5 +1,3 @@
-import type { Channel } from '../shared/channel.ts'
-import { ChannelServer, type ServerHandlers } from '../shared/channel-server.ts'
 import type { Log } from '../shared/log.ts'
 import type {
   Announce,
@@ -10,6 +8,8 @@ import type {
   Query,
   Question,
 } from '../shared/protocol.ts'
+import type { Channel } from '../shared/socket/channel.ts'
+import { ChannelServer, type ServerHandlers } from '../shared/socket/channel-server.ts'
 import type { AnnounceResult } from './earlier-acks.ts'
 
 /**

@@ -1,6 +1,6 @@
-import { type Channel, isOfThePeer, openChannel } from '../shared/channel.ts'
 import { hasCode } from '../shared/errors.ts'
 import type { Message, Outcome } from '../shared/protocol.ts'
+import { type Channel, isOfThePeer, openChannel } from '../shared/socket/channel.ts'
 import { cannot } from './cli.ts'
 import type { PublishedFile } from './publication.ts'
 

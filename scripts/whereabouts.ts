@@ -1,9 +1,9 @@
 import { join } from 'node:path'
-import { askOnce } from '../shared/channel.ts'
 import { describeError } from '../shared/errors.ts'
 import { formatBytes } from '../shared/numbers.ts'
 import { type StatePaths, settledName } from '../shared/paths.ts'
 import type { ContentAnswer, ParserHealth } from '../shared/protocol.ts'
+import { askOnce } from '../shared/socket/channel.ts'
 import type { PublishedFile } from './publication.ts'
 import { whyNotReady } from './readiness.ts'
 

@@ -1,7 +1,7 @@
 import type { ErrorCode } from './errors.ts'
 import { FieldReader, invalid } from './field-reader.ts'
 import { REASON_CHARACTERS_MAX } from './limits.ts'
-import { GENERATOR_HEALTH, misfit, PARSER_HEALTH, PROCESSED_PAGE } from './shapes.ts'
+import { GENERATOR_HEALTH, misfit, PARSER_HEALTH, PROCESSED_PAGE } from './socket/shapes.ts'
 
 /**
  * What the processes say to each other. The first frame each way is a `hello`; then requests carry

@@ -18,7 +18,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   lmdb: ['parser/journal/'],
   mariadb: ['parser/ledger/'],
-  msgpackr: ['shared/frames.ts', 'parser/journal/'],
+  msgpackr: ['shared/socket/frames.ts', 'parser/journal/'],
 }
 
 interface Import {

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { askOnce, type Channel } from '../../shared/channel.ts'
-import { ChannelServer } from '../../shared/channel-server.ts'
 import { type Config, readConfig } from '../../shared/config.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import type { AckOutcome, Announce, GeneratorHealth, Hello } from '../../shared/protocol.ts'
+import { askOnce, type Channel } from '../../shared/socket/channel.ts'
+import { ChannelServer } from '../../shared/socket/channel-server.ts'
 import { spawnNode } from '../helpers/processes.ts'
 
 /** The part of a tap test that the helpers need. */

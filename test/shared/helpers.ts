@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { decodePayload, encodeFrame, FrameSplitter } from '../../shared/frames.ts'
 import type { GeneratorHealth } from '../../shared/protocol.ts'
+import { decodePayload, encodeFrame, FrameSplitter } from '../../shared/socket/frames.ts'
 
 /** The part of a tap test that the helpers need. */
 export interface Teardown {

@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto'
 import t from 'tap'
 import { CountersinkError } from '../../shared/errors.ts'
-import { decodePayload, encodeFrame, FrameSplitter } from '../../shared/frames.ts'
 import { parseMessage } from '../../shared/protocol.ts'
+import { decodePayload, encodeFrame, FrameSplitter } from '../../shared/socket/frames.ts'
 
 // Mutated frames: whatever comes, the only thing ever thrown is a CountersinkError, and a good
 // message is still understood afterwards. `FUZZ_SEED=n` repeats a run.

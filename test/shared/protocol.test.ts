@@ -1,7 +1,7 @@
 import t from 'tap'
-import { decodePayload, encodeFrame } from '../../shared/frames.ts'
 import { REASON_CHARACTERS_MAX } from '../../shared/limits.ts'
 import { boundedReason, failure, type Message, parseMessage } from '../../shared/protocol.ts'
+import { decodePayload, encodeFrame } from '../../shared/socket/frames.ts'
 import { failureOf, HEALTH } from './helpers.ts'
 
 const sha256 = '0123456789abcdef'.repeat(4)

@@ -1,7 +1,7 @@
+import { CountersinkError } from '../errors.ts'
+import { CONNECTIONS_MAX, GREETINGS_MAX } from '../limits.ts'
+import type { Hello } from '../protocol.ts'
 import type { Channel } from './channel.ts'
-import { CountersinkError } from './errors.ts'
-import { CONNECTIONS_MAX, GREETINGS_MAX } from './limits.ts'
-import type { Hello } from './protocol.ts'
 
 /**
  * Who may stay connected to a server, so that peers which do nothing never lock others out.

@@ -1,10 +1,10 @@
 import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
-import { openChannel } from '../../shared/channel.ts'
-import { ChannelServer } from '../../shared/channel-server.ts'
-import { encodeFrame } from '../../shared/frames.ts'
-import { REQUESTS_IN_HAND_MAX } from '../../shared/limits.ts'
-import type { Message } from '../../shared/protocol.ts'
+import { REQUESTS_IN_HAND_MAX } from '../../../shared/limits.ts'
+import type { Message } from '../../../shared/protocol.ts'
+import { openChannel } from '../../../shared/socket/channel.ts'
+import { ChannelServer } from '../../../shared/socket/channel-server.ts'
+import { encodeFrame } from '../../../shared/socket/frames.ts'
 import {
   eventually,
   failureOf,
@@ -14,7 +14,7 @@ import {
   rawPeer,
   runModule,
   tempDir,
-} from './helpers.ts'
+} from '../helpers.ts'
 
 // A peer's messages are taken in turns: what one sends too fast waits at its own side.
 

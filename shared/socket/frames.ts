@@ -1,7 +1,7 @@
 import { Packr, Unpackr } from 'msgpackr'
-import { CountersinkError, toError } from './errors.ts'
+import { CountersinkError, toError } from '../errors.ts'
+import { FRAME_BYTES_MAX } from '../limits.ts'
 import { assertPlainValue } from './frame-shape.ts'
-import { FRAME_BYTES_MAX } from './limits.ts'
 
 /**
  * Frames on the wire: `u32 big-endian length | msgpack payload`, length 1…65,536.

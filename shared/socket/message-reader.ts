@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
-import { CountersinkError } from './errors.ts'
+import { CountersinkError } from '../errors.ts'
+import { FRAME_TIMEOUT_MS, MESSAGES_PER_TURN } from '../limits.ts'
+import { type Message, parseMessage } from '../protocol.ts'
 import { decodePayload, FrameSplitter } from './frames.ts'
-import { FRAME_TIMEOUT_MS, MESSAGES_PER_TURN } from './limits.ts'
-import { type Message, parseMessage } from './protocol.ts'
 
 /**
  * Reads the messages of one peer, a few at a time, so that others get their turn between. While some

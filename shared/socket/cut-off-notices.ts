@@ -1,5 +1,5 @@
-import { CountersinkError, describeError } from './errors.ts'
-import type { Log } from './log.ts'
+import { CountersinkError, describeError } from '../errors.ts'
+import type { Log } from '../log.ts'
 
 /**
  * Says which peers were cut off for what they did: each kind at once, then how often in each quarter

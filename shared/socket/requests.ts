@@ -1,6 +1,6 @@
-import { CountersinkError } from './errors.ts'
-import { REQUESTS_PER_CHANNEL_MAX } from './limits.ts'
-import { REPLY_TO, type Reply, type Request } from './protocol.ts'
+import { CountersinkError } from '../errors.ts'
+import { REQUESTS_PER_CHANNEL_MAX } from '../limits.ts'
+import { REPLY_TO, type Reply, type Request } from '../protocol.ts'
 
 interface Waiting {
   readonly replyType: Reply['type']

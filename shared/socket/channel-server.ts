@@ -1,14 +1,14 @@
 import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
+import { CountersinkError, describeError, hasCode } from '../errors.ts'
+import { processIdentity } from '../lifecycle.ts'
+import { SOCKET_LOOK_INTERVAL_MS } from '../limits.ts'
+import { type Log, silentLog } from '../log.ts'
+import type { Role } from '../protocol.ts'
 import { Channel, type ChannelHandlers } from './channel.ts'
 import { CutOffNotices } from './cut-off-notices.ts'
-import { CountersinkError, describeError, hasCode } from './errors.ts'
-import { processIdentity } from './lifecycle.ts'
-import { SOCKET_LOOK_INTERVAL_MS } from './limits.ts'
-import { type Log, silentLog } from './log.ts'
 import { Places } from './places.ts'
-import type { Role } from './protocol.ts'
 
 export interface ServerHandlers extends ChannelHandlers {
   /** Whether this peer waits for more than replies, and so does not give way. Default: no. */

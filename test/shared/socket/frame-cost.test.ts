@@ -1,10 +1,10 @@
 import { randomInt } from 'node:crypto'
 import { Packr } from 'msgpackr'
 import t from 'tap'
-import { CountersinkError } from '../../shared/errors.ts'
-import { decodePayload, FrameSplitter } from '../../shared/frames.ts'
-import { FRAME_BYTES_MAX } from '../../shared/limits.ts'
-import { failureOf } from './helpers.ts'
+import { CountersinkError } from '../../../shared/errors.ts'
+import { FRAME_BYTES_MAX } from '../../../shared/limits.ts'
+import { decodePayload, FrameSplitter } from '../../../shared/socket/frames.ts'
+import { failureOf } from '../helpers.ts'
 
 // No payload costs more than its length suggests, whatever is in it. `FUZZ_SEED=n` repeats a run.
 

@@ -1,4 +1,4 @@
-import { CountersinkError } from './errors.ts'
+import { CountersinkError } from '../errors.ts'
 
 /**
  * Looks a payload over before it is decoded, in one pass that keeps nothing: a peer's frame must cost

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Packr } from 'msgpackr'
 import t, { type Test } from 'tap'
-import { type Channel, openChannel } from '../../shared/channel.ts'
-import { ChannelServer } from '../../shared/channel-server.ts'
-import { encodeFrame } from '../../shared/frames.ts'
-import { FRAME_BYTES_MAX, SEND_BUFFER_BYTES_MAX } from '../../shared/limits.ts'
-import type { Hello } from '../../shared/protocol.ts'
-import { eventually, HELLO, type RawPeer, rawPeer, tempDir } from './helpers.ts'
+import { FRAME_BYTES_MAX, SEND_BUFFER_BYTES_MAX } from '../../../shared/limits.ts'
+import type { Hello } from '../../../shared/protocol.ts'
+import { type Channel, openChannel } from '../../../shared/socket/channel.ts'
+import { ChannelServer } from '../../../shared/socket/channel-server.ts'
+import { encodeFrame } from '../../../shared/socket/frames.ts'
+import { eventually, HELLO, type RawPeer, rawPeer, tempDir } from '../helpers.ts'
 
 // Each offence against one live server, on which a well-behaved peer is answered all the time.
 

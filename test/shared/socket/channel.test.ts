@@ -1,11 +1,16 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
-import { askOnce, type Channel, type ChannelHandlers, openChannel } from '../../shared/channel.ts'
-import { ChannelServer } from '../../shared/channel-server.ts'
-import { encodeFrame } from '../../shared/frames.ts'
-import { REQUESTS_PER_CHANNEL_MAX } from '../../shared/limits.ts'
-import type { Message } from '../../shared/protocol.ts'
+import { REQUESTS_PER_CHANNEL_MAX } from '../../../shared/limits.ts'
+import type { Message } from '../../../shared/protocol.ts'
+import {
+  askOnce,
+  type Channel,
+  type ChannelHandlers,
+  openChannel,
+} from '../../../shared/socket/channel.ts'
+import { ChannelServer } from '../../../shared/socket/channel-server.ts'
+import { encodeFrame } from '../../../shared/socket/frames.ts'
 import {
   eventually,
   failureOf,
@@ -15,7 +20,7 @@ import {
   runModule,
   tempDir,
   within,
-} from './helpers.ts'
+} from '../helpers.ts'
 
 const QUESTION = { type: 'query', question: { kind: 'after', number: 0 } } as const
 const reply = (message: Message, channel: Channel): void => {

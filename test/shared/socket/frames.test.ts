@@ -1,10 +1,10 @@
 import { Packr } from 'msgpackr'
 import t from 'tap'
-import { CountersinkError, hasCode } from '../../shared/errors.ts'
-import { decodePayload, encodeFrame, FrameSplitter } from '../../shared/frames.ts'
-import { FRAME_BYTES_MAX } from '../../shared/limits.ts'
-import { parseMessage } from '../../shared/protocol.ts'
-import { failureOf } from './helpers.ts'
+import { CountersinkError, hasCode } from '../../../shared/errors.ts'
+import { FRAME_BYTES_MAX } from '../../../shared/limits.ts'
+import { parseMessage } from '../../../shared/protocol.ts'
+import { decodePayload, encodeFrame, FrameSplitter } from '../../../shared/socket/frames.ts'
+import { failureOf } from '../helpers.ts'
 
 function split(...chunks: readonly Buffer[]): unknown[] {
   const splitter = new FrameSplitter()

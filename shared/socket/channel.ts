@@ -1,14 +1,12 @@
 import { connect, type Socket } from 'node:net'
-import { CountersinkError, hasCode, toError } from './errors.ts'
-import { encodeFrame } from './frames.ts'
+import { CountersinkError, hasCode, toError } from '../errors.ts'
 import {
   DRAIN_TIMEOUT_MS,
   HELLO_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
   REQUESTS_IN_HAND_MAX,
   SEND_BUFFER_BYTES_MAX,
-} from './limits.ts'
-import { MessageReader } from './message-reader.ts'
+} from '../limits.ts'
 import {
   failure,
   type Hello,
@@ -21,7 +19,9 @@ import {
   type Request,
   type Role,
   unaskedMessages,
-} from './protocol.ts'
+} from '../protocol.ts'
+import { encodeFrame } from './frames.ts'
+import { MessageReader } from './message-reader.ts'
 import { Requests } from './requests.ts'
 
 /**

@@ -1,10 +1,10 @@
 import { lstatSync, mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
-import { askOnce, openChannel } from '../../shared/channel.ts'
-import { ChannelServer } from '../../shared/channel-server.ts'
-import { createLog } from '../../shared/log.ts'
-import { eventually, tempDir } from './helpers.ts'
+import { createLog } from '../../../shared/log.ts'
+import { askOnce, openChannel } from '../../../shared/socket/channel.ts'
+import { ChannelServer } from '../../../shared/socket/channel-server.ts'
+import { eventually, tempDir } from '../helpers.ts'
 
 async function listening(t: Test) {
   const directory = `${tempDir(t)}/run`
