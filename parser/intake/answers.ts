@@ -1,0 +1,58 @@
+import { setImmediate } from 'node:timers/promises'
+import { CountersinkError, describeError } from '../../shared/errors.ts'
+import type { AnswerTo, ContentAnswer, Question } from '../../shared/protocol.ts'
+import type { Journal } from '../journal/journal.ts'
+import { withWaiting } from '../journal/views.ts'
+import { withLedgerRows } from '../ledger/asking.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { judgeSqlError } from '../ledger/sql-errors.ts'
+import type { Backlog } from './queue-tally.ts'
+
+/**
+ * Answers what people ask: what the ledger says of a content decides, the journal answers everything
+ * else, from indexes or in slices with room for others between. Whatever it throws is a fault of ours
+ * or of the journal, and ends the process.
+ */
+export class Answers {
+  readonly #journal: Journal
+  readonly #backlog: Backlog
+  readonly #ledger: Ledger
+  readonly #isProvisional: () => boolean
+
+  constructor(options: {
+    journal: Journal
+    backlog: Backlog
+    ledger: Ledger
+    /** Whether the journal was not compared with the ledger yet. */
+    isProvisional: () => boolean
+  }) {
+    this.#journal = options.journal
+    this.#backlog = options.backlog
+    this.#ledger = options.ledger
+    this.#isProvisional = options.isProvisional
+  }
+
+  async answer(question: Question): Promise<AnswerTo<Question>> {
+    if (question.kind === 'content') return this.#content(question.prefix)
+    const steps = this.#journal.answering(question)
+    for (;;) {
+      const step = steps.next()
+      // After the last step too: who asks again and again must not have the loop to itself.
+      await setImmediate()
+      if (!step.done) continue
+      const isProvisional = question.kind === 'newest' && this.#isProvisional()
+      return isProvisional ? { ...step.value, isProvisional } : step.value
+    }
+  }
+
+  async #content(prefix: string): Promise<ContentAnswer> {
+    // Before the ledger is asked: what is counted in between is in its answer at least.
+    const matches = withWaiting(this.#journal.contents(prefix), this.#backlog.contentsWith(prefix))
+    try {
+      return withLedgerRows({ matches }, await this.#ledger.ask(prefix))
+    } catch (error) {
+      if (!(error instanceof CountersinkError) && judgeSqlError(error) === undefined) throw error
+      return { matches, ledgerSilentBecause: describeError(error) }
+    }
+  }
+}

@@ -1,0 +1,324 @@
+import { join } from 'node:path'
+import type { Config } from '../../shared/config.ts'
+import { closeQuietly } from '../../shared/durable.ts'
+import { describeError, hasCode } from '../../shared/errors.ts'
+import type { FileIdentity } from '../../shared/file-identity.ts'
+import type { Log } from '../../shared/log.ts'
+import { type StatePaths, workName } from '../../shared/paths.ts'
+import { changeSinceClaim, changeSinceRead } from '../changes.ts'
+import { type Digest, DigestWorkers } from '../digest/digest.ts'
+import { RunSums } from '../digest/runs.ts'
+import { SMALL_FILE_BYTES_MAX, SmallFiles } from '../digest/small-files.ts'
+import type { DiskWatch } from '../disk-watch.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { QueueEntry } from '../journal/records.ts'
+import { statsIfLookedAt } from '../moves.ts'
+import { Judge } from './judge.ts'
+import { nothingRead, type Verdict } from './verdict.ts'
+import { openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
+
+/** What is being read now, for `status`. */
+export interface Reading {
+  readonly name: string
+  readonly positionBytes: number
+  readonly sizeBytes: number
+  /** The sums of what stands before were taken from a checkpoint; it is only hashed again. */
+  readonly resumedFromBytes: number
+}
+
+/** How far the reading of some files has come. */
+export interface FilesRead {
+  /** Of the files in their order. */
+  readonly verdicts: Verdict[]
+  /** Those behind them: there was no room for the sums of the first. */
+  readonly left?: { readonly entries: readonly QueueEntry[]; readonly reason: string }
+}
+
+export interface FileReaderOptions {
+  readonly paths: StatePaths
+  readonly config: Config
+  readonly journal: Journal
+  readonly disk: DiskWatch
+  readonly onProgress: () => void
+  readonly log: Log
+  /** What the sums of its files may take in memory. */
+  readonly sumBytesMax: number
+}
+
+/**
+ * Reads claimed files to their ends, each on one descriptor, and judges them: with threads and memory
+ * of its own, so that several can be at work side by side. Small files that wait together are read
+ * together.
+ *
+ * Nothing is said about a file before everything is known of it: hash, every line, the control
+ * totals that came with it, that it is what was claimed and did not change meanwhile, and that its
+ * content is new.
+ *
+ * A crash or a stop in mid-file leaves the entry `claimed` with its last checkpoint (P2): the next
+ * start sums on from there. One after P3 leaves it `digested`: its sealed sums are opened again, or,
+ * if they were held in memory only, the file is read again. A file for whose sums the disk has no
+ * room is left with the same, for the caller to try again later.
+ */
+export class FileReader {
+  readonly #paths: StatePaths
+  readonly #config: Config
+  readonly #journal: Journal
+  readonly #disk: DiskWatch
+  readonly #onProgress: () => void
+  readonly #log: Log
+  readonly #judge: Judge
+  readonly #workers: DigestWorkers
+  readonly #smallFiles = new SmallFiles()
+  #reading: Reading | undefined
+
+  constructor(options: FileReaderOptions) {
+    const { config } = options
+    this.#paths = options.paths
+    this.#config = config
+    this.#journal = options.journal
+    this.#disk = options.disk
+    this.#onProgress = options.onProgress
+    this.#log = options.log
+    this.#judge = new Judge(options.journal, config)
+    const { sumBytesMax } = options
+    this.#workers = new DigestWorkers({ sumThreads: config.sumThreads, sumBytesMax })
+  }
+
+  /** undefined: nothing, or small files. */
+  get reading(): Reading | undefined {
+    return this.#reading
+  }
+
+  /** How many of these entries, the first of them at least, are best read in one go. */
+  portionOf(entries: readonly QueueEntry[]): number {
+    return Math.max(1, this.#smallOnes(entries).length)
+  }
+
+  /**
+   * Verdicts on these files, in their order: on all, unless there is no room for the sums of one.
+   * A second call before the first has settled is a fault of the caller.
+   *
+   * Rejects with the signal's reason, or with what ends the process.
+   */
+  async read(entries: readonly QueueEntry[], signal: AbortSignal): Promise<FilesRead> {
+    const verdicts: Verdict[] = []
+    try {
+      while (verdicts.length < entries.length) {
+        verdicts.push(...(await this.#readNext(entries.slice(verdicts.length), signal)))
+      }
+      return { verdicts }
+    } catch (error) {
+      if (hasCode(error, 'DISK_FULL') && !signal.aborted) {
+        this.#disk.foundFull(describeError(error))
+        return {
+          verdicts,
+          left: { entries: entries.slice(verdicts.length), reason: describeError(error) },
+        }
+      }
+      await closeAll(verdicts)
+      if (signal.aborted && error === signal.reason) {
+        const { name } = entries[verdicts.length]!
+        this.#log.info('left in mid-file; the next start goes on', { name })
+      }
+      throw error
+    } finally {
+      this.#reading = undefined
+    }
+  }
+
+  /** Ends its threads. */
+  async close(): Promise<void> {
+    await Promise.all([this.#workers.close(), this.#smallFiles.close()])
+  }
+
+  /** Verdicts on the first file or, if they are small, on as many as can be read at once. */
+  async #readNext(entries: readonly QueueEntry[], signal: AbortSignal): Promise<Verdict[]> {
+    const small = this.#smallOnes(entries)
+    const verdicts = small.length > 1 ? await this.#readTogether(small, signal) : []
+    if (verdicts.length > 0) return verdicts
+    const first = entries[0]!
+    return [(await this.#reopen(first, signal)) ?? (await this.#read(first, signal))]
+  }
+
+  /** Consumers of a file whose sums wait in memory. */
+  get #smallPairsMax(): number {
+    return Math.min(this.#config.pairsMax, this.#config.memoryPairsMax)
+  }
+
+  /**
+   * Those at the beginning that nothing is known of yet and whose sums are sure to fit in memory: a
+   * sealed run for each of so many would take a descriptor each until all are handed on.
+   */
+  #smallOnes(entries: readonly QueueEntry[]): QueueEntry[] {
+    const fitBytes = this.#smallPairsMax * LINE_BYTES_MIN
+    let bytes = 0
+    const end = entries.findIndex(({ stage, sizeBytes, checkpoint }) => {
+      bytes += sizeBytes
+      const isFresh = stage === 'claimed' && checkpoint === undefined
+      const isSmall = sizeBytes <= SMALL_FILE_BYTES_MAX && sizeBytes < fitBytes
+      return !isFresh || !isSmall || bytes > TOGETHER_BYTES_MAX
+    })
+    return end === -1 ? [...entries] : entries.slice(0, end)
+  }
+
+  /**
+   * Of files that are good, what was claimed, and stay as they are: reading ends at the first one
+   * about which more is to be said, which is then read by itself.
+   */
+  async #readTogether(entries: readonly QueueEntry[], signal: AbortSignal): Promise<Verdict[]> {
+    const startedAtMs = Date.now()
+    const digests = await this.#smallFiles.digest({
+      paths: entries.map(entry => this.#pathOf(entry)),
+      pairsMax: this.#smallPairsMax,
+      signal,
+    })
+    this.#onProgress()
+    const changed = digests.findIndex(
+      (digest, i) => changeSinceClaim(entries[i]!, digest, digest.identity) !== undefined,
+    )
+    const others = changed === -1 ? [] : digests.splice(changed)
+    for (const digest of others) await digest.discard()
+    return this.#judge.judge(
+      digests.map((digest, i) => ({
+        ...{ entry: entries[i]!, startedAtMs },
+        read: { digest, identity: digest.identity },
+      })),
+    )
+  }
+
+  #pathOf({ sequence, name }: QueueEntry): string {
+    return join(this.#paths.work, workName(sequence, name))
+  }
+
+  /** A file that was digested before a restart, from its sealed sums. */
+  async #reopen(entry: QueueEntry, signal: AbortSignal): Promise<Verdict | undefined> {
+    const { digest, runName } = entry
+    if (entry.stage !== 'digested' || digest === undefined || runName === undefined)
+      return undefined
+    const stats = statsIfLookedAt(this.#pathOf(entry))
+    const change = stats && changeSinceRead(entry, digest, stats)
+    if (change !== undefined) {
+      // Its hash is known, and decides.
+      this.#log.warn('a digested file has changed and is read again', { name: entry.name, change })
+      return undefined
+    }
+    try {
+      const sums = await RunSums.openVerified(join(this.#paths.runs, runName), signal)
+      return { kind: 'count', entry, digest, sums, largestSum: sums.facts.largestSum }
+    } catch (error) {
+      if (!hasCode(error, 'RUN_UNREADABLE')) throw error
+      this.#log.warn('sealed sums cannot be used; the file is read again', {
+        name: entry.name,
+        because: describeError(error),
+      })
+      return undefined
+    }
+  }
+
+  async #read(queued: QueueEntry, signal: AbortSignal): Promise<Verdict> {
+    // Digested before, but the sums are gone: everything about it is found out again.
+    const entry = queued.stage === 'digested' ? this.#journal.undigest(queued) : queued
+    const startedAtMs = Date.now()
+    let file: WorkFile | undefined
+    let reason = 'WORK_FILE_MISSING: somebody took the claimed file out of work/'
+    let isMissing = true
+    try {
+      file = await openWorkFile(this.#pathOf(entry))
+    } catch (error) {
+      if (!hasCode(error, 'FILE_UNFIT')) throw error
+      reason = describeError(error)
+      isMissing = false
+    }
+    const unread = (why: string, isMissing: boolean): Verdict => ({
+      ...{ kind: 'quarantine', entry, digest: nothingRead(entry, startedAtMs), reason: why },
+      ...{ evidence: {}, isMissing },
+    })
+    if (file === undefined) return unread(reason, isMissing)
+    let read: { digest: Digest; identity: FileIdentity } | undefined
+    try {
+      read = await this.#digestUnchanged(entry, file, signal)
+    } catch (error) {
+      if (!hasCode(error, 'FILE_UNFIT')) throw error
+      return unread(describeError(error), false)
+    } finally {
+      await closeQuietly(file.handle)
+    }
+    const [verdict] = await this.#judge.judge([{ entry, read, startedAtMs }])
+    this.#onProgress()
+    return verdict!
+  }
+
+  /** undefined: it changed while it was read, twice. */
+  async #digestUnchanged(
+    entry: QueueEntry,
+    file: WorkFile,
+    signal: AbortSignal,
+  ): Promise<{ digest: Digest; identity: FileIdentity } | undefined> {
+    for (let reading = 1; reading <= READINGS_MAX; reading += 1) {
+      const identity = await file.identity()
+      const digest = await this.#digest(entry, file.handle.fd, Number(identity.size), signal)
+      if (digest !== undefined) {
+        if (sameIdentity(identity, await file.identity())) return { digest, identity }
+        await digest.discard()
+      }
+      this.#log.warn('the file changed while it was read', { name: entry.name, reading })
+    }
+    return undefined
+  }
+
+  /** undefined: it became shorter while it was read. */
+  async #digest(
+    entry: QueueEntry,
+    fd: number,
+    sizeBytes: number,
+    signal: AbortSignal,
+  ): Promise<Digest | undefined> {
+    const { name, sequence } = entry
+    const resume = this.#journal.queued(sequence)?.checkpoint
+    const resumedFromBytes = resume?.resumeBytes ?? 0
+    this.#reading = { name, positionBytes: 0, sizeBytes, resumedFromBytes }
+    if (resume !== undefined) {
+      this.#log.info('goes on from a checkpoint', { name, resumedFromBytes, sizeBytes })
+    }
+    try {
+      const digest = await this.#workers.digest({
+        ...{ fd, sizeBytes, signal },
+        pairsMax: this.#config.pairsMax,
+        memoryPairsMax: this.#config.memoryPairsMax,
+        checkpointBytes: this.#config.checkpointBytes,
+        runsDirectory: this.#paths.runs,
+        runsPrefix: workName(sequence, 'sums'),
+        ...(resume === undefined ? {} : { resume }),
+        onCheckpoint: checkpoint => {
+          this.#journal.checkpoint(sequence, checkpoint)
+          this.#onProgress()
+        },
+        onProgress: positionBytes => {
+          this.#reading = { name, positionBytes, sizeBytes, resumedFromBytes }
+          this.#onProgress()
+        },
+      })
+      if (digest.checkpointDropped !== undefined) {
+        this.#log.warn('a checkpoint was dropped', { name, because: digest.checkpointDropped })
+      }
+      return digest
+    } catch (error) {
+      if (hasCode(error, 'FILE_CHANGED')) return undefined
+      throw error
+    }
+  }
+}
+
+/** A file that changes is read once more; if it changes again, somebody is still writing it. */
+const READINGS_MAX = 2
+
+/** `1 2` and a line feed. */
+const LINE_BYTES_MIN = 4
+
+/** Files that are read together are at most so large in all. */
+const TOGETHER_BYTES_MAX = 2 * 1024 * 1024
+
+/** Lets go of sums that nobody will count. */
+export async function closeAll(verdicts: readonly Verdict[]): Promise<void> {
+  for (const verdict of verdicts) if (verdict.kind === 'count') await verdict.sums.close()
+}

@@ -1,0 +1,71 @@
+import { readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describeError, hasCode } from '../../shared/errors.ts'
+import type { Log } from '../../shared/log.ts'
+
+/**
+ * Keeps the archive of disposable files (those that their maker declared so: generated ones) within
+ * a number of bytes, by deleting the oldest. Files that came from elsewhere are archived in another
+ * directory, which nothing here ever looks at.
+ */
+export class ArchiveLimit {
+  readonly #directory: string
+  readonly #bytesMax: number
+  readonly #log: Log
+  /** Oldest first. */
+  readonly #files: { name: string; sizeBytes: number }[] = []
+  #bytes = 0
+
+  private constructor(directory: string, bytesMax: number, log: Log) {
+    this.#directory = directory
+    this.#bytesMax = bytesMax
+    this.#log = log
+  }
+
+  static async open(directory: string, bytesMax: number, log: Log): Promise<ArchiveLimit> {
+    const limit = new ArchiveLimit(directory, bytesMax, log)
+    const found = []
+    for (const name of await readdir(directory)) {
+      const stats = await stat(join(directory, name))
+      if (stats.isFile()) found.push({ name, sizeBytes: stats.size, changedMs: stats.ctimeMs })
+    }
+    found.sort((a, b) => a.changedMs - b.changedMs)
+    for (const { name, sizeBytes } of found) limit.#push(name, sizeBytes)
+    await limit.#enforce()
+    return limit
+  }
+
+  /** A file of that name was just moved in. */
+  async added(name: string, sizeBytes: number): Promise<void> {
+    this.#push(name, sizeBytes)
+    await this.#enforce()
+  }
+
+  #push(name: string, sizeBytes: number): void {
+    this.#files.push({ name, sizeBytes })
+    this.#bytes += sizeBytes
+  }
+
+  async #enforce(): Promise<void> {
+    while (this.#files.length > FILES_MAX || this.#bytes > this.#bytesMax) {
+      const oldest = this.#files.shift()
+      if (oldest === undefined) return
+      this.#bytes -= oldest.sizeBytes
+      try {
+        await rm(join(this.#directory, oldest.name))
+      } catch (error) {
+        if (!hasCode(error, 'ENOENT')) {
+          // What others have done to it is its own trouble; the next start finds it again.
+          this.#log.warn('left in the archive beyond the limit: it cannot be deleted', {
+            ...{ name: oldest.name, because: describeError(error) },
+          })
+          continue
+        }
+      }
+      this.#log.info('deleted from the archive: the limit is reached', { name: oldest.name })
+    }
+  }
+}
+
+/** Also a bound on the list above. */
+const FILES_MAX = 10_000

@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { CountersinkError } from '../../shared/errors.ts'
+import { type StatePaths, settledName } from '../../shared/paths.ts'
+import { hasHash, type QueueEntry } from '../journal/records.ts'
+import { isOneInode, statsIfLookedAt } from '../moves.ts'
+
+/** Where a settled file goes. */
+export interface SettledPlace {
+  readonly directory: string
+  /** In the order in which they are tried; the last is nobody else's for ever. */
+  readonly names: readonly [string, string]
+}
+
+/**
+ * A file that was never read to its end has no hash to be named by, but its own sequence.
+ *
+ * @throws CountersinkError JOURNAL_UNREADABLE when it has no outcome.
+ */
+export function settledPlace(entry: QueueEntry, paths: StatePaths): SettledPlace {
+  const { name, digest, outcome, disposable, sequence } = entry
+  if (digest === undefined || outcome === undefined) {
+    throw new CountersinkError(
+      'JOURNAL_UNREADABLE',
+      `the entry of ${name} is settling without an outcome`,
+    )
+  }
+  const { archive, archiveDisposable, duplicate, quarantine } = paths
+  const applied = disposable ? archiveDisposable : archive
+  const directory = { applied, duplicate, quarantined: quarantine }[outcome]
+  if (!hasHash(digest)) {
+    const unread = `${name}.unread.${sequence}`
+    return { directory, names: [unread, unread] }
+  }
+  return {
+    directory,
+    names: [settledName(name, digest.sha256), settledName(name, digest.sha256, sequence)],
+  }
+}
+
+/**
+ * The name for a file that is to be quarantined, and for its sidecar, which is written before. The
+ * answer stays the same when it is asked again, also after a crash.
+ */
+export function quarantineName(
+  { directory, names: [usual, own] }: SettledPlace,
+  { sequence }: QueueEntry,
+  workPath: string,
+): string {
+  const there = statsIfLookedAt(join(directory, usual))
+  const here = statsIfLookedAt(workPath)
+  const isFree = there === undefined || (here !== undefined && isOneInode(there, here))
+  const writer = sequenceIn(sidecarPath(directory, usual))
+  return writer === sequence || (isFree && writer === 'none') ? usual : own
+}
+
+export function sidecarPath(directory: string, name: string): string {
+  return join(directory, `${name}.reason.json`)
+}
+
+/** Whose sidecar stands there. */
+function sequenceIn(path: string): number | 'none' | 'unknown' {
+  if (statsIfLookedAt(path) === undefined) return 'none'
+  try {
+    const { workSequence } = JSON.parse(readFileSync(path, 'utf8'))
+    return typeof workSequence === 'number' ? workSequence : 'unknown'
+  } catch {
+    // Nobody has to be able to read it: it is not ours then.
+    return 'unknown'
+  }
+}

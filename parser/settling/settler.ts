@@ -1,0 +1,293 @@
+import { basename, dirname, join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { crashPoint } from '../../shared/crash-points.ts'
+import { replaceFile, syncDirectories, syncDirectoryIfItOpens } from '../../shared/durable.ts'
+import { describeError, hasCode, toError } from '../../shared/errors.ts'
+import type { Log } from '../../shared/log.ts'
+import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
+import { printableLines } from '../../shared/printable.ts'
+import { boundedReason, type Outcome, type ProcessedFile } from '../../shared/protocol.ts'
+import { changeSinceRead } from '../changes.ts'
+import type { DiskWatch } from '../disk-watch.ts'
+import type { Backlog } from '../intake/queue-tally.ts'
+import type { Journal, Settlement } from '../journal/journal.ts'
+import { type DigestFacts, hasHash, type QueueEntry } from '../journal/records.ts'
+import { type MoveFailure, moveToFree, removeIfThere, statsIfLookedAt } from '../moves.ts'
+import type { OwnDirectories } from '../own-directories.ts'
+import type { ArchiveLimit } from './archive-limit.ts'
+import type { GrowthWatch } from './growth-watch.ts'
+import { quarantineName, settledPlace, sidecarPath } from './settled-place.ts'
+import { Unmoved } from './unmoved.ts'
+
+/** Why a file is where it is, for the person who looks into quarantine/. */
+export type Evidence = Readonly<Record<string, unknown>>
+
+/** The end of one file's way, as the ledger stage knows it. */
+export interface Ending {
+  readonly entry: QueueEntry
+  readonly outcome: Outcome
+  readonly digest: DigestFacts
+  readonly reason?: string
+  readonly evidence?: Evidence
+  /** What the sidecar advises, if not what it advises for a file of which nothing was counted. */
+  readonly whatNow?: string
+  readonly ledgerSequence?: bigint | undefined
+}
+
+/**
+ * P7 and P8: the last steps of files, whatever became of them, several in one go.
+ *
+ * The sidecars of quarantined files come first (a crash after them makes them again), then the
+ * journal says `settling` with the outcomes (P7), then the files leave work/ for archive/,
+ * duplicate/ or quarantine/ under names that carry their hash (P8), then whoever asked is told. A
+ * crash between P7 and P8 leaves settled files in work/: the start moves them. A file that is
+ * missing then was moved before the crash.
+ *
+ * Nothing is written over: where a name is taken, the file gets one that is its own (`settledPlace`).
+ * One that cannot be moved stays in work/, `settling`, and holds up nobody (`Unmoved`). A directory
+ * that is gone is made again, and one that cannot be used is waited for, as a full disk is.
+ *
+ * A counted file that is not any more what was read is told of (`GrowthWatch`); it stays counted.
+ * What came as the manifest of a quarantined file, and is none of ours, follows it there: it may be
+ * a file of somebody's.
+ */
+export class Settler {
+  readonly #paths: StatePaths
+  readonly #journal: Journal
+  readonly #backlog: Backlog
+  readonly #archiveLimit: ArchiveLimit
+  readonly #growth: GrowthWatch
+  readonly #directories: OwnDirectories
+  readonly #disk: DiskWatch
+  readonly #signal: AbortSignal
+  readonly #unmoved: Unmoved
+  readonly #onSettled: (file: ProcessedFile, sequence: number) => void
+  readonly #log: Log
+
+  constructor(options: {
+    paths: StatePaths
+    journal: Journal
+    backlog: Backlog
+    archiveLimit: ArchiveLimit
+    growth: GrowthWatch
+    directories: OwnDirectories
+    disk: DiskWatch
+    /** Ends all waiting. */
+    signal: AbortSignal
+    onSettled: (file: ProcessedFile, sequence: number) => void
+    log: Log
+  }) {
+    this.#paths = options.paths
+    this.#journal = options.journal
+    this.#backlog = options.backlog
+    this.#archiveLimit = options.archiveLimit
+    this.#growth = options.growth
+    this.#directories = options.directories
+    this.#disk = options.disk
+    this.#signal = options.signal
+    this.#unmoved = new Unmoved(options.log)
+    this.#onSettled = options.onSettled
+    this.#log = options.log
+  }
+
+  /** How a file that is still in work/ differs from what was read. */
+  changeSinceRead({ entry, digest }: Pick<Ending, 'entry' | 'digest'>): string | undefined {
+    const stats = statsIfLookedAt(this.#workPath(entry))
+    return stats && changeSinceRead(entry, digest, stats)
+  }
+
+  /** For `status`; undefined: all that is settled has left work/. */
+  get unmoved(): Unmoved['report'] {
+    return this.#unmoved.report
+  }
+
+  /** The loop that tries again what could not be moved; ends when the signal is raised. */
+  async run(): Promise<void> {
+    try {
+      await this.#unmoved.run(this.#signal, entries => this.move(entries))
+    } catch (error) {
+      if (!this.#signal.aborted || error !== this.#signal.reason) throw error
+    }
+  }
+
+  async settle(endings: readonly Ending[]): Promise<void> {
+    if (endings.length === 0) return
+    await this.#directories.ready(this.#signal)
+    for (const ending of endings) {
+      if (ending.outcome === 'quarantined') await this.#writeSidecar(ending)
+    }
+    crashPoint('P7-before-journalled')
+    const files = this.#journal.settle(endings.map(settlementOf))
+    crashPoint('P7-done-journalled')
+    await this.move(endings.map(({ entry, outcome, digest }) => ({ ...entry, outcome, digest })))
+    for (const [i, file] of files.entries()) {
+      this.#log[file.outcome === 'quarantined' ? 'warn' : 'info'](file.outcome, {
+        name: file.name,
+        sha256: file.sha256.slice(0, 16),
+        size: file.sizeBytes,
+        lines: file.lines,
+        amount: file.amount,
+        ms: file.settledAtMs - file.claimedAtMs,
+        reason: file.reason,
+      })
+      this.#onSettled(file, endings[i]!.entry.sequence)
+    }
+  }
+
+  /** P8 alone: also for entries found `settling` at the start. */
+  async move(entries: readonly QueueEntry[]): Promise<void> {
+    if (entries.length === 0) return
+    await this.#directories.ready(this.#signal)
+    const directories = new Set<string>()
+    const places = new Map<QueueEntry, string>()
+    const stuck = new Set<QueueEntry>()
+    for (const [i, entry] of entries.entries()) {
+      if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()
+      const stats =
+        entry.outcome === 'quarantined' ? undefined : statsIfLookedAt(this.#workPath(entry))
+      const to = this.#moveOut(entry)
+      if (typeof to === 'string') {
+        if (stats && entry.digest) this.#growth.settled(entry, entry.digest, to, stats)
+        places.set(entry, to)
+        directories.add(dirname(to))
+      } else if (!to.isGone) {
+        stuck.add(entry)
+        this.#unmoved.add(entry, to.why)
+      }
+    }
+    crashPoint('P8-moved')
+    // The inbox too: that the files left it was not synced when they were claimed.
+    const { inbox, work } = this.#paths
+    if (directories.size > 0) {
+      await syncDirectoryIfItOpens(inbox)
+      await syncDirectories(work, ...directories)
+    }
+    crashPoint('P8-move-synced')
+    for (const [i, entry] of entries.entries()) {
+      if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()
+      // Nobody has to do anything more for it.
+      this.#backlog.remove(entry.sequence)
+      if (stuck.has(entry)) continue
+      const place = places.get(entry)
+      this.#putManifestAway(entry, place)
+      crashPoint('P8-manifest-removed')
+      this.#journal.moved(entry.sequence)
+      this.#unmoved.remove(entry.sequence)
+      // One that was moved before a crash is counted by the limit already.
+      if (place === undefined || entry.outcome !== 'applied' || !entry.disposable) continue
+      if (entry.digest !== undefined) {
+        await this.#archiveLimit.added(basename(place), entry.digest.sizeBytes)
+      }
+    }
+  }
+
+  /** @returns where it stands now, or why it does not. */
+  #moveOut(entry: QueueEntry): string | MoveFailure {
+    const from = this.#workPath(entry)
+    const place = settledPlace(entry, this.#paths)
+    const names =
+      entry.outcome === 'quarantined' ? [quarantineName(place, entry, from)] : place.names
+    let stays: MoveFailure = { isGone: false, why: 'its name is taken' }
+    for (const name of new Set([...names, ...place.names.slice(-1)])) {
+      const to = join(place.directory, name)
+      const failure = moveToFree(from, to)
+      if (failure === undefined) return to
+      stays = failure
+      if (!failure.isTaken) break
+    }
+    // What is missing is the directory, or the file.
+    const isThere = statsIfLookedAt(from) !== undefined
+    return { ...stays, isGone: stays.isGone && !isThere }
+  }
+
+  /** One of ours has been read, and its numbers are in the journal. */
+  #putManifestAway(entry: QueueEntry, place: string | undefined): void {
+    const manifest = `${this.#workPath(entry)}${MANIFEST_SUFFIX}`
+    const removesManifest = entry.manifestProblem === undefined
+    const { directory, names } = settledPlace(entry, this.#paths)
+    const beside = place === undefined ? names : [basename(place), names[1]]
+    let stays = removesManifest ? removeIfThere(manifest) : undefined
+    for (const name of removesManifest ? [] : beside) {
+      const failure = moveToFree(manifest, join(directory, `${name}${MANIFEST_SUFFIX}`))
+      stays = failure
+      if (!failure?.isTaken) break
+    }
+    if (stays === undefined || stays.isGone) return
+    this.#log.warn('left in work/: the manifest of a settled file', {
+      ...{ name: entry.name, because: stays.why },
+    })
+  }
+
+  #workPath(entry: QueueEntry): string {
+    return join(this.#paths.work, workName(entry.sequence, entry.name))
+  }
+
+  async #writeSidecar({ entry, digest, reason, evidence, whatNow }: Ending): Promise<void> {
+    const place = settledPlace({ ...entry, digest, outcome: 'quarantined' }, this.#paths)
+    const name = quarantineName(place, entry, this.#workPath(entry))
+    const sidecar = {
+      name: entry.name,
+      workSequence: entry.sequence,
+      sha256: hasHash(digest) ? Buffer.from(digest.sha256).toString('hex') : null,
+      size: digest.sizeBytes,
+      reason,
+      ...evidence,
+      ...(entry.expected === undefined
+        ? {}
+        : { manifest: { ...entry.expected, amount: entry.expected.amount?.toString() } }),
+      claimedAt: new Date(entry.claimedAtMs).toISOString(),
+      quarantinedAt: new Date().toISOString(),
+      whatNow:
+        whatNow ??
+        'Nothing of this file was counted. Mend it and put it into the inbox again under any name.',
+    }
+    const path = sidecarPath(place.directory, name)
+    await this.#replaceOnceThereIsRoom(
+      path,
+      printableLines(`${JSON.stringify(sidecar, null, 2)}\n`),
+    )
+    crashPoint('P7-sidecar-written')
+  }
+
+  async #replaceOnceThereIsRoom(path: string, text: string): Promise<void> {
+    for (;;) {
+      try {
+        await replaceFile(path, text)
+        return
+      } catch (error) {
+        const { cause } = toError(error)
+        if (hasCode(cause, 'ENAMETOOLONG')) {
+          this.#log.warn('no sidecar: its name is too long here', { path })
+          return
+        }
+        if (hasCode(cause, 'ENOENT', 'ENOTDIR')) await this.#directories.ready(this.#signal)
+        else if (hasCode(cause, 'ENOSPC', 'EDQUOT')) {
+          this.#disk.foundFull(describeError(error))
+          await this.#disk.room(this.#signal)
+        } else throw error
+        this.#signal.throwIfAborted()
+      }
+    }
+  }
+}
+
+function settlementOf({ entry, outcome, digest, reason, ledgerSequence }: Ending): Settlement {
+  return {
+    entry: { ...entry, digest },
+    outcome,
+    facts: {
+      sha256: Buffer.from(digest.sha256).toString('hex'),
+      sizeBytes: digest.sizeBytes,
+      lines: digest.lines,
+      amount: digest.amount.toString(),
+      ...(reason === undefined ? {} : { reason: boundedReason(reason) }),
+      ...(ledgerSequence === undefined ? {} : { ledgerSequence: ledgerSequence.toString() }),
+      digestStartedAtMs: digest.startedAtMs,
+      digestedAtMs: digest.endedAtMs,
+      settledAtMs: Date.now(),
+    },
+  }
+}
+
+/** Files moved, each in microseconds, before others on the event loop get a turn. */
+const MOVED_AT_ONCE_MAX = 16

@@ -1,0 +1,56 @@
+import { Bell } from '../../shared/handoff.ts'
+import type { Log } from '../../shared/log.ts'
+import type { UnmovedFiles } from '../../shared/protocol.ts'
+import type { QueueEntry } from '../journal/records.ts'
+
+/**
+ * Settled files that cannot leave work/ (immutable, a name that the filesystem does not take). Their
+ * outcome is in the journal and stands; they are tried again now and then, and at each start. Each is
+ * told of once. Beyond a number of them the others are left to the next start.
+ */
+export class Unmoved {
+  readonly #log: Log
+  readonly #files = new Map<number, { readonly entry: QueueEntry; readonly why: string }>()
+  #others = 0
+
+  constructor(log: Log) {
+    this.#log = log
+  }
+
+  /** For `status`; undefined: none. */
+  get report(): UnmovedFiles | undefined {
+    const files = this.#files.size + this.#others
+    if (files === 0) return undefined
+    const first = [...this.#files.values()].slice(0, SHOWN_MAX)
+    return { files, first: first.map(({ entry: { name }, why }) => ({ name, why })) }
+  }
+
+  add(entry: QueueEntry, why: string): void {
+    const isKnown = this.#files.has(entry.sequence)
+    if (!isKnown) this.#log.warn('settled, but left in work/', { name: entry.name, because: why })
+    if (isKnown || this.#files.size < FILES_MAX) this.#files.set(entry.sequence, { entry, why })
+    else this.#others += 1
+  }
+
+  remove(sequence: number): void {
+    this.#files.delete(sequence)
+  }
+
+  /** The loop; ends when the signal is raised. */
+  async run(
+    signal: AbortSignal,
+    move: (entries: readonly QueueEntry[]) => Promise<void>,
+  ): Promise<void> {
+    const untilStopped = new Bell()
+    while (!signal.aborted) {
+      await untilStopped.wait(signal, RETRY_INTERVAL_MS)
+      if (signal.aborted || this.#files.size === 0) continue
+      await move([...this.#files.values()].map(({ entry }) => entry))
+    }
+  }
+}
+
+const FILES_MAX = 1_000
+/** Names in `status`. */
+const SHOWN_MAX = 10
+const RETRY_INTERVAL_MS = 5_000

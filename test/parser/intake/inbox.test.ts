@@ -1,0 +1,362 @@
+import { execFileSync } from 'node:child_process'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { DiskWatch } from '../../../parser/disk-watch.ts'
+import type { AnnounceResult } from '../../../parser/intake/earlier-acks.ts'
+import { Inbox } from '../../../parser/intake/inbox.ts'
+import { InboxScanner } from '../../../parser/intake/inbox-scanner.ts'
+import { Backlog } from '../../../parser/intake/queue-tally.ts'
+import { Sealer } from '../../../parser/intake/sealer.ts'
+import { MANIFEST_SUFFIX, workName } from '../../../shared/paths.ts'
+import type { Announce } from '../../../shared/protocol.ts'
+import { eventually, within } from '../../shared/helpers.ts'
+import { drop, manifestOf, openScene, sha256 } from '../helpers.ts'
+import { process as bring } from '../journal/helpers.ts'
+
+/** An inbox that is not looked into unless announced, unless asked to. */
+function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: number } = {}) {
+  const { paths, journal, log } = openScene(t)
+  const backlog = new Backlog()
+  const counts = { commits: 0 }
+  const claim = journal.claim.bind(journal)
+  journal.claim = entries => {
+    counts.commits += 1
+    claim(entries)
+  }
+  const fullIfAny: string[] = []
+  const disk = new DiskWatch({ directories: fullIfAny, reserveBytes: 2 ** 60, log })
+  const sealer = new Sealer()
+  const scanner = new InboxScanner({
+    ...{ inbox: paths.inbox, quietMs: 0, cutHoldMs: 0, log, sealer },
+    onSealed: () => inbox.lookSoon(),
+  })
+  const inbox: Inbox = new Inbox({
+    ...{ paths, journal, backlog, log, disk, sealer, scanner, onClaimed: () => {} },
+    scanIntervalMs: options.scanIntervalMs ?? 3_600_000,
+    queueFilesMax: options.queueFilesMax ?? 1_000,
+  })
+  const abort = new AbortController()
+  let running: Promise<void> | undefined
+  const stop = async (): Promise<void> => {
+    abort.abort()
+    await running
+  }
+  t.teardown(stop)
+  return {
+    ...{ paths, journal, backlog, inbox, counts, disk, fullIfAny, log, sealer, scanner, stop },
+    start: async () => {
+      running = inbox.run(abort.signal)
+      // Its first look is over when it answers.
+      await inbox.announce(announceOf('nothing'))
+    },
+  }
+}
+
+function announceOf(name: string, text = '1 2\n'): Announce {
+  return { type: 'announce', id: 1, name, sizeBytes: text.length, sha256: sha256(text), lines: 1 }
+}
+
+t.test('an announced file is claimed before it is acknowledged', async t => {
+  const { paths, journal, backlog, inbox, start } = scene(t)
+  await start()
+  drop(paths.inbox, 'a')
+  const result = await inbox.announce(announceOf('a'))
+  t.match(result, { outcome: 'accepted', sequence: Number })
+  t.match(journal.queued(result.sequence ?? 0), { name: 'a', expected: { lines: 1 } })
+  t.same([backlog.files, backlog.bytes], [1, 4])
+  const again = await inbox.announce(announceOf('a'))
+  t.same(again, result, 'a second announcement gets the same ack')
+  t.match(await inbox.announce(announceOf('a', '9 9\n')), { outcome: 'refused' }, 'other content')
+})
+
+t.test('many announcements share one commit', async t => {
+  const { paths, inbox, counts, backlog, start } = scene(t)
+  await start()
+  const names = Array.from({ length: 200 }, (_, i) => `f${i}`)
+  for (const name of names) {
+    const text = `${name} 1\n`
+    drop(paths.inbox, name, text, manifestOf(text))
+  }
+  const before = counts.commits
+  const asked = [...names, ...names].map(name => inbox.announce(announceOf(name, `${name} 1\n`)))
+  const results = await Promise.all(asked)
+  t.ok(results.every(({ outcome }) => outcome === 'accepted'))
+  t.equal(new Set(results.map(({ sequence }) => sequence)).size, 200)
+  t.ok(counts.commits - before <= 3, `${counts.commits - before} commits`)
+  t.equal(backlog.files, 200)
+})
+
+t.test('those without a manifest are synced first, and share commits as well', async t => {
+  const { paths, inbox, counts, backlog, start } = scene(t)
+  await start()
+  const names = Array.from({ length: 200 }, (_, i) => `f${i}`)
+  for (const name of names) drop(paths.inbox, name, `${name} 1\n`)
+  const before = counts.commits
+  const asked = names.map(name => inbox.announce(announceOf(name, `${name} 1\n`)))
+  drop(paths.inbox, 'vouched', '1 2\n', manifestOf('1 2\n'))
+  let answered = 0
+  for (const one of asked) void one.then(() => (answered += 1))
+  t.match(await inbox.announce(announceOf('vouched')), { outcome: 'accepted' })
+  t.ok(answered < names.length, `one with a manifest does not wait for all of them (${answered})`)
+  const results = await Promise.all(asked)
+  t.ok(results.every(({ outcome }) => outcome === 'accepted'))
+  t.ok(counts.commits - before < 100, `${counts.commits - before} commits`)
+  t.equal(backlog.files, 201)
+})
+
+t.test('an announced file that is still being written is to come later', async t => {
+  const { paths, inbox, sealer, start } = scene(t)
+  await start()
+  const path = join(paths.inbox, 'growing')
+  drop(paths.inbox, 'growing')
+  const seal = sealer.seal.bind(sealer)
+  sealer.seal = (...asked) => {
+    const sealing = seal(...asked)
+    appendFileSync(path, '3 4\n')
+    return sealing
+  }
+  t.match(await inbox.announce(announceOf('growing')), { outcome: 'later', reason: /written/ })
+  sealer.seal = seal
+  t.match(await inbox.announce(announceOf('growing')), { outcome: 'accepted' })
+})
+
+t.test('one that cannot be synced is refused, and the others are not', async t => {
+  const { paths, inbox, sealer, log, start } = scene(t)
+  await start()
+  for (const name of ['bad', 'good']) drop(paths.inbox, name, `${name.length} 2\n`)
+  const seal = sealer.seal.bind(sealer)
+  sealer.seal = (path, identity) =>
+    /bad$/.test(path) ? Promise.resolve({ kind: 'failed', why: 'EIO' }) : seal(path, identity)
+  const [bad, good] = await Promise.all(['bad', 'good'].map(n => inbox.announce(announceOf(n))))
+  t.match(bad, { outcome: 'refused', reason: /synced: EIO/ })
+  t.match(good, { outcome: 'accepted' })
+  t.same(readdirSync(paths.inbox), ['bad'])
+  t.same(log.warnedOf(), ['bad'])
+})
+
+t.test('one that cannot be moved is left, told of once, and holds up nobody', async t => {
+  const { paths, inbox, journal, log, start } = scene(t, { scanIntervalMs: 50 })
+  await start()
+  mkdirSync(join(paths.work, workName(1_000, 'stuck')))
+  drop(paths.inbox, 'stuck', '1 2\n', manifestOf('1 2\n'))
+  t.match(await inbox.announce(announceOf('stuck')), { outcome: 'refused', reason: /moved/ })
+  drop(paths.inbox, 'good', '3 4\n', manifestOf('3 4\n'))
+  t.match(await inbox.announce(announceOf('good', '3 4\n')), { outcome: 'accepted' })
+  t.match(journal.queued(1_000), { name: 'good' })
+  t.same(readdirSync(paths.inbox), ['stuck', `stuck${MANIFEST_SUFFIX}`])
+  t.same(
+    log.warnedOf().filter(name => name === 'stuck'),
+    ['stuck'],
+  )
+})
+
+t.test('it is listed while it stays, and taken once it can be', async t => {
+  const { paths, inbox, backlog, scanner, start } = scene(t, { scanIntervalMs: 50 })
+  await start()
+  const obstacle = join(paths.work, workName(1_000, 'stuck'))
+  mkdirSync(obstacle)
+  drop(paths.inbox, 'stuck', '1 2\n', manifestOf('1 2\n'))
+  await eventually('it is left', () => scanner.left !== undefined)
+  t.match(scanner.left, {
+    files: 1,
+    reasons: [{ why: /cannot be moved \(E\w+: /, names: ['stuck'] }],
+  })
+  rmdirSync(obstacle)
+  drop(paths.inbox, 'good')
+  t.match(await inbox.announce(announceOf('good')), { outcome: 'accepted' })
+  t.match(scanner.left, { files: 1 }, 'others come and go meanwhile')
+  await eventually('it is taken', () => backlog.files === 2)
+  t.equal(scanner.left, undefined)
+})
+
+t.test('what stands in the place of a manifest leaves its data, whatever it is', async t => {
+  const { paths, inbox, scanner, start } = scene(t, { scanIntervalMs: 50 })
+  await start()
+  const put: Record<string, (path: string) => void> = {
+    directory: path => mkdirSync(path),
+    link: path => symlinkSync('nowhere', path),
+    pipe: path => execFileSync('mkfifo', [path]),
+  }
+  for (const [name, make] of Object.entries(put)) {
+    make(join(paths.inbox, name + MANIFEST_SUFFIX))
+    drop(paths.inbox, name)
+    t.match(await inbox.announce(announceOf(name)), {
+      outcome: 'refused',
+      reason: /^left in the inbox: its manifest is not a regular file/,
+    })
+  }
+  t.match(scanner.left, { files: 3, reasons: [{ files: 3, names: Object.keys(put) }] })
+  drop(paths.inbox, 'good')
+  t.match(await inbox.announce(announceOf('good')), { outcome: 'accepted' })
+})
+
+t.test('an announcement does not wait for a long look', async t => {
+  const { paths, inbox, scanner, start } = scene(t)
+  const links = 3_000
+  for (let i = 0; i < links; i += 1) symlinkSync('nowhere', join(paths.inbox, `link-${i}`))
+  await start()
+  const text = '3 4\n'
+  drop(paths.inbox, 'good', text, manifestOf(text))
+  t.match(await inbox.announce(announceOf('good', text)), { outcome: 'accepted' })
+  const met = scanner.left?.files ?? 0
+  t.ok(met < links, `${met} names were looked at by then`)
+  await eventually('the look goes on to its end', () => scanner.left?.files === links)
+})
+
+t.test('an inbox that goes away and comes back', async t => {
+  const { paths, inbox, backlog, scanner, log, start } = scene(t, { scanIntervalMs: 50 })
+  await start()
+  rmSync(paths.inbox, { recursive: true })
+  await eventually('it is made again', () => existsSync(paths.inbox))
+  drop(paths.inbox, 'a', '1 2\n', manifestOf('1 2\n'))
+  await eventually('and looked into', () => backlog.files === 1)
+  rmSync(paths.inbox, { recursive: true })
+  symlinkSync('inbox', paths.inbox)
+  t.match(await inbox.announce(announceOf('b')), { outcome: 'later', reason: /ELOOP/ })
+  await eventually('that it is away is known', () => scanner.awayBecause !== undefined)
+  t.equal(scanner.left, undefined, 'no name is to blame')
+  rmSync(paths.inbox)
+  mkdirSync(paths.inbox)
+  drop(paths.inbox, 'b', '3 4\n', manifestOf('3 4\n'))
+  await eventually('it goes on', () => backlog.files === 2)
+  t.equal(log.lines.filter(({ message }) => /inbox is away/.test(message)).length, 1)
+})
+
+t.test('names that are none are refused', async t => {
+  const { paths, inbox, start } = scene(t)
+  await start()
+  drop(paths.parser, 'secret')
+  for (const name of ['../parser/secret', 'a/b', '/etc/passwd', '', '..', '.x', 'a.tmp', 'a\n']) {
+    t.match(await inbox.announce(announceOf(name)), { outcome: 'refused', reason: String }, name)
+  }
+  for (const [name, why] of [
+    ['a.FilePart', /ends in \.filepart/],
+    ['#a#', /between/],
+    ['.a', /hidden/],
+    ['a/b', /path/],
+    ['a'.repeat(201), /201 bytes, at most 200/],
+  ] as const) {
+    t.match(await inbox.announce(announceOf(name)), { outcome: 'refused', reason: why }, name)
+  }
+  drop(paths.inbox, `m${MANIFEST_SUFFIX}`)
+  t.match(await inbox.announce(announceOf(`m${MANIFEST_SUFFIX}`)), { outcome: 'refused' })
+  mkdirSync(join(paths.inbox, 'directory'))
+  t.match(await inbox.announce(announceOf('directory')), { outcome: 'refused' })
+  t.match(await inbox.announce(announceOf('never seen')), { outcome: 'refused' })
+  t.same(readdirSync(paths.parser).sort(), ['journal', 'secret'])
+})
+
+t.test('what was counted before is known', async t => {
+  const { paths, journal, inbox, start } = scene(t)
+  const file = bring(journal, journal.nextSequence, '1 2\n')
+  await start()
+  t.same(
+    await inbox.announce(announceOf('gone', '1 2\n')),
+    { outcome: 'known', settled: file } satisfies AnnounceResult,
+    'without its file: how it was settled',
+  )
+  drop(paths.inbox, 'again')
+  t.match(await inbox.announce(announceOf('again', '1 2\n')), {
+    outcome: 'known',
+    sequence: Number,
+    settled: undefined,
+  })
+})
+
+t.test('at the limit of the queue: later, and nothing is taken', async t => {
+  const { paths, backlog, inbox, start } = scene(t, { queueFilesMax: 2 })
+  await start()
+  for (const name of ['a', 'b', 'c']) drop(paths.inbox, name)
+  const results = await Promise.all(['a', 'b', 'c'].map(name => inbox.announce(announceOf(name))))
+  t.same(
+    results.map(({ outcome }) => outcome),
+    ['accepted', 'accepted', 'later'],
+  )
+  t.match(results[2], { reason: String })
+  t.same(readdirSync(paths.inbox), ['c'])
+  backlog.remove(results[0]?.sequence ?? 0)
+  t.match(await inbox.announce(announceOf('c')), { outcome: 'accepted' }, 'there is room again')
+})
+
+t.test('a look finds what nobody announced, within the limit', async t => {
+  const { paths, backlog, inbox, journal, start } = scene(t, {
+    queueFilesMax: 3,
+    scanIntervalMs: 50,
+  })
+  drop(paths.inbox, 'with', '1 2\n', manifestOf('1 2\n'))
+  await start()
+  t.equal(journal.queued(1_000)?.name, 'with')
+  for (const name of ['a', 'b', 'c']) drop(paths.inbox, name)
+  await eventually('the rest', () => backlog.files === 3)
+  await inbox.announce(announceOf('x'))
+  t.equal(readdirSync(paths.inbox).length, 1, 'one is left for later')
+  backlog.remove(1_000)
+  await eventually('it is taken too', () => readdirSync(paths.inbox).length === 0)
+})
+
+t.test('while a disk is nearly full nothing is taken; then it goes on', async t => {
+  const { paths, backlog, inbox, journal, disk, fullIfAny, start } = scene(t, {
+    scanIntervalMs: 50,
+  })
+  await start()
+  fullIfAny.push(paths.dir)
+  await disk.look()
+  t.match(disk.reason, /reserve/)
+  drop(paths.inbox, 'a')
+  drop(paths.inbox, 'b', '1 2\n', manifestOf('1 2\n'))
+  t.match(await inbox.announce(announceOf('a')), { outcome: 'later', reason: String })
+  t.equal(readdirSync(paths.inbox).length, 3)
+  t.same([backlog.files, journal.nextSequence], [0, 1_000])
+  fullIfAny.length = 0
+  await disk.look()
+  t.match(await inbox.announce(announceOf('a')), { outcome: 'accepted' })
+  await eventually('the other is found', () => backlog.files === 2)
+})
+
+t.test('a stop answers whoever still waits', async t => {
+  const { paths, inbox, start, stop } = scene(t)
+  await start()
+  drop(paths.inbox, 'a')
+  const stopping = stop()
+  const late = inbox.announce(announceOf('a'))
+  t.match(await within('an answer', late), { outcome: /^(later|accepted)$/ })
+  await stopping
+  t.match(await inbox.announce(announceOf('b')), { outcome: 'later' })
+})
+
+t.test('the backlog', async t => {
+  const backlog = new Backlog()
+  const entry = (sequence: number, name: string, hash?: string) => ({
+    ...{ sequence, name, sizeBytes: 5, claimedAtMs: 0, manifestProblem: undefined },
+    ...({ disposable: false, stage: 'claimed', digest: undefined, outcome: undefined } as const),
+    ...{ checkpoint: undefined, runName: undefined, isPlain: true, identity: undefined },
+    expected:
+      hash === undefined
+        ? undefined
+        : { sha256: hash, sizeBytes: 5, lines: undefined, amount: undefined },
+  })
+  backlog.add(entry(1, 'a'))
+  backlog.add(entry(1, 'a'))
+  backlog.add(entry(2, 'b', 'h1'))
+  backlog.add(entry(3, 'b', 'h2'))
+  t.same([backlog.files, backlog.bytes], [3, 15])
+  t.equal(backlog.find('a', 'any'), 1)
+  t.equal(backlog.find('b', 'h2'), 3, 'the newest of a name')
+  t.equal(backlog.find('b', 'h1'), undefined)
+  t.equal(backlog.find('c', 'h1'), undefined)
+  backlog.remove(2)
+  t.equal(backlog.find('b', 'h2'), 3)
+  backlog.remove(3)
+  backlog.remove(3)
+  t.equal(backlog.find('b', 'h2'), undefined)
+  t.same([backlog.files, backlog.bytes], [1, 5])
+})

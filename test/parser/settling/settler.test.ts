@@ -1,0 +1,328 @@
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { DiskWatch } from '../../../parser/disk-watch.ts'
+import { loadInstance } from '../../../parser/instance.ts'
+import { Backlog } from '../../../parser/intake/queue-tally.ts'
+import type { QueueEntry } from '../../../parser/journal/records.ts'
+import { OwnDirectories } from '../../../parser/own-directories.ts'
+import { openWorkFile, sameIdentity } from '../../../parser/reading/work-file.ts'
+import { ArchiveLimit } from '../../../parser/settling/archive-limit.ts'
+import { GrowthWatch } from '../../../parser/settling/growth-watch.ts'
+import { Settler } from '../../../parser/settling/settler.ts'
+import { settledName, workName } from '../../../shared/paths.ts'
+import { eventually, failureOf, tempDir } from '../../shared/helpers.ts'
+import { drop, manifestOf, openScene, recordingLog } from '../helpers.ts'
+import { digestOf, entryOf, hashOf } from '../journal/helpers.ts'
+
+async function scene(t: Test, archiveBytesMax = 1_000) {
+  const { paths, journal, log } = openScene(t)
+  const backlog = new Backlog()
+  const told: [string, number][] = []
+  const archiveLimit = await ArchiveLimit.open(paths.archiveDisposable, archiveBytesMax, log)
+  const growth = new GrowthWatch({ paths, journal, log })
+  const stop = new AbortController()
+  t.teardown(() => stop.abort(new Error('stopped')))
+  const directories = new OwnDirectories(paths, log)
+  const disk = new DiskWatch({ directories: [], reserveBytes: 0, log })
+  const settler = new Settler({
+    ...{ paths, journal, backlog, archiveLimit, growth, log },
+    ...{ directories, disk, signal: stop.signal },
+    onSettled: (file, sequence) => told.push([file.name, sequence]),
+  })
+  return {
+    ...{ paths, journal, backlog, settler, told, log, directories },
+    /** A claimed file in work/, with a manifest. */
+    claimed(sequence: number, facts: Partial<QueueEntry> = {}): QueueEntry {
+      const entry = entryOf(sequence, { name: `f${sequence}`, ...facts })
+      drop(paths.work, workName(sequence, entry.name), '1 2\n', manifestOf('1 2\n'))
+      journal.claim([entry])
+      backlog.add(entry)
+      return entry
+    },
+  }
+}
+
+t.test('each outcome has its place, under a name that carries the hash', async t => {
+  const { paths, journal, backlog, settler, told, claimed } = await scene(t)
+  const cases = [
+    [claimed(1), 'applied', paths.archive],
+    [claimed(2, { disposable: true }), 'applied', paths.archiveDisposable],
+    [claimed(3), 'duplicate', paths.duplicate],
+    [claimed(4, { disposable: true }), 'quarantined', paths.quarantine],
+  ] as const
+  for (const [entry, outcome, directory] of cases) {
+    await settler.settle([{ entry, outcome, digest: digestOf('x') }])
+    const name = settledName(entry.name, hashOf('x'))
+    t.equal(readFileSync(join(directory, name), 'utf8'), '1 2\n', outcome)
+    t.match(journal.queued(entry.sequence), { stage: 'settling', outcome })
+  }
+  t.same(readdirSync(paths.work), [], 'the manifests are gone')
+  t.same([backlog.files, backlog.bytes], [0, 0])
+  t.same(told, [
+    ['f1', 1],
+    ['f2', 2],
+    ['f3', 3],
+    ['f4', 4],
+  ])
+  t.match(journal.ever, { applied: 2, duplicate: 1, quarantined: 1 })
+})
+
+t.test('a quarantined file has a sidecar that says why', async t => {
+  const { paths, settler, claimed, journal } = await scene(t)
+  const expected = { sha256: 'ab'.repeat(32), sizeBytes: 9, lines: 3, amount: 2n ** 100n }
+  const reason = `BAD: ${'r'.repeat(400)}`
+  await settler.settle([
+    {
+      ...{ entry: claimed(1, { name: 'ü', expected }), outcome: 'quarantined' },
+      ...{ digest: digestOf('x'), reason, evidence: { line: 7, firstBytesHex: '00ff' } },
+    },
+  ])
+  const sidecar = join(paths.quarantine, `${settledName('ü', hashOf('x'))}.reason.json`)
+  t.match(JSON.parse(readFileSync(sidecar, 'utf8')), {
+    ...{ name: 'ü', sha256: hashOf('x').toString('hex'), size: 10, reason, line: 7 },
+    ...{ firstBytesHex: '00ff', manifest: { ...expected, amount: String(2n ** 100n) } },
+    claimedAt: '2023-11-14T22:13:20.000Z',
+  })
+  t.equal(journal.processed(1)?.reason?.length, 300, 'the journal keeps a bounded one')
+})
+
+t.test('nothing is overwritten, whatever name and content', async t => {
+  const { paths, settler, claimed } = await scene(t)
+  for (const [sequence, text] of [
+    [1, 'x'],
+    [2, 'y'],
+    [3, 'y'],
+  ] as const) {
+    const entry = claimed(sequence, { name: 'same' })
+    await settler.settle([{ entry, outcome: 'quarantined', digest: digestOf(text), reason: 'r' }])
+  }
+  const names = readdirSync(paths.quarantine).sort()
+  t.same(
+    names.filter(name => !name.endsWith('.json')),
+    [
+      settledName('same', hashOf('x')),
+      settledName('same', hashOf('y')),
+      settledName('same', hashOf('y'), 3),
+    ].sort(),
+  )
+  t.equal(names.filter(name => name.endsWith('.reason.json')).length, 3, 'each has its sidecar')
+})
+
+t.test('one file under several names is settled once for each, and leaves work/', async t => {
+  const { paths, settler, claimed } = await scene(t)
+  const mine = join(paths.dir, 'mine')
+  writeFileSync(mine, '1 2\n')
+  for (const [sequence, outcome] of [
+    ...([1, 2, 3].map(i => [i, 'duplicate']) as [number, 'duplicate'][]),
+    ...([4, 5].map(i => [i, 'quarantined']) as [number, 'quarantined'][]),
+  ]) {
+    const entry = claimed(sequence, { name: 'same' })
+    const path = join(paths.work, workName(sequence, 'same'))
+    rmSync(path)
+    linkSync(mine, path)
+    await settler.settle([{ entry, outcome, digest: digestOf('x'), reason: 'r' }])
+    t.same(readdirSync(paths.work), [], `${outcome} ${sequence}`)
+  }
+  t.same(readdirSync(paths.duplicate), [settledName('same', hashOf('x'))])
+  t.ok(existsSync(mine))
+})
+
+t.test('what cannot be moved stays, is told once, holds up nobody, and is tried again', async t => {
+  const { paths, settler, claimed, log, backlog, journal } = await scene(t)
+  const blocks = [1, undefined].map(sequence =>
+    join(paths.archive, settledName('f1', hashOf('x'), sequence)),
+  )
+  for (const path of blocks) writeFileSync(path, 'of somebody')
+  const endings = [claimed(1), claimed(2)].map(entry => ({
+    ...{ entry, outcome: 'applied' as const, digest: digestOf('x') },
+  }))
+  await settler.settle(endings)
+  t.ok(existsSync(join(paths.archive, settledName('f2', hashOf('x')))))
+  t.same(
+    readdirSync(paths.work).filter(name => !name.endsWith('.json')),
+    [workName(1, 'f1')],
+  )
+  t.match(settler.unmoved, { files: 1, first: [{ name: 'f1', why: /taken/ }] })
+  t.equal(backlog.files, 0, 'nothing is to be done for it')
+  const left = journal.queued(1)!
+  await settler.move([left])
+  t.equal(log.warnedOf().filter(name => name === 'f1').length, 1)
+  for (const path of blocks) t.equal(readFileSync(path, 'utf8'), 'of somebody')
+  rmSync(blocks[0]!)
+  await settler.move([left])
+  t.same([settler.unmoved, readdirSync(paths.work)], [undefined, []])
+})
+
+t.test(
+  'a directory that is gone is made again, another thing in its place is waited for',
+  async t => {
+    const { paths, settler, claimed, directories, log } = await scene(t)
+    const ending = (sequence: number) => ({
+      ...{ entry: claimed(sequence), outcome: 'duplicate' as const, digest: digestOf('x') },
+    })
+    rmdirSync(paths.duplicate)
+    await settler.settle([ending(1)])
+    t.ok(existsSync(join(paths.duplicate, settledName('f1', hashOf('x')))))
+    rmSync(paths.duplicate, { recursive: true })
+    writeFileSync(paths.duplicate, '')
+    const settling = settler.settle([ending(2)])
+    await eventually('it says what it waits for', () => directories.reason !== undefined)
+    t.match(directories.reason, /duplicate is not a directory/)
+    rmSync(paths.duplicate)
+    mkdirSync(paths.duplicate)
+    await settling
+    t.same(readdirSync(paths.duplicate), [settledName('f2', hashOf('x'))])
+    t.equal(log.lines.filter(({ level }) => level === 'error').length, 1)
+  },
+)
+
+t.test('many are settled in one commit, whatever became of each', async t => {
+  const { paths, journal, settler, told, claimed } = await scene(t)
+  const endings = (['applied', 'quarantined', 'duplicate', 'applied'] as const).map(
+    (outcome, i) => ({
+      ...{ entry: claimed(i + 1), outcome, digest: digestOf(`x${i}`), reason: `r${i}` },
+      ...(outcome === 'applied' ? { ledgerSequence: BigInt(50 - i) } : {}),
+    }),
+  )
+  const calls: string[][] = []
+  const settle = journal.settle.bind(journal)
+  journal.settle = settlements => {
+    calls.push(settlements.map(({ entry }) => entry.name))
+    t.equal(readdirSync(paths.quarantine).length, 1, 'the sidecar stands before the commit')
+    t.equal(readdirSync(paths.work).length, 8, 'and nothing has moved')
+    return settle(settlements)
+  }
+  await settler.settle(endings)
+  t.same(calls, [['f1', 'f2', 'f3', 'f4']])
+  t.same(
+    told.map(([name]) => name),
+    ['f1', 'f2', 'f3', 'f4'],
+  )
+  t.same(readdirSync(paths.work), [])
+  t.match(
+    [1, 2, 3, 4].map(number => journal.processed(number)),
+    endings.map(({ entry, outcome, reason }) => ({ name: entry.name, outcome, reason })),
+  )
+  t.match(journal.state, { nextNumber: 5 })
+  t.match(journal.newestApplied(9), [
+    { name: 'f4', ledgerSequence: '47' },
+    { name: 'f1', ledgerSequence: '50' },
+  ])
+  t.match(journal.ever, { applied: 2, duplicate: 1, quarantined: 1, bytes: 20, lines: 4 })
+  await settler.settle([])
+  t.equal(calls.length, 1, 'nothing costs nothing')
+})
+
+t.test('a start moves what a crash left; what was moved is not missed', async t => {
+  const { paths, journal, settler, claimed } = await scene(t)
+  const left = {
+    ...claimed(1),
+    stage: 'settling',
+    outcome: 'applied',
+    digest: digestOf('x'),
+  } as const
+  await settler.move([left])
+  t.ok(existsSync(join(paths.archive, settledName('f1', hashOf('x')))))
+  await settler.move([left])
+  journal.claim([])
+  t.equal(journal.queued(1), undefined)
+  const half = { ...claimed(2), stage: 'settling' } as const
+  t.match(await failureOf(settler.move([half])), { code: 'JOURNAL_UNREADABLE' })
+})
+
+t.test('moving again what is archived does not count it twice against the limit', async t => {
+  const { paths, settler, claimed, log } = await scene(t, 15)
+  const entry = {
+    ...claimed(1, { disposable: true }),
+    ...({ stage: 'settling', outcome: 'applied', digest: digestOf('x') } as const),
+  }
+  await settler.move([entry])
+  // As after a crash behind the move: it stands in the archive and the journal does not know.
+  await settler.move([entry])
+  t.same(readdirSync(paths.archiveDisposable), [settledName('f1', hashOf('x'))], 'it is kept')
+  t.same(
+    log.lines.filter(({ message }) => message.startsWith('deleted')),
+    [],
+  )
+})
+
+t.test('the archive limit deletes the oldest disposable files only', async t => {
+  const { paths, settler, claimed } = await scene(t, 25)
+  writeFileSync(join(paths.archive, 'yours'), 'x'.repeat(1_000))
+  for (const sequence of [1, 2, 3]) {
+    const entry = claimed(sequence, { disposable: true })
+    await settler.settle([{ entry, outcome: 'applied', digest: digestOf(`t${sequence}`) }])
+    const other = claimed(sequence + 10)
+    await settler.settle([{ entry: other, outcome: 'applied', digest: digestOf(`c${sequence}`) }])
+  }
+  const kept = [2, 3].map(i => settledName(`f${i}`, hashOf(`t${i}`)))
+  t.same(readdirSync(paths.archiveDisposable).sort(), kept.sort(), 'ten bytes each')
+  t.equal(readdirSync(paths.archive).length, 5, 'yours, disposable/ and three of yours')
+  t.ok(statSync(join(paths.archive, 'yours')).size === 1_000)
+})
+
+t.test('at the start the oldest are those that were moved in first', async t => {
+  const dir = tempDir(t)
+  let previous = 0
+  for (const name of ['z', 'm', 'a']) {
+    // Until the clock of the filesystem has moved on.
+    await eventually('a later time', async () => {
+      await writeFile(join(dir, name), 'x'.repeat(10))
+      const { ctimeMs } = statSync(join(dir, name))
+      const later = ctimeMs > previous
+      if (later) previous = ctimeMs
+      return later
+    })
+  }
+  await mkdir(join(dir, 'directory'))
+  const limit = await ArchiveLimit.open(dir, 20, recordingLog())
+  t.same(readdirSync(dir).sort(), ['a', 'directory', 'm'])
+  await limit.added('none', 5)
+  t.same(readdirSync(dir).sort(), ['a', 'directory'])
+  await limit.added('huge', 100)
+  t.same(readdirSync(dir).sort(), ['directory'], 'also when files are gone already')
+  await ArchiveLimit.open(dir, 0, recordingLog())
+})
+
+t.test('a work file is opened neither through a link nor blocking', async t => {
+  const dir = tempDir(t)
+  t.equal(await openWorkFile(join(dir, 'none')), undefined)
+  await symlink('/etc/passwd', join(dir, 'link'))
+  await mkdir(join(dir, 'directory'))
+  for (const name of ['link', 'directory']) {
+    t.match(await failureOf(openWorkFile(join(dir, name))), { code: 'FILE_UNFIT' }, name)
+  }
+  const path = join(dir, 'file')
+  await writeFile(path, '1 2\n')
+  const file = await openWorkFile(path)
+  t.equal(file?.sizeBytes, 4)
+  t.match(await failureOf(openWorkFile(join(path, 'below'))), { code: 'FILE_UNFIT' }, 'ENOTDIR')
+  const before = await file!.identity()
+  t.ok(sameIdentity(before, await file!.identity()))
+  await writeFile(path, '3 4\n5 6\n')
+  t.notOk(sameIdentity(before, await file!.identity()))
+  await file?.handle.close()
+})
+
+t.test('the instance stays the same for a state directory', async t => {
+  const path = join(tempDir(t), 'instance.json')
+  const first = await loadInstance(path)
+  t.equal(first.length, 16)
+  t.ok(first.equals(await loadInstance(path)))
+  for (const text of ['', '{}', '{"instance":"x"}', '[]', '{"instance":5}', '{"inst']) {
+    writeFileSync(path, text)
+    t.match(await failureOf(loadInstance(path)), { code: 'STATE_DIRECTORY_UNFIT' }, text)
+  }
+})
