@@ -1,7 +1,7 @@
 import { crashPoint } from '../../shared/crash-points.ts'
-import { mergeSums } from '../digest/merge-sums.ts'
-import { deleteRun, sweepRuns } from '../digest/runs.ts'
 import { amountOf, type Batch, type BatchFile, newBatchId } from '../ledger/batch.ts'
+import { mergeSums } from '../sums/merge-sums.ts'
+import { deleteRun, sweepRuns } from '../sums/run-keeper.ts'
 
 /**
  * Makes batches: merges the sums of files, and keeps what a batch needs until it is applied.

@@ -5,13 +5,13 @@ import { CountersinkError, describeError, hasCode } from '../../shared/errors.ts
 import type { Log } from '../../shared/log.ts'
 import { type StatePaths, settledName, workName } from '../../shared/paths.ts'
 import type { DigestWorkers } from '../digest/digest.ts'
-import { RunSums } from '../digest/runs.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { BatchFile, PairSource } from '../ledger/batch.ts'
 import type { LedgerFile } from '../ledger/file-rows.ts'
 import type { Ledger, OpenBatch } from '../ledger/ledger.ts'
 import { fromSqlTime } from '../ledger/schema/tables.ts'
 import { openWorkFile } from '../reading/work-file.ts'
+import { RunSums } from '../sums/run-keeper.ts'
 import { type BatchMaker, batchRunName } from './batch-maker.ts'
 
 /**

@@ -1,7 +1,7 @@
 /** P2: what a digest can go on from after a crash, and the check of one that was kept. */
 
+import { isRunName } from '../sums/run-format.ts'
 import { FIRST_BYTES_MAX } from './line-defects.ts'
-import { isRunName } from './run-format.ts'
 
 /**
  * Everything known of a file's first bytes: enough to go on without parsing them again.

@@ -1,11 +1,11 @@
 /** What a digest is asked and what it answers. */
 
 import assert from 'node:assert/strict'
+import { isRunName } from '../sums/run-format.ts'
+import type { Sums } from '../sums/sums.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { BadLine } from './line-defects.ts'
-import { isRunName } from './run-format.ts'
 import { TABLE_PAIRS_MAX } from './sum-kernel.ts'
-import type { Sums } from './sums.ts'
 
 export interface Digest {
   /** 32 bytes. */

@@ -21,11 +21,11 @@ import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
+import { RunKeeper } from '../sums/run-keeper.ts'
 import { type Checkpoint, unfitCheckpoint } from './checkpoint.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { digestOf } from './digest-result.ts'
 import { assertOptions, assertRange, type Digest, type DigestOptions } from './digest-types.ts'
-import { RunKeeper } from './runs.ts'
 import { canNumberSegments, type Help, type NewTeam, newTeam } from './segment-board.ts'
 import { SlowerOfTwo } from './slower-of-two.ts'
 import { SEGMENT_BYTES_MAX } from './sum-kernel.ts'
@@ -41,10 +41,10 @@ import type {
 } from './worker-messages.ts'
 import { JobCancelled, WorkerThread } from './worker-thread.ts'
 
+export type { PairChunk, Sums } from '../sums/sums.ts'
 export type { Checkpoint } from './checkpoint.ts'
 export type { Digest, DigestOptions, Verdict } from './digest-types.ts'
 export type { BadLine, LineDefect } from './line-defects.ts'
-export type { PairChunk, Sums } from './sums.ts'
 
 /** How much each thread reads at once. @see DigestWorkersOptions.readBytes */
 export const READ_BYTES = 1024 * 1024
@@ -329,5 +329,5 @@ function portsOf(help: Help | undefined): MessagePort[] {
 
 /** The sources run as they are (.ts) and built (.js): a thread's file is of the same kind. */
 function siblingUrl(name: string): URL {
-  return new URL(`./${name}${extname(import.meta.url)}`, import.meta.url)
+  return new URL(`./threads/${name}${extname(import.meta.url)}`, import.meta.url)
 }

@@ -14,7 +14,7 @@
 
 import assert from 'node:assert/strict'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import type { Span } from './segment.ts'
+import type { Span } from './threads/segment.ts'
 
 /** The leader's place in the team; helpers have 1, 2, … */
 export const LEADER = 0

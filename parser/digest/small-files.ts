@@ -11,8 +11,8 @@
 import { extname } from 'node:path'
 import { CountersinkError } from '../../shared/errors.ts'
 import type { FileIdentity } from '../../shared/file-identity.ts'
+import { MemorySums } from '../sums/sums.ts'
 import type { Digest } from './digest-types.ts'
-import { MemorySums } from './sums.ts'
 import { JobCancelled, WorkerThread } from './worker-thread.ts'
 
 /** Larger files are not small. */
@@ -47,7 +47,9 @@ export interface SmallDigest extends Digest {
 export class SmallFiles {
   readonly #thread: WorkerThread<SmallFilesJob, never, SmallFile[]>
 
-  constructor(workerUrl = new URL(`./small-worker${extname(import.meta.url)}`, import.meta.url)) {
+  constructor(
+    workerUrl = new URL(`./threads/small-worker${extname(import.meta.url)}`, import.meta.url),
+  ) {
     this.#thread = new WorkerThread(workerUrl, 'small')
   }
 

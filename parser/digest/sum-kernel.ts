@@ -9,10 +9,10 @@
  */
 
 import assert from 'node:assert/strict'
+import { BLOCK_PAIRS } from '../sums/run-format.ts'
+import type { PairChunk } from '../sums/sums.ts'
 import { type KernelExports, startKernel } from './kernel-module.ts'
 import { FIRST_BYTES_MAX } from './line-defects.ts'
-import { BLOCK_PAIRS } from './run-format.ts'
-import type { PairChunk } from './sums.ts'
 
 /** The most consumers that may be allowed at once. What there is memory for is less. */
 export const TABLE_PAIRS_MAX = 2 ** 26

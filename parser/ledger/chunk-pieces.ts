@@ -1,4 +1,4 @@
-import { wordsOf } from '../digest/pair-words.ts'
+import { wordsOf } from '../sums/pair-words.ts'
 import type { PairChunk } from './batch.ts'
 import { digitsOf } from './decimal-bytes.ts'
 

@@ -6,7 +6,7 @@ import { setTimeout } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { type Checkpoint, type Digest, DigestWorkers } from '../../../parser/digest/digest.ts'
-import { listRuns, RunSums } from '../../../parser/digest/runs.ts'
+import { listRuns, RunSums } from '../../../parser/sums/run-keeper.ts'
 import {
   expectedOf,
   fileOf,

@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { type PairSource, SumKernel, TABLE_PAIRS_MAX } from '../../../parser/digest/sum-kernel.ts'
-import type { PairChunk } from '../../../parser/digest/sums.ts'
+import type { PairChunk } from '../../../parser/sums/sums.ts'
 import { disagreement, every, pairsIn, Summing } from './fixtures/kernel.ts'
 import { modelOf } from './fixtures/model.ts'
 import { Random } from './fixtures/random.ts'

@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
-import { toError } from '../../shared/errors.ts'
-import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
-import { LF } from './line-defects.ts'
-import { PairTally } from './pair-words.ts'
-import type { SmallFile, SmallFilesJob } from './small-files.ts'
-import { SumKernel } from './sum-kernel.ts'
+import { toError } from '../../../shared/errors.ts'
+import { type FileIdentity, identityOf, isSameFile } from '../../../shared/file-identity.ts'
+import { PairTally } from '../../sums/pair-words.ts'
+import { LF } from '../line-defects.ts'
+import type { SmallFile, SmallFilesJob } from '../small-files.ts'
+import { SumKernel } from '../sum-kernel.ts'
 import { serveJobs } from './worker-side.ts'
 
 /** Enough for a line, and thus a consumer, in every four bytes of the largest file. */

@@ -2,8 +2,6 @@ import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
-import { verifyRunSync } from '../../../parser/digest/run-reader.ts'
-import { RunWriter, writeRunSync } from '../../../parser/digest/run-writer.ts'
 import {
   deleteRun,
   isRunName,
@@ -11,10 +9,12 @@ import {
   type RunLabel,
   RunSums,
   sweepRuns,
-} from '../../../parser/digest/runs.ts'
-import { MemorySums, type PairChunk, type Sums } from '../../../parser/digest/sums.ts'
-import { pairsOf, runsDirectoryOf, runsIn } from './fixtures/files.ts'
-import { Random } from './fixtures/random.ts'
+} from '../../../parser/sums/run-keeper.ts'
+import { verifyRunSync } from '../../../parser/sums/run-reader.ts'
+import { RunWriter, writeRunSync } from '../../../parser/sums/run-writer.ts'
+import { MemorySums, type PairChunk, type Sums } from '../../../parser/sums/sums.ts'
+import { pairsOf, runsDirectoryOf, runsIn } from '../digest/fixtures/files.ts'
+import { Random } from '../digest/fixtures/random.ts'
 
 const MAX = (1n << 64n) - 1n
 const LABEL: RunLabel = { kind: 'file', owner: 'work-7', members: [] }

@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import t, { type Test } from 'tap'
-import { type MergeOptions, mergeSums } from '../../../parser/digest/merge-sums.ts'
-import { writeRunSync } from '../../../parser/digest/run-writer.ts'
-import { deleteRun, RunSums } from '../../../parser/digest/runs.ts'
-import { MemorySums, type Sums } from '../../../parser/digest/sums.ts'
-import { pairsOf, runsDirectoryOf, runsIn } from './fixtures/files.ts'
-import { Random } from './fixtures/random.ts'
+import { type MergeOptions, mergeSums } from '../../../parser/sums/merge-sums.ts'
+import { deleteRun, RunSums } from '../../../parser/sums/run-keeper.ts'
+import { writeRunSync } from '../../../parser/sums/run-writer.ts'
+import { MemorySums, type Sums } from '../../../parser/sums/sums.ts'
+import { pairsOf, runsDirectoryOf, runsIn } from '../digest/fixtures/files.ts'
+import { Random } from '../digest/fixtures/random.ts'
 
 const MAX = (1n << 64n) - 1n
 const BATCH = { kind: 'batch', owner: 'ab'.repeat(16), members: [new Uint8Array(32)] } as const

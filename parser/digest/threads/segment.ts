@@ -5,9 +5,9 @@
 
 import assert from 'node:assert/strict'
 import { readSync } from 'node:fs'
-import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
-import { type BadLine, FIRST_BYTES_MAX, findDefect, LF, SPACE } from './line-defects.ts'
-import type { Stop, SumKernel } from './sum-kernel.ts'
+import { CountersinkError, hasCode, toError } from '../../../shared/errors.ts'
+import { type BadLine, FIRST_BYTES_MAX, findDefect, LF, SPACE } from '../line-defects.ts'
+import type { Stop, SumKernel } from '../sum-kernel.ts'
 
 /** The file, and the part of it that is summed at all. */
 export interface SegmentFile {

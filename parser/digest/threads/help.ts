@@ -4,10 +4,10 @@
  * at the end of each span, and writes nothing.
  */
 
-import { CountersinkError } from '../../shared/errors.ts'
+import { CountersinkError } from '../../../shared/errors.ts'
+import { type Help, type HelpedSums, SegmentBoard } from '../segment-board.ts'
+import { SumKernel } from '../sum-kernel.ts'
 import { Segment, type SegmentFile } from './segment.ts'
-import { type Help, type HelpedSums, SegmentBoard } from './segment-board.ts'
-import { SumKernel } from './sum-kernel.ts'
 
 /** What a helper's sums may take. A helper without room leaves the rest to others. */
 const SUM_BYTES_MAX = 16 * 1024 * 1024

@@ -7,13 +7,13 @@
  */
 
 import { join } from 'node:path'
-import { crashPoint } from '../../shared/crash-points.ts'
-import { type RunFacts, type RunLabel, unreadable } from './run-format.ts'
+import { crashPoint } from '../../../shared/crash-points.ts'
+import { type RunFacts, type RunLabel, unreadable } from '../../sums/run-format.ts'
+import { RunBlocks, verifyRunSync } from '../../sums/run-reader.ts'
+import { writeRunSync } from '../../sums/run-writer.ts'
+import type { PairChunk } from '../../sums/sums.ts'
+import type { PairSource, SumKernel } from '../sum-kernel.ts'
 import { mergeRuns } from './run-merge.ts'
-import { RunBlocks, verifyRunSync } from './run-reader.ts'
-import { writeRunSync } from './run-writer.ts'
-import type { PairSource, SumKernel } from './sum-kernel.ts'
-import type { PairChunk } from './sums.ts'
 
 /** More runs than this are merged before another is added. */
 export const RUNS_MAX = 32

@@ -1,9 +1,9 @@
 /** The worker thread that hashes a file, and helps with its sums when it is done with that. */
 
 import { createHash } from 'node:crypto'
+import { LF } from '../line-defects.ts'
+import type { HashEvent, HashJob, HashResult } from '../worker-messages.ts'
 import { helpSumming } from './help.ts'
-import { LF } from './line-defects.ts'
-import type { HashEvent, HashJob, HashResult } from './worker-messages.ts'
 import { serveJobs } from './worker-side.ts'
 
 serveJobs<HashJob, HashEvent, HashResult>((job, file) => {

@@ -11,15 +11,15 @@
 
 import assert from 'node:assert/strict'
 import { receiveMessageOnPort } from 'node:worker_threads'
+import { PairTally } from '../../sums/pair-words.ts'
+import type { BadLine } from '../line-defects.ts'
+import { type HelpedSums, LEADER, SegmentBoard } from '../segment-board.ts'
+import type { SumKernel } from '../sum-kernel.ts'
+import type { SumEvent, SumJob, SumResult, SumVerdict } from '../worker-messages.ts'
 import { BoundedSums, type Run } from './bounded-sums.ts'
 import { FirstOverflow } from './first-overflow.ts'
-import type { BadLine } from './line-defects.ts'
-import { PairTally } from './pair-words.ts'
 import { SumOverflow } from './run-merge.ts'
 import { Segment, type Span, segmentsOf } from './segment.ts'
-import { type HelpedSums, LEADER, SegmentBoard } from './segment-board.ts'
-import type { SumKernel } from './sum-kernel.ts'
-import type { SumEvent, SumJob, SumResult, SumVerdict } from './worker-messages.ts'
 import type { FileSource } from './worker-side.ts'
 
 /** A span of fewer segments is not shared: helpers would come when it is over. */

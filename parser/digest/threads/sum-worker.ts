@@ -1,8 +1,8 @@
 /** The worker thread that validates a file's lines and adds them up. */
 
+import { SumKernel } from '../sum-kernel.ts'
+import type { SumEvent, SumJob, SumResult } from '../worker-messages.ts'
 import { FileSums } from './file-sums.ts'
-import { SumKernel } from './sum-kernel.ts'
-import type { SumEvent, SumJob, SumResult } from './worker-messages.ts'
 import { serveJobs } from './worker-side.ts'
 
 /** One for all files: its memory is used again. */

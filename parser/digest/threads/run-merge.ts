@@ -1,8 +1,8 @@
 /** Runs of one file, and what is in memory, as one ascending sequence: for worker threads. */
 
-import { RunBlocks } from './run-reader.ts'
-import type { PairSource, SumKernel } from './sum-kernel.ts'
-import type { PairChunk } from './sums.ts'
+import { RunBlocks } from '../../sums/run-reader.ts'
+import type { PairChunk } from '../../sums/sums.ts'
+import type { PairSource, SumKernel } from '../sum-kernel.ts'
 
 /** Blocks of a merge between two signs of life. */
 const BLOCKS_PER_SIGN = 256

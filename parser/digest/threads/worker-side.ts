@@ -9,8 +9,7 @@
 import { readlinkSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { parentPort, type TransferListItem } from 'node:worker_threads'
-import { CountersinkError } from '../../shared/errors.ts'
-import { endsEarly, readOrFail } from './segment.ts'
+import { CountersinkError } from '../../../shared/errors.ts'
 import {
   CHECKPOINTS_AHEAD_MAX,
   CONTROL_CANCELLED,
@@ -19,7 +18,8 @@ import {
   type Job,
   type JobMessage,
   type WorkerMessage,
-} from './worker-messages.ts'
+} from '../worker-messages.ts'
+import { endsEarly, readOrFail } from './segment.ts'
 
 /** Bytes of the file, only valid until the next piece is asked for. */
 export interface Piece {
