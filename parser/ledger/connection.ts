@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs'
-import type { SecureContextOptions } from 'node:tls'
 import { type Connection, type ConnectionConfig, createConnection } from 'mariadb'
 import type { Config } from '../../shared/config.ts'
-import { maskedUrl, parseDatabaseUrl, type Tls } from '../../shared/database-url.ts'
-import { CountersinkError, systemReason, toError } from '../../shared/errors.ts'
+import { type DatabaseUrl, maskedUrl, parseDatabaseUrl } from '../../shared/database-url.ts'
+import { CountersinkError, toError } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { SEQUENCE_ROWS, SEQUENCE_TABLE } from './sequences.ts'
@@ -15,6 +13,7 @@ import {
   judgeSqlError,
   sqlNumber,
 } from './sql-errors.ts'
+import { tlsOptions } from './tls-options.ts'
 
 /** Where MariaDB is: a URL, or the private server's UNIX socket. */
 export type DatabaseAddress = { readonly url: string } | { readonly socketPath: string }
@@ -66,7 +65,7 @@ export class Session {
   /** @throws CountersinkError DATABASE_UNAVAILABLE (try again), DATABASE_UNFIT (wrong settings). */
   static async open(address: DatabaseAddress): Promise<Session> {
     let connection: Connection
-    const where = addressOptions(address)
+    const where = await addressOptions(address)
     try {
       connection = await createConnection({
         ...where,
@@ -97,6 +96,7 @@ export class Session {
       session.destroy()
     }, SET_UP_TIMEOUT_MS)
     try {
+      if (isEncrypted(address)) await session.#assertEncrypted()
       await session.#setUp()
     } catch (cause) {
       const lost = session.#lost
@@ -112,6 +112,16 @@ export class Session {
       clearTimeout(timer)
     }
     return session
+  }
+
+  /** The connector refuses a server without TLS; the server itself is asked all the same. */
+  async #assertEncrypted(): Promise<void> {
+    const [row] = await this.query<{ Value: string }>("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+    if (row !== undefined && row.Value !== '') return
+    throw databaseUnfit(
+      'the connection is not encrypted, although TLS is asked for',
+      'Connect to a server that has TLS, without a proxy that ends it on the way.',
+    )
   }
 
   async #setUp(): Promise<void> {
@@ -252,50 +262,26 @@ function changesOf(result: unknown): number {
   return (result as { affectedRows?: number }).affectedRows ?? 0
 }
 
-function addressOptions(address: DatabaseAddress): ConnectionConfig {
+async function addressOptions(address: DatabaseAddress): Promise<ConnectionConfig> {
   if ('socketPath' in address) {
     return { socketPath: address.socketPath, user: 'root', database: PRIVATE_DATABASE }
   }
-  const parsed = parseDatabaseUrl(address.url)
-  if ('wrong' in parsed) {
-    throw new CountersinkError('CONFIG_INVALID', `${maskedUrl(address.url)}: ${parsed.wrong}`)
-  }
-  const { host, port, socketPath, user, password, database, tls } = parsed
+  const { host, port, socketPath, user, password, database, tls } = partsOf(address.url)
   return {
     ...(socketPath === undefined ? { host, port } : { socketPath }),
     ...{ user, password, database },
-    ...(tls === undefined ? {} : { ssl: tlsOptions(tls) }),
+    ...(tls === undefined ? {} : { ssl: await tlsOptions(tls, host) }),
   }
 }
 
-type TlsOptions = SecureContextOptions & {
-  readonly rejectUnauthorized: boolean
-  /** The connector hands it on, whatever its types say. */
-  readonly checkServerIdentity?: () => undefined
+function isEncrypted(address: DatabaseAddress): boolean {
+  return 'url' in address && partsOf(address.url).tls !== undefined
 }
 
-/** A server without TLS is refused then, by the connector: nothing goes on in clear. */
-function tlsOptions({ mode, ca, cert, key }: Tls): TlsOptions {
-  return {
-    rejectUnauthorized: mode !== 'required',
-    ...(mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
-    ...(ca === undefined ? {} : { ca: fileOf('ca', ca) }),
-    ...(cert === undefined ? {} : { cert: fileOf('cert', cert) }),
-    ...(key === undefined ? {} : { key: fileOf('key', key) }),
-  }
-}
-
-/** Read anew at each connection: certificates are exchanged while a service runs. */
-function fileOf(parameter: string, path: string): Buffer {
-  try {
-    return readFileSync(path)
-  } catch (cause) {
-    throw databaseUnfit(
-      `the file that ${parameter} names cannot be read (${systemReason(cause)})`,
-      'Check COUNTERSINK_DATABASE_URL, and who may read the file.',
-      cause,
-    )
-  }
+function partsOf(url: string): DatabaseUrl {
+  const parsed = parseDatabaseUrl(url)
+  if (!('wrong' in parsed)) return parsed
+  throw new CountersinkError('CONFIG_INVALID', `${maskedUrl(url)}: ${parsed.wrong}`)
 }
 
 function connectFailure(error: Error): CountersinkError {
@@ -303,7 +289,7 @@ function connectFailure(error: Error): CountersinkError {
   if (judged?.meaning === 'refused') {
     return databaseUnfit(
       `the connection is refused: ${judged.reason}`,
-      'Check user, password and database in COUNTERSINK_DATABASE_URL.',
+      'Check user, password, database and TLS (?ssl=verify-full&ca=FILE) in COUNTERSINK_DATABASE_URL.',
       error,
     )
   }

@@ -63,8 +63,8 @@ const BY_NUMBER: ReadonlyMap<number, Entry> = new Map([
     1129: 'the server blocks this host',
     1135: 'the server cannot make a thread',
     1146: 'a table is away',
-    1203: 'this account has no connection left',
-    1226: 'this account has reached a limit',
+    1203: 'this account has no connection left (the parser keeps one open)',
+    1226: 'this account has reached a limit, as of its connections (the parser keeps one open)',
     1290: 'the server is read only',
     1461: 'the server has no room for prepared statements',
     1792: 'the transaction is read only',
@@ -103,8 +103,17 @@ const BY_NUMBER: ReadonlyMap<number, Entry> = new Map([
     1410: 'this account lacks a privilege',
     1698: 'user or password is wrong',
     1820: 'the password of this account has to be changed',
+    3159: 'it demands TLS',
     1862: 'the password of this account has expired',
     4151: 'this account is locked',
+    // The connector's own.
+    45023: 'it has no TLS, which is asked for',
+    45056: 'its certificate is not to be trusted',
+    45057: 'its certificate is not to be trusted',
+    45059: 'its certificate is for another host',
+    45062: 'its certificate is not to be trusted',
+    45063: 'its certificate is not to be trusted',
+    45064: 'this account sends its password in clear, which is done only with TLS',
   }),
   ...entries('ours', LONG, {
     1058: 'columns and values do not fit',
@@ -157,11 +166,28 @@ function entryOf(error: Error): Entry | undefined {
   const state = 'sqlState' in error ? error.sqlState : undefined
   // SIGNAL in a trigger may name any number; the class of its state is that of unhandled conditions.
   if (typeof state === 'string' && state.startsWith('45')) return BY_NUMBER.get(1644)
+  // Before what is waited for: a certificate does not mend itself.
+  if (isOfCertificate(error)) return CERTIFICATE
   if ('fatal' in error && error.fatal === true) return NETWORK
   if ('code' in error && typeof error.code === 'string' && NETWORK_CODE.test(error.code)) {
     return NETWORK
   }
   return state === undefined ? undefined : UNKNOWN
+}
+
+const CERTIFICATE: Entry = {
+  meaning: 'refused',
+  says: 'its certificate is not to be trusted',
+  pauseMs: LONG,
+}
+
+/** OpenSSL's words for what it verifies, or Node's for the name; maybe inside of the connector's. */
+const CERTIFICATE_CODE =
+  /^(CERT_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT|ERR_OSSL_(PEM|X509)|ERR_SSL_)/
+
+function isOfCertificate(error: Error): boolean {
+  const isNamed = 'code' in error && CERTIFICATE_CODE.test(String(error.code))
+  return isNamed || (error.cause instanceof Error && isOfCertificate(error.cause))
 }
 
 const NETWORK_CODE =
@@ -182,6 +208,7 @@ export function sqlNumber(thrown: unknown): number {
 }
 
 /** Numbers that single statements ask for. */
+export const SQL_UNKNOWN_VARIABLE = 1193
 export const SQL_DUPLICATE_KEY = 1062
 export const SQL_OUT_OF_RANGE = 1690
 export const SQL_VALUE_OUT_OF_RANGE = 1264
