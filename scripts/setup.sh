@@ -87,7 +87,7 @@ build() {
   mv "$build_stamp.begun" "$build_stamp"
 }
 
-# The same places as in scripts/mariadb-bootstrap.ts.
+# The same places as in scripts/mariadb/mariadb-bootstrap.ts.
 mariadbd_is_there() {
   if [ -n "${COUNTERSINK_MARIADBD:-}" ]; then
     [ -x "$COUNTERSINK_MARIADBD" ] ||

@@ -7,11 +7,19 @@ import { formatCount } from '../../shared/numbers.ts'
 import { MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
 import { quotedName } from '../../shared/printable.ts'
 import type { ContentAnswer, ContentMatch } from '../../shared/protocol.ts'
-import { withAnswers } from '../answers.ts'
-import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions, usage } from '../cli.ts'
-import { hashFile } from '../hash-file.ts'
-import { askForContents } from '../ledger-at-rest.ts'
-import { print, timeText } from '../sources.ts'
+import { askForContents } from '../mariadb/ledger-at-rest.ts'
+import { hashFile } from '../publishing/hash-file.ts'
+import { withAnswers } from '../terminal/answers.ts'
+import {
+  type Command,
+  cannot,
+  DIR_HELP,
+  EXIT,
+  environment,
+  parseOptions,
+  usage,
+} from '../terminal/cli.ts'
+import { print, timeText } from '../terminal/output.ts'
 
 export const check: Command = {
   name: 'check',

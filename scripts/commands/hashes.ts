@@ -3,7 +3,8 @@ import { formatBytes, formatCount } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { quotedName } from '../../shared/printable.ts'
 import { OUTCOMES, type Outcome, type ProcessedFile, type Question } from '../../shared/protocol.ts'
-import { withAnswers } from '../answers.ts'
+import { askForUnknown } from '../mariadb/ledger-at-rest.ts'
+import { withAnswers } from '../terminal/answers.ts'
 import {
   type Command,
   DIR_HELP,
@@ -12,10 +13,9 @@ import {
   parseOptions,
   usage,
   wholeNumber,
-} from '../cli.ts'
-import { columnsOf, wrapFields } from '../layout.ts'
-import { askForUnknown } from '../ledger-at-rest.ts'
-import { fileJson, print, timeText } from '../sources.ts'
+} from '../terminal/cli.ts'
+import { columnsOf, wrapFields } from '../terminal/layout.ts'
+import { fileJson, print, timeText } from '../terminal/output.ts'
 
 export const hashes: Command = {
   name: 'hashes',

@@ -1,8 +1,8 @@
 import type { StatePaths } from '../../shared/paths.ts'
-import { type Command, DIR_HELP, EXIT, environment, parseOptions, usage } from '../cli.ts'
-import { reach } from '../reaching.ts'
-import { whyNotReady } from '../readiness.ts'
-import { print, readSupervisor } from '../sources.ts'
+import { type Command, DIR_HELP, EXIT, environment, parseOptions, usage } from '../terminal/cli.ts'
+import { print, readSupervisor } from '../terminal/output.ts'
+import { reach } from '../terminal/reaching.ts'
+import { whyNotReady } from '../terminal/readiness.ts'
 
 const TARGETS = ['generator', 'parser'] as const
 type Target = (typeof TARGETS)[number]

@@ -3,6 +3,10 @@ import { CountersinkError, hasCode } from '../../shared/errors.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { formatDuration } from '../../shared/numbers.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
+import { type PublishedFile, publishFile, type Source } from '../publishing/publication.ts'
+import { SettlementWatch } from '../publishing/settlement-watch.ts'
+import { SourceRest } from '../publishing/source-rest.ts'
+import { whereItStands, whyQuarantined } from '../publishing/whereabouts.ts'
 import {
   type Command,
   DIR_HELP,
@@ -11,13 +15,9 @@ import {
   parseOptions,
   usage,
   wholeNumber,
-} from '../cli.ts'
-import { type PublishedFile, publishFile, type Source } from '../publication.ts'
-import { whySilent } from '../reaching.ts'
-import { SettlementWatch } from '../settlement-watch.ts'
-import { SourceRest } from '../source-rest.ts'
-import { print, readSupervisor } from '../sources.ts'
-import { whereItStands, whyQuarantined } from '../whereabouts.ts'
+} from '../terminal/cli.ts'
+import { print, readSupervisor } from '../terminal/output.ts'
+import { whySilent } from '../terminal/reaching.ts'
 
 export const publish: Command = {
   name: 'publish',

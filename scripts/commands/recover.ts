@@ -5,12 +5,16 @@ import { findLedger } from '../../parser/ledger/schema/opening.ts'
 import { SETTINGS } from '../../shared/config.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { isRememberedDatabase, nameOfDatabase } from '../../shared/remembered-ledger.ts'
-import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
-import { withDatabaseAtRest } from '../database-at-rest.ts'
+import { withDatabaseAtRest } from '../mariadb/database-at-rest.ts'
+import {
+  notTheServices,
+  type ServiceDatabase,
+  serviceDatabase,
+} from '../mariadb/service-database.ts'
 import { JournalRecords } from '../recovery/journal-records.ts'
 import { recoverFrom } from '../recovery/recovery.ts'
 import { outliveReaders } from '../recovery/telling.ts'
-import { notTheServices, type ServiceDatabase, serviceDatabase } from '../service-database.ts'
+import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions } from '../terminal/cli.ts'
 
 export const recover: Command = {
   name: 'recover',

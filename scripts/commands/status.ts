@@ -13,12 +13,12 @@ import type {
   UnmovedFiles,
 } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
-import { type Command, DIR_HELP, EXIT, environment, parseOptions } from '../cli.ts'
-import { columnsOf, labelled, wrapText } from '../layout.ts'
-import type { ProcessReport } from '../managed-process.ts'
-import { reach, type Silence } from '../reaching.ts'
-import { print, readSupervisor } from '../sources.ts'
-import type { SupervisorStatus } from '../supervisor.ts'
+import type { ProcessReport } from '../supervising/managed-process.ts'
+import type { SupervisorStatus } from '../supervising/supervisor.ts'
+import { type Command, DIR_HELP, EXIT, environment, parseOptions } from '../terminal/cli.ts'
+import { columnsOf, labelled, wrapText } from '../terminal/layout.ts'
+import { print, readSupervisor } from '../terminal/output.ts'
+import { reach, type Silence } from '../terminal/reaching.ts'
 
 export const status: Command = {
   name: 'status',

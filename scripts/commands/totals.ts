@@ -1,5 +1,7 @@
 import { readTopTotals, readTotal, readTotals, type Total } from '../../parser/ledger/totals.ts'
 import { parseU64 } from '../../shared/numbers.ts'
+import { withServiceDatabase } from '../mariadb/database-at-rest.ts'
+import { hasPrivateDatabase, serviceDatabase } from '../mariadb/service-database.ts'
 import {
   type Command,
   cannot,
@@ -9,10 +11,8 @@ import {
   parseOptions,
   usage,
   wholeNumber,
-} from '../cli.ts'
-import { withServiceDatabase } from '../database-at-rest.ts'
-import { hasPrivateDatabase, serviceDatabase } from '../service-database.ts'
-import { print } from '../sources.ts'
+} from '../terminal/cli.ts'
+import { print } from '../terminal/output.ts'
 
 export const totals: Command = {
   name: 'totals',

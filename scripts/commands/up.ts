@@ -7,11 +7,11 @@ import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { printable } from '../../shared/printable.ts'
 import { processedPage } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
-import { type Command, DIR_HELP, EXIT, parseOptions, usage } from '../cli.ts'
-import { closingReport } from '../closing-report.ts'
-import { columnsOf, isLively } from '../layout.ts'
-import { ProgressDisplay } from '../progress.ts'
-import { Supervisor } from '../supervisor.ts'
+import { closingReport } from '../reports/closing-report.ts'
+import { Supervisor } from '../supervising/supervisor.ts'
+import { type Command, DIR_HELP, EXIT, parseOptions, usage } from '../terminal/cli.ts'
+import { columnsOf, isLively } from '../terminal/layout.ts'
+import { ProgressDisplay } from '../terminal/progress-display.ts'
 
 const settingsHelp = Object.values(SETTINGS)
   .map(

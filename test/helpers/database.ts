@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Session } from '../../parser/ledger/connection.ts'
-import { startPrivateMariadb } from '../../scripts/private-mariadb.ts'
+import { startPrivateMariadb } from '../../scripts/mariadb/private-mariadb.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { statePaths } from '../../shared/paths.ts'
 import { killProcess, type Teardown } from './processes.ts'

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type DatabaseAddress, databaseAddress } from '../../parser/ledger/connection.ts'
-import { type PrivateMariadb, startPrivateMariadb } from '../../scripts/private-mariadb.ts'
+import { type PrivateMariadb, startPrivateMariadb } from '../../scripts/mariadb/private-mariadb.ts'
 import { type Config, readConfig } from '../../shared/config.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { makeScratchDirectory } from '../helpers/scratch.ts'

@@ -1,7 +1,13 @@
 import { mkdirSync } from 'node:fs'
 import t from 'tap'
-import { cannot, environment, parseOptions, usage, wholeNumber } from '../../scripts/cli.ts'
-import { formatTable } from '../../scripts/table.ts'
+import {
+  cannot,
+  environment,
+  parseOptions,
+  usage,
+  wholeNumber,
+} from '../../scripts/terminal/cli.ts'
+import { formatTable } from '../../scripts/terminal/table.ts'
 import { nearest } from '../../shared/nearest.ts'
 import { failureOf, tempDir } from '../shared/helpers.ts'
 

@@ -8,7 +8,7 @@ import {
   shorten,
   wrapFields,
   wrapText,
-} from '../../scripts/layout.ts'
+} from '../../scripts/terminal/layout.ts'
 
 t.test('who looks', async t => {
   t.equal(columnsOf({ isTTY: true, columns: 50 }), 50)

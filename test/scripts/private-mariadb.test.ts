@@ -7,7 +7,10 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
-import { type PrivateMariadbOptions, startPrivateMariadb } from '../../scripts/private-mariadb.ts'
+import {
+  type PrivateMariadbOptions,
+  startPrivateMariadb,
+} from '../../scripts/mariadb/private-mariadb.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { isAlive, type ProcessIdentity, processIdentity } from '../../shared/lifecycle.ts'
 import { makeScratchDirectory } from '../helpers/scratch.ts'
@@ -235,7 +238,7 @@ async function place(t: Pick<Test, 'teardown'>, name = 's'): Promise<Place> {
   }
 }
 
-const BUILT = pathToFileURL(resolve('dist/scripts/private-mariadb.js')).href
+const BUILT = pathToFileURL(resolve('dist/scripts/mariadb/private-mariadb.js')).href
 
 /** Starts a server, says its identity, and then waits to be killed. */
 const HOLDER = `

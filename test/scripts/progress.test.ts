@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type Picture, ProgressDisplay } from '../../scripts/progress.ts'
+import { type Picture, ProgressDisplay } from '../../scripts/terminal/progress-display.ts'
 import type { GeneratorHealth, ParserHealth, ProcessedFile } from '../../shared/protocol.ts'
 
 const ESCAPE = '\u001b'

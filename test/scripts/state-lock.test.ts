@@ -9,9 +9,9 @@ import {
   writeFileSync,
 } from 'node:fs'
 import t from 'tap'
-import { Deaths } from '../../scripts/deaths.ts'
-import { LogFile } from '../../scripts/log-file.ts'
-import { StateLock } from '../../scripts/state-lock.ts'
+import { StateLock } from '../../scripts/state/state-lock.ts'
+import { Deaths } from '../../scripts/supervising/deaths.ts'
+import { LogFile } from '../../scripts/supervising/log-file.ts'
 import { eventually, failureOf, runModule, tempDir } from '../shared/helpers.ts'
 
 t.test('one at a time; a release makes room', async t => {
@@ -42,7 +42,7 @@ t.test('a killed holder frees it', async t => {
   const paths = [`${dir}/run/lock`, `${dir}/run/status`] as const
   const child = runModule(
     t,
-    `import { StateLock } from '@/scripts/state-lock.ts'
+    `import { StateLock } from '@/scripts/state/state-lock.ts'
      const held = await StateLock.take('${paths[0]}', '${paths[1]}')
      console.log('held', held.isInPlace())
      setInterval(() => {}, 1000)`,

@@ -9,7 +9,7 @@ import {
 import { type DatabaseAddress, Session } from '../../../parser/ledger/connection.ts'
 import { Ledger } from '../../../parser/ledger/ledger.ts'
 import { readTotals } from '../../../parser/ledger/totals.ts'
-import { startPrivateMariadb } from '../../../scripts/private-mariadb.ts'
+import { startPrivateMariadb } from '../../../scripts/mariadb/private-mariadb.ts'
 import { type Config, readConfig } from '../../../shared/config.ts'
 import { type Teardown, tempDir } from '../../shared/helpers.ts'
 

@@ -9,7 +9,7 @@ import {
   ensureDataDirectory,
   findServerProgram,
   greets,
-} from '../../../scripts/mariadb-bootstrap.ts'
+} from '../../../scripts/mariadb/mariadb-bootstrap.ts'
 import { eventually } from '../../helpers/eventually.ts'
 import { failureOf, tempDir } from '../../shared/helpers.ts'
 

@@ -210,7 +210,7 @@ t.test('a second server takes the path over while the first closes', async t => 
   const path = `${tempDir(t)}/s`
   const child = runModule(
     t,
-    `import { ChannelServer } from '@/shared/channel-server.ts'
+    `import { ChannelServer } from '@/shared/socket/channel-server.ts'
      const server = await ChannelServer.listen('${path}', 'parser', {})
      console.log('listening')
      process.stdin.once('data', async () => { await server.close(); console.log('closed'); process.exit(0) })`,

@@ -165,7 +165,7 @@ t.test('a fault in a handler ends the process, whichever handler it is', async t
     const [name, isLater] = handler.split(', ')
     const child = runModule(
       t,
-      `import { ChannelServer } from '@/shared/channel-server.ts'
+      `import { ChannelServer } from '@/shared/socket/channel-server.ts'
        const fault = ${isLater ? 'async () => { await null;' : '() => {'} undefined.fault() }
        await ChannelServer.listen('${path}', 'parser', { ${name}: fault })
        console.log('listening')`,

@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
-import { formatDuration } from '../shared/numbers.ts'
+import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
+import { formatDuration } from '../../shared/numbers.ts'
 
 /** A source as it was when it was found at rest: what is copied must be this. */
 export interface SourceIdentity {

@@ -1,11 +1,11 @@
 import { join } from 'node:path'
-import { describeError } from '../shared/errors.ts'
-import { formatBytes } from '../shared/numbers.ts'
-import { type StatePaths, settledName } from '../shared/paths.ts'
-import type { ContentAnswer, ParserHealth } from '../shared/protocol.ts'
-import { askOnce } from '../shared/socket/channel.ts'
+import { describeError } from '../../shared/errors.ts'
+import { formatBytes } from '../../shared/numbers.ts'
+import { type StatePaths, settledName } from '../../shared/paths.ts'
+import type { ContentAnswer, ParserHealth } from '../../shared/protocol.ts'
+import { askOnce } from '../../shared/socket/channel.ts'
+import { whyNotReady } from '../terminal/readiness.ts'
 import type { PublishedFile } from './publication.ts'
-import { whyNotReady } from './readiness.ts'
 
 // What `publish --wait` says beside the outcomes. Whoever cannot be asked changes no outcome.
 

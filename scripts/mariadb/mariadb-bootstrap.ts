@@ -4,9 +4,9 @@ import { access, mkdir, open, readdir, readFile, realpath, rm, stat } from 'node
 import { connect } from 'node:net'
 import { delimiter, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { makeDirectories, renameDurably, syncDirectory } from '../shared/durable.ts'
-import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
-import { isAlive, type ProcessIdentity, processIdentity } from '../shared/lifecycle.ts'
+import { makeDirectories, renameDurably, syncDirectory } from '../../shared/durable.ts'
+import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
+import { isAlive, type ProcessIdentity, processIdentity } from '../../shared/lifecycle.ts'
 import type { ServerMemory } from './server-memory.ts'
 
 /**

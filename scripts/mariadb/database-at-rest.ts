@@ -1,17 +1,17 @@
-import { type DatabaseAddress, databaseAddress, Session } from '../parser/ledger/connection.ts'
-import { watchStatements } from '../parser/ledger/statement-watch.ts'
-import type { Config } from '../shared/config.ts'
-import { CountersinkError, hasCode } from '../shared/errors.ts'
-import type { StatePaths } from '../shared/paths.ts'
-import { cannot } from './cli.ts'
+import { type DatabaseAddress, databaseAddress, Session } from '../../parser/ledger/connection.ts'
+import { watchStatements } from '../../parser/ledger/statement-watch.ts'
+import type { Config } from '../../shared/config.ts'
+import { CountersinkError, hasCode } from '../../shared/errors.ts'
+import type { StatePaths } from '../../shared/paths.ts'
+import { StateLock } from '../state/state-lock.ts'
+import { cannot } from '../terminal/cli.ts'
+import { reach } from '../terminal/reaching.ts'
 import { startPrivateMariadb } from './private-mariadb.ts'
-import { reach } from './reaching.ts'
 import {
   assertServiceLedger,
   hasPrivateDatabase,
   type ServiceDatabase,
 } from './service-database.ts'
-import { StateLock } from './state-lock.ts'
 
 /** Runs `use` with a session, which is closed after it. */
 export async function withSession<R>(

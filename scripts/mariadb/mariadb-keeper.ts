@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
-import { CountersinkError, describeError, toError } from '../shared/errors.ts'
-import { Bell, deferred } from '../shared/handoff.ts'
-import type { StatePaths } from '../shared/paths.ts'
-import { Deaths } from './deaths.ts'
+import { CountersinkError, describeError, toError } from '../../shared/errors.ts'
+import { Bell, deferred } from '../../shared/handoff.ts'
+import type { StatePaths } from '../../shared/paths.ts'
+import { Deaths } from '../supervising/deaths.ts'
 import { type PrivateMariadb, startPrivateMariadb } from './private-mariadb.ts'
 
 /**

@@ -5,11 +5,11 @@ import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { makeDirectories, replaceFile } from '../shared/durable.ts'
-import { CountersinkError, describeError } from '../shared/errors.ts'
-import { processIdentity } from '../shared/lifecycle.ts'
-import { SOCKET_PATH_BYTES_MAX } from '../shared/limits.ts'
-import { refuseDirectoriesOfOthers } from '../shared/state-directory.ts'
+import { makeDirectories, replaceFile } from '../../shared/durable.ts'
+import { CountersinkError, describeError } from '../../shared/errors.ts'
+import { processIdentity } from '../../shared/lifecycle.ts'
+import { SOCKET_PATH_BYTES_MAX } from '../../shared/limits.ts'
+import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
 import {
   commonArguments,
   endLeftovers,

@@ -1,7 +1,7 @@
-import { readJournal } from '../parser/journal/reading.ts'
-import { CountersinkError, hasCode } from '../shared/errors.ts'
-import type { StatePaths } from '../shared/paths.ts'
-import type { AnswerTo, Question } from '../shared/protocol.ts'
+import { readJournal } from '../../parser/journal/reading.ts'
+import { CountersinkError, hasCode } from '../../shared/errors.ts'
+import type { StatePaths } from '../../shared/paths.ts'
+import type { AnswerTo, Question } from '../../shared/protocol.ts'
 import { cannot } from './cli.ts'
 import { reach } from './reaching.ts'
 

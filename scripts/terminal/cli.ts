@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
-import { readConfig } from '../shared/config.ts'
-import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
-import { nearest } from '../shared/nearest.ts'
-import { type StatePaths, statePaths } from '../shared/paths.ts'
+import { readConfig } from '../../shared/config.ts'
+import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
+import { nearest } from '../../shared/nearest.ts'
+import { type StatePaths, statePaths } from '../../shared/paths.ts'
 
 /** The exit statuses of all commands: a contract with scripts. */
 export const EXIT = {

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { makeDirectories } from '../shared/durable.ts'
-import { CountersinkError } from '../shared/errors.ts'
-import { type KernelLock, tryKernelLock } from '../shared/kernel-lock.ts'
+import { makeDirectories } from '../../shared/durable.ts'
+import { CountersinkError } from '../../shared/errors.ts'
+import { type KernelLock, tryKernelLock } from '../../shared/kernel-lock.ts'
 
 /** One supervisor per state directory; also held by a command that starts the private server. */
 export class StateLock {

@@ -1,17 +1,17 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Session } from '../parser/ledger/connection.ts'
-import { findLedger } from '../parser/ledger/schema/opening.ts'
-import { type Config, readConfig, SETTINGS } from '../shared/config.ts'
-import type { StatePaths } from '../shared/paths.ts'
+import type { Session } from '../../parser/ledger/connection.ts'
+import { findLedger } from '../../parser/ledger/schema/opening.ts'
+import { type Config, readConfig, SETTINGS } from '../../shared/config.ts'
+import type { StatePaths } from '../../shared/paths.ts'
 import {
   environmentOf,
   isRememberedDatabase,
   nameOfDatabase,
   type RememberedLedger,
   readRememberedLedger,
-} from '../shared/remembered-ledger.ts'
-import { cannot } from './cli.ts'
+} from '../../shared/remembered-ledger.ts'
+import { cannot } from '../terminal/cli.ts'
 
 /**
  * The database that the service of a state directory works with, for a command that may be run

@@ -1,9 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable, Stream } from 'node:stream'
-import { CountersinkError, describeError, EXIT_CONFIG, EXIT_DISK_FULL } from '../shared/errors.ts'
-import { deferred } from '../shared/handoff.ts'
-import { levelOf } from '../shared/log.ts'
+import {
+  CountersinkError,
+  describeError,
+  EXIT_CONFIG,
+  EXIT_DISK_FULL,
+} from '../../shared/errors.ts'
+import { deferred } from '../../shared/handoff.ts'
+import { levelOf } from '../../shared/log.ts'
 import { Deaths, PAUSE_MAX_MS } from './deaths.ts'
 import { LogFile } from './log-file.ts'
 

@@ -1,12 +1,12 @@
-import { readPublished, runNames } from '../generator/state.ts'
-import { readJournal } from '../parser/journal/reading.ts'
-import { databaseAddress, Session } from '../parser/ledger/connection.ts'
-import { type Balance, readBalance } from '../parser/ledger/totals.ts'
-import type { Config } from '../shared/config.ts'
-import { formatBytes, formatCount, formatDuration } from '../shared/numbers.ts'
-import type { StatePaths } from '../shared/paths.ts'
-import type { ProcessedFile } from '../shared/protocol.ts'
-import { fitTable } from './layout.ts'
+import { readPublished, runNames } from '../../generator/state.ts'
+import { readJournal } from '../../parser/journal/reading.ts'
+import { databaseAddress, Session } from '../../parser/ledger/connection.ts'
+import { type Balance, readBalance } from '../../parser/ledger/totals.ts'
+import type { Config } from '../../shared/config.ts'
+import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
+import type { StatePaths } from '../../shared/paths.ts'
+import type { ProcessedFile } from '../../shared/protocol.ts'
+import { fitTable } from '../terminal/layout.ts'
 
 /**
  * The last words of `up --files N`: what became of each file, and whether it all adds up. Made when

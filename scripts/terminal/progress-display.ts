@@ -1,7 +1,12 @@
 import { styleText } from 'node:util'
-import { formatBytes, formatCount, formatDuration } from '../shared/numbers.ts'
-import { printable, quotedName } from '../shared/printable.ts'
-import type { GeneratorHealth, Outcome, ParserHealth, ProcessedFile } from '../shared/protocol.ts'
+import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
+import { printable, quotedName } from '../../shared/printable.ts'
+import type {
+  GeneratorHealth,
+  Outcome,
+  ParserHealth,
+  ProcessedFile,
+} from '../../shared/protocol.ts'
 import { fitFields, labelled, shorten, wrapFields, wrapText } from './layout.ts'
 
 /** Where to write, and whether a person watches it. */

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
-import { freeRoom } from '../shared/room.ts'
+import { freeRoom } from '../../shared/room.ts'
 
 /** Sizes in bytes of the private server's buffer pool and redo log. */
 export interface ServerMemory {

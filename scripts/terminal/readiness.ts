@@ -1,4 +1,4 @@
-import type { Health } from '../shared/protocol.ts'
+import type { Health } from '../../shared/protocol.ts'
 
 /**
  * Why a process that answers does not do its work now; undefined when it does. A generator that waits

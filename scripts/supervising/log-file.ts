@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, renameSync, statSync, writeSync } from 'node:fs'
-import { describeError } from '../shared/errors.ts'
+import { describeError } from '../../shared/errors.ts'
 
 const LOG_BYTES_MAX = 8 * 2 ** 20
 /** How often a log that cannot be written is tried again, and one that can be is looked for. */

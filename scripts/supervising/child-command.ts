@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import type { StatePaths } from '../shared/paths.ts'
+import type { StatePaths } from '../../shared/paths.ts'
 
 /**
  * Arguments of node with which the built generator or parser is started on a state directory.
@@ -8,6 +8,6 @@ import type { StatePaths } from '../shared/paths.ts'
  * with the default of 16 MiB a parser needs some 25 MiB more, and is no faster.
  */
 export function childCommand(name: 'generator' | 'parser', paths: StatePaths): string[] {
-  const file = fileURLToPath(new URL(`../${name}/main.js`, import.meta.url))
+  const file = fileURLToPath(new URL(`../../${name}/main.js`, import.meta.url))
   return ['--enable-source-maps', '--max-semi-space-size=1', file, '--dir', paths.dir]
 }

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises'
-import { hasCode } from '../shared/errors.ts'
-import { isAlive } from '../shared/lifecycle.ts'
-import type { StatePaths } from '../shared/paths.ts'
-import { printableLines } from '../shared/printable.ts'
-import type { ProcessedFile } from '../shared/protocol.ts'
-import type { SupervisorStatus } from './supervisor.ts'
+import { hasCode } from '../../shared/errors.ts'
+import { isAlive } from '../../shared/lifecycle.ts'
+import type { StatePaths } from '../../shared/paths.ts'
+import { printableLines } from '../../shared/printable.ts'
+import type { ProcessedFile } from '../../shared/protocol.ts'
+import type { SupervisorStatus } from '../supervising/supervisor.ts'
 
 /** What the supervisor of this directory says of itself, while it lives. */
 export async function readSupervisor(paths: StatePaths): Promise<SupervisorStatus | undefined> {

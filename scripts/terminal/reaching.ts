@@ -1,9 +1,9 @@
-import { CountersinkError, describeError, hasCode, toError } from '../shared/errors.ts'
-import { processActivity } from '../shared/lifecycle.ts'
-import type { StatePaths } from '../shared/paths.ts'
-import type { Health } from '../shared/protocol.ts'
-import { type Channel, openChannel } from '../shared/socket/channel.ts'
-import { readSupervisor } from './sources.ts'
+import { CountersinkError, describeError, hasCode, toError } from '../../shared/errors.ts'
+import { processActivity } from '../../shared/lifecycle.ts'
+import type { StatePaths } from '../../shared/paths.ts'
+import type { Health } from '../../shared/protocol.ts'
+import { type Channel, openChannel } from '../../shared/socket/channel.ts'
+import { readSupervisor } from './output.ts'
 
 /** A process of this state directory that answers. */
 export interface Reached {
