@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import type { FileIdentity } from '../shared/file-identity.ts'
 import type { Digest } from './digest/digest.ts'
-import type { DigestFacts, QueueEntry } from './journal/records.ts'
+import type { DigestFacts, QueueEntry } from './facts.ts'
 
 /**
  * What is read is what was claimed, and what is counted is what was read: how a file differs from

@@ -1,5 +1,5 @@
+import type { DigestFacts, QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
-import type { DigestFacts, QueueEntry } from '../journal/records.ts'
 import type { LedgerFile } from '../ledger/file-rows.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Verdict } from '../reading/verdict.ts'

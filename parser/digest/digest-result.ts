@@ -1,9 +1,9 @@
 /** What both sides of a digest found, as one `Digest`. */
 
 import { join } from 'node:path'
+import type { Checkpoint } from '../facts.ts'
 import { type RunKeeper, RunSums } from '../sums/run-keeper.ts'
 import { MemorySums } from '../sums/sums.ts'
-import type { Checkpoint } from './checkpoint.ts'
 import type { Digest, DigestOptions, Verdict } from './digest-types.ts'
 import type { HashResult, SumResult } from './worker-messages.ts'
 

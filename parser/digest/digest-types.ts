@@ -1,9 +1,9 @@
 /** What a digest is asked and what it answers. */
 
 import assert from 'node:assert/strict'
+import type { Checkpoint } from '../facts.ts'
 import { isRunName } from '../sums/run-format.ts'
 import type { Sums } from '../sums/sums.ts'
-import type { Checkpoint } from './checkpoint.ts'
 import type { BadLine } from './line-defects.ts'
 import { TABLE_PAIRS_MAX } from './sum-kernel.ts'
 

@@ -21,8 +21,9 @@ import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
+import type { Checkpoint } from '../facts.ts'
 import { RunKeeper } from '../sums/run-keeper.ts'
-import { type Checkpoint, unfitCheckpoint } from './checkpoint.ts'
+import { unfitCheckpoint } from './checkpoint.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { digestOf } from './digest-result.ts'
 import { assertOptions, assertRange, type Digest, type DigestOptions } from './digest-types.ts'
@@ -42,7 +43,6 @@ import type {
 import { JobCancelled, WorkerThread } from './worker-thread.ts'
 
 export type { PairChunk, Sums } from '../sums/sums.ts'
-export type { Checkpoint } from './checkpoint.ts'
 export type { Digest, DigestOptions, Verdict } from './digest-types.ts'
 export type { BadLine, LineDefect } from './line-defects.ts'
 

@@ -6,8 +6,8 @@ import { hasCode, systemReason, toError } from '../../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
 import { type Manifest, readManifest } from '../../shared/manifest.ts'
 import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
+import type { Expected, QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
-import type { Expected, QueueEntry } from '../journal/records.ts'
 import {
   exactStatsOf,
   ioFailed,

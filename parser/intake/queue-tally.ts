@@ -1,4 +1,4 @@
-import type { QueueEntry } from '../journal/records.ts'
+import type { QueueEntry } from '../facts.ts'
 
 /**
  * What is claimed and not yet settled, as far as it must be known without asking the journal: how

@@ -3,12 +3,11 @@ import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { CountersinkError } from '../../shared/errors.ts'
 import type { Counts, Outcome, ProcessedFile } from '../../shared/protocol.ts'
-import type { Checkpoint } from '../digest/digest.ts'
+import type { Checkpoint, DigestFacts, QueueEntry } from '../facts.ts'
 import { guarded } from './failure.ts'
 import { allotLockFile } from './lock-file.ts'
 import {
   type ContentRecord,
-  type DigestFacts,
   decodeState,
   encodeContent,
   encodeProcessed,
@@ -16,7 +15,6 @@ import {
   encodeState,
   type JournalState,
   numberKey,
-  type QueueEntry,
 } from './records.ts'
 import { JournalView, openTables, STATE_KEY, type Tables } from './views.ts'
 

@@ -1,9 +1,8 @@
 import { crc32 } from 'node:zlib'
 import { Packr, Unpackr } from 'msgpackr'
 import { CountersinkError } from '../../shared/errors.ts'
-import type { FileIdentity } from '../../shared/file-identity.ts'
 import type { Outcome, ProcessedFile } from '../../shared/protocol.ts'
-import type { Checkpoint } from '../digest/digest.ts'
+import type { Checkpoint, DigestFacts, QueueEntry } from '../facts.ts'
 
 /**
  * How the journal's records look on disk: `version u8 | crc32 u32 | msgpack array`.
@@ -17,65 +16,6 @@ const HEADER_BYTES = 5
 
 const packr = new Packr({ useRecords: false })
 const unpackr = new Unpackr({ useRecords: false })
-
-/** The control totals that came with a file, from its manifest or its announcement. */
-export interface Expected {
-  readonly sha256: string
-  readonly sizeBytes: number
-  readonly lines: number | undefined
-  readonly amount: bigint | undefined
-}
-
-/** What reading a file to its end has shown. */
-export interface DigestFacts {
-  /** `NO_HASH` if the file was never read to its end. */
-  readonly sha256: Uint8Array
-  readonly sizeBytes: number
-  readonly lines: number
-  readonly amount: bigint
-  readonly startedAtMs: number
-  readonly endedAtMs: number
-}
-
-/** Stands for the hash of a file that has none; no content is known to have it. */
-export const NO_HASH: Uint8Array = new Uint8Array(32)
-
-export function hasHash({ sha256 }: Pick<DigestFacts, 'sha256'>): boolean {
-  return sha256.some(byte => byte !== 0)
-}
-
-/**
- * A file between claim and archive.
- *
- * - **claimed** (P1): it stands in work/, nothing is known of its content.
- * - **digested** (P3): its content is known, good, new, and claimed by this entry.
- * - **settling** (P7): its outcome is final and recorded; only its move out of work/ may be missing.
- */
-export interface QueueEntry {
-  readonly sequence: number
-  readonly name: string
-  readonly sizeBytes: number
-  readonly claimedAtMs: number
-  readonly expected: Expected | undefined
-  /** Why the manifest that came with it cannot be used. */
-  readonly manifestProblem: string | undefined
-  readonly disposable: boolean
-  /** It came without a manifest. */
-  readonly isPlain: boolean
-  /**
-   * As it was when it was claimed, if it is plain; from P3 on, as it was when it was read. Its size
-   * is `sizeBytes`.
-   */
-  readonly identity: Pick<FileIdentity, 'ino' | 'mtimeNs'> | undefined
-  readonly stage: 'claimed' | 'digested' | 'settling'
-  /** Of a `claimed` one: what was found when it was read before; its sums are lost. */
-  readonly digest: DigestFacts | undefined
-  readonly outcome: Outcome | undefined
-  /** P2: how far its reading has come, while it is `claimed`. */
-  readonly checkpoint: Checkpoint | undefined
-  /** The sealed sums of a `digested` file, unless they are held in memory only. */
-  readonly runName: string | undefined
-}
 
 /** What is known of one content; numbers are of processed records, 0 for none. */
 export interface ContentRecord {

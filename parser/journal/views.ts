@@ -11,6 +11,7 @@ import type {
   QueuedFile,
   QueuePage,
 } from '../../shared/protocol.ts'
+import type { QueueEntry } from '../facts.ts'
 import {
   type ContentRecord,
   decodeContent,
@@ -18,7 +19,6 @@ import {
   decodeQueueEntry,
   keyNumber,
   numberKey,
-  type QueueEntry,
 } from './records.ts'
 
 export type Table = Database<Buffer, Buffer>

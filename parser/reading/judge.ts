@@ -2,8 +2,8 @@ import type { Config } from '../../shared/config.ts'
 import { crashPoint } from '../../shared/crash-points.ts'
 import type { FileIdentity } from '../../shared/file-identity.ts'
 import type { Digest } from '../digest/digest.ts'
+import type { DigestFacts, QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
-import type { DigestFacts, QueueEntry } from '../journal/records.ts'
 import { changedAfterClaim, nothingRead, objectionTo, type Verdict } from './verdict.ts'
 
 /** A file that was read to its end. */

@@ -3,9 +3,8 @@ import type { FileIdentity } from '../../shared/file-identity.ts'
 import { changeSinceClaim } from '../changes.ts'
 import type { Digest } from '../digest/digest.ts'
 import { type BadLine, describeBadLine } from '../digest/line-defects.ts'
-import { type DigestFacts, NO_HASH, type QueueEntry } from '../journal/records.ts'
+import { type DigestFacts, type Evidence, NO_HASH, type QueueEntry } from '../facts.ts'
 import type { PairSource } from '../ledger/batch.ts'
-import type { Evidence } from '../settling/settler.ts'
 import { hintOn } from './format-hints.ts'
 
 /** What reading a file has led to; the ledger stage does it. */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CountersinkError } from '../../shared/errors.ts'
 import { type StatePaths, settledName } from '../../shared/paths.ts'
-import { hasHash, type QueueEntry } from '../journal/records.ts'
+import { hasHash, type QueueEntry } from '../facts.ts'
 import { isOneInode, statsIfLookedAt } from '../moves.ts'
 
 /** Where a settled file goes. */

@@ -9,18 +9,15 @@ import { printableLines } from '../../shared/printable.ts'
 import { boundedReason, type Outcome, type ProcessedFile } from '../../shared/protocol.ts'
 import { changeSinceRead } from '../changes.ts'
 import type { DiskWatch } from '../disk-watch.ts'
+import { type DigestFacts, type Evidence, hasHash, type QueueEntry } from '../facts.ts'
 import type { Backlog } from '../intake/queue-tally.ts'
 import type { Journal, Settlement } from '../journal/journal.ts'
-import { type DigestFacts, hasHash, type QueueEntry } from '../journal/records.ts'
 import { type MoveFailure, moveToFree, removeIfThere, statsIfLookedAt } from '../moves.ts'
 import type { OwnDirectories } from '../own-directories.ts'
 import type { ArchiveLimit } from './archive-limit.ts'
 import type { GrowthWatch } from './growth-watch.ts'
 import { quarantineName, settledPlace, sidecarPath } from './settled-place.ts'
 import { Unmoved } from './unmoved.ts'
-
-/** Why a file is where it is, for the person who looks into quarantine/. */
-export type Evidence = Readonly<Record<string, unknown>>
 
 /** The end of one file's way, as the ledger stage knows it. */
 export interface Ending {

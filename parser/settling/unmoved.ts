@@ -1,7 +1,7 @@
 import { Bell } from '../../shared/handoff.ts'
 import type { Log } from '../../shared/log.ts'
 import type { UnmovedFiles } from '../../shared/protocol.ts'
-import type { QueueEntry } from '../journal/records.ts'
+import type { QueueEntry } from '../facts.ts'
 
 /**
  * Settled files that cannot leave work/ (immutable, a name that the filesystem does not take). Their

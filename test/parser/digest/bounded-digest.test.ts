@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
-import { type Checkpoint, type Digest, DigestWorkers } from '../../../parser/digest/digest.ts'
+import { type Digest, DigestWorkers } from '../../../parser/digest/digest.ts'
+import type { Checkpoint } from '../../../parser/facts.ts'
 import { listRuns, RunSums } from '../../../parser/sums/run-keeper.ts'
 import {
   expectedOf,

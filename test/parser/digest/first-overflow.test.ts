@@ -7,12 +7,9 @@ import { closeSync, openSync, readFileSync, statSync, writeFileSync, writeSync }
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
-import {
-  type Checkpoint,
-  type DigestOptions,
-  DigestWorkers,
-} from '../../../parser/digest/digest.ts'
+import { type DigestOptions, DigestWorkers } from '../../../parser/digest/digest.ts'
 import { SmallFiles } from '../../../parser/digest/small-files.ts'
+import type { Checkpoint } from '../../../parser/facts.ts'
 import { startProgram } from '../../helpers/processes.ts'
 import type { Cost } from './fixtures/digest-once.ts'
 import {

@@ -2,8 +2,9 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
-import { type Checkpoint, DigestWorkers } from '../../../parser/digest/digest.ts'
+import { DigestWorkers } from '../../../parser/digest/digest.ts'
 import { LEADER, newTeam, SegmentBoard } from '../../../parser/digest/segment-board.ts'
+import type { Checkpoint } from '../../../parser/facts.ts'
 import { limitsOf, mismatch, runsIn, saidOf, withFile } from './fixtures/files.ts'
 import { Random, randomLines } from './fixtures/random.ts'
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
+import type { DigestFacts, QueueEntry } from '../../../parser/facts.ts'
 import { Journal, type Settlement } from '../../../parser/journal/journal.ts'
-import type { DigestFacts, QueueEntry } from '../../../parser/journal/records.ts'
 import type { Outcome } from '../../../shared/protocol.ts'
 import { type Teardown, tempDir } from '../../shared/helpers.ts'
 

@@ -1,7 +1,6 @@
 import t from 'tap'
-import type { Checkpoint } from '../../../parser/digest/digest.ts'
+import type { Checkpoint, QueueEntry } from '../../../parser/facts.ts'
 import { Journal } from '../../../parser/journal/journal.ts'
-import type { QueueEntry } from '../../../parser/journal/records.ts'
 import { failureOf, tempDir } from '../../shared/helpers.ts'
 import { digestOf, digestOne, entryOf, hashOf, openJournal, settlementOf } from './helpers.ts'
 

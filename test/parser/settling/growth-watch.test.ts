@@ -1,7 +1,7 @@
 import { appendFileSync, lstatSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { QueueEntry } from '../../../parser/journal/records.ts'
+import type { QueueEntry } from '../../../parser/facts.ts'
 import { GrowthWatch } from '../../../parser/settling/growth-watch.ts'
 import { identityOf } from '../../../shared/file-identity.ts'
 import { settledName } from '../../../shared/paths.ts'
