@@ -6,12 +6,13 @@ import type { Log } from '../../shared/log.ts'
 import { type StatePaths, settledName, workName } from '../../shared/paths.ts'
 import type { DigestWorkers } from '../digest/digest.ts'
 import type { Journal } from '../journal/journal.ts'
-import type { BatchFile, PairSource } from '../ledger/batch.ts'
+import type { BatchFile } from '../ledger/batch.ts'
 import type { LedgerFile } from '../ledger/file-rows.ts'
 import type { Ledger, OpenBatch } from '../ledger/ledger.ts'
 import { fromSqlTime } from '../ledger/schema/tables.ts'
 import { openWorkFile } from '../reading/work-file.ts'
 import { RunSums } from '../sums/run-keeper.ts'
+import type { Sums } from '../sums/sums.ts'
 import { type BatchMaker, batchRunName } from './batch-maker.ts'
 
 /**
@@ -135,7 +136,7 @@ export class BatchResumer {
   async #finish(batch: OpenBatch, signal: AbortSignal): Promise<boolean> {
     const rows = await this.#ledger.filesOf(batch.id)
     const files = rows.map(batchFileOf)
-    let sums: PairSource | undefined
+    let sums: Sums | undefined
     try {
       sums =
         (await this.#fromRun(batch, rows, signal)) ?? (await this.#fromFiles(batch, rows, signal))
@@ -179,7 +180,7 @@ export class BatchResumer {
     batch: OpenBatch,
     rows: readonly LedgerFile[],
     signal: AbortSignal,
-  ): Promise<PairSource | undefined> {
+  ): Promise<Sums | undefined> {
     try {
       const path = join(this.#paths.runs, batchRunName(batch.id))
       const sums = await RunSums.openVerified(path, signal)
@@ -207,7 +208,7 @@ export class BatchResumer {
     batch: OpenBatch,
     rows: readonly LedgerFile[],
     signal: AbortSignal,
-  ): Promise<PairSource | undefined> {
+  ): Promise<Sums | undefined> {
     const queuedAs = await this.#queuedAs(rows)
     const located = await Promise.all(rows.map(row => this.#locate(row, queuedAs)))
     const found = located.flatMap(one => one ?? [])
@@ -259,7 +260,7 @@ export class BatchResumer {
     path: string,
     workers: DigestWorkers,
     signal: AbortSignal,
-  ): Promise<PairSource | undefined> {
+  ): Promise<Sums | undefined> {
     const file = await openWorkFile(path)
     if (file === undefined) return undefined
     try {
@@ -357,7 +358,7 @@ function batchFileOf(row: LedgerFile): BatchFile {
   }
 }
 
-const NO_SUMS: PairSource = {
+const NO_SUMS: Sums = {
   pairs: 0,
   chunks() {
     throw new CountersinkError(

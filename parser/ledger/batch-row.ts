@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { CountersinkError } from '../../shared/errors.ts'
 import { PairTally } from '../sums/pair-words.ts'
-import type { Batch, PairChunk } from './batch.ts'
+import type { PairChunk } from '../sums/sums.ts'
+import type { Batch } from './batch.ts'
 import type { Session } from './connection.ts'
 import type { LedgerNames } from './schema/tables.ts'
 

@@ -1,4 +1,5 @@
-import type { BatchFile, PairChunk } from './batch.ts'
+import type { PairChunk } from '../sums/sums.ts'
+import type { BatchFile } from './batch.ts'
 import type { Session } from './connection.ts'
 import { type LedgerNames, SCHEMA_VERSION, type TotalsRange } from './schema/tables.ts'
 import { databaseUnavailable } from './sql-errors.ts'

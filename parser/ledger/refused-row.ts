@@ -1,4 +1,4 @@
-import type { PairChunk, PairSource } from './batch.ts'
+import type { PairChunk, Sums } from '../sums/sums.ts'
 import type { Session } from './connection.ts'
 import { judgeSqlError } from './sql-errors.ts'
 import type { TotalsWriter } from './totals-writer.ts'
@@ -10,7 +10,7 @@ import type { TotalsWriter } from './totals-writer.ts'
 export async function findRefusedConsumer(
   session: Session,
   writer: TotalsWriter,
-  sums: PairSource,
+  sums: Sums,
   chunkPairsMax: number,
 ): Promise<bigint | undefined> {
   const isRefused = async (chunk: PairChunk): Promise<boolean> => {

@@ -1,5 +1,5 @@
 import { CountersinkError } from '../../shared/errors.ts'
-import type { PairChunk } from './batch.ts'
+import type { PairChunk } from '../sums/sums.ts'
 import {
   type ChunkWords,
   chunkWords,

@@ -4,7 +4,7 @@ import { changeSinceClaim } from '../changes.ts'
 import type { Digest } from '../digest/digest.ts'
 import { type BadLine, describeBadLine } from '../digest/line-defects.ts'
 import { type DigestFacts, type Evidence, NO_HASH, type QueueEntry } from '../facts.ts'
-import type { PairSource } from '../ledger/batch.ts'
+import type { Sums } from '../sums/sums.ts'
 import { hintOn } from './format-hints.ts'
 
 /** What reading a file has led to; the ledger stage does it. */
@@ -13,7 +13,7 @@ export type Verdict =
       readonly kind: 'count'
       readonly entry: QueueEntry
       readonly digest: DigestFacts
-      readonly sums: PairSource
+      readonly sums: Sums
       readonly largestSum: bigint
     }
   | { readonly kind: 'duplicate'; readonly entry: QueueEntry; readonly digest: DigestFacts }

@@ -1,14 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import {
-  amountOf,
-  type Batch,
-  type BatchFile,
-  newBatchId,
-  type PairSource,
-} from '../../../parser/ledger/batch.ts'
+import { amountOf, type Batch, type BatchFile, newBatchId } from '../../../parser/ledger/batch.ts'
 import { type DatabaseAddress, Session } from '../../../parser/ledger/connection.ts'
 import { Ledger } from '../../../parser/ledger/ledger.ts'
 import { readTotals } from '../../../parser/ledger/totals.ts'
+import type { Sums } from '../../../parser/sums/sums.ts'
 import { startPrivateMariadb } from '../../../scripts/mariadb/private-mariadb.ts'
 import { type Config, readConfig } from '../../../shared/config.ts'
 import { type Teardown, tempDir } from '../../shared/helpers.ts'
@@ -127,7 +122,7 @@ export type Pairs = readonly (readonly [id: bigint, amount: bigint])[]
 export function pairSource(
   pairs: Pairs,
   beforeChunk: (number: number) => unknown = () => {},
-): PairSource {
+): Sums {
   const sorted = [...pairs].sort(([a], [b]) => (a < b ? -1 : 1))
   return {
     pairs: sorted.length,
@@ -164,7 +159,7 @@ export function fileOf(pairs: Pairs, facts: Partial<BatchFile> = {}): BatchFile 
   }
 }
 
-export function batchOf(files: readonly BatchFile[], sums: PairSource): Batch {
+export function batchOf(files: readonly BatchFile[], sums: Sums): Batch {
   return { id: newBatchId(), files, sums, amount: amountOf(files) }
 }
 
