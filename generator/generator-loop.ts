@@ -15,7 +15,7 @@ import { generatedName } from './names.ts'
 import { Pacer } from './pacing.ts'
 import type { Progress } from './progress.ts'
 import type { Spool } from './spool.ts'
-import type { PendingFile } from './state.ts'
+import type { PendingFile } from './state-shape.ts'
 import type { Status } from './status.ts'
 
 /** How often the disk is asked for room while it has none; settled files end the wait earlier. */

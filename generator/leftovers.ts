@@ -4,7 +4,7 @@ import { hasCode } from '../shared/errors.ts'
 import { type Manifest, readManifest } from '../shared/manifest.ts'
 import { MANIFEST_SUFFIX } from '../shared/paths.ts'
 import { parseGeneratedName } from './names.ts'
-import type { GeneratedFile } from './state.ts'
+import type { GeneratedFile } from './state-shape.ts'
 
 /**
  * Files of a stream that stand in the inbox from an earlier life, in order of their numbers. Only

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { replaceFile } from '../shared/durable.ts'
+import { readGeneratorState, withPendingCounted } from './state.ts'
+import { formatGeneratorState } from './state-format.ts'
 import {
   type EarlierStream,
   type GeneratorState,
   NO_TOTALS,
   type PendingFile,
-  readGeneratorState,
-  withPendingCounted,
-} from './state.ts'
-import { formatGeneratorState } from './state-format.ts'
+} from './state-shape.ts'
 
 /**
  * How the state moves: two durable steps a file, each one replacement of state.json.

@@ -9,7 +9,8 @@ import { MANIFEST_SUFFIX, type StatePaths } from '../shared/paths.ts'
 import type { FileMaker, MakeOptions } from './making/file-maker.ts'
 import type { FileRecipe } from './making/record-source.ts'
 import { tmpName } from './names.ts'
-import { type GeneratedFile, type PendingFile, standsInTmp } from './state.ts'
+import { standsInTmp } from './state.ts'
+import type { GeneratedFile, PendingFile } from './state-shape.ts'
 
 /**
  * The way of one file to the inbox. The caller records the steps in `progress.ts`.

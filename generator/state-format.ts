@@ -1,5 +1,5 @@
 import { parseU64, parseU128 } from '../shared/numbers.ts'
-import type { EarlierStream, GeneratorState } from './state.ts'
+import type { EarlierStream, GeneratorState } from './state-shape.ts'
 
 /** state.json as text: JSON with 64-bit numbers and larger as decimal strings. */
 const STATE_VERSION = 1

@@ -2,7 +2,7 @@ import type { Log } from '../shared/log.ts'
 import { formatBytes } from '../shared/numbers.ts'
 import type { GeneratorHealth } from '../shared/protocol.ts'
 import type { WaitReason } from './backpressure.ts'
-import type { GeneratedFile } from './state.ts'
+import type { GeneratedFile } from './state-shape.ts'
 
 type State = GeneratorHealth['state']
 

@@ -1,6 +1,5 @@
 import type { BigIntStats } from 'node:fs'
 import type { FileIdentity } from '../shared/file-identity.ts'
-import type { Digest } from './digest/digest.ts'
 import type { DigestFacts, QueueEntry } from './facts.ts'
 
 /**
@@ -11,7 +10,10 @@ import type { DigestFacts, QueueEntry } from './facts.ts'
 /** A file as it was read to its end, against what the journal says of it. */
 export function changeSinceClaim(
   entry: QueueEntry,
-  digest: Pick<Digest, 'sha256' | 'sizeBytes' | 'changedPrefixBytes'>,
+  digest: Pick<DigestFacts, 'sha256' | 'sizeBytes'> & {
+    /** A beginning that was read before a restart is not there any more. */
+    readonly changedPrefixBytes?: number | undefined
+  },
   identity: FileIdentity,
 ): string | undefined {
   const { expected, digest: known, identity: claimed } = entry

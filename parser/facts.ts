@@ -86,3 +86,11 @@ export interface Checkpoint {
 
 /** Why a file is where it is, for the person who looks into quarantine/. */
 export type Evidence = Readonly<Record<string, unknown>>
+
+/** A file that changed after its content was counted, and how. */
+export interface Growth {
+  readonly name: string
+  readonly sha256: Uint8Array
+  readonly reason: string
+  readonly seenAtMs: number
+}

@@ -14,6 +14,20 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   parser: ['parser', 'shared'],
   shared: ['shared'],
 }
+/**
+ * Within the parser: who may import from which room. Data flows one way, and what several rooms need
+ * stands beside them (`parser/*.ts`, `facts.ts`).
+ */
+const PARSER_ROOMS: Readonly<Record<string, readonly string[]>> = {
+  sums: [],
+  digest: ['sums'],
+  journal: [],
+  ledger: ['sums'],
+  intake: ['journal'],
+  reading: ['journal', 'digest', 'sums'],
+  settling: ['journal', 'intake'],
+  counting: ['settling', 'reading', 'journal', 'ledger', 'digest', 'sums'],
+}
 /** Packages, and the files and folders that may know them. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   lmdb: ['parser/journal/'],
@@ -51,6 +65,38 @@ t.test('the arrows between the rooms hold', async t => {
     if (!ROOMS[room]?.includes(other)) t.fail(`${from} imports ${target}`)
     if (!of.endsWith('.ts') && !/\.(wasm|json)$/.test(of)) t.fail(`${from} imports ${of}`)
   }
+})
+
+t.test('the arrows between the rooms of the parser hold', async t => {
+  for (const [room, allowed] of Object.entries(PARSER_ROOMS)) {
+    const inside = own.filter(({ from }) => from.startsWith(`parser/${room}/`))
+    t.ok(inside.length > 0, `there is a room ${room}`)
+    for (const { from, of } of inside) {
+      const [, other = '', file] = relative(ROOT, resolve(ROOT, dirname(from), of)).split('/')
+      if (!of.startsWith('.') || file === undefined || other === room) continue
+      const isParser = relative(ROOT, resolve(ROOT, dirname(from), of)).startsWith('parser/')
+      if (isParser && !allowed.includes(other)) t.fail(`${from} imports ${of}`)
+    }
+  }
+})
+
+t.test('no file imports itself through others', async t => {
+  const next = new Map<string, string[]>()
+  for (const { from, of } of own) {
+    const target = relative(ROOT, resolve(ROOT, dirname(from), of))
+    next.set(from, [...(next.get(from) ?? []), target])
+  }
+  const done = new Set<string>()
+  const visit = (file: string, way: readonly string[]): void => {
+    if (way.includes(file)) {
+      t.fail(`a circle: ${[...way.slice(way.indexOf(file)), file].join(' → ')}`)
+      return
+    }
+    if (done.has(file)) return
+    for (const one of next.get(file) ?? []) visit(one, [...way, file])
+    done.add(file)
+  }
+  for (const file of next.keys()) visit(file, [])
 })
 
 t.test('packages are known only where they belong', async t => {

@@ -1,5 +1,6 @@
 import type { Config } from '../../shared/config.ts'
 import { U64_MAX } from '../../shared/limits.ts'
+import type { Growth } from '../facts.ts'
 import { type ApplyResult, applyBatch } from './apply.ts'
 import { contentsWithPrefix } from './asking.ts'
 import type { Batch } from './batch.ts'
@@ -16,7 +17,6 @@ import { NewestCounted } from './schema/witnesses.ts'
 import { type Availability, SessionKeeper } from './session-keeper.ts'
 import { SideSession } from './side-session.ts'
 import {
-  type Growth,
   type KeptSighting,
   readSighting,
   type Sighting,

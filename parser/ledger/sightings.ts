@@ -1,4 +1,5 @@
 import { boundedReason, type Outcome } from '../../shared/protocol.ts'
+import type { Growth } from '../facts.ts'
 import type { Session } from './connection.ts'
 import { type LedgerNames, sqlTime } from './schema/tables.ts'
 
@@ -17,14 +18,6 @@ export interface KeptSighting {
   readonly sha256: Buffer | null
   readonly outcome: 'duplicate' | 'quarantined'
   readonly reason: string
-}
-
-/** A file that changed after its content was counted, and how. */
-export interface Growth {
-  readonly name: string
-  readonly sha256: Uint8Array
-  readonly reason: string
-  readonly seenAtMs: number
 }
 
 /** Once per work file, however often it is called. Of one that is counted after all it writes nothing. */

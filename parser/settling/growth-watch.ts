@@ -6,9 +6,8 @@ import type { Log } from '../../shared/log.ts'
 import { type StatePaths, settledName } from '../../shared/paths.ts'
 import type { GrewAfterwards } from '../../shared/protocol.ts'
 import { changeSinceRead } from '../changes.ts'
-import type { DigestFacts, QueueEntry } from '../facts.ts'
+import type { DigestFacts, Growth, QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
-import type { Growth } from '../ledger/sightings.ts'
 import { statIfThere } from '../stat-if-there.ts'
 
 /**

@@ -7,7 +7,7 @@ import {
   type Timing,
   WINDOW,
 } from '../../generator/announcer.ts'
-import type { GeneratedFile } from '../../generator/state.ts'
+import type { GeneratedFile } from '../../generator/state-shape.ts'
 import { createLog } from '../../shared/log.ts'
 import { eventually, fakeParser, stateDirectory, type Teardown } from './helpers.ts'
 

@@ -2,12 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { Progress } from '../../generator/progress.ts'
-import {
-  type PendingFile,
-  readGeneratorState,
-  readPublished,
-  runNames,
-} from '../../generator/state.ts'
+import { readGeneratorState, readPublished, runNames } from '../../generator/state.ts'
+import type { PendingFile } from '../../generator/state-shape.ts'
 import { stateDirectory } from './helpers.ts'
 
 function pendingFile(name: string): PendingFile {
