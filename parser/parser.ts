@@ -1,4 +1,3 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Config } from '../shared/config.ts'
 import { makeDirectories } from '../shared/durable.ts'
 import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
@@ -30,9 +29,8 @@ import { Journal } from './journal/journal.ts'
 import { type JournalLock, ownJournal } from './journal/journal-lock.ts'
 import type { DatabaseAddress } from './ledger/connection.ts'
 import { Ledger } from './ledger/ledger.ts'
-import type { Availability } from './ledger/session-keeper.ts'
-import type { LongStatement } from './ledger/statement-watch.ts'
 import { OwnDirectories, requireOneMount } from './own-directories.ts'
+import { HealthReport } from './parser-health.ts'
 import { DigestStage } from './reading/reading-stage.ts'
 import type { Verdict } from './reading/verdict.ts'
 import { ArchiveLimit } from './settling/archive-limit.ts'
@@ -72,12 +70,8 @@ export class Parser implements Service {
   readonly #sameNames: SameNameNotices
   readonly #growth: GrowthWatch
   readonly #memory: { readonly path: string; readonly config: Config }
-  readonly #startedAtMs = Date.now()
-  readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 })
+  readonly #health: HealthReport
   #state: ParserHealth['state'] = 'starting'
-  #lastProgressAtMs = Date.now()
-  #database: Availability = { awayBecause: 'not connected yet', isUnfit: false }
-  #statement: LongStatement | undefined
   #loops: Promise<unknown> = Promise.resolve()
   #stopping: Promise<void> | undefined
 
@@ -130,9 +124,9 @@ export class Parser implements Service {
     archiveLimit: ArchiveLimit
   }) {
     const { paths, config, log, journal, archiveLimit } = options
-    const onProgress = (): void => {
-      this.#lastProgressAtMs = Date.now()
-    }
+    const health = new HealthReport(log)
+    this.#health = health
+    const onProgress = (): void => health.progressed()
     const verdicts = new Handoff(VERDICTS_WEIGHT_MAX, weightOf)
     this.#log = log
     this.#sameNames = new SameNameNotices(log)
@@ -144,8 +138,8 @@ export class Parser implements Service {
       address: options.address,
       instance: options.instance,
       signal: this.#abort.signal,
-      onAvailability: availability => this.#databaseChanged(availability),
-      onLongStatement: statement => this.#statementTakesLong(statement),
+      onAvailability: availability => health.databaseChanged(availability),
+      onLongStatement: statement => health.statementTakesLong(statement),
       onProgress,
     })
     this.#disk = new DiskWatch({
@@ -194,7 +188,13 @@ export class Parser implements Service {
     })
     this.#listener = new Listener({
       announce: announce => this.#inbox.announce(announce),
-      health: () => this.#health(),
+      health: () =>
+        health.of(this.#state, {
+          ...{ journal, growth, scanner: this.#scanner, backlog: this.#backlog, disk: this.#disk },
+          ...{ directories: this.#directories, digestStage: this.#digestStage },
+          ...{ ledgerStage: this.#ledgerStage, resumer: this.#resumer, settler: this.#settler },
+          sameNames: this.#sameNames,
+        }),
       answer: question => answers.answer(question),
     })
     this.#directories = new OwnDirectories(paths, log)
@@ -232,7 +232,6 @@ export class Parser implements Service {
   }
 
   async #begin(paths: StatePaths): Promise<void> {
-    this.#loopDelay.enable()
     await this.#listener.listen(paths.parserSocket, this.#log)
     for await (const slice of this.#journal.queueInSlices()) {
       for (const entry of slice) this.#backlog.add(entry)
@@ -321,67 +320,11 @@ export class Parser implements Service {
     await this.#ledger.close()
     await this.#digestStage.close()
     await this.#journal.close()
-    this.#loopDelay.disable()
+    this.#health.close()
     const isReplaced = this.#journalLock.isWanted()
     this.#journalLock.release()
     if (isReplaced) this.#end.reject(replaced())
     else this.#end.resolve()
-  }
-
-  #databaseChanged(now: Availability): void {
-    const before = this.#database
-    this.#database = now
-    if (now.awayBecause === before.awayBecause) return
-    if (now.awayBecause === undefined) this.#log.info('MariaDB is ready')
-    else if (now.isUnfit) this.#log.error(`nothing is counted: ${now.awayBecause}`)
-    // Once for each time that it goes away, however the words change.
-    else if (before.awayBecause === undefined || before.isUnfit) {
-      this.#log.warn('MariaDB is away', { reason: now.awayBecause })
-    }
-  }
-
-  #statementTakesLong(statement: LongStatement | undefined): void {
-    if (statement !== undefined && this.#statement?.waitsFor !== statement.waitsFor) {
-      this.#log.warn('a statement takes long', { ...statement })
-    }
-    this.#statement = statement
-  }
-
-  #health(): ParserHealth {
-    const eventLoopDelayMs = this.#loopDelay.mean / 1e6
-    this.#loopDelay.reset()
-    const reading = this.#digestStage.reading
-    const { awayBecause, isUnfit } = this.#database
-    const paused =
-      this.#directories.reason ?? this.#disk.reason ?? (isUnfit ? awayBecause : undefined)
-    const reason =
-      paused ?? this.#resumer.reason ?? this.#digestStage.reason ?? this.#ledgerStage.reason
-    const sameNames = this.#sameNames.report
-    const grewAfterwards = this.#growth.report
-    const { left, awayBecause: inboxAway } = this.#scanner
-    const { unmoved } = this.#settler
-    return {
-      role: 'parser',
-      pid: process.pid,
-      state: this.#state === 'running' && paused !== undefined ? 'paused' : this.#state,
-      ...(reason === undefined ? {} : { reason }),
-      uptimeSeconds: Math.round((Date.now() - this.#startedAtMs) / 1_000),
-      lastProgressAtMs: this.#lastProgressAtMs,
-      eventLoopDelayMs: Number.isFinite(eventLoopDelayMs) ? eventLoopDelayMs : 0,
-      queue: { files: this.#backlog.files, bytes: this.#backlog.bytes },
-      ...(reading === undefined ? {} : { reading }),
-      database: awayBecause === undefined ? 'ready' : isUnfit ? 'unfit' : 'unavailable',
-      ...(awayBecause === undefined ? {} : { databaseReason: awayBecause }),
-      ...(this.#statement === undefined ? {} : { statement: this.#statement }),
-      sinceStart: this.#journal.sinceStart,
-      ever: this.#journal.ever,
-      processed: this.#journal.state.nextNumber - 1,
-      ...(sameNames === undefined ? {} : { sameNames }),
-      ...(grewAfterwards === undefined ? {} : { grewAfterwards }),
-      ...(left === undefined ? {} : { leftInInbox: left }),
-      ...(inboxAway === undefined ? {} : { inboxAway }),
-      ...(unmoved === undefined ? {} : { unmoved }),
-    }
   }
 }
 

@@ -1,0 +1,120 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Log } from '../shared/log.ts'
+import type { ParserHealth } from '../shared/protocol.ts'
+import type { BatchResumer } from './counting/batch-resumer.ts'
+import type { LedgerStage } from './counting/counting-stage.ts'
+import type { SameNameNotices } from './counting/same-names.ts'
+import type { DiskWatch } from './disk-watch.ts'
+import type { InboxScanner } from './intake/inbox-scanner.ts'
+import type { Backlog } from './intake/queue-tally.ts'
+import type { Journal } from './journal/journal.ts'
+import type { Availability } from './ledger/session-keeper.ts'
+import type { LongStatement } from './ledger/statement-watch.ts'
+import type { OwnDirectories } from './own-directories.ts'
+import type { DigestStage } from './reading/reading-stage.ts'
+import type { GrowthWatch } from './settling/growth-watch.ts'
+import type { Settler } from './settling/settler.ts'
+
+/** Whom a pong asks; each says for itself what waits there, and for what. */
+export interface HealthSources {
+  readonly journal: Journal
+  readonly backlog: Backlog
+  readonly scanner: InboxScanner
+  readonly directories: OwnDirectories
+  readonly disk: DiskWatch
+  readonly digestStage: DigestStage
+  readonly ledgerStage: LedgerStage
+  readonly resumer: BatchResumer
+  readonly settler: Settler
+  readonly growth: GrowthWatch
+  readonly sameNames: SameNameNotices
+}
+
+/**
+ * What the parser says of itself in a pong, and what it hears of the database meanwhile. `paused` is
+ * said when nothing can be written: a directory or the disk, or a database that is not the one. Any
+ * other reason is of something that waits while its neighbours go on.
+ */
+export class HealthReport {
+  readonly #log: Log
+  readonly #startedAtMs = Date.now()
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 })
+  #lastProgressAtMs = Date.now()
+  #database: Availability = { awayBecause: 'not connected yet', isUnfit: false }
+  #statement: LongStatement | undefined
+
+  constructor(log: Log) {
+    this.#log = log
+    this.#loopDelay.enable()
+  }
+
+  close(): void {
+    this.#loopDelay.disable()
+  }
+
+  /** Something durable, or a piece of a file, was done. */
+  progressed(): void {
+    this.#lastProgressAtMs = Date.now()
+  }
+
+  databaseChanged(now: Availability): void {
+    const before = this.#database
+    this.#database = now
+    if (now.awayBecause === before.awayBecause) return
+    if (now.awayBecause === undefined) this.#log.info('MariaDB is ready')
+    else if (now.isUnfit) this.#log.error(`nothing is counted: ${now.awayBecause}`)
+    // Once for each time that it goes away, however the words change.
+    else if (before.awayBecause === undefined || before.isUnfit) {
+      this.#log.warn('MariaDB is away', { reason: now.awayBecause })
+    }
+  }
+
+  statementTakesLong(statement: LongStatement | undefined): void {
+    if (statement !== undefined && this.#statement?.waitsFor !== statement.waitsFor) {
+      this.#log.warn('a statement takes long', { ...statement })
+    }
+    this.#statement = statement
+  }
+
+  of(state: ParserHealth['state'], sources: HealthSources): ParserHealth {
+    const { journal, backlog, scanner, directories, disk, digestStage, ledgerStage } = sources
+    const eventLoopDelayMs = this.#loopDelay.mean / 1e6
+    this.#loopDelay.reset()
+    const { awayBecause, isUnfit } = this.#database
+    const paused = directories.reason ?? disk.reason ?? (isUnfit ? awayBecause : undefined)
+    const reason = paused ?? sources.resumer.reason ?? digestStage.reason ?? ledgerStage.reason
+    return {
+      role: 'parser',
+      pid: process.pid,
+      state: state === 'running' && paused !== undefined ? 'paused' : state,
+      uptimeSeconds: Math.round((Date.now() - this.#startedAtMs) / 1_000),
+      lastProgressAtMs: this.#lastProgressAtMs,
+      eventLoopDelayMs: Number.isFinite(eventLoopDelayMs) ? eventLoopDelayMs : 0,
+      queue: { files: backlog.files, bytes: backlog.bytes },
+      database: awayBecause === undefined ? 'ready' : isUnfit ? 'unfit' : 'unavailable',
+      sinceStart: journal.sinceStart,
+      ever: journal.ever,
+      processed: journal.state.nextNumber - 1,
+      ...present({
+        reason,
+        reading: digestStage.reading,
+        databaseReason: awayBecause,
+        statement: this.#statement,
+        sameNames: sources.sameNames.report,
+        grewAfterwards: sources.growth.report,
+        leftInInbox: scanner.left,
+        inboxAway: scanner.awayBecause,
+        unmoved: sources.settler.unmoved,
+      }),
+    }
+  }
+}
+
+type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> }
+
+/** Without what is undefined. */
+function present<T extends object>(fields: T): Present<T> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as Present<T>
+}
