@@ -127,7 +127,10 @@ t.test('publish', async t => {
     /^ {2}AMOUNT_NOT_DIGITS: line 2.*\n {2}it is in \S+quarantine\/bad\.txt-\S+,/,
   )
   t.match(await run('publish', path(usage)), { code: 0, stdout: line('queued', usage) })
+  const stopped = await pidOf(up, 'parser')
+  process.kill(stopped, 'SIGSTOP')
   const hurried = await run('publish', path(usage), '--wait', '--timeout', '0')
+  process.kill(stopped, 'SIGCONT')
   t.match(hurried, {
     code: 3,
     stdout: line('queued', usage),
