@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { CountersinkError, describeError } from '../shared/errors.ts'
 import type { AnswerTo, ContentAnswer, Question } from '../shared/protocol.ts'
-import type { Backlog } from './intake/queue-tally.ts'
+import type { QueueTally } from './intake/queue-tally.ts'
 import type { Journal } from './journal/journal.ts'
 import { withWaiting } from './journal/views.ts'
 import { withLedgerRows } from './ledger/asking.ts'
@@ -15,19 +15,19 @@ import { judgeSqlError } from './ledger/sql-errors.ts'
  */
 export class Answers {
   readonly #journal: Journal
-  readonly #backlog: Backlog
+  readonly #queue: QueueTally
   readonly #ledger: Ledger
   readonly #isProvisional: () => boolean
 
   constructor(options: {
     journal: Journal
-    backlog: Backlog
+    queue: QueueTally
     ledger: Ledger
     /** Whether the journal was not compared with the ledger yet. */
     isProvisional: () => boolean
   }) {
     this.#journal = options.journal
-    this.#backlog = options.backlog
+    this.#queue = options.queue
     this.#ledger = options.ledger
     this.#isProvisional = options.isProvisional
   }
@@ -47,7 +47,7 @@ export class Answers {
 
   async #content(prefix: string): Promise<ContentAnswer> {
     // Before the ledger is asked: what is counted in between is in its answer at least.
-    const matches = withWaiting(this.#journal.contents(prefix), this.#backlog.contentsWith(prefix))
+    const matches = withWaiting(this.#journal.contents(prefix), this.#queue.contentsWith(prefix))
     try {
       return withLedgerRows({ matches }, await this.#ledger.ask(prefix))
     } catch (error) {

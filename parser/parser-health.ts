@@ -2,28 +2,28 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Log } from '../shared/log.ts'
 import type { ParserHealth } from '../shared/protocol.ts'
 import type { BatchResumer } from './counting/batch-resumer.ts'
-import type { LedgerStage } from './counting/counting-stage.ts'
+import type { CountingStage } from './counting/counting-stage.ts'
 import type { SameNameNotices } from './counting/same-names.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { InboxScanner } from './intake/inbox-scanner.ts'
-import type { Backlog } from './intake/queue-tally.ts'
+import type { QueueTally } from './intake/queue-tally.ts'
 import type { Journal } from './journal/journal.ts'
 import type { Availability } from './ledger/session-keeper.ts'
 import type { LongStatement } from './ledger/statement-watch.ts'
 import type { OwnDirectories } from './own-directories.ts'
-import type { DigestStage } from './reading/reading-stage.ts'
+import type { ReadingStage } from './reading/reading-stage.ts'
 import type { GrowthWatch } from './settling/growth-watch.ts'
 import type { Settler } from './settling/settler.ts'
 
 /** Whom a pong asks; each says for itself what waits there, and for what. */
 export interface HealthSources {
   readonly journal: Journal
-  readonly backlog: Backlog
+  readonly queue: QueueTally
   readonly scanner: InboxScanner
   readonly directories: OwnDirectories
   readonly disk: DiskWatch
-  readonly digestStage: DigestStage
-  readonly ledgerStage: LedgerStage
+  readonly readingStage: ReadingStage
+  readonly countingStage: CountingStage
   readonly resumer: BatchResumer
   readonly settler: Settler
   readonly growth: GrowthWatch
@@ -77,12 +77,12 @@ export class HealthReport {
   }
 
   of(state: ParserHealth['state'], sources: HealthSources): ParserHealth {
-    const { journal, backlog, scanner, directories, disk, digestStage, ledgerStage } = sources
+    const { journal, queue, scanner, directories, disk, readingStage, countingStage } = sources
     const eventLoopDelayMs = this.#loopDelay.mean / 1e6
     this.#loopDelay.reset()
     const { awayBecause, isUnfit } = this.#database
     const paused = directories.reason ?? disk.reason ?? (isUnfit ? awayBecause : undefined)
-    const reason = paused ?? sources.resumer.reason ?? digestStage.reason ?? ledgerStage.reason
+    const reason = paused ?? sources.resumer.reason ?? readingStage.reason ?? countingStage.reason
     return {
       role: 'parser',
       pid: process.pid,
@@ -90,14 +90,14 @@ export class HealthReport {
       uptimeSeconds: Math.round((Date.now() - this.#startedAtMs) / 1_000),
       lastProgressAtMs: this.#lastProgressAtMs,
       eventLoopDelayMs: Number.isFinite(eventLoopDelayMs) ? eventLoopDelayMs : 0,
-      queue: { files: backlog.files, bytes: backlog.bytes },
+      queue: { files: queue.files, bytes: queue.bytes },
       database: awayBecause === undefined ? 'ready' : isUnfit ? 'unfit' : 'unavailable',
       sinceStart: journal.sinceStart,
       ever: journal.ever,
       processed: journal.state.nextNumber - 1,
       ...present({
         reason,
-        reading: digestStage.reading,
+        reading: readingStage.reading,
         databaseReason: awayBecause,
         statement: this.#statement,
         sameNames: sources.sameNames.report,

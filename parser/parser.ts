@@ -11,7 +11,7 @@ import { refuseDirectoriesOfOthers } from '../shared/state-directory.ts'
 import { Answers } from './answers.ts'
 import { BatchMaker } from './counting/batch-maker.ts'
 import { BatchResumer } from './counting/batch-resumer.ts'
-import { LedgerStage } from './counting/counting-stage.ts'
+import { CountingStage } from './counting/counting-stage.ts'
 import { reconcileWithLedger } from './counting/reconcile-journal.ts'
 import { Refuser } from './counting/refuser.ts'
 import { SameNameNotices } from './counting/same-names.ts'
@@ -23,7 +23,7 @@ import { adoptWork } from './intake/adopt.ts'
 import { Inbox } from './intake/inbox.ts'
 import { InboxScanner } from './intake/inbox-scanner.ts'
 import { Listener } from './intake/listener.ts'
-import { Backlog } from './intake/queue-tally.ts'
+import { QueueTally } from './intake/queue-tally.ts'
 import { Sealer } from './intake/sealer.ts'
 import { Journal } from './journal/journal.ts'
 import { type JournalLock, ownJournal } from './journal/journal-lock.ts'
@@ -31,7 +31,7 @@ import type { DatabaseAddress } from './ledger/connection.ts'
 import { Ledger } from './ledger/ledger.ts'
 import { OwnDirectories, requireOneMount } from './own-directories.ts'
 import { HealthReport } from './parser-health.ts'
-import { DigestStage } from './reading/reading-stage.ts'
+import { ReadingStage } from './reading/reading-stage.ts'
 import type { Verdict } from './reading/verdict.ts'
 import { ArchiveLimit } from './settling/archive-limit.ts'
 import { GrowthWatch } from './settling/growth-watch.ts'
@@ -55,13 +55,13 @@ export class Parser implements Service {
   readonly #abort = new AbortController()
   readonly #journalLock: JournalLock
   readonly #journal: Journal
-  readonly #backlog = new Backlog()
+  readonly #queue = new QueueTally()
   readonly #ledger: Ledger
   readonly #listener: Listener
   readonly #scanner: InboxScanner
   readonly #inbox: Inbox
-  readonly #digestStage: DigestStage
-  readonly #ledgerStage: LedgerStage
+  readonly #readingStage: ReadingStage
+  readonly #countingStage: CountingStage
   readonly #settler: Settler
   readonly #maker: BatchMaker
   readonly #resumer: BatchResumer
@@ -158,7 +158,7 @@ export class Parser implements Service {
       maker: this.#maker,
       newWorkers: () => new DigestWorkers({ sumThreads: config.sumThreads }),
     })
-    this.#digestStage = new DigestStage({
+    this.#readingStage = new ReadingStage({
       ...{ paths, config, journal, log, onProgress },
       output: verdicts,
       disk: this.#disk,
@@ -172,27 +172,27 @@ export class Parser implements Service {
     })
     this.#inbox = new Inbox({
       ...{ paths, journal, log, sealer },
-      backlog: this.#backlog,
+      queue: this.#queue,
       scanner: this.#scanner,
       scanIntervalMs: config.scanIntervalMs,
       queueFilesMax: config.queueFilesMax,
       disk: this.#disk,
       onClaimed: () => {
         onProgress()
-        this.#digestStage.wake()
+        this.#readingStage.wake()
       },
     })
     const answers = new Answers({
-      ...{ journal, backlog: this.#backlog, ledger: this.#ledger },
+      ...{ journal, queue: this.#queue, ledger: this.#ledger },
       isProvisional: () => this.#state === 'starting',
     })
     this.#listener = new Listener({
       announce: announce => this.#inbox.announce(announce),
       health: () =>
         health.of(this.#state, {
-          ...{ journal, growth, scanner: this.#scanner, backlog: this.#backlog, disk: this.#disk },
-          ...{ directories: this.#directories, digestStage: this.#digestStage },
-          ...{ ledgerStage: this.#ledgerStage, resumer: this.#resumer, settler: this.#settler },
+          ...{ journal, growth, scanner: this.#scanner, queue: this.#queue, disk: this.#disk },
+          ...{ directories: this.#directories, readingStage: this.#readingStage },
+          ...{ countingStage: this.#countingStage, resumer: this.#resumer, settler: this.#settler },
           sameNames: this.#sameNames,
         }),
       answer: question => answers.answer(question),
@@ -203,14 +203,14 @@ export class Parser implements Service {
     this.#settler = new Settler({
       ...{ paths, journal, log, archiveLimit, growth, signal: this.#abort.signal },
       ...{ directories: this.#directories, disk: this.#disk },
-      backlog: this.#backlog,
+      queue: this.#queue,
       onSettled: (file, sequence) => {
         onProgress()
-        this.#digestStage.settled(sequence)
+        this.#readingStage.settled(sequence)
         this.#listener.settled(file, sequence)
       },
     })
-    this.#ledgerStage = new LedgerStage({
+    this.#countingStage = new CountingStage({
       ...{ journal, log, growth },
       input: verdicts,
       ledger: this.#ledger,
@@ -220,8 +220,8 @@ export class Parser implements Service {
       refuser: new Refuser({ journal, ledger: this.#ledger }),
       disk: this.#disk,
       filesMax: config.batchFilesMax,
-      readAgain: sequence => this.#digestStage.readAgain(sequence),
-      stepBack: (entry, reason) => this.#digestStage.stepBack(entry, reason),
+      readAgain: sequence => this.#readingStage.readAgain(sequence),
+      stepBack: (entry, reason) => this.#readingStage.stepBack(entry, reason),
       onNamesakes: names => this.#sameNames.note(names),
     })
   }
@@ -234,14 +234,14 @@ export class Parser implements Service {
   async #begin(paths: StatePaths): Promise<void> {
     await this.#listener.listen(paths.parserSocket, this.#log)
     for await (const slice of this.#journal.queueInSlices()) {
-      for (const entry of slice) this.#backlog.add(entry)
+      for (const entry of slice) this.#queue.add(entry)
     }
-    for (const entry of await adoptWork(paths, this.#journal, this.#log)) this.#backlog.add(entry)
+    for (const entry of await adoptWork(paths, this.#journal, this.#log)) this.#queue.add(entry)
     for await (const slice of this.#journal.queueInSlices()) {
       await this.#settler.move(slice.filter(entry => entry.stage === 'settling'))
     }
     await this.#disk.look()
-    this.#log.info('started', { queued: this.#backlog.files, epoch: this.#journal.state.epoch })
+    this.#log.info('started', { queued: this.#queue.files, epoch: this.#journal.state.epoch })
     const { signal } = this.#abort
     this.#loops = Promise.all([
       this.#inbox.run(signal),
@@ -274,7 +274,7 @@ export class Parser implements Service {
       throw error
     }
     if (this.#state === 'starting') this.#state = 'running'
-    await Promise.all([this.#digestStage.run(signal), this.#ledgerStage.run(signal)])
+    await Promise.all([this.#readingStage.run(signal), this.#countingStage.run(signal)])
   }
 
   /** What was begun before this start: batches are finished, their files settled, runs swept. */
@@ -318,7 +318,7 @@ export class Parser implements Service {
     await this.#loops
     await this.#listener.close()
     await this.#ledger.close()
-    await this.#digestStage.close()
+    await this.#readingStage.close()
     await this.#journal.close()
     this.#health.close()
     const isReplaced = this.#journalLock.isWanted()

@@ -24,7 +24,7 @@ type Repeat = Extract<Verdict, { kind: 'duplicate' }>
 /**
  * P4 to P8: the only loop that speaks to MariaDB. Takes all verdicts that wait, merges the sums of
  * those to be counted into one batch, adds it to the totals, writes down why the others are not,
- * and settles the files. The deeper the backlog, the larger the batch, and the fewer rows are
+ * and settles the files. The deeper the queue, the larger the batch, and the fewer rows are
  * touched per file.
  *
  * Whether a content was counted before is decided by its row in the ledger. What the journal knows is
@@ -40,7 +40,7 @@ type Repeat = Extract<Verdict, { kind: 'duplicate' }>
  * A file that has changed since it was read is quarantined instead; one that changed after it was
  * counted is written down as well.
  */
-export class LedgerStage {
+export class CountingStage {
   readonly #input: Handoff<Verdict>
   readonly #journal: Journal
   readonly #ledger: Ledger

@@ -1,6 +1,6 @@
 import type { AckOutcome, Announce, ProcessedFile } from '../../shared/protocol.ts'
 import type { Journal } from '../journal/journal.ts'
-import type { Backlog } from './queue-tally.ts'
+import type { QueueTally } from './queue-tally.ts'
 
 /** What an announcer is told, and what else is known. */
 export interface AnnounceResult {
@@ -17,11 +17,11 @@ export interface AnnounceResult {
  * announcement or by a look, or settled long ago.
  */
 export class EarlierAcks {
-  readonly #backlog: Backlog
+  readonly #queue: QueueTally
   readonly #journal: Journal
 
-  constructor({ backlog, journal }: { backlog: Backlog; journal: Journal }) {
-    this.#backlog = backlog
+  constructor({ queue, journal }: { queue: QueueTally; journal: Journal }) {
+    this.#queue = queue
     this.#journal = journal
   }
 
@@ -31,7 +31,7 @@ export class EarlierAcks {
   }
 
   onItsWay({ name, sha256 }: Announce): AnnounceResult | undefined {
-    const sequence = this.#backlog.find(name, sha256)
+    const sequence = this.#queue.find(name, sha256)
     return sequence === undefined ? undefined : { outcome: this.hint(sha256), sequence }
   }
 

@@ -17,7 +17,7 @@ import { type ClaimResult, claimFiles } from './claim.ts'
 import { type AnnounceResult, EarlierAcks } from './earlier-acks.ts'
 import type { InboxScanner } from './inbox-scanner.ts'
 import { LookPace } from './look-pace.ts'
-import type { Backlog } from './queue-tally.ts'
+import type { QueueTally } from './queue-tally.ts'
 import type { Seal, Sealer } from './sealer.ts'
 import { toldOnce } from './told-once.ts'
 
@@ -44,7 +44,7 @@ interface Waiting {
 export class Inbox {
   readonly #paths: StatePaths
   readonly #journal: Journal
-  readonly #backlog: Backlog
+  readonly #queue: QueueTally
   readonly #scanner: InboxScanner
   readonly #sealer: Sealer
   readonly #pace: LookPace
@@ -65,7 +65,7 @@ export class Inbox {
   constructor(options: {
     paths: StatePaths
     journal: Journal
-    backlog: Backlog
+    queue: QueueTally
     scanner: InboxScanner
     sealer: Sealer
     scanIntervalMs: number
@@ -77,7 +77,7 @@ export class Inbox {
   }) {
     this.#paths = options.paths
     this.#journal = options.journal
-    this.#backlog = options.backlog
+    this.#queue = options.queue
     this.#scanner = options.scanner
     this.#sealer = options.sealer
     this.#pace = new LookPace(options.scanIntervalMs)
@@ -127,7 +127,7 @@ export class Inbox {
   }
 
   get #room(): number {
-    return this.#disk.reason === undefined ? this.#queueFilesMax - this.#backlog.files : 0
+    return this.#disk.reason === undefined ? this.#queueFilesMax - this.#queue.files : 0
   }
 
   async #claimAnnounced(announced: readonly Waiting[]): Promise<void> {
@@ -144,7 +144,7 @@ export class Inbox {
         this.#earlier.onItsWay(announce) ??
           later(
             this.#disk.reason ??
-              `${this.#backlog.files} files are queued, at most ${this.#queueFilesMax} may be`,
+              `${this.#queue.files} files are queued, at most ${this.#queueFilesMax} may be`,
           ),
       )
     }
@@ -257,7 +257,7 @@ export class Inbox {
 
   #take(entries: readonly QueueEntry[]): void {
     for (const entry of entries) {
-      this.#backlog.add(entry)
+      this.#queue.add(entry)
       this.#scanner.taken(entry.name)
     }
     if (entries.length > 0) this.#onClaimed()

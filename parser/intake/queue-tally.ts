@@ -4,7 +4,7 @@ import type { QueueEntry } from '../facts.ts'
  * What is claimed and not yet settled, as far as it must be known without asking the journal: how
  * much it is, and which names and announced contents are on their way. Bounded by `queueFilesMax`.
  */
-export class Backlog {
+export class QueueTally {
   readonly #entries = new Map<number, Known>()
   readonly #newestByName = new Map<string, { sequence: number; sha256: string | undefined }>()
   /** By the first digits of the announced hash, which every question about a content has. */

@@ -23,7 +23,7 @@ import type { Verdict } from './verdict.ts'
  * A verdict that nobody takes yet holds up the readers behind it: what is read ahead is bounded by
  * their number and by the hand-over.
  */
-export class DigestStage {
+export class ReadingStage {
   readonly #journal: Journal
   readonly #disk: DiskWatch
   readonly #output: Handoff<Verdict>

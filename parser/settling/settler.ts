@@ -10,7 +10,7 @@ import { boundedReason, type Outcome, type ProcessedFile } from '../../shared/pr
 import { changeSinceRead } from '../changes.ts'
 import type { DiskWatch } from '../disk-watch.ts'
 import { type DigestFacts, type Evidence, hasHash, type QueueEntry } from '../facts.ts'
-import type { Backlog } from '../intake/queue-tally.ts'
+import type { QueueTally } from '../intake/queue-tally.ts'
 import type { Journal, Settlement } from '../journal/journal.ts'
 import { type MoveFailure, moveToFree, removeIfThere, statsIfLookedAt } from '../moves.ts'
 import type { OwnDirectories } from '../own-directories.ts'
@@ -51,7 +51,7 @@ export interface Ending {
 export class Settler {
   readonly #paths: StatePaths
   readonly #journal: Journal
-  readonly #backlog: Backlog
+  readonly #queue: QueueTally
   readonly #archiveLimit: ArchiveLimit
   readonly #growth: GrowthWatch
   readonly #directories: OwnDirectories
@@ -64,7 +64,7 @@ export class Settler {
   constructor(options: {
     paths: StatePaths
     journal: Journal
-    backlog: Backlog
+    queue: QueueTally
     archiveLimit: ArchiveLimit
     growth: GrowthWatch
     directories: OwnDirectories
@@ -76,7 +76,7 @@ export class Settler {
   }) {
     this.#paths = options.paths
     this.#journal = options.journal
-    this.#backlog = options.backlog
+    this.#queue = options.queue
     this.#archiveLimit = options.archiveLimit
     this.#growth = options.growth
     this.#directories = options.directories
@@ -163,7 +163,7 @@ export class Settler {
     for (const [i, entry] of entries.entries()) {
       if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()
       // Nobody has to do anything more for it.
-      this.#backlog.remove(entry.sequence)
+      this.#queue.remove(entry.sequence)
       if (stuck.has(entry)) continue
       const place = places.get(entry)
       this.#putManifestAway(entry, place)

@@ -14,7 +14,7 @@ import { DiskWatch } from '../../../parser/disk-watch.ts'
 import type { AnnounceResult } from '../../../parser/intake/earlier-acks.ts'
 import { Inbox } from '../../../parser/intake/inbox.ts'
 import { InboxScanner } from '../../../parser/intake/inbox-scanner.ts'
-import { Backlog } from '../../../parser/intake/queue-tally.ts'
+import { QueueTally } from '../../../parser/intake/queue-tally.ts'
 import { Sealer } from '../../../parser/intake/sealer.ts'
 import { MANIFEST_SUFFIX, workName } from '../../../shared/paths.ts'
 import type { Announce } from '../../../shared/protocol.ts'
@@ -25,7 +25,7 @@ import { process as bring } from '../journal/helpers.ts'
 /** An inbox that is not looked into unless announced, unless asked to. */
 function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: number } = {}) {
   const { paths, journal, log } = openScene(t)
-  const backlog = new Backlog()
+  const queue = new QueueTally()
   const counts = { commits: 0 }
   const claim = journal.claim.bind(journal)
   journal.claim = entries => {
@@ -40,7 +40,7 @@ function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: numb
     onSealed: () => inbox.lookSoon(),
   })
   const inbox: Inbox = new Inbox({
-    ...{ paths, journal, backlog, log, disk, sealer, scanner, onClaimed: () => {} },
+    ...{ paths, journal, queue, log, disk, sealer, scanner, onClaimed: () => {} },
     scanIntervalMs: options.scanIntervalMs ?? 3_600_000,
     queueFilesMax: options.queueFilesMax ?? 1_000,
   })
@@ -52,7 +52,7 @@ function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: numb
   }
   t.teardown(stop)
   return {
-    ...{ paths, journal, backlog, inbox, counts, disk, fullIfAny, log, sealer, scanner, stop },
+    ...{ paths, journal, queue, inbox, counts, disk, fullIfAny, log, sealer, scanner, stop },
     start: async () => {
       running = inbox.run(abort.signal)
       // Its first look is over when it answers.
@@ -66,20 +66,20 @@ function announceOf(name: string, text = '1 2\n'): Announce {
 }
 
 t.test('an announced file is claimed before it is acknowledged', async t => {
-  const { paths, journal, backlog, inbox, start } = scene(t)
+  const { paths, journal, queue, inbox, start } = scene(t)
   await start()
   drop(paths.inbox, 'a')
   const result = await inbox.announce(announceOf('a'))
   t.match(result, { outcome: 'accepted', sequence: Number })
   t.match(journal.queued(result.sequence ?? 0), { name: 'a', expected: { lines: 1 } })
-  t.same([backlog.files, backlog.bytes], [1, 4])
+  t.same([queue.files, queue.bytes], [1, 4])
   const again = await inbox.announce(announceOf('a'))
   t.same(again, result, 'a second announcement gets the same ack')
   t.match(await inbox.announce(announceOf('a', '9 9\n')), { outcome: 'refused' }, 'other content')
 })
 
 t.test('many announcements share one commit', async t => {
-  const { paths, inbox, counts, backlog, start } = scene(t)
+  const { paths, inbox, counts, queue, start } = scene(t)
   await start()
   const names = Array.from({ length: 200 }, (_, i) => `f${i}`)
   for (const name of names) {
@@ -92,11 +92,11 @@ t.test('many announcements share one commit', async t => {
   t.ok(results.every(({ outcome }) => outcome === 'accepted'))
   t.equal(new Set(results.map(({ sequence }) => sequence)).size, 200)
   t.ok(counts.commits - before <= 3, `${counts.commits - before} commits`)
-  t.equal(backlog.files, 200)
+  t.equal(queue.files, 200)
 })
 
 t.test('those without a manifest are synced first, and share commits as well', async t => {
-  const { paths, inbox, counts, backlog, start } = scene(t)
+  const { paths, inbox, counts, queue, start } = scene(t)
   await start()
   const names = Array.from({ length: 200 }, (_, i) => `f${i}`)
   for (const name of names) drop(paths.inbox, name, `${name} 1\n`)
@@ -110,7 +110,7 @@ t.test('those without a manifest are synced first, and share commits as well', a
   const results = await Promise.all(asked)
   t.ok(results.every(({ outcome }) => outcome === 'accepted'))
   t.ok(counts.commits - before < 100, `${counts.commits - before} commits`)
-  t.equal(backlog.files, 201)
+  t.equal(queue.files, 201)
 })
 
 t.test('an announced file that is still being written is to come later', async t => {
@@ -160,7 +160,7 @@ t.test('one that cannot be moved is left, told of once, and holds up nobody', as
 })
 
 t.test('it is listed while it stays, and taken once it can be', async t => {
-  const { paths, inbox, backlog, scanner, start } = scene(t, { scanIntervalMs: 50 })
+  const { paths, inbox, queue, scanner, start } = scene(t, { scanIntervalMs: 50 })
   await start()
   const obstacle = join(paths.work, workName(1_000, 'stuck'))
   mkdirSync(obstacle)
@@ -174,7 +174,7 @@ t.test('it is listed while it stays, and taken once it can be', async t => {
   drop(paths.inbox, 'good')
   t.match(await inbox.announce(announceOf('good')), { outcome: 'accepted' })
   t.match(scanner.left, { files: 1 }, 'others come and go meanwhile')
-  await eventually('it is taken', () => backlog.files === 2)
+  await eventually('it is taken', () => queue.files === 2)
   t.equal(scanner.left, undefined)
 })
 
@@ -213,12 +213,12 @@ t.test('an announcement does not wait for a long look', async t => {
 })
 
 t.test('an inbox that goes away and comes back', async t => {
-  const { paths, inbox, backlog, scanner, log, start } = scene(t, { scanIntervalMs: 50 })
+  const { paths, inbox, queue, scanner, log, start } = scene(t, { scanIntervalMs: 50 })
   await start()
   rmSync(paths.inbox, { recursive: true })
   await eventually('it is made again', () => existsSync(paths.inbox))
   drop(paths.inbox, 'a', '1 2\n', manifestOf('1 2\n'))
-  await eventually('and looked into', () => backlog.files === 1)
+  await eventually('and looked into', () => queue.files === 1)
   rmSync(paths.inbox, { recursive: true })
   symlinkSync('inbox', paths.inbox)
   t.match(await inbox.announce(announceOf('b')), { outcome: 'later', reason: /ELOOP/ })
@@ -227,7 +227,7 @@ t.test('an inbox that goes away and comes back', async t => {
   rmSync(paths.inbox)
   mkdirSync(paths.inbox)
   drop(paths.inbox, 'b', '3 4\n', manifestOf('3 4\n'))
-  await eventually('it goes on', () => backlog.files === 2)
+  await eventually('it goes on', () => queue.files === 2)
   t.equal(log.lines.filter(({ message }) => /inbox is away/.test(message)).length, 1)
 })
 
@@ -273,7 +273,7 @@ t.test('what was counted before is known', async t => {
 })
 
 t.test('at the limit of the queue: later, and nothing is taken', async t => {
-  const { paths, backlog, inbox, start } = scene(t, { queueFilesMax: 2 })
+  const { paths, queue, inbox, start } = scene(t, { queueFilesMax: 2 })
   await start()
   for (const name of ['a', 'b', 'c']) drop(paths.inbox, name)
   const results = await Promise.all(['a', 'b', 'c'].map(name => inbox.announce(announceOf(name))))
@@ -283,12 +283,12 @@ t.test('at the limit of the queue: later, and nothing is taken', async t => {
   )
   t.match(results[2], { reason: String })
   t.same(readdirSync(paths.inbox), ['c'])
-  backlog.remove(results[0]?.sequence ?? 0)
+  queue.remove(results[0]?.sequence ?? 0)
   t.match(await inbox.announce(announceOf('c')), { outcome: 'accepted' }, 'there is room again')
 })
 
 t.test('a look finds what nobody announced, within the limit', async t => {
-  const { paths, backlog, inbox, journal, start } = scene(t, {
+  const { paths, queue, inbox, journal, start } = scene(t, {
     queueFilesMax: 3,
     scanIntervalMs: 50,
   })
@@ -296,15 +296,15 @@ t.test('a look finds what nobody announced, within the limit', async t => {
   await start()
   t.equal(journal.queued(1_000)?.name, 'with')
   for (const name of ['a', 'b', 'c']) drop(paths.inbox, name)
-  await eventually('the rest', () => backlog.files === 3)
+  await eventually('the rest', () => queue.files === 3)
   await inbox.announce(announceOf('x'))
   t.equal(readdirSync(paths.inbox).length, 1, 'one is left for later')
-  backlog.remove(1_000)
+  queue.remove(1_000)
   await eventually('it is taken too', () => readdirSync(paths.inbox).length === 0)
 })
 
 t.test('while a disk is nearly full nothing is taken; then it goes on', async t => {
-  const { paths, backlog, inbox, journal, disk, fullIfAny, start } = scene(t, {
+  const { paths, queue, inbox, journal, disk, fullIfAny, start } = scene(t, {
     scanIntervalMs: 50,
   })
   await start()
@@ -315,11 +315,11 @@ t.test('while a disk is nearly full nothing is taken; then it goes on', async t 
   drop(paths.inbox, 'b', '1 2\n', manifestOf('1 2\n'))
   t.match(await inbox.announce(announceOf('a')), { outcome: 'later', reason: String })
   t.equal(readdirSync(paths.inbox).length, 3)
-  t.same([backlog.files, journal.nextSequence], [0, 1_000])
+  t.same([queue.files, journal.nextSequence], [0, 1_000])
   fullIfAny.length = 0
   await disk.look()
   t.match(await inbox.announce(announceOf('a')), { outcome: 'accepted' })
-  await eventually('the other is found', () => backlog.files === 2)
+  await eventually('the other is found', () => queue.files === 2)
 })
 
 t.test('a stop answers whoever still waits', async t => {
@@ -333,8 +333,8 @@ t.test('a stop answers whoever still waits', async t => {
   t.match(await inbox.announce(announceOf('b')), { outcome: 'later' })
 })
 
-t.test('the backlog', async t => {
-  const backlog = new Backlog()
+t.test('the queue', async t => {
+  const queue = new QueueTally()
   const entry = (sequence: number, name: string, hash?: string) => ({
     ...{ sequence, name, sizeBytes: 5, claimedAtMs: 0, manifestProblem: undefined },
     ...({ disposable: false, stage: 'claimed', digest: undefined, outcome: undefined } as const),
@@ -344,19 +344,19 @@ t.test('the backlog', async t => {
         ? undefined
         : { sha256: hash, sizeBytes: 5, lines: undefined, amount: undefined },
   })
-  backlog.add(entry(1, 'a'))
-  backlog.add(entry(1, 'a'))
-  backlog.add(entry(2, 'b', 'h1'))
-  backlog.add(entry(3, 'b', 'h2'))
-  t.same([backlog.files, backlog.bytes], [3, 15])
-  t.equal(backlog.find('a', 'any'), 1)
-  t.equal(backlog.find('b', 'h2'), 3, 'the newest of a name')
-  t.equal(backlog.find('b', 'h1'), undefined)
-  t.equal(backlog.find('c', 'h1'), undefined)
-  backlog.remove(2)
-  t.equal(backlog.find('b', 'h2'), 3)
-  backlog.remove(3)
-  backlog.remove(3)
-  t.equal(backlog.find('b', 'h2'), undefined)
-  t.same([backlog.files, backlog.bytes], [1, 5])
+  queue.add(entry(1, 'a'))
+  queue.add(entry(1, 'a'))
+  queue.add(entry(2, 'b', 'h1'))
+  queue.add(entry(3, 'b', 'h2'))
+  t.same([queue.files, queue.bytes], [3, 15])
+  t.equal(queue.find('a', 'any'), 1)
+  t.equal(queue.find('b', 'h2'), 3, 'the newest of a name')
+  t.equal(queue.find('b', 'h1'), undefined)
+  t.equal(queue.find('c', 'h1'), undefined)
+  queue.remove(2)
+  t.equal(queue.find('b', 'h2'), 3)
+  queue.remove(3)
+  queue.remove(3)
+  t.equal(queue.find('b', 'h2'), undefined)
+  t.same([queue.files, queue.bytes], [1, 5])
 })

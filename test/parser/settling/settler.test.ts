@@ -15,7 +15,7 @@ import t, { type Test } from 'tap'
 import { DiskWatch } from '../../../parser/disk-watch.ts'
 import type { QueueEntry } from '../../../parser/facts.ts'
 import { loadInstance } from '../../../parser/instance.ts'
-import { Backlog } from '../../../parser/intake/queue-tally.ts'
+import { QueueTally } from '../../../parser/intake/queue-tally.ts'
 import { OwnDirectories } from '../../../parser/own-directories.ts'
 import { openWorkFile, sameIdentity } from '../../../parser/reading/work-file.ts'
 import { ArchiveLimit } from '../../../parser/settling/archive-limit.ts'
@@ -28,7 +28,7 @@ import { digestOf, entryOf, hashOf } from '../journal/helpers.ts'
 
 async function scene(t: Test, archiveBytesMax = 1_000) {
   const { paths, journal, log } = openScene(t)
-  const backlog = new Backlog()
+  const queue = new QueueTally()
   const told: [string, number][] = []
   const archiveLimit = await ArchiveLimit.open(paths.archiveDisposable, archiveBytesMax, log)
   const growth = new GrowthWatch({ paths, journal, log })
@@ -37,25 +37,25 @@ async function scene(t: Test, archiveBytesMax = 1_000) {
   const directories = new OwnDirectories(paths, log)
   const disk = new DiskWatch({ directories: [], reserveBytes: 0, log })
   const settler = new Settler({
-    ...{ paths, journal, backlog, archiveLimit, growth, log },
+    ...{ paths, journal, queue, archiveLimit, growth, log },
     ...{ directories, disk, signal: stop.signal },
     onSettled: (file, sequence) => told.push([file.name, sequence]),
   })
   return {
-    ...{ paths, journal, backlog, settler, told, log, directories },
+    ...{ paths, journal, queue, settler, told, log, directories },
     /** A claimed file in work/, with a manifest. */
     claimed(sequence: number, facts: Partial<QueueEntry> = {}): QueueEntry {
       const entry = entryOf(sequence, { name: `f${sequence}`, ...facts })
       drop(paths.work, workName(sequence, entry.name), '1 2\n', manifestOf('1 2\n'))
       journal.claim([entry])
-      backlog.add(entry)
+      queue.add(entry)
       return entry
     },
   }
 }
 
 t.test('each outcome has its place, under a name that carries the hash', async t => {
-  const { paths, journal, backlog, settler, told, claimed } = await scene(t)
+  const { paths, journal, queue, settler, told, claimed } = await scene(t)
   const cases = [
     [claimed(1), 'applied', paths.archive],
     [claimed(2, { disposable: true }), 'applied', paths.archiveDisposable],
@@ -69,7 +69,7 @@ t.test('each outcome has its place, under a name that carries the hash', async t
     t.match(journal.queued(entry.sequence), { stage: 'settling', outcome })
   }
   t.same(readdirSync(paths.work), [], 'the manifests are gone')
-  t.same([backlog.files, backlog.bytes], [0, 0])
+  t.same([queue.files, queue.bytes], [0, 0])
   t.same(told, [
     ['f1', 1],
     ['f2', 2],
@@ -140,7 +140,7 @@ t.test('one file under several names is settled once for each, and leaves work/'
 })
 
 t.test('what cannot be moved stays, is told once, holds up nobody, and is tried again', async t => {
-  const { paths, settler, claimed, log, backlog, journal } = await scene(t)
+  const { paths, settler, claimed, log, queue, journal } = await scene(t)
   const blocks = [1, undefined].map(sequence =>
     join(paths.archive, settledName('f1', hashOf('x'), sequence)),
   )
@@ -155,7 +155,7 @@ t.test('what cannot be moved stays, is told once, holds up nobody, and is tried 
     [workName(1, 'f1')],
   )
   t.match(settler.unmoved, { files: 1, first: [{ name: 'f1', why: /taken/ }] })
-  t.equal(backlog.files, 0, 'nothing is to be done for it')
+  t.equal(queue.files, 0, 'nothing is to be done for it')
   const left = journal.queued(1)!
   await settler.move([left])
   t.equal(log.warnedOf().filter(name => name === 'f1').length, 1)
