@@ -81,9 +81,7 @@ export class MariadbKeeper {
   /** @throws CountersinkError CHILD_FAILED if it had to be killed. */
   async stop(): Promise<void> {
     this.#abort.abort()
-    const isStopped = this.#server?.stop()
-    await this.#keeping
-    await isStopped
+    await Promise.all([this.#server?.stop(), this.#keeping])
   }
 
   async #keep(first: PrivateMariadb): Promise<void> {

@@ -9,6 +9,7 @@ export class StateLock {
   readonly #lockPath: string
   readonly #statusPath: string
   #lock: KernelLock
+  #taking: Promise<void> | undefined
 
   private constructor(lockPath: string, statusPath: string, lock: KernelLock) {
     this.#lockPath = lockPath
@@ -27,11 +28,19 @@ export class StateLock {
   }
 
   /**
-   * Once its file was removed or replaced: the one that has the name now is locked as well.
+   * Once its file was removed or replaced: the one that has the name now is locked as well. Who asks
+   * again meanwhile shares the outcome: a lock of our own would keep out ourselves.
    *
    * @throws CountersinkError STATE_DIRECTORY_IN_USE when somebody else has locked that one.
    */
-  async takeAgain(): Promise<void> {
+  takeAgain(): Promise<void> {
+    this.#taking ??= this.#takeNext().finally(() => {
+      this.#taking = undefined
+    })
+    return this.#taking
+  }
+
+  async #takeNext(): Promise<void> {
     const before = this.#lock
     this.#lock = await take(this.#lockPath, this.#statusPath)
     before.release()

@@ -182,6 +182,8 @@ export class ManagedProcess {
   #died(how: string, code: number | null | undefined): void {
     this.#child = undefined
     this.#startedAtMs = undefined
+    // It was stopped before it was known that it could not be started.
+    if (this.#state === 'stopped') return
     if (this.#state === 'stopping' || code === 0) {
       this.#finish()
       return

@@ -1,0 +1,43 @@
+import { setImmediate } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { ManagedProcess } from '../../scripts/supervising/managed-process.ts'
+import { eventually, tempDir } from '../shared/helpers.ts'
+
+// A child of the supervisor that cannot be started: for want of descriptors, say.
+
+function unstartable(t: Test) {
+  let tries = 0
+  const notices: string[] = []
+  const child = new ManagedProcess({
+    name: 'parser',
+    command: ['-e', ''],
+    env: {},
+    logPath: `${tempDir(t)}/parser.log`,
+    inherit: () => {
+      tries += 1
+      throw Object.assign(new Error('spawn EMFILE'), { code: 'EMFILE' })
+    },
+    stopTimeoutMs: 1_000,
+    onTrouble: () => {},
+    onNotice: text => notices.push(text),
+    onChange: () => {},
+  })
+  return { child, notices, tries: () => tries }
+}
+
+t.test('counts as one that died, and is tried again', async t => {
+  const { child, notices, tries } = unstartable(t)
+  await eventually('it is tried again', () => tries() > 2)
+  t.match(notices[0], /could not be started \(EMFILE: spawn EMFILE\); it is started again at once/)
+  await child.stop()
+  t.equal(child.report.state, 'stopped')
+})
+
+t.test('one that is stopped before that is known stays stopped', async t => {
+  const { child, notices, tries } = unstartable(t)
+  await child.stop()
+  await setImmediate()
+  await setImmediate()
+  t.equal(child.report.state, 'stopped')
+  t.same([notices, tries()], [[], 1])
+})
