@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { stat } from 'node:fs/promises'
 import type { Config } from '../shared/config.ts'
 import { makeDirectories } from '../shared/durable.ts'
 import { CountersinkError } from '../shared/errors.ts'
@@ -7,6 +6,7 @@ import { Bell } from '../shared/handoff.ts'
 import { processIdentity, type Service } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
 import { type StatePaths, statePaths } from '../shared/paths.ts'
+import { renameTrouble } from '../shared/rename-trouble.ts'
 import { Announcer } from './announcer.ts'
 import { GeneratorLoop } from './generator-loop.ts'
 import { HealthServer } from './health.ts'
@@ -36,7 +36,7 @@ export async function startGenerator(options: GeneratorOptions): Promise<Service
   const runId = checkedRunId(options.runId)
   const paths = statePaths(options.dir)
   await makeDirectories(paths.generator, paths.generatorTmp, paths.inbox, paths.run)
-  await requireOneFilesystem(paths)
+  requireOneMount(paths)
 
   const status = new Status(log)
   const changed = new Bell()
@@ -97,13 +97,11 @@ function checkedRunId(runId: string | undefined): string {
   )
 }
 
-/** Publishing is a rename, which does not cross filesystems. */
-async function requireOneFilesystem(paths: StatePaths): Promise<void> {
-  const [tmp, inbox] = await Promise.all([stat(paths.generatorTmp), stat(paths.inbox)])
-  if (tmp.dev === inbox.dev) return
-  throw new CountersinkError(
-    'STATE_DIRECTORY_UNFIT',
-    `${paths.generatorTmp} and ${paths.inbox} are on different filesystems`,
-    { advice: 'Files are renamed from one into the other: put both on one filesystem.' },
-  )
+/** Publishing is a rename, which does not cross filesystems or mounts. */
+function requireOneMount({ generatorTmp, inbox }: StatePaths): void {
+  const trouble = renameTrouble(generatorTmp, inbox)
+  if (trouble === undefined) return
+  throw new CountersinkError('STATE_DIRECTORY_UNFIT', `${generatorTmp} and ${inbox} ${trouble}`, {
+    advice: 'Mount the whole state directory, or nothing below it.',
+  })
 }

@@ -1,10 +1,10 @@
-import { renameSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { statSync } from 'node:fs'
 import { makeDirectories } from '../shared/durable.ts'
-import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
+import { CountersinkError, toError } from '../shared/errors.ts'
 import { Bell } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
+import { renameTrouble } from '../shared/rename-trouble.ts'
 
 /**
  * The directories behind the inbox. They are ours, but somebody may remove one or put something else
@@ -78,10 +78,7 @@ function movedBetween(paths: StatePaths): string[] {
 }
 
 /**
- * Renames work within one mount of one filesystem only, so each is tried at the start. Of a name that
- * nobody has: the kernel compares the mounts before it looks for the name, and a full disk does not
- * matter. That two directories are of one device would not tell: a directory of the same filesystem
- * may be mounted on another.
+ * Renames work within one mount of one filesystem only, so each is tried at the start.
  *
  * @throws CountersinkError STATE_DIRECTORY_UNFIT
  */
@@ -89,8 +86,7 @@ export function requireOneMount(paths: StatePaths): void {
   const { inbox, work } = paths
   for (const path of movedBetween(paths)) {
     if (path === work) continue
-    const isOneDevice = statSync(path).dev === statSync(work).dev
-    const trouble = isOneDevice ? troubleBetween(path, work) : `are on two filesystems`
+    const trouble = renameTrouble(path, work)
     if (trouble === undefined) continue
     const other = path === inbox ? work : inbox
     throw new CountersinkError('STATE_DIRECTORY_UNFIT', `${path} and ${other} ${trouble}`, {
@@ -98,23 +94,3 @@ export function requireOneMount(paths: StatePaths): void {
     })
   }
 }
-
-function troubleBetween(one: string, other: string): string | undefined {
-  for (const [from, to] of [
-    [one, other],
-    [other, one],
-  ] as const) {
-    try {
-      renameSync(join(from, NOBODYS_NAME), join(to, NOBODYS_NAME))
-    } catch (error) {
-      if (hasCode(error, 'ENOENT')) continue
-      if (hasCode(error, 'EXDEV')) {
-        return 'are two mounts (perhaps of one filesystem), and no file can be renamed between them'
-      }
-      return `do not let files be renamed between them: ${toError(error).message}`
-    }
-  }
-  return undefined
-}
-
-const NOBODYS_NAME = '.countersink-trial'
