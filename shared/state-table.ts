@@ -18,6 +18,18 @@ export type StateTable<State extends string, Event extends string> = Readonly<
   Record<State, Readonly<Record<Event, State | Refused>>>
 >
 
+/** Where the table leads. An assertion fails where it says REFUSED; `name` is whose state it is. */
+export function nextState<State extends string, Event extends string>(
+  name: string,
+  table: StateTable<State, Event>,
+  state: State,
+  event: Event,
+): State {
+  const next = table[state][event]
+  assert(next !== REFUSED, `${name} is ${state}: "${event}" cannot happen now`)
+  return next as State
+}
+
 /** One thing that has a state: the only way to change it is an event that its table knows. */
 export class StateMachine<State extends string, Event extends string> {
   readonly #name: string
@@ -43,11 +55,10 @@ export class StateMachine<State extends string, Event extends string> {
 
   /** Goes where the table says, and tells it if that is another state. Throws where it says REFUSED. */
   on(event: Event): State {
-    const next = this.#table[this.#state][event]
-    assert(next !== REFUSED, `${this.#name} is ${this.#state}: "${event}" cannot happen now`)
+    const next = nextState(this.#name, this.#table, this.#state, event)
     if (next !== this.#state) {
-      this.#state = next as State
-      this.#onChange(this.#state, event)
+      this.#state = next
+      this.#onChange(next, event)
     }
     return this.#state
   }

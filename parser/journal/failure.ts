@@ -1,3 +1,4 @@
+import { AssertionError } from 'node:assert'
 import { constants } from 'node:os'
 import { CountersinkError } from '../../shared/errors.ts'
 
@@ -6,7 +7,7 @@ export function guarded<T>(what: string, action: () => T): T {
   try {
     return action()
   } catch (cause) {
-    if (cause instanceof CountersinkError) throw cause
+    if (cause instanceof CountersinkError || cause instanceof AssertionError) throw cause
     throw new CountersinkError('JOURNAL_FAILED', `the journal's ${what} failed`, {
       cause,
       advice: isFull(cause)

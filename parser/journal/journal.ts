@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
@@ -5,7 +6,9 @@ import { CountersinkError } from '../../shared/errors.ts'
 import type { Counts, Outcome, ProcessedFile } from '../../shared/protocol.ts'
 import type { Checkpoint, DigestFacts, QueueEntry } from '../facts.ts'
 import { guarded } from './failure.ts'
+import { countIn, newState } from './journal-state.ts'
 import { allotLockFile } from './lock-file.ts'
+import { afterEvent, type EntryEvent } from './queue-entry-states.ts'
 import {
   type ContentRecord,
   decodeState,
@@ -149,7 +152,7 @@ export class Journal extends JournalView {
     this.#commit('claim', (tables, state) => {
       let { nextSequence } = state
       for (const entry of entries) {
-        this.#putEntry(tables, entry)
+        this.#bring(tables, entry, 'claim')
         nextSequence = Math.max(nextSequence, entry.sequence + 1)
       }
       return { ...state, nextSequence }
@@ -160,7 +163,9 @@ export class Journal extends JournalView {
   checkpoint(sequence: number, checkpoint: Checkpoint): void {
     this.#commit('checkpoint', (tables, state) => {
       const entry = this.queued(sequence)
-      if (entry?.stage === 'claimed') this.#putEntry(tables, { ...entry, checkpoint })
+      if (entry === undefined) return state
+      const isRead = entry.stage === 'claimed'
+      this.#bring(tables, isRead ? { ...entry, checkpoint } : entry, 'checkpoint')
       return state
     })
   }
@@ -181,7 +186,7 @@ export class Journal extends JournalView {
     )
     this.#commit('digest', (tables, state) => {
       for (const [i, entry] of entries.entries()) {
-        this.#putEntry(tables, entry)
+        this.#bring(tables, entry, 'digest')
         const { sha256 } = files[i]!.digest
         const content = this.content(sha256) ?? UNKNOWN
         if (content.claim === 0) {
@@ -200,7 +205,7 @@ export class Journal extends JournalView {
   undigest(entry: QueueEntry): QueueEntry {
     const claimed: QueueEntry = { ...entry, ...{ stage: 'claimed', runName: undefined } }
     this.#commit('undigest', (tables, state) => {
-      this.#putEntry(tables, claimed)
+      this.#bring(tables, claimed, 'undigest')
       return state
     })
     return claimed
@@ -226,10 +231,8 @@ export class Journal extends JournalView {
       for (const [i, { entry, outcome }] of settlements.entries()) {
         const file = files[i]!
         if (outcome === 'quarantined') this.#letGo(tables, entry.sequence, file.sha256)
-        this.#putEntry(tables, {
-          ...entry,
-          ...{ stage: 'settling', outcome, checkpoint: undefined, runName: undefined },
-        })
+        const settled = { ...entry, outcome, checkpoint: undefined, runName: undefined }
+        this.#bring(tables, settled, 'settle')
         this.#record(tables, file, entry.sequence)
         next = { ...countIn(next, file), nextNumber: file.number + 1 }
       }
@@ -305,8 +308,16 @@ export class Journal extends JournalView {
     })
   }
 
-  #putEntry(tables: Tables, entry: QueueEntry): void {
-    tables.queue.putSync(numberKey(entry.sequence), encodeQueueEntry(entry))
+  /** Writes the entry, in the stage to which the event leads from where the journal has it. */
+  #bring(tables: Tables, entry: QueueEntry, event: EntryEvent): void {
+    const stage = afterEvent(entry.sequence, this.queued(entry.sequence), event)
+    assert(stage !== 'absent', `"${event}" leaves no entry`)
+    tables.queue.putSync(numberKey(entry.sequence), encodeQueueEntry({ ...entry, stage }))
+  }
+
+  #forget(tables: Tables, sequence: number): void {
+    afterEvent(sequence, this.queued(sequence), 'move')
+    tables.queue.removeSync(numberKey(sequence))
   }
 
   #putContent(tables: Tables, sha256: Uint8Array, content: ContentRecord): void {
@@ -319,7 +330,7 @@ export class Journal extends JournalView {
       let next = this.#state
       this.#root.transactionSync(() => {
         this.assertOwner()
-        for (const sequence of moved) this.tables.queue.removeSync(numberKey(sequence))
+        for (const sequence of moved) this.#forget(this.tables, sequence)
         next = change(this.tables, this.#state)
         this.tables.state.putSync(STATE_KEY, encodeState(next))
       })
@@ -347,32 +358,3 @@ export interface Settlement {
 }
 
 const UNKNOWN: ContentRecord = { applied: 0, last: 0, claim: 0 }
-
-/**
- * Sequences go on from the clock at each start: they name files in work/ and rows in the ledger, and
- * must not come again after a journal was deleted or restored.
- */
-function newState(): JournalState {
-  return {
-    epoch: 0,
-    nextSequence: 0,
-    nextNumber: 1,
-    ledgerUuid: '',
-    rebuiltTo: 0n,
-    applied: 0,
-    duplicate: 0,
-    quarantined: 0,
-    bytes: 0,
-    lines: 0,
-  }
-}
-
-function countIn(state: JournalState, file: ProcessedFile): JournalState {
-  const counted = file.outcome === 'applied'
-  return {
-    ...state,
-    [file.outcome]: state[file.outcome] + 1,
-    bytes: state.bytes + (counted ? file.sizeBytes : 0),
-    lines: state.lines + (counted ? file.lines : 0),
-  }
-}

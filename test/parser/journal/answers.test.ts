@@ -5,7 +5,15 @@ import type { JournalView } from '../../../parser/journal/views.ts'
 import { RECORDS_PER_ANSWER_MAX } from '../../../shared/limits.ts'
 import type { ContentAnswer, Outcome, ProcessedPage, Question } from '../../../shared/protocol.ts'
 import { failureOf, runModule, type Teardown, tempDir } from '../../shared/helpers.ts'
-import { process as bring, digestOf, digestOne, entryOf, hashOf, openJournal } from './helpers.ts'
+import {
+  process as bring,
+  digestOf,
+  digestOne,
+  entryOf,
+  hashOf,
+  openJournal,
+  settlementOf,
+} from './helpers.ts'
 
 /** The numbers of all pages, from the first on. */
 function allPages(view: JournalView, first: Question & { kind: 'newest' | 'after' }): number[][] {
@@ -77,9 +85,9 @@ t.test('contents by the beginning of their hash: none, one, two', async t => {
   const expected = { sha256: hex(one), sizeBytes: 10, lines: undefined, amount: undefined }
   journal.claim([entryOf(10, { expected })])
   t.same(ask(shared), [{ sha256: hex(one), waiting: true }], 'announced and not yet read')
-  digestOne(journal, entryOf(10), digestOf(one), undefined)
+  const entry = digestOne(journal, entryOf(10), digestOf(one), undefined)
   t.same(ask(shared), [{ sha256: hex(one), waiting: true }], 'read and not yet counted')
-  const applied = bring(journal, 10, one)
+  const [applied] = journal.settle([settlementOf(entry, 'applied')])
   t.same(ask(shared), [{ sha256: hex(one), applied, last: applied }])
   const last = bring(journal, 11, one, 'duplicate', 'counted before')
   t.same(ask(hex(one)), [{ sha256: hex(one), applied, last }], 'the whole hash')

@@ -141,6 +141,7 @@ t.test('sequences that are in no commit are told from those that are', async t =
 t.test('a long queue is walked in slices, with others in between', async t => {
   const journal = openJournal(t)
   journal.claim(Array.from({ length: 1_000 }, (_, i) => entryOf(i + 1)))
+  journal.settle([settlementOf(entryOf(1_000), 'duplicate')])
   const found: number[] = []
   let slices = 0
   let turns = 0

@@ -24,7 +24,7 @@ import { Settler } from '../../../parser/settling/settler.ts'
 import { settledName, workName } from '../../../shared/paths.ts'
 import { eventually, failureOf, tempDir } from '../../shared/helpers.ts'
 import { drop, manifestOf, openScene, recordingLog } from '../helpers.ts'
-import { digestOf, entryOf, hashOf } from '../journal/helpers.ts'
+import { digestOf, entryOf, hashOf, settlementOf } from '../journal/helpers.ts'
 
 async function scene(t: Test, archiveBytesMax = 1_000) {
   const { paths, journal, log } = openScene(t)
@@ -50,6 +50,11 @@ async function scene(t: Test, archiveBytesMax = 1_000) {
       journal.claim([entry])
       queue.add(entry)
       return entry
+    },
+    /** P7 is done, and nothing after it: as a crash leaves it. */
+    settling(entry: QueueEntry): QueueEntry {
+      journal.settle([settlementOf({ ...entry, digest: digestOf('x') }, 'applied')])
+      return journal.queued(entry.sequence)!
     },
   }
 }
@@ -226,13 +231,8 @@ t.test('many are settled in one commit, whatever became of each', async t => {
 })
 
 t.test('a start moves what a crash left; what was moved is not missed', async t => {
-  const { paths, journal, settler, claimed } = await scene(t)
-  const left = {
-    ...claimed(1),
-    stage: 'settling',
-    outcome: 'applied',
-    digest: digestOf('x'),
-  } as const
+  const { paths, journal, settler, settling, claimed } = await scene(t)
+  const left = settling(claimed(1))
   await settler.move([left])
   t.ok(existsSync(join(paths.archive, settledName('f1', hashOf('x')))))
   await settler.move([left])
@@ -243,11 +243,8 @@ t.test('a start moves what a crash left; what was moved is not missed', async t 
 })
 
 t.test('moving again what is archived does not count it twice against the limit', async t => {
-  const { paths, settler, claimed, log } = await scene(t, 15)
-  const entry = {
-    ...claimed(1, { disposable: true }),
-    ...({ stage: 'settling', outcome: 'applied', digest: digestOf('x') } as const),
-  }
+  const { paths, settler, settling, claimed, log } = await scene(t, 15)
+  const entry = settling(claimed(1, { disposable: true }))
   await settler.move([entry])
   // As after a crash behind the move: it stands in the archive and the journal does not know.
   await settler.move([entry])
