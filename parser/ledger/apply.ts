@@ -5,6 +5,7 @@ import {
   blockBatch,
   endBatch,
   findBatch,
+  insertBatch,
   moveCursor,
   moved,
   sequencesOf,
@@ -120,15 +121,8 @@ async function begin(
   options: ApplyOptions,
   transaction: 'whole' | 'beginning',
 ): Promise<ApplyResult | 'known' | undefined> {
-  const { names } = options
   try {
-    await session.execute(
-      `INSERT INTO ${names.batch}
-         (id, instance, kind, state, cursor_id, pairs_planned, pairs_applied,
-          amount_planned, amount_applied, begun_at)
-       VALUES (?, ?, 'add', 'applying', NULL, ?, 0, ?, 0, UTC_TIMESTAMP(3))`,
-      [batch.id, options.instance, batch.sums.pairs, batch.amount.toString()],
-    )
+    await insertBatch(session, batch, options)
   } catch (error) {
     if (sqlNumber(error) === SQL_DUPLICATE_KEY) return 'known'
     throw error
@@ -206,7 +200,7 @@ async function applyFrom(
       if (isOpen || (isFirst && (await withdrawBatch(session, batch, names)))) {
         return isBeyond ? { kind: 'unproven' } : { kind: 'refused', reason }
       }
-      await blockBatch(session, batch, names)
+      await blockBatch(session, batch.id, names)
       return { kind: 'blocked', reason: `MariaDB refuses a row in the middle of it: ${reason}` }
     }
     if (applied === batch.sums.pairs && !(await finish(session, batch, options, isOpen))) {

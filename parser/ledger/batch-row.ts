@@ -3,6 +3,7 @@ import { CountersinkError } from '../../shared/errors.ts'
 import { PairTally } from '../sums/pair-words.ts'
 import type { PairChunk } from '../sums/sums.ts'
 import type { Batch } from './batch.ts'
+import { type BatchState, wayOf } from './batch-states.ts'
 import type { Session } from './connection.ts'
 import type { LedgerNames } from './schema/tables.ts'
 
@@ -13,7 +14,7 @@ import type { LedgerNames } from './schema/tables.ts'
 
 /** Where a batch stands in the ledger. */
 export interface BatchPosition {
-  readonly state: 'applying' | 'applied' | 'blocked'
+  readonly state: Exclude<BatchState, 'absent'>
   /** The last consumer id applied. */
   readonly cursorId: bigint | null
   readonly pairsApplied: bigint
@@ -36,6 +37,21 @@ export async function findBatch(
   return row
 }
 
+/** Writes the batch's row. @throws MariaDB's error: 1062 when it has one already. */
+export async function insertBatch(
+  session: Session,
+  batch: Batch,
+  { names, instance }: { readonly names: LedgerNames; readonly instance: Uint8Array },
+): Promise<void> {
+  await session.execute(
+    `INSERT INTO ${names.batch}
+       (id, instance, kind, state, cursor_id, pairs_planned, pairs_applied,
+        amount_planned, amount_applied, begun_at)
+     VALUES (?, ?, 'add', '${wayOf('begin').to}', NULL, ?, 0, ?, 0, UTC_TIMESTAMP(3))`,
+    [batch.id, instance, batch.sums.pairs, batch.amount.toString()],
+  )
+}
+
 /** Moves the cursor behind a chunk. */
 export async function moveCursor(
   session: Session,
@@ -44,10 +60,11 @@ export async function moveCursor(
   step: { cursor: bigint | null; next: bigint; chunk: PairChunk },
 ): Promise<void> {
   // A text operand would make the server add in DOUBLE, which rounds above 2^53: hence the cast.
+  const { from } = wayOf('chunk')
   const changed = await session.execute(
     `UPDATE ${names.batch}
         SET cursor_id = ?, pairs_applied = pairs_applied + ?, amount_applied = amount_applied + CAST(? AS DECIMAL(38,0))
-      WHERE id = ? AND cursor_id <=> ? AND state = 'applying'`,
+      WHERE id = ? AND cursor_id <=> ? AND ${from}`,
     [step.next, step.chunk.ids.length, sumOf(step.chunk).toString(), batch.id, step.cursor],
   )
   if (changed !== 1) throw moved(batch, `its cursor is not at ${step.cursor ?? 'its beginning'}`)
@@ -61,9 +78,10 @@ export async function endBatch(session: Session, batch: Batch, names: LedgerName
     [batch.id],
   )
   if (files !== batch.files.length) throw moved(batch, `${files} of its files are open`)
+  const { to, from } = wayOf('end')
   const changed = await session.execute(
-    `UPDATE ${names.batch} SET state = 'applied', ended_at = UTC_TIMESTAMP(3)
-      WHERE id = ? AND state = 'applying'
+    `UPDATE ${names.batch} SET state = '${to}', ended_at = UTC_TIMESTAMP(3)
+      WHERE id = ? AND ${from}
         AND pairs_applied = pairs_planned AND amount_applied = amount_planned`,
     [batch.id],
   )
@@ -91,7 +109,8 @@ export async function withdrawBatch(
 ): Promise<boolean> {
   await session.execute('START TRANSACTION')
   const batches = await session.execute(
-    `DELETE FROM ${names.batch} WHERE id = ? AND cursor_id IS NULL AND pairs_applied = 0`,
+    `DELETE FROM ${names.batch}
+      WHERE id = ? AND cursor_id IS NULL AND pairs_applied = 0 AND ${wayOf('withdraw').from}`,
     [batch.id],
   )
   await session.execute(`DELETE FROM ${names.file} WHERE batch_id = ? AND state = 'applying'`, [
@@ -102,26 +121,28 @@ export async function withdrawBatch(
   return batches === 1
 }
 
+/** A batch that can be finished by nobody for now; unless somebody has finished it meanwhile. */
 export async function blockBatch(
   session: Session,
-  batch: Batch,
+  id: Uint8Array,
   names: LedgerNames,
 ): Promise<void> {
-  await session.execute(
-    `UPDATE ${names.batch} SET state = 'blocked' WHERE id = ? AND state = 'applying'`,
-    [batch.id],
-  )
+  const { to, from } = wayOf('block')
+  await session.execute(`UPDATE ${names.batch} SET state = '${to}' WHERE id = ? AND ${from}`, [
+    Buffer.from(id),
+  ])
 }
 
+/** Of a batch that somebody has finished meanwhile the cursor is not where it was, which ends us. */
 export async function unblockBatch(
   session: Session,
   batch: Batch,
   names: LedgerNames,
 ): Promise<void> {
-  await session.execute(
-    `UPDATE ${names.batch} SET state = 'applying' WHERE id = ? AND state = 'blocked'`,
-    [batch.id],
-  )
+  const { to, from } = wayOf('unblock')
+  await session.execute(`UPDATE ${names.batch} SET state = '${to}' WHERE id = ? AND ${from}`, [
+    batch.id,
+  ])
 }
 
 /** May be more than 64 bits. */

@@ -4,7 +4,7 @@ import type { Growth } from '../facts.ts'
 import { type ApplyResult, applyBatch } from './apply.ts'
 import { contentsWithPrefix } from './asking.ts'
 import type { Batch } from './batch.ts'
-import { findBatch } from './batch-row.ts'
+import { blockBatch, findBatch } from './batch-row.ts'
 import type { DatabaseAddress, Session } from './connection.ts'
 import { FILE_COLUMNS, type LedgerFile } from './file-rows.ts'
 import { type Named, namesakesOf } from './namesakes.ts'
@@ -340,12 +340,7 @@ export class Ledger {
 
   /** A batch that can be finished by nobody. */
   async block(batchId: Uint8Array): Promise<void> {
-    await this.#write(session =>
-      session.execute(
-        `UPDATE ${this.#names.batch} SET state = 'blocked' WHERE id = ? AND state = 'applying'`,
-        [Buffer.from(batchId)],
-      ),
-    )
+    await this.#write(session => blockBatch(session, batchId, this.#names))
   }
 
   /** Names of files just counted that were counted with other contents too: how many each has. */
