@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs'
 import { makeDirectories } from '../shared/durable.ts'
 import { CountersinkError, toError } from '../shared/errors.ts'
+import type { ParserEvents } from '../shared/events.ts'
 import { Bell } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
@@ -13,11 +14,13 @@ import { renameTrouble } from '../shared/rename-trouble.ts'
  */
 export class OwnDirectories {
   readonly #paths: readonly string[]
+  readonly #events: ParserEvents
   readonly #log: Log
   #reason: string | undefined
 
-  constructor(paths: StatePaths, log: Log) {
+  constructor(paths: StatePaths, events: ParserEvents, log: Log) {
     this.#paths = [...movedBetween(paths).slice(1), paths.runs]
+    this.#events = events
     this.#log = log
   }
 
@@ -48,9 +51,9 @@ export class OwnDirectories {
     let reason: string | undefined
     for (const path of this.#paths) reason ??= await this.#trouble(path)
     if (reason !== undefined && reason !== this.#reason) {
-      this.#log.error('nothing is settled until a directory is there again', { because: reason })
+      this.#events.emit('waiting', { for: 'directory', because: reason })
     } else if (reason === undefined && this.#reason !== undefined) {
-      this.#log.info('all directories are there again')
+      this.#events.emit('resumed', { for: 'directory' })
     }
     this.#reason = reason
     return reason === undefined

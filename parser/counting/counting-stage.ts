@@ -181,7 +181,9 @@ export class CountingStage {
       counts.push(...(await this.#decide(hinted)))
       return
     }
+    const startedAtMs = Date.now()
     const { taken, result, batch } = await this.#apply(firstOfEachContent(counts), signal)
+    const counting = { startedAtMs, endedAtMs: Date.now() }
     switch (result.kind) {
       case 'applied':
         remove(counts, taken)
@@ -190,7 +192,7 @@ export class CountingStage {
             verdict: count,
             ending: {
               ...count,
-              outcome: 'applied' as const,
+              ...{ outcome: 'applied' as const, counting },
               ledgerSequence: result.sequences.get(hexOf(count.digest.sha256)),
             },
           })),

@@ -2,6 +2,7 @@ import type { BigIntStats } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { systemReason } from '../../shared/errors.ts'
+import type { ParserEvents } from '../../shared/events.ts'
 import { type FileIdentity, identityOf } from '../../shared/file-identity.ts'
 import { Bell } from '../../shared/handoff.ts'
 import { ANNOUNCEMENTS_WAITING_MAX, CLAIMS_PER_COMMIT_MAX } from '../../shared/limits.ts'
@@ -50,8 +51,7 @@ export class Inbox {
   readonly #pace: LookPace
   readonly #queueFilesMax: number
   readonly #disk: DiskWatch
-  readonly #onClaimed: () => void
-  readonly #log: Log
+  readonly #events: ParserEvents
   readonly #earlier: EarlierAcks
   readonly #bell = new Bell()
   readonly #adoptionLog: Log
@@ -72,7 +72,7 @@ export class Inbox {
     queueFilesMax: number
     disk: DiskWatch
     /** New entries are in the journal. */
-    onClaimed: () => void
+    events: ParserEvents
     log: Log
   }) {
     this.#paths = options.paths
@@ -83,8 +83,7 @@ export class Inbox {
     this.#pace = new LookPace(options.scanIntervalMs)
     this.#queueFilesMax = options.queueFilesMax
     this.#disk = options.disk
-    this.#onClaimed = options.onClaimed
-    this.#log = options.log
+    this.#events = options.events
     this.#earlier = new EarlierAcks(options)
     this.#adoptionLog = toldOnce(options.log)
   }
@@ -171,7 +170,7 @@ export class Inbox {
     }
     // The acks first: somebody waits for them.
     await setImmediate()
-    this.#logClaims(entries)
+    this.#tellOf(entries)
   }
 
   /** Its bytes are brought to the disk; then it waits for its claim again. */
@@ -239,7 +238,7 @@ export class Inbox {
     )
     const entries = claimed(results)
     this.#take(entries)
-    this.#logClaims(entries)
+    this.#tellOf(entries)
     for (const [i, { name }] of found.entries()) {
       const result = results[i]!
       if ('why' in result) this.#leave(name, result.why)
@@ -252,7 +251,7 @@ export class Inbox {
     this.#nextAdoptionMs = performance.now() + ADOPTION_INTERVAL_MS
     const adopted = await adoptWork(this.#paths, this.#journal, this.#adoptionLog)
     this.#take(adopted)
-    this.#logClaims(adopted)
+    this.#tellOf(adopted)
   }
 
   #take(entries: readonly QueueEntry[]): void {
@@ -260,17 +259,11 @@ export class Inbox {
       this.#queue.add(entry)
       this.#scanner.taken(entry.name)
     }
-    if (entries.length > 0) this.#onClaimed()
   }
 
-  #logClaims(entries: readonly QueueEntry[]): void {
+  #tellOf(entries: readonly QueueEntry[]): void {
     for (const { name, sequence, sizeBytes, isPlain } of entries) {
-      this.#log.info('claimed', {
-        name,
-        sequence,
-        size: sizeBytes,
-        manifest: !isPlain,
-      })
+      this.#events.emit('claimed', { name, sequence, sizeBytes, hasManifest: !isPlain })
     }
   }
 

@@ -71,7 +71,10 @@ export interface ApplyOptions {
   readonly readsBack?: boolean
   /** All totals were looked at and fit: the bound need not prove it. */
   readonly checked: boolean
-  readonly onChunk: () => void
+  /** It is in the ledger, or will be with its only chunk. */
+  readonly onBegun: () => void
+  /** So many pairs are in the totals. */
+  readonly onChunk: (pairs: number) => void
   /** Adds the chunks; one that is kept from batch to batch learns which rows are there. */
   readonly writer?: TotalsWriter
   /** Ends a batch of several transactions between two of them. */
@@ -107,6 +110,7 @@ export async function applyBatch(
   crashPoint('P4-before-commit')
   if (!isSmall) await session.execute('COMMIT')
   crashPoint('P4-batch-begun')
+  options.onBegun()
   return applyFrom(session, batch, FROM_START, options, isSmall ? 'open' : 'committed')
 }
 
@@ -210,7 +214,7 @@ async function applyFrom(
     crashPoint('P5-before-commit')
     if (!isOpen || applied === batch.sums.pairs) await session.execute('COMMIT')
     crashPoint('P5-chunk-committed')
-    options.onChunk()
+    options.onChunk(chunk.ids.length)
     cursor = next
     isBlocked = false
   }

@@ -1,4 +1,5 @@
 import type { Config } from '../../shared/config.ts'
+import type { ParserEvents } from '../../shared/events.ts'
 import { U64_MAX } from '../../shared/limits.ts'
 import type { Growth } from '../facts.ts'
 import { type ApplyResult, applyBatch } from './apply.ts'
@@ -14,7 +15,7 @@ import { seemsUnchanged } from './schema/glance.ts'
 import { type Known, type LedgerIdentity, NOTHING_KNOWN, openLedger } from './schema/opening.ts'
 import { type LedgerNames, ledgerNames, type TotalsRange } from './schema/tables.ts'
 import { NewestCounted } from './schema/witnesses.ts'
-import { type Availability, SessionKeeper } from './session-keeper.ts'
+import { SessionKeeper } from './session-keeper.ts'
 import { SideSession } from './side-session.ts'
 import {
   type KeptSighting,
@@ -24,7 +25,6 @@ import {
   writeSighting,
 } from './sightings.ts'
 import { databaseUnavailable } from './sql-errors.ts'
-import type { LongStatement } from './statement-watch.ts'
 import { TotalsWriter } from './totals-writer.ts'
 
 /** A batch that is not finished. */
@@ -52,7 +52,7 @@ export class Ledger {
   readonly #config: Config
   readonly #names: LedgerNames
   readonly #instance: Uint8Array
-  readonly #onProgress: () => void
+  readonly #events: ParserEvents
   readonly #signal: AbortSignal
   readonly #writer: TotalsWriter
   readonly #counted = new NewestCounted()
@@ -68,24 +68,20 @@ export class Ledger {
     instance: Uint8Array
     /** Ends waiting for a database that is away, and a batch between two of its chunks. */
     signal: AbortSignal
-    onAvailability: (availability: Availability) => void
-    onLongStatement?: (statement: LongStatement | undefined) => void
-    onProgress: () => void
+    events: ParserEvents
   }) {
     this.#keeper = new SessionKeeper({
       address: options.address,
       signal: options.signal,
       inspect: session => this.#inspect(session),
-      onChange: options.onAvailability,
-      ...(options.onLongStatement === undefined
-        ? {}
-        : { onLongStatement: options.onLongStatement }),
+      onChange: availability => options.events.emit('database', availability),
+      onLongStatement: statement => options.events.emit('statement', statement),
     })
     this.#side = new SideSession(options.address, session => this.#inspect(session))
     this.#config = options.config
     this.#names = ledgerNames(options.config)
     this.#instance = options.instance
-    this.#onProgress = options.onProgress
+    this.#events = options.events
     this.#signal = options.signal
     this.#writer = new TotalsWriter(this.#names)
   }
@@ -234,6 +230,9 @@ export class Ledger {
    */
   async apply(batch: Batch, begun = false): Promise<LedgerResult> {
     let mayBeKnown = begun
+    const startedAtMs = performance.now()
+    const { pairs } = batch.sums
+    const told = { batch: batch.id.toString('hex'), files: batch.files.length, pairs }
     const result = await this.#write(async session => {
       for (let checked = false; ; checked = true) {
         const known = mayBeKnown ? await findBatch(session, batch.id, this.#names) : undefined
@@ -246,7 +245,8 @@ export class Ledger {
           range: this.#range,
           readsBack: !this.#known.seesTriggers,
           checked,
-          onChunk: this.#onProgress,
+          onBegun: () => this.#events.emit('begun', told),
+          onChunk: pairs => this.#events.emit('chunk', { batch: told.batch, pairs }),
           writer: this.#writer,
           signal: this.#signal,
         })
@@ -260,6 +260,8 @@ export class Ledger {
       }
     })
     if (result.kind === 'applied') {
+      const countMs = Math.round(performance.now() - startedAtMs)
+      this.#events.emit('applied', { ...told, countMs })
       for (const { sha256 } of batch.files) {
         this.#counted.add({ sha256, sequence: result.sequences.get(hexOf(sha256)) })
       }

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Config } from '../../shared/config.ts'
 import { closeQuietly } from '../../shared/durable.ts'
 import { describeError, hasCode } from '../../shared/errors.ts'
+import type { ParserEventMap, ParserEvents } from '../../shared/events.ts'
 import type { FileIdentity } from '../../shared/file-identity.ts'
 import type { Log } from '../../shared/log.ts'
 import { type StatePaths, workName } from '../../shared/paths.ts'
@@ -14,6 +15,7 @@ import type { Journal } from '../journal/journal.ts'
 import { statsIfLookedAt } from '../moves.ts'
 import { RunSums } from '../sums/run-keeper.ts'
 import { Judge } from './judge.ts'
+import { REOPENING } from './reopening-cases.ts'
 import { nothingRead, type Verdict } from './verdict.ts'
 import { openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
 
@@ -39,7 +41,7 @@ export interface FileReaderOptions {
   readonly config: Config
   readonly journal: Journal
   readonly disk: DiskWatch
-  readonly onProgress: () => void
+  readonly events: ParserEvents
   readonly log: Log
   /** What the sums of its files may take in memory. */
   readonly sumBytesMax: number
@@ -64,7 +66,7 @@ export class FileReader {
   readonly #config: Config
   readonly #journal: Journal
   readonly #disk: DiskWatch
-  readonly #onProgress: () => void
+  readonly #events: ParserEvents
   readonly #log: Log
   readonly #judge: Judge
   readonly #workers: DigestWorkers
@@ -77,7 +79,7 @@ export class FileReader {
     this.#config = config
     this.#journal = options.journal
     this.#disk = options.disk
-    this.#onProgress = options.onProgress
+    this.#events = options.events
     this.#log = options.log
     this.#judge = new Judge(options.journal, config)
     const { sumBytesMax } = options
@@ -104,7 +106,9 @@ export class FileReader {
     const verdicts: Verdict[] = []
     try {
       while (verdicts.length < entries.length) {
-        verdicts.push(...(await this.#readNext(entries.slice(verdicts.length), signal)))
+        const next = await this.#readNext(entries.slice(verdicts.length), signal)
+        verdicts.push(...next)
+        for (const verdict of next) this.#events.emit('digested', digested(verdict))
       }
       return { verdicts }
     } catch (error) {
@@ -172,7 +176,6 @@ export class FileReader {
       pairsMax: this.#smallPairsMax,
       signal,
     })
-    this.#onProgress()
     const changed = digests.findIndex(
       (digest, i) => changeSinceClaim(entries[i]!, digest, digest.identity) !== undefined,
     )
@@ -190,27 +193,35 @@ export class FileReader {
     return join(this.#paths.work, workName(sequence, name))
   }
 
-  /** A file that was digested before a restart, from its sealed sums. */
+  /** A file that was digested before a restart, from its sealed sums; see `reopening-cases.ts`. */
   async #reopen(entry: QueueEntry, signal: AbortSignal): Promise<Verdict | undefined> {
     const { digest, runName } = entry
-    if (entry.stage !== 'digested' || digest === undefined || runName === undefined)
-      return undefined
+    if (entry.stage !== 'digested' || digest === undefined) return undefined
     const stats = statsIfLookedAt(this.#pathOf(entry))
     const change = stats && changeSinceRead(entry, digest, stats)
+    const file = stats === undefined ? 'gone' : change === undefined ? 'the same' : 'changed'
     if (change !== undefined) {
-      // Its hash is known, and decides.
       this.#log.warn('a digested file has changed and is read again', { name: entry.name, change })
-      return undefined
     }
+    // Opening a run reads it whole: only where it would be used.
+    if (runName === undefined || REOPENING[file].usable !== 'use') return undefined
+    const sums = await this.#openSums(entry, runName, signal)
+    const run = sums === undefined ? 'unusable' : 'usable'
+    if (sums === undefined || REOPENING[file][run] !== 'use') return undefined
+    return { kind: 'count', entry, digest, sums, largestSum: sums.facts.largestSum }
+  }
+
+  async #openSums(
+    { name }: QueueEntry,
+    runName: string,
+    signal: AbortSignal,
+  ): Promise<RunSums | undefined> {
     try {
-      const sums = await RunSums.openVerified(join(this.#paths.runs, runName), signal)
-      return { kind: 'count', entry, digest, sums, largestSum: sums.facts.largestSum }
+      return await RunSums.openVerified(join(this.#paths.runs, runName), signal)
     } catch (error) {
       if (!hasCode(error, 'RUN_UNREADABLE')) throw error
-      this.#log.warn('sealed sums cannot be used; the file is read again', {
-        name: entry.name,
-        because: describeError(error),
-      })
+      const because = describeError(error)
+      this.#log.warn('sealed sums cannot be used; the file is read again', { name, because })
       return undefined
     }
   }
@@ -244,7 +255,6 @@ export class FileReader {
       await closeQuietly(file.handle)
     }
     const [verdict] = await this.#judge.judge([{ entry, read, startedAtMs }])
-    this.#onProgress()
     return verdict!
   }
 
@@ -291,11 +301,10 @@ export class FileReader {
         ...(resume === undefined ? {} : { resume }),
         onCheckpoint: checkpoint => {
           this.#journal.checkpoint(sequence, checkpoint)
-          this.#onProgress()
         },
         onProgress: positionBytes => {
           this.#reading = { name, positionBytes, sizeBytes, resumedFromBytes }
-          this.#onProgress()
+          this.#events.emit('reading', { name, positionBytes, sizeBytes })
         },
       })
       if (digest.checkpointDropped !== undefined) {
@@ -306,6 +315,16 @@ export class FileReader {
       if (hasCode(error, 'FILE_CHANGED')) return undefined
       throw error
     }
+  }
+}
+
+function digested({ kind, entry, digest }: Verdict): ParserEventMap['digested'][0] {
+  const { name, sequence, claimedAtMs } = entry
+  const { sizeBytes, startedAtMs, endedAtMs } = digest
+  return {
+    ...{ name, sequence, sizeBytes, verdict: kind },
+    queuedMs: startedAtMs - claimedAtMs,
+    readMs: endedAtMs - startedAtMs,
   }
 }
 

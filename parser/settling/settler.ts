@@ -3,10 +3,11 @@ import { setImmediate } from 'node:timers/promises'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { replaceFile, syncDirectories, syncDirectoryIfItOpens } from '../../shared/durable.ts'
 import { describeError, hasCode, toError } from '../../shared/errors.ts'
+import type { ParserEvents, StageDurations } from '../../shared/events.ts'
 import type { Log } from '../../shared/log.ts'
 import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
 import { printableLines } from '../../shared/printable.ts'
-import { boundedReason, type Outcome, type ProcessedFile } from '../../shared/protocol.ts'
+import { boundedReason, type Outcome } from '../../shared/protocol.ts'
 import { changeSinceRead } from '../changes.ts'
 import type { DiskWatch } from '../disk-watch.ts'
 import { type DigestFacts, type Evidence, hasHash, type QueueEntry } from '../facts.ts'
@@ -29,6 +30,8 @@ export interface Ending {
   /** What the sidecar advises, if not what it advises for a file of which nothing was counted. */
   readonly whatNow?: string
   readonly ledgerSequence?: bigint | undefined
+  /** When its batch was begun to be made, and had ended; if that was in this process. */
+  readonly counting?: { readonly startedAtMs: number; readonly endedAtMs: number }
 }
 
 /**
@@ -58,7 +61,7 @@ export class Settler {
   readonly #disk: DiskWatch
   readonly #signal: AbortSignal
   readonly #unmoved: Unmoved
-  readonly #onSettled: (file: ProcessedFile, sequence: number) => void
+  readonly #events: ParserEvents
   readonly #log: Log
 
   constructor(options: {
@@ -71,7 +74,7 @@ export class Settler {
     disk: DiskWatch
     /** Ends all waiting. */
     signal: AbortSignal
-    onSettled: (file: ProcessedFile, sequence: number) => void
+    events: ParserEvents
     log: Log
   }) {
     this.#paths = options.paths
@@ -83,7 +86,7 @@ export class Settler {
     this.#disk = options.disk
     this.#signal = options.signal
     this.#unmoved = new Unmoved(options.log)
-    this.#onSettled = options.onSettled
+    this.#events = options.events
     this.#log = options.log
   }
 
@@ -118,16 +121,9 @@ export class Settler {
     crashPoint('P7-done-journalled')
     await this.move(endings.map(({ entry, outcome, digest }) => ({ ...entry, outcome, digest })))
     for (const [i, file] of files.entries()) {
-      this.#log[file.outcome === 'quarantined' ? 'warn' : 'info'](file.outcome, {
-        name: file.name,
-        sha256: file.sha256.slice(0, 16),
-        size: file.sizeBytes,
-        lines: file.lines,
-        amount: file.amount,
-        ms: file.settledAtMs - file.claimedAtMs,
-        reason: file.reason,
-      })
-      this.#onSettled(file, endings[i]!.entry.sequence)
+      const ending = endings[i]!
+      const { sequence } = ending.entry
+      this.#events.emit('settled', { file, sequence, stages: stagesOf(ending) })
     }
   }
 
@@ -265,6 +261,22 @@ export class Settler {
         this.#signal.throwIfAborted()
       }
     }
+  }
+}
+
+/** Its file has left work/ in this moment. */
+function stagesOf({ entry, digest, counting }: Ending): StageDurations {
+  const { startedAtMs, endedAtMs } = digest
+  return {
+    queuedMs: startedAtMs - entry.claimedAtMs,
+    readMs: endedAtMs - startedAtMs,
+    ...(counting === undefined
+      ? {}
+      : {
+          waitedMs: counting.startedAtMs - endedAtMs,
+          countMs: counting.endedAtMs - counting.startedAtMs,
+        }),
+    settleMs: Date.now() - (counting?.endedAtMs ?? endedAtMs),
   }
 }
 

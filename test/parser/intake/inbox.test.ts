@@ -19,7 +19,7 @@ import { Sealer } from '../../../parser/intake/sealer.ts'
 import { MANIFEST_SUFFIX, workName } from '../../../shared/paths.ts'
 import type { Announce } from '../../../shared/protocol.ts'
 import { eventually, within } from '../../shared/helpers.ts'
-import { drop, manifestOf, openScene, sha256 } from '../helpers.ts'
+import { drop, eventsToldTo, manifestOf, openScene, sha256 } from '../helpers.ts'
 import { process as bring } from '../journal/helpers.ts'
 
 /** An inbox that is not looked into unless announced, unless asked to. */
@@ -33,14 +33,15 @@ function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: numb
     claim(entries)
   }
   const fullIfAny: string[] = []
-  const disk = new DiskWatch({ directories: fullIfAny, reserveBytes: 2 ** 60, log })
+  const events = eventsToldTo(log)
+  const disk = new DiskWatch({ directories: fullIfAny, reserveBytes: 2 ** 60, events })
   const sealer = new Sealer()
   const scanner = new InboxScanner({
     ...{ inbox: paths.inbox, quietMs: 0, cutHoldMs: 0, log, sealer },
     onSealed: () => inbox.lookSoon(),
   })
   const inbox: Inbox = new Inbox({
-    ...{ paths, journal, queue, log, disk, sealer, scanner, onClaimed: () => {} },
+    ...{ paths, journal, queue, log, disk, sealer, scanner, events },
     scanIntervalMs: options.scanIntervalMs ?? 3_600_000,
     queueFilesMax: options.queueFilesMax ?? 1_000,
   })

@@ -23,7 +23,7 @@ import { GrowthWatch } from '../../../parser/settling/growth-watch.ts'
 import { Settler } from '../../../parser/settling/settler.ts'
 import { settledName, workName } from '../../../shared/paths.ts'
 import { eventually, failureOf, tempDir } from '../../shared/helpers.ts'
-import { drop, manifestOf, openScene, recordingLog } from '../helpers.ts'
+import { drop, eventsToldTo, manifestOf, openScene, recordingLog } from '../helpers.ts'
 import { digestOf, entryOf, hashOf, settlementOf } from '../journal/helpers.ts'
 
 async function scene(t: Test, archiveBytesMax = 1_000) {
@@ -34,12 +34,14 @@ async function scene(t: Test, archiveBytesMax = 1_000) {
   const growth = new GrowthWatch({ paths, journal, log })
   const stop = new AbortController()
   t.teardown(() => stop.abort(new Error('stopped')))
-  const directories = new OwnDirectories(paths, log)
-  const disk = new DiskWatch({ directories: [], reserveBytes: 0, log })
+  const events = eventsToldTo(log)
+  events.on('settled', ({ file, sequence }) => told.push([file.name, sequence]))
+  const directories = new OwnDirectories(paths, events, log)
+  const disk = new DiskWatch({ directories: [], reserveBytes: 0, events })
   const settler = new Settler({
     ...{ paths, journal, queue, archiveLimit, growth, log },
     ...{ directories, disk, signal: stop.signal },
-    onSettled: (file, sequence) => told.push([file.name, sequence]),
+    events,
   })
   return {
     ...{ paths, journal, queue, settler, told, log, directories },
