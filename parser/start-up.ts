@@ -100,5 +100,5 @@ function rowAsSeen(
 ): Exclude<RowOfContent, 'unasked'> {
   if (row === undefined) return 'none'
   assert(row.state !== 'reverted', `${entry.name} is reverted, which this version does not know`)
-  return `${ledger.isOwn(row, entry.sequence) ? 'ours' : 'other'} ${row.state}`
+  return `${ledger.isThisWorkFile(row, entry.sequence) ? 'ours' : 'other'} ${row.state}`
 }

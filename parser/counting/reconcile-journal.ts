@@ -86,6 +86,7 @@ async function learnOwn(journal: Journal, ledger: Ledger, log: Log): Promise<voi
 /** What still stands in work/ under its own sequence was counted by us and not settled: it will be. */
 function settledOnly(rows: readonly LedgerFile[], journal: Journal, ledger: Ledger): LedgerFile[] {
   return rows.filter(
-    row => !ledger.isOurs(row) || journal.queued(Number(row.workSequence))?.name !== row.name,
+    row =>
+      !ledger.isFromThisParser(row) || journal.queued(Number(row.workSequence))?.name !== row.name,
   )
 }

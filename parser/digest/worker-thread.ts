@@ -12,7 +12,7 @@ import {
   CONTROL_CANCELLED,
   CONTROL_CHECKPOINTS,
   CONTROL_WORDS,
-  type Control,
+  type ControlWords,
   type JobMessage,
   type WorkerMessage,
 } from './worker-messages.ts'
@@ -27,7 +27,7 @@ export interface JobListener<E> {
 }
 
 interface Waiter<E, R> {
-  readonly control: Control
+  readonly control: ControlWords
   readonly listener: JobListener<E>
   readonly resolve: (result: R) => void
   readonly reject: (error: Error) => void

@@ -12,7 +12,8 @@ import type { QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
 import { ioFailed, move, moveWithoutReplacing, removeIfThere, statsIfLookedAt } from '../moves.ts'
 import { ADOPTION, type FoundInWork, type KnownToJournal } from './adoption-cases.ts'
-import { type Control, fetchManifest, newEntry, readControl } from './claim.ts'
+import { newEntry } from './claim.ts'
+import { type FoundManifest, fetchManifest, readFoundManifest } from './found-manifest.ts'
 import { sealFile } from './sealer.ts'
 
 /**
@@ -63,9 +64,9 @@ export async function adoptWork(
     const isTorn = !found.has(`${name}${MANIFEST_SUFFIX}`)
     const fetched = isTorn ? await fetchManifest(path, join(paths.inbox, work.name), sizeBytes) : {}
     if (fetched.manifest !== undefined) movedManifests = true
-    const control = isTorn ? fetched : await controlInWork(`${path}${MANIFEST_SUFFIX}`)
+    const foundManifest = isTorn ? fetched : await manifestInWork(`${path}${MANIFEST_SUFFIX}`)
     const entry = newEntry({
-      ...{ name: work.name, sequence, sizeBytes, control, announced: undefined },
+      ...{ name: work.name, sequence, sizeBytes, found: foundManifest, announced: undefined },
       identity: identityOf(stats),
     })
     if (entry.isPlain && !(await isSealed(path, identityOf(stats), log))) continue
@@ -135,8 +136,8 @@ function knownOf(
 }
 
 /** One that cannot be read is what is wrong with its file. */
-async function controlInWork(path: string): Promise<Control> {
-  return readControl(path).catch(error => ({ problem: describeError(error) }))
+async function manifestInWork(path: string): Promise<FoundManifest> {
+  return readFoundManifest(path).catch(error => ({ problem: describeError(error) }))
 }
 
 /** false: not now, the next look sees to it. One that may not be read is judged for that. */
@@ -188,7 +189,7 @@ async function putManifestBack(
 ): Promise<void> {
   const inInbox = join(paths.inbox, work.name)
   if (moveWithoutReplacing(from, inInbox)) return
-  const { manifest } = await controlInWork(from)
+  const { manifest } = await manifestInWork(from)
   if (manifest !== undefined && removeIfThere(from) === undefined) {
     log.info('removed a manifest whose data never came', { name: work.name })
     return

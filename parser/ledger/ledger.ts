@@ -194,8 +194,8 @@ export class Ledger {
   }
 
   /** Whether this row is about the work file of that sequence in our own state directory. */
-  isOwn(row: LedgerFile, workSequence: number): boolean {
-    return this.isOurs(row) && row.workSequence === BigInt(workSequence)
+  isThisWorkFile(row: LedgerFile, workSequence: number): boolean {
+    return this.isFromThisParser(row) && row.workSequence === BigInt(workSequence)
   }
 
   /** The row of a work file of our own state directory. */
@@ -316,7 +316,7 @@ export class Ledger {
   }
 
   /** Whether this row, of a file or of a batch, was written by this state directory's parser. */
-  isOurs(row: { readonly instance: Buffer }): boolean {
+  isFromThisParser(row: { readonly instance: Buffer }): boolean {
     return Buffer.compare(row.instance, this.#instance) === 0
   }
 
