@@ -7,10 +7,13 @@ import {
 } from '../../scripts/supervising/managed-process-states.ts'
 import { EXIT_CONFIG, EXIT_DISK_FULL } from '../../shared/errors.ts'
 import { eventually } from '../helpers/eventually.ts'
+import { startNodeWithoutLoader } from '../helpers/plain-node.ts'
 import { checkTable, type Scene, walkCells } from '../helpers/state-cells.ts'
 import { tempDir } from '../shared/helpers.ts'
 
 // Every cell of the table, with real processes: small programs that end as a signal tells them to.
+
+startNodeWithoutLoader(t)
 
 /** How its process is to end: `wait` is the pause of a full disk, so nothing comes back meanwhile. */
 const ENDS = { well: 'SIGUSR2', badly: 'SIGHUP', wait: 'SIGWINCH', forGood: 'SIGIO' } as const
