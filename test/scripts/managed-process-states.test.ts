@@ -9,7 +9,7 @@ import { EXIT_CONFIG, EXIT_DISK_FULL } from '../../shared/errors.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { startNodeWithoutLoader } from '../helpers/plain-node.ts'
 import { checkTable, type Scene, walkCells } from '../helpers/state-cells.ts'
-import { tempDir } from '../shared/helpers.ts'
+import { failureOf, tempDir } from '../shared/helpers.ts'
 
 // Every cell of the table, with real processes: small programs that end as a signal tells them to.
 
@@ -159,6 +159,22 @@ t.test('what is REFUSED is refused by the process, too', async t => {
   for (const from of ['stopped', 'failed'] as const) {
     const { child } = await IN[from](t)
     t.throws(() => child.ready(), { code: 'ERR_ASSERTION' }, `${from}, answered`)
+  }
+})
+
+t.test('its end is told: it was meant, or it failed', async t => {
+  for (const from of ['starting', 'running', 'restarting'] as const) {
+    const well = await IN[from](t)
+    await well.ends('well')
+    await well.child.ended
+    const failed = await IN[from](t)
+    await failed.ends('forGood')
+    t.match(await failureOf(failed.child.ended), { code: 'CHILD_FAILED' }, from)
+  }
+  for (const how of ['well', 'badly', 'forGood'] as const) {
+    const stopping = await IN.stopping(t)
+    await stopping.ends(how)
+    await stopping.child.ended
   }
 })
 

@@ -116,6 +116,12 @@ const socketFailed = (line: Line) => {
   line.socket.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }))
   return line.next()
 }
+const readsNothing = (line: Line) => {
+  line.peer.socket.pause()
+  const frame = { type: 'answer', id: 1, body: { text: 'x'.repeat(60_000) } } as const
+  for (let n = 0; n < 100 && line.channel.isOpen; n += 1) line.channel.send(frame)
+  return line.look()
+}
 const peerEnds = (line: Line) => {
   line.peer.socket.end()
   return line.next()
@@ -140,12 +146,7 @@ t.test('every cell', t =>
       'close asked': scene('open', closeAsked),
       offended: scene('open', says(UNASKED)),
       'place needed': scene('open', placeNeeded),
-      'not reading': scene('open', line => {
-        line.peer.socket.pause()
-        const frame = { type: 'answer', id: 1, body: { text: 'x'.repeat(60_000) } } as const
-        for (let n = 0; n < 100 && line.channel.isOpen; n += 1) line.channel.send(frame)
-        return line.look()
-      }),
+      'not reading': scene('open', readsNothing),
       'socket failed': scene('open', socketFailed),
       'socket closed': scene('open', peerEnds),
     },
@@ -200,26 +201,30 @@ t.test('every cell', t =>
 )
 
 t.test('its end is told once, with the first reason, whatever follows', async t => {
-  const ends: Readonly<Record<string, readonly [(line: Line) => unknown, RegExp | undefined]>> = {
-    'we close it': [({ channel }) => channel.close(), undefined],
-    'the peer ends it': [({ peer }) => peer.socket.end(), undefined],
-    'the peer says why': [({ peer }) => peer.send(WHY), /no more/],
-    'the peer offends': [({ peer }) => peer.send(UNASKED), /unasked/],
-    'its place is needed': [placeNeeded, /another peer/],
-    'the socket fails': [socketFailed, /ECONNRESET/],
-  }
-  for (const [name, [end, why]] of Object.entries(ends)) {
-    const line = await IN.open(t)
-    await end(line)
-    line.peer.socket.end()
-    await line.becomes('closed')
-    line.channel.close()
-    line.channel.giveWay(PLACE_NEEDED)
-    line.socket.emit('error', new Error('late'))
-    line.socket.emit('close')
-    t.equal(line.closings.length, 1, name)
-    if (why === undefined) t.same(line.closings, [undefined], name)
-    else t.match(line.closings[0]?.message, why, name)
+  const ends: readonly [name: string, (line: Line) => unknown, why?: RegExp][] = [
+    ['we close it', closeAsked],
+    ['the peer ends it', peerEnds],
+    ['the peer says why', says(WHY), /no more/],
+    ['the peer offends', says(UNASKED), /a hello must come first|unasked/],
+    ['its place is needed', placeNeeded, /another peer/],
+    ['the socket fails', socketFailed, /ECONNRESET/],
+    ['the peer reads nothing', readsNothing, /does not read/],
+  ]
+  for (const from of ['greeting', 'open'] as const) {
+    for (const [name, end, why] of ends) {
+      if (from === 'greeting' && end === readsNothing) continue
+      const line = await IN[from](t)
+      await end(line)
+      line.peer.socket.end()
+      await line.becomes('closed')
+      line.channel.close()
+      line.channel.giveWay(PLACE_NEEDED)
+      line.socket.emit('error', new Error('late'))
+      line.socket.emit('close')
+      t.equal(line.closings.length, 1, `${from}: ${name}`)
+      if (why === undefined) t.same(line.closings, [undefined])
+      else t.match(line.closings[0]?.message, why)
+    }
   }
 })
 
