@@ -9,26 +9,32 @@ import type { GeneratorHealth, ParserHealth } from '../../shared/protocol.ts'
 import { lackOfRoom } from '../../shared/room.ts'
 import type { Channel } from '../../shared/socket/channel.ts'
 import { refuseDirectoriesOfOthers, refuseTooFewDescriptors } from '../../shared/state-directory.ts'
+import { StateMachine } from '../../shared/state-table.ts'
 import { MariadbKeeper } from '../mariadb/mariadb-keeper.ts'
 import { StateLock } from '../state/state-lock.ts'
 import { childCommand } from './child-command.ts'
 import { HealthWatch } from './health-watch.ts'
 import { LogFile } from './log-file.ts'
 import { ManagedProcess, type ProcessReport } from './managed-process.ts'
+import {
+  SUPERVISOR_STATES,
+  type SupervisorEvent,
+  type SupervisorState,
+} from './supervisor-states.ts'
 
 /**
  * Keeps MariaDB (unless it is yours), the parser and the generator running on one state directory.
+ * Its states are in `supervisor-states.ts`.
  *
- * - **starting**: takes the state lock, starts MariaDB, then the parser, then the generator, each
- *   when the one before is ready.
- * - **running**: pings both sockets, restarts what dies or hangs, and looks whether its lock still is
- *   the one that keeps others out.
- * - **draining** (only with a number of files): the generator has ended by itself; when the
- *   parser's queue is empty, `drained` resolves.
- * - **stopping**: generator, parser, MariaDB, in this order, each drained; then the lock is freed.
+ * It takes the state lock and starts MariaDB, the parser and the generator, each when the one before
+ * is ready. It pings both sockets, restarts what dies or hangs, and looks whether its lock still is the
+ * one that keeps others out. With a number of files, `drained` resolves when the generator has ended
+ * by itself and the parser's queue is empty. It stops generator, parser and MariaDB in this order, each
+ * drained; then the lock is freed.
  *
- * `failed` rejects when a child cannot be kept alive, the lock is another's, or something of ours fails. Killed itself, it leaves nothing running: the
- * children see their pipe end, and MariaDB goes when nobody holds its lifeline any more.
+ * `failed` rejects when a child cannot be kept alive, the lock is another's, or something of ours
+ * fails. Killed itself, it leaves nothing running: the children see their pipe end, and MariaDB goes
+ * when nobody holds its lifeline any more.
  */
 export interface SupervisorOptions {
   readonly paths: StatePaths
@@ -36,6 +42,8 @@ export interface SupervisorOptions {
   /** For the children: the configuration as environment variables. */
   readonly env: NodeJS.ProcessEnv
   readonly withGenerator: boolean
+  /** How a child is started, if not as it was built. */
+  readonly childCommand?: typeof childCommand
   /** Something the person at the terminal should know. */
   readonly onNotice: (text: string) => void
 }
@@ -45,7 +53,7 @@ export interface SupervisorStatus {
   readonly pid: number
   readonly startTime: string
   readonly startedAtMs: number
-  readonly state: Supervisor['state']
+  readonly state: SupervisorState
   readonly withGenerator: boolean
   readonly parser: ProcessReport | undefined
   readonly generator: ProcessReport | undefined
@@ -63,7 +71,15 @@ export class Supervisor {
   readonly #drained = deferred()
   readonly #stopRequested = deferred()
   readonly #startedAtMs = Date.now()
-  state: 'starting' | 'running' | 'draining' | 'stopping' | 'stopped' = 'starting'
+  readonly #states = new StateMachine<SupervisorState, SupervisorEvent>(
+    'the supervisor',
+    SUPERVISOR_STATES,
+    'starting',
+    state => {
+      this.#log?.info(state)
+      this.#changed()
+    },
+  )
   #lock: StateLock | undefined
   #lockTimer: NodeJS.Timeout | undefined
   #logFile: LogFile | undefined
@@ -115,26 +131,33 @@ export class Supervisor {
     await this.#untilReady(this.#parser, paths.parserSocket)
     if (this.#isStopping) return
     if (!this.#options.withGenerator) {
-      this.#enter('running')
+      this.#states.on('ready')
       return
     }
     this.#generator = this.#startChild('generator')
     this.#generator.ended.then(
-      () => this.#generatorEnded(),
+      () => this.#states.on('generator ended'),
       error => this.#failure.reject(error),
     )
     await this.#untilReady(this.#generator, paths.generatorSocket)
-    if (this.state === 'starting') this.#enter('running')
-    if (config.files === 0) onNotice('running; Ctrl-C stops everything in order')
+    const isRunning = this.#states.on('ready') === 'running'
+    if (isRunning && config.files === 0) onNotice('running; Ctrl-C stops everything in order')
+  }
+
+  get state(): SupervisorState {
+    return this.#states.state
   }
 
   get #isStopping(): boolean {
-    return this.#stopping !== undefined
+    return this.state === 'stopping' || this.state === 'stopped'
   }
 
-  /** In order, everything drained, except MariaDB: for a last look at it. Repeatable. */
+  /**
+   * In order, everything drained, except MariaDB: for a last look at it once there is nothing left to
+   * do. Repeatable.
+   */
   async stopChildren(): Promise<void> {
-    if (this.state !== 'draining') this.#enter('stopping')
+    this.#states.on('children stop asked')
     await this.#generator?.stop()
     await this.#parser?.stop()
     for (const watch of this.#watches.splice(0)) await watch.stop()
@@ -142,6 +165,7 @@ export class Supervisor {
 
   /** Everything, in order; repeatable, all callers share one outcome. */
   stop(): Promise<void> {
+    this.#states.on('stop asked')
     this.#stopRequested.resolve()
     this.#stopping ??= this.#stopAll()
     return this.#stopping
@@ -149,12 +173,12 @@ export class Supervisor {
 
   /** At once: on a second Ctrl-C. What is durable stays so. */
   abandon(): void {
+    this.#states.on('abandoned')
     this.#generator?.abandon()
     this.#parser?.abandon()
   }
 
   async #stopAll(): Promise<void> {
-    this.#enter('stopping')
     await this.#starting.catch(() => {
       // Whoever started us is told; what was started until then is stopped here.
     })
@@ -163,7 +187,7 @@ export class Supervisor {
       await step().catch(error => failures.push(toError(error)))
     }
     clearInterval(this.#lockTimer)
-    this.#enter('stopped')
+    this.#states.on('all ended')
     await this.#writing
     this.#logFile?.close()
     this.#lock?.release()
@@ -225,10 +249,10 @@ export class Supervisor {
   }
 
   #startChild(name: 'parser' | 'generator'): ManagedProcess {
-    const { paths, env, onNotice } = this.#options
+    const { paths, env, onNotice, childCommand: command = childCommand } = this.#options
     return new ManagedProcess({
       name,
-      command: [...childCommand(name, paths), '--supervised'],
+      command: [...command(name, paths), '--supervised'],
       env,
       logPath: `${paths.log}/${name}.log`,
       // The parser's hold on MariaDB: it may still have a batch to finish when we are killed.
@@ -265,20 +289,8 @@ export class Supervisor {
     await Promise.race([answered.promise, child.ended, this.#stopRequested.promise])
   }
 
-  #generatorEnded(): void {
-    if (this.state === 'stopping' || this.state === 'stopped') return
-    this.#enter('draining')
-  }
-
   #checkDrained(health: ParserHealth): void {
     if (this.state === 'draining' && health.queue.files === 0) this.#drained.resolve()
-  }
-
-  #enter(state: Supervisor['state']): void {
-    if (this.state === 'stopped' || this.state === state) return
-    this.state = state
-    this.#log?.info(state)
-    this.#changed()
   }
 
   /** Writes the status file; the last change wins, writes never overlap. */
