@@ -100,7 +100,16 @@ function shownState(state: ParserState, isPaused: boolean): ParserHealth['state'
 }
 
 /** Something durable, or a piece of a file, was done. */
-const PROGRESS = ['claimed', 'reading', 'digested', 'begun', 'chunk', 'applied', 'settled'] as const
+const PROGRESS = [
+  'claimed',
+  'reading',
+  'checkpointed',
+  'digested',
+  'begun',
+  'chunk',
+  'applied',
+  'settled',
+] as const
 
 type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> }
 

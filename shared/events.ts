@@ -18,6 +18,8 @@ export interface ParserEventMap {
   claimed: [{ name: string; sequence: number; sizeBytes: number; hasManifest: boolean }]
   /** A piece of a file is read. */
   reading: [{ name: string; positionBytes: number; sizeBytes: number }]
+  /** P2: what was read so far need not be summed again. */
+  checkpointed: [{ name: string; sequence: number; positionBytes: number }]
   /** It is read to its end, or cannot be; if it is to be counted, that is in the journal (P3). */
   digested: [
     {

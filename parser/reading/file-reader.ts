@@ -301,6 +301,8 @@ export class FileReader {
         ...(resume === undefined ? {} : { resume }),
         onCheckpoint: checkpoint => {
           this.#journal.checkpoint(sequence, checkpoint)
+          const { positionBytes } = checkpoint
+          this.#events.emit('checkpointed', { name, sequence, positionBytes })
         },
         onProgress: positionBytes => {
           this.#reading = { name, positionBytes, sizeBytes, resumedFromBytes }

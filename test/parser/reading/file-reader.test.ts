@@ -18,7 +18,7 @@ import { readConfig } from '../../../shared/config.ts'
 import { workName } from '../../../shared/paths.ts'
 import { failureOf } from '../../shared/helpers.ts'
 import { pairsOf } from '../digest/fixtures/files.ts'
-import { openScene } from '../helpers.ts'
+import { eventsToldTo, openScene } from '../helpers.ts'
 import { entryOf, hashOf, process as processed } from '../journal/helpers.ts'
 
 // Files in work/ to verdicts, with a real journal, real threads and real runs.
@@ -46,13 +46,15 @@ mkdirSync(paths.runs)
 const MEMORY_PAIRS_MAX = 10
 const CHECKPOINT_BYTES = 1_000_000
 let onProgress = (): void => {}
+const events = eventsToldTo(log)
+for (const one of ['reading', 'checkpointed'] as const) events.on(one, () => onProgress())
 const reader = new FileReader({
-  ...{ paths, journal, log, sumBytesMax: 16 * 2 ** 20, onProgress: () => onProgress() },
+  ...{ paths, journal, log, events, sumBytesMax: 16 * 2 ** 20 },
   config: {
     ...{ ...readConfig({}), sumThreads: 1 },
     ...{ memoryPairsMax: MEMORY_PAIRS_MAX, checkpointBytes: CHECKPOINT_BYTES },
   },
-  disk: new DiskWatch({ directories: [], reserveBytes: 0, log }),
+  disk: new DiskWatch({ directories: [], reserveBytes: 0, events }),
 })
 t.teardown(() => reader.close())
 t.beforeEach(() => {
