@@ -17,12 +17,14 @@ import { sealFile } from './sealer.ts'
  * first if it has no manifest; a manifest that lost its data goes back to the inbox. Must not run
  * while files are being claimed.
  *
+ * @param isReading files are read already: who reads goes by sequence, and has passed those in names.
  * @returns the entries that are new to the journal.
  */
 export async function adoptWork(
   paths: StatePaths,
   journal: Journal,
   log: Log,
+  isReading = false,
 ): Promise<QueueEntry[]> {
   journal.assertOwner()
   const names = await namesIn(paths.work)
@@ -55,7 +57,7 @@ export async function adoptWork(
       log.warn('left alone: not a regular file in work/', { name })
       continue
     }
-    const isTaken = taken.has(work.sequence)
+    const isTaken = isReading || taken.has(work.sequence)
     const sequence = await ownSequence(work, isTaken, paths, journal, log)
     if (sequence === undefined) continue
     const path = join(paths.work, workName(sequence, work.name))
@@ -118,16 +120,16 @@ async function isSealed(
 /**
  * The sequence to adopt a file under: the one in its name, which the ledger may know it by. But one
  * that the journal has given to another file was given twice, by a parser that had been replaced
- * and did not know it yet: that file gets a new one.
+ * and did not know it yet: that file gets a new one, as does one that turns up while others are read.
  */
 async function ownSequence(
   work: { sequence: number; name: string },
-  adoptedNow: boolean,
+  mayNotKeepIt: boolean,
   paths: StatePaths,
   journal: Journal,
   log: Log,
 ): Promise<number | undefined> {
-  const isTaken = adoptedNow || journal.queued(work.sequence) !== undefined
+  const isTaken = mayNotKeepIt || journal.queued(work.sequence) !== undefined
   const wasGiven = !journal.isNew && work.sequence < journal.firstUncommittedSequence
   if (!isTaken && !wasGiven) return work.sequence
   const sequence = journal.nextSequence

@@ -143,7 +143,7 @@ export class Inbox {
       answer(
         this.#earlier.onItsWay(announce) ??
           later(
-            this.#disk.reason ??
+            this.#waitsFor ??
               `${this.#queue.files} files are queued, at most ${this.#queueFilesMax} may be`,
           ),
       )
