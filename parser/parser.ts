@@ -1,5 +1,4 @@
 import type { Config } from '../shared/config.ts'
-import { makeDirectories } from '../shared/durable.ts'
 import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
 import { deferred, Handoff } from '../shared/handoff.ts'
 import type { Service } from '../shared/lifecycle.ts'
@@ -29,7 +28,7 @@ import { Journal } from './journal/journal.ts'
 import { type JournalLock, ownJournal } from './journal/journal-lock.ts'
 import type { DatabaseAddress } from './ledger/connection.ts'
 import { Ledger } from './ledger/ledger.ts'
-import { OwnDirectories, requireOneMount } from './own-directories.ts'
+import { makeOwnDirectories, OwnDirectories, requireOneMount } from './own-directories.ts'
 import { HealthReport } from './parser-health.ts'
 import { ReadingStage } from './reading/reading-stage.ts'
 import type { Verdict } from './reading/verdict.ts'
@@ -96,7 +95,7 @@ export class Parser implements Service {
     log: Log
   }): Promise<Parser> {
     const { paths, config, log } = options
-    await makeDirectories(
+    await makeOwnDirectories(
       ...[paths.inbox, paths.work, paths.archive, paths.archiveDisposable, paths.quarantine],
       ...[paths.duplicate, paths.parser, paths.runs, paths.run],
     )
@@ -148,6 +147,7 @@ export class Parser implements Service {
       reserveInodes: config.reserveInodes,
       log,
     })
+    this.#directories = new OwnDirectories(paths, log)
     this.#maker = new BatchMaker({
       runsDirectory: paths.runs,
       chunkPairsMax: config.chunkPairsMax,
@@ -161,7 +161,7 @@ export class Parser implements Service {
     this.#readingStage = new ReadingStage({
       ...{ paths, config, journal, log, onProgress },
       output: verdicts,
-      disk: this.#disk,
+      ...{ disk: this.#disk, directories: this.#directories },
     })
     const sealer = new Sealer()
     this.#scanner = new InboxScanner({
@@ -176,7 +176,7 @@ export class Parser implements Service {
       scanner: this.#scanner,
       scanIntervalMs: config.scanIntervalMs,
       queueFilesMax: config.queueFilesMax,
-      disk: this.#disk,
+      ...{ disk: this.#disk, directories: this.#directories },
       onClaimed: () => {
         onProgress()
         this.#readingStage.wake()
@@ -197,7 +197,6 @@ export class Parser implements Service {
         }),
       answer: question => answers.answer(question),
     })
-    this.#directories = new OwnDirectories(paths, log)
     const growth = new GrowthWatch({ paths, journal, log })
     this.#growth = growth
     this.#settler = new Settler({

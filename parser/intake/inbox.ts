@@ -12,6 +12,7 @@ import type { DiskWatch } from '../disk-watch.ts'
 import type { QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
 import { exactStatsOf } from '../moves.ts'
+import type { OwnDirectories } from '../own-directories.ts'
 import { adoptWork } from './adopt.ts'
 import { type ClaimResult, claimFiles } from './claim.ts'
 import { type AnnounceResult, EarlierAcks } from './earlier-acks.ts'
@@ -50,6 +51,7 @@ export class Inbox {
   readonly #pace: LookPace
   readonly #queueFilesMax: number
   readonly #disk: DiskWatch
+  readonly #directories: OwnDirectories
   readonly #onClaimed: () => void
   readonly #log: Log
   readonly #earlier: EarlierAcks
@@ -71,6 +73,7 @@ export class Inbox {
     scanIntervalMs: number
     queueFilesMax: number
     disk: DiskWatch
+    directories: OwnDirectories
     /** New entries are in the journal. */
     onClaimed: () => void
     log: Log
@@ -83,6 +86,7 @@ export class Inbox {
     this.#pace = new LookPace(options.scanIntervalMs)
     this.#queueFilesMax = options.queueFilesMax
     this.#disk = options.disk
+    this.#directories = options.directories
     this.#onClaimed = options.onClaimed
     this.#log = options.log
     this.#earlier = new EarlierAcks(options)
@@ -127,7 +131,12 @@ export class Inbox {
   }
 
   get #room(): number {
-    return this.#disk.reason === undefined ? this.#queueFilesMax - this.#queue.files : 0
+    return this.#waitsFor === undefined ? this.#queueFilesMax - this.#queue.files : 0
+  }
+
+  /** Why nothing can be taken, whatever it is. */
+  get #waitsFor(): string | undefined {
+    return this.#directories.reason ?? this.#disk.reason
   }
 
   async #claimAnnounced(announced: readonly Waiting[]): Promise<void> {
@@ -250,7 +259,7 @@ export class Inbox {
   async #adoptNowAndThen(): Promise<void> {
     if (performance.now() < this.#nextAdoptionMs) return
     this.#nextAdoptionMs = performance.now() + ADOPTION_INTERVAL_MS
-    const adopted = await adoptWork(this.#paths, this.#journal, this.#adoptionLog)
+    const adopted = await adoptWork(this.#paths, this.#journal, this.#adoptionLog, true)
     this.#take(adopted)
     this.#logClaims(adopted)
   }

@@ -12,6 +12,7 @@ import type { DiskWatch } from '../disk-watch.ts'
 import type { QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
 import { statsIfLookedAt } from '../moves.ts'
+import type { OwnDirectories } from '../own-directories.ts'
 import { RunSums } from '../sums/run-keeper.ts'
 import { Judge } from './judge.ts'
 import { nothingRead, type Verdict } from './verdict.ts'
@@ -39,6 +40,7 @@ export interface FileReaderOptions {
   readonly config: Config
   readonly journal: Journal
   readonly disk: DiskWatch
+  readonly directories: OwnDirectories
   readonly onProgress: () => void
   readonly log: Log
   /** What the sums of its files may take in memory. */
@@ -64,6 +66,7 @@ export class FileReader {
   readonly #config: Config
   readonly #journal: Journal
   readonly #disk: DiskWatch
+  readonly #directories: OwnDirectories
   readonly #onProgress: () => void
   readonly #log: Log
   readonly #judge: Judge
@@ -77,6 +80,7 @@ export class FileReader {
     this.#config = config
     this.#journal = options.journal
     this.#disk = options.disk
+    this.#directories = options.directories
     this.#onProgress = options.onProgress
     this.#log = options.log
     this.#judge = new Judge(options.journal, config)
@@ -223,7 +227,7 @@ export class FileReader {
     let reason = 'WORK_FILE_MISSING: somebody took the claimed file out of work/'
     let isMissing = true
     try {
-      file = await openWorkFile(this.#pathOf(entry))
+      file = await this.#open(entry, signal)
     } catch (error) {
       if (!hasCode(error, 'FILE_UNFIT')) throw error
       reason = describeError(error)
@@ -246,6 +250,14 @@ export class FileReader {
     const [verdict] = await this.#judge.judge([{ entry, read, startedAtMs }])
     this.#onProgress()
     return verdict!
+  }
+
+  /** undefined: it is not in work/, which is what it was. */
+  async #open(entry: QueueEntry, signal: AbortSignal): Promise<WorkFile | undefined> {
+    const file = await openWorkFile(this.#pathOf(entry))
+    if (file !== undefined) return file
+    await this.#directories.ready(signal)
+    return openWorkFile(this.#pathOf(entry))
   }
 
   /** undefined: it changed while it was read, twice. */
