@@ -16,7 +16,7 @@ import type { OwnDirectories } from '../own-directories.ts'
 import { RunSums } from '../sums/run-keeper.ts'
 import { Judge } from './judge.ts'
 import { nothingRead, type Verdict } from './verdict.ts'
-import { openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
+import { isShortage, openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
 
 /** What is being read now, for `status`. */
 export interface Reading {
@@ -31,7 +31,7 @@ export interface Reading {
 export interface FilesRead {
   /** Of the files in their order. */
   readonly verdicts: Verdict[]
-  /** Those behind them: there was no room for the sums of the first. */
+  /** Those behind them: there was no room for the sums of the first, or no descriptor for it. */
   readonly left?: { readonly entries: readonly QueueEntry[]; readonly reason: string }
 }
 
@@ -59,7 +59,8 @@ export interface FileReaderOptions {
  * A crash or a stop in mid-file leaves the entry `claimed` with its last checkpoint (P2): the next
  * start sums on from there. One after P3 leaves it `digested`: its sealed sums are opened again, or,
  * if they were held in memory only, the file is read again. A file for whose sums the disk has no
- * room is left with the same, for the caller to try again later.
+ * room, or that cannot be opened for want of descriptors, is left with the same, for the caller to try
+ * again later.
  */
 export class FileReader {
   readonly #paths: StatePaths
@@ -112,8 +113,8 @@ export class FileReader {
       }
       return { verdicts }
     } catch (error) {
-      if (hasCode(error, 'DISK_FULL') && !signal.aborted) {
-        this.#disk.foundFull(describeError(error))
+      if ((hasCode(error, 'DISK_FULL') || isShortage(error)) && !signal.aborted) {
+        if (!isShortage(error)) this.#disk.foundFull(describeError(error))
         return {
           verdicts,
           left: { entries: entries.slice(verdicts.length), reason: describeError(error) },
