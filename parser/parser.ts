@@ -1,5 +1,4 @@
 import type { Config } from '../shared/config.ts'
-import { makeDirectories } from '../shared/durable.ts'
 import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
 import { ParserEvents } from '../shared/events.ts'
 import { deferred } from '../shared/handoff.ts'
@@ -16,7 +15,7 @@ import { Listener } from './intake/listener.ts'
 import { Journal } from './journal/journal.ts'
 import { type JournalLock, ownJournal } from './journal/journal-lock.ts'
 import type { DatabaseAddress } from './ledger/connection.ts'
-import { requireOneMount } from './own-directories.ts'
+import { makeOwnDirectories, requireOneMount } from './own-directories.ts'
 import { HealthReport } from './parser-health.ts'
 import { PARSER_STATES } from './parser-states.ts'
 import { type Ground, makeParts, type Parts } from './parts.ts'
@@ -58,7 +57,7 @@ export class Parser implements Service {
 
   static async #start(options: ParserOptions): Promise<Parser> {
     const { paths, config, log } = options
-    await makeDirectories(
+    await makeOwnDirectories(
       ...[paths.inbox, paths.work, paths.archive, paths.archiveDisposable, paths.quarantine],
       ...[paths.duplicate, paths.parser, paths.runs, paths.run],
     )

@@ -58,7 +58,7 @@ export function makeParts(ground: Ground) {
     directories: new OwnDirectories(paths, events, log),
   }
   const verdicts = new Handoff(VERDICTS_WEIGHT_MAX, weightOf)
-  const readingStage = new ReadingStage({ ...ground, output: verdicts, disk: around.disk })
+  const readingStage = new ReadingStage({ ...ground, output: verdicts, ...around })
   events.on('claimed', () => readingStage.wake())
   events.on('settled', ({ sequence }) => readingStage.settled(sequence))
   return {
@@ -71,7 +71,7 @@ export function makeParts(ground: Ground) {
 
 type Around = Readonly<{ queue: QueueTally; disk: DiskWatch; directories: OwnDirectories }>
 
-function makeIntake({ paths, config, journal, log, events }: Ground, { queue, disk }: Around) {
+function makeIntake({ paths, config, journal, log, events }: Ground, around: Around) {
   const sealer = new Sealer()
   const scanner = new InboxScanner({
     ...{ inbox: paths.inbox, log, sealer },
@@ -80,7 +80,7 @@ function makeIntake({ paths, config, journal, log, events }: Ground, { queue, di
     onSealed: () => inbox.lookSoon(),
   })
   const inbox: Inbox = new Inbox({
-    ...{ paths, journal, log, events, sealer, scanner, queue, disk },
+    ...{ paths, journal, log, events, sealer, scanner, ...around },
     scanIntervalMs: config.scanIntervalMs,
     queueFilesMax: config.queueFilesMax,
   })

@@ -72,7 +72,9 @@ export async function replaceFile(path: string, text: string): Promise<void> {
     }
     await rename(tmp, path)
   }).catch(async error => {
-    await rm(tmp, { force: true })
+    await rm(tmp, { force: true }).catch(() => {
+      // Why it could not be written is what is told.
+    })
     throw error
   })
   await syncDirectory(dirname(path))

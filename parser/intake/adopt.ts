@@ -21,12 +21,14 @@ import { sealFile } from './sealer.ts'
  * first if it has no manifest; a manifest that lost its data goes back to the inbox. Must not run
  * while files are being claimed. What becomes of which name is in `adoption-cases.ts`.
  *
+ * @param isReading files are read already: who reads goes by sequence, and has passed those in names.
  * @returns the entries that are new to the journal.
  */
 export async function adoptWork(
   paths: StatePaths,
   journal: Journal,
   log: Log,
+  isReading = false,
 ): Promise<QueueEntry[]> {
   journal.assertOwner()
   const found = await lookInto(paths.work)
@@ -56,8 +58,8 @@ export async function adoptWork(
     }
     const stats = statsIfLookedAt(join(paths.work, name))
     if (!stats?.isFile()) continue
-    const sequence =
-      adoption === 'adopt' ? work.sequence : await ownSequence(work, paths, journal, log)
+    const keepsIt = adoption === 'adopt' && !isReading
+    const sequence = keepsIt ? work.sequence : await ownSequence(work, paths, journal, log)
     if (sequence === undefined) continue
     const path = join(paths.work, workName(sequence, work.name))
     const sizeBytes = Number(stats.size)

@@ -28,7 +28,8 @@ export type KnownToJournal = 'this' | 'another' | 'given' | 'nothing'
 /**
  * - **leave**: whoever has the entry, or its data, sees to it. **tell**: left alone, and told of.
  * - **put back**: to the inbox, where its data is or will be.
- * - **adopt**: claimed under the sequence in its name. **adopt anew**: under one of its own.
+ * - **adopt**: claimed under the sequence in its name; under one of its own when others are read
+ *   already, because who reads has passed those in names. **adopt anew**: always so.
  */
 export type Adoption = 'leave' | 'tell' | 'put back' | 'adopt' | 'adopt anew'
 

@@ -13,6 +13,7 @@ import type { DiskWatch } from '../disk-watch.ts'
 import type { QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
 import { exactStatsOf } from '../moves.ts'
+import type { OwnDirectories } from '../own-directories.ts'
 import { adoptWork } from './adopt.ts'
 import { type ClaimResult, claimFiles } from './claim.ts'
 import { type AnnounceResult, EarlierAcks } from './earlier-acks.ts'
@@ -52,6 +53,7 @@ export class Inbox {
   readonly #queueFilesMax: number
   readonly #disk: DiskWatch
   readonly #events: ParserEvents
+  readonly #directories: OwnDirectories
   readonly #earlier: EarlierAcks
   readonly #bell = new Bell()
   readonly #adoptionLog: Log
@@ -71,6 +73,7 @@ export class Inbox {
     scanIntervalMs: number
     queueFilesMax: number
     disk: DiskWatch
+    directories: OwnDirectories
     /** New entries are in the journal. */
     events: ParserEvents
     log: Log
@@ -84,6 +87,7 @@ export class Inbox {
     this.#queueFilesMax = options.queueFilesMax
     this.#disk = options.disk
     this.#events = options.events
+    this.#directories = options.directories
     this.#earlier = new EarlierAcks(options)
     this.#adoptionLog = toldOnce(options.log)
   }
@@ -126,7 +130,12 @@ export class Inbox {
   }
 
   get #room(): number {
-    return this.#disk.reason === undefined ? this.#queueFilesMax - this.#queue.files : 0
+    return this.#waitsFor === undefined ? this.#queueFilesMax - this.#queue.files : 0
+  }
+
+  /** Why nothing can be taken, whatever it is. */
+  get #waitsFor(): string | undefined {
+    return this.#directories.reason ?? this.#disk.reason
   }
 
   async #claimAnnounced(announced: readonly Waiting[]): Promise<void> {
@@ -142,7 +151,7 @@ export class Inbox {
       answer(
         this.#earlier.onItsWay(announce) ??
           later(
-            this.#disk.reason ??
+            this.#waitsFor ??
               `${this.#queue.files} files are queued, at most ${this.#queueFilesMax} may be`,
           ),
       )
@@ -249,7 +258,7 @@ export class Inbox {
   async #adoptNowAndThen(): Promise<void> {
     if (performance.now() < this.#nextAdoptionMs) return
     this.#nextAdoptionMs = performance.now() + ADOPTION_INTERVAL_MS
-    const adopted = await adoptWork(this.#paths, this.#journal, this.#adoptionLog)
+    const adopted = await adoptWork(this.#paths, this.#journal, this.#adoptionLog, true)
     this.#take(adopted)
     this.#tellOf(adopted)
   }

@@ -13,11 +13,12 @@ import type { DiskWatch } from '../disk-watch.ts'
 import type { QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
 import { statsIfLookedAt } from '../moves.ts'
+import type { OwnDirectories } from '../own-directories.ts'
 import { RunSums } from '../sums/run-keeper.ts'
 import { Judge } from './judge.ts'
 import { REOPENING } from './reopening-cases.ts'
 import { nothingRead, type Verdict } from './verdict.ts'
-import { openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
+import { isShortage, openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
 
 /** What is being read now, for `status`. */
 export interface Reading {
@@ -32,7 +33,7 @@ export interface Reading {
 export interface FilesRead {
   /** Of the files in their order. */
   readonly verdicts: Verdict[]
-  /** Those behind them: there was no room for the sums of the first. */
+  /** Those behind them: there was no room for the sums of the first, or no descriptor for it. */
   readonly left?: { readonly entries: readonly QueueEntry[]; readonly reason: string }
 }
 
@@ -42,6 +43,7 @@ export interface FileReaderOptions {
   readonly journal: Journal
   readonly disk: DiskWatch
   readonly events: ParserEvents
+  readonly directories: OwnDirectories
   readonly log: Log
   /** What the sums of its files may take in memory. */
   readonly sumBytesMax: number
@@ -59,7 +61,8 @@ export interface FileReaderOptions {
  * A crash or a stop in mid-file leaves the entry `claimed` with its last checkpoint (P2): the next
  * start sums on from there. One after P3 leaves it `digested`: its sealed sums are opened again, or,
  * if they were held in memory only, the file is read again. A file for whose sums the disk has no
- * room is left with the same, for the caller to try again later.
+ * room, or that cannot be opened for want of descriptors, is left with the same, for the caller to try
+ * again later.
  */
 export class FileReader {
   readonly #paths: StatePaths
@@ -67,6 +70,7 @@ export class FileReader {
   readonly #journal: Journal
   readonly #disk: DiskWatch
   readonly #events: ParserEvents
+  readonly #directories: OwnDirectories
   readonly #log: Log
   readonly #judge: Judge
   readonly #workers: DigestWorkers
@@ -80,6 +84,7 @@ export class FileReader {
     this.#journal = options.journal
     this.#disk = options.disk
     this.#events = options.events
+    this.#directories = options.directories
     this.#log = options.log
     this.#judge = new Judge(options.journal, config)
     const { sumBytesMax } = options
@@ -112,8 +117,8 @@ export class FileReader {
       }
       return { verdicts }
     } catch (error) {
-      if (hasCode(error, 'DISK_FULL') && !signal.aborted) {
-        this.#disk.foundFull(describeError(error))
+      if ((hasCode(error, 'DISK_FULL') || isShortage(error)) && !signal.aborted) {
+        if (!isShortage(error)) this.#disk.foundFull(describeError(error))
         return {
           verdicts,
           left: { entries: entries.slice(verdicts.length), reason: describeError(error) },
@@ -234,7 +239,7 @@ export class FileReader {
     let reason = 'WORK_FILE_MISSING: somebody took the claimed file out of work/'
     let isMissing = true
     try {
-      file = await openWorkFile(this.#pathOf(entry))
+      file = await this.#open(entry, signal)
     } catch (error) {
       if (!hasCode(error, 'FILE_UNFIT')) throw error
       reason = describeError(error)
@@ -256,6 +261,14 @@ export class FileReader {
     }
     const [verdict] = await this.#judge.judge([{ entry, read, startedAtMs }])
     return verdict!
+  }
+
+  /** undefined: it is not in work/, which is what it was. */
+  async #open(entry: QueueEntry, signal: AbortSignal): Promise<WorkFile | undefined> {
+    const file = await openWorkFile(this.#pathOf(entry))
+    if (file !== undefined) return file
+    await this.#directories.ready(signal)
+    return openWorkFile(this.#pathOf(entry))
   }
 
   /** undefined: it changed while it was read, twice. */

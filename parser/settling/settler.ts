@@ -2,12 +2,13 @@ import { basename, dirname, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { replaceFile, syncDirectories, syncDirectoryIfItOpens } from '../../shared/durable.ts'
-import { describeError, hasCode, toError } from '../../shared/errors.ts'
+import { describeError, hasCode, systemReason, toError } from '../../shared/errors.ts'
 import type { ParserEvents, StageDurations } from '../../shared/events.ts'
 import type { Log } from '../../shared/log.ts'
 import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
 import { printableLines } from '../../shared/printable.ts'
 import { boundedReason, type Outcome } from '../../shared/protocol.ts'
+import { renameTrouble } from '../../shared/rename-trouble.ts'
 import { changeSinceRead } from '../changes.ts'
 import type { DiskWatch } from '../disk-watch.ts'
 import { type DigestFacts, type Evidence, hasHash, type QueueEntry } from '../facts.ts'
@@ -41,7 +42,8 @@ export interface Ending {
  * journal says `settling` with the outcomes (P7), then the files leave work/ for archive/,
  * duplicate/ or quarantine/ under names that carry their hash (P8), then whoever asked is told. A
  * crash between P7 and P8 leaves settled files in work/: the start moves them. A file that is
- * missing then was moved before the crash.
+ * missing then was moved before the crash. A sidecar that cannot be written holds its file in work/,
+ * where both are tried again; a restart moves the file without (the journal has its reason).
  *
  * Nothing is written over: where a name is taken, the file gets one that is its own (`settledPlace`).
  * One that cannot be moved stays in work/, `settling`, and holds up nobody (`Unmoved`). A directory
@@ -62,6 +64,8 @@ export class Settler {
   readonly #signal: AbortSignal
   readonly #unmoved: Unmoved
   readonly #events: ParserEvents
+  /** What is still to be written, by sequence. */
+  readonly #sidecars = new Map<number, Sidecar>()
   readonly #log: Log
 
   constructor(options: {
@@ -114,7 +118,10 @@ export class Settler {
     if (endings.length === 0) return
     await this.#directories.ready(this.#signal)
     for (const ending of endings) {
-      if (ending.outcome === 'quarantined') await this.#writeSidecar(ending)
+      if (ending.outcome !== 'quarantined') continue
+      const { sequence } = ending.entry
+      this.#sidecars.set(sequence, sidecarOf(ending))
+      await this.#writeSidecar(sequence)
     }
     crashPoint('P7-before-journalled')
     const files = this.#journal.settle(endings.map(settlementOf))
@@ -138,14 +145,15 @@ export class Settler {
       if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()
       const stats =
         entry.outcome === 'quarantined' ? undefined : statsIfLookedAt(this.#workPath(entry))
-      const to = this.#moveOut(entry)
+      const unwritten = await this.#writeSidecar(entry.sequence)
+      const to = unwritten ? { isGone: false, why: unwritten } : this.#moveOut(entry)
       if (typeof to === 'string') {
         if (stats && entry.digest) this.#growth.settled(entry, entry.digest, to, stats)
         places.set(entry, to)
         directories.add(dirname(to))
       } else if (!to.isGone) {
         stuck.add(entry)
-        this.#unmoved.add(entry, to.why)
+        if (!this.#unmoved.add(entry, to.why)) this.#sidecars.delete(entry.sequence)
       }
     }
     crashPoint('P8-moved')
@@ -188,9 +196,7 @@ export class Settler {
       stays = failure
       if (!failure.isTaken) break
     }
-    // What is missing is the directory, or the file.
-    const isThere = statsIfLookedAt(from) !== undefined
-    return { ...stays, isGone: stays.isGone && !isThere }
+    return stays
   }
 
   /** One of ours has been read, and its numbers are in the journal. */
@@ -215,49 +221,41 @@ export class Settler {
     return join(this.#paths.work, workName(entry.sequence, entry.name))
   }
 
-  async #writeSidecar({ entry, digest, reason, evidence, whatNow }: Ending): Promise<void> {
-    const place = settledPlace({ ...entry, digest, outcome: 'quarantined' }, this.#paths)
-    const name = quarantineName(place, entry, this.#workPath(entry))
-    const sidecar = {
-      name: entry.name,
-      workSequence: entry.sequence,
-      sha256: hasHash(digest) ? Buffer.from(digest.sha256).toString('hex') : null,
-      size: digest.sizeBytes,
-      reason,
-      ...evidence,
-      ...(entry.expected === undefined
-        ? {}
-        : { manifest: { ...entry.expected, amount: entry.expected.amount?.toString() } }),
-      claimedAt: new Date(entry.claimedAtMs).toISOString(),
-      quarantinedAt: new Date().toISOString(),
-      whatNow:
-        whatNow ??
-        'Nothing of this file was counted. Mend it and put it into the inbox again under any name.',
-    }
-    const path = sidecarPath(place.directory, name)
-    await this.#replaceOnceThereIsRoom(
-      path,
-      printableLines(`${JSON.stringify(sidecar, null, 2)}\n`),
-    )
+  /** @returns why it could not be written; undefined if it is, or there is none to write. */
+  async #writeSidecar(sequence: number): Promise<string | undefined> {
+    const sidecar = this.#sidecars.get(sequence)
+    if (sidecar === undefined) return undefined
+    const why = await this.#replaceOnceThereIsRoom(sidecar)
+    if (why !== undefined) return `its sidecar cannot be written: ${why}`
+    this.#sidecars.delete(sequence)
     crashPoint('P7-sidecar-written')
+    return undefined
   }
 
-  async #replaceOnceThereIsRoom(path: string, text: string): Promise<void> {
-    for (;;) {
+  async #replaceOnceThereIsRoom({ entry, text }: Sidecar): Promise<string | undefined> {
+    for (let hasMissed = false; ; ) {
       try {
-        await replaceFile(path, text)
-        return
+        const { work, quarantine } = this.#paths
+        // Else it would be left on what is mounted there.
+        const trouble = renameTrouble(work, quarantine)
+        if (trouble !== undefined) return `${quarantine} and ${work} ${trouble}`
+        const place = settledPlace(entry, this.#paths)
+        const name = quarantineName(place, entry, this.#workPath(entry))
+        await replaceFile(sidecarPath(place.directory, name), text)
+        return undefined
       } catch (error) {
-        const { cause } = toError(error)
-        if (hasCode(cause, 'ENAMETOOLONG')) {
-          this.#log.warn('no sidecar: its name is too long here', { path })
-          return
-        }
-        if (hasCode(cause, 'ENOENT', 'ENOTDIR')) await this.#directories.ready(this.#signal)
-        else if (hasCode(cause, 'ENOSPC', 'EDQUOT')) {
+        const cause = toError(error).cause ?? error
+        if (hasCode(cause, 'ENOSPC', 'EDQUOT')) {
           this.#disk.foundFull(describeError(error))
           await this.#disk.room(this.#signal)
-        } else throw error
+        } else if (hasCode(cause, 'ENOENT', 'ENOTDIR') && !hasMissed) {
+          hasMissed = true
+          await this.#directories.ready(this.#signal)
+        } else if (hasCode(cause, 'ENAMETOOLONG')) {
+          this.#log.warn('no sidecar: its name is too long here', { name: entry.name })
+          return undefined
+        } else if (isOfOneName(cause)) return systemReason(cause)
+        else throw error
         this.#signal.throwIfAborted()
       }
     }
@@ -277,6 +275,39 @@ function stagesOf({ entry, digest, counting }: Ending): StageDurations {
           countMs: counting.endedAtMs - counting.startedAtMs,
         }),
     settleMs: Date.now() - (counting?.endedAtMs ?? endedAtMs),
+  }
+}
+
+/** A system's error that tells of no disk that fails. */
+function isOfOneName(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && !hasCode(error, 'EIO')
+}
+
+interface Sidecar {
+  readonly entry: QueueEntry
+  readonly text: string
+}
+
+function sidecarOf({ entry, digest, reason, evidence, whatNow }: Ending): Sidecar {
+  const sidecar = {
+    name: entry.name,
+    workSequence: entry.sequence,
+    sha256: hasHash(digest) ? Buffer.from(digest.sha256).toString('hex') : null,
+    size: digest.sizeBytes,
+    reason,
+    ...evidence,
+    ...(entry.expected === undefined
+      ? {}
+      : { manifest: { ...entry.expected, amount: entry.expected.amount?.toString() } }),
+    claimedAt: new Date(entry.claimedAtMs).toISOString(),
+    quarantinedAt: new Date().toISOString(),
+    whatNow:
+      whatNow ??
+      'Nothing of this file was counted. Mend it and put it into the inbox again under any name.',
+  }
+  return {
+    entry: { ...entry, digest, outcome: 'quarantined' },
+    text: printableLines(`${JSON.stringify(sidecar, null, 2)}\n`),
   }
 }
 

@@ -25,11 +25,16 @@ export class Unmoved {
     return { files, first: first.map(({ entry: { name }, why }) => ({ name, why })) }
   }
 
-  add(entry: QueueEntry, why: string): void {
+  /** @returns whether it is tried again. */
+  add(entry: QueueEntry, why: string): boolean {
     const isKnown = this.#files.has(entry.sequence)
     if (!isKnown) this.#log.warn('settled, but left in work/', { name: entry.name, because: why })
-    if (isKnown || this.#files.size < FILES_MAX) this.#files.set(entry.sequence, { entry, why })
-    else this.#others += 1
+    if (isKnown || this.#files.size < FILES_MAX) {
+      this.#files.set(entry.sequence, { entry, why })
+      return true
+    }
+    this.#others += 1
+    return false
   }
 
   remove(sequence: number): void {

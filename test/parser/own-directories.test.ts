@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
+import { rmdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { requireOneMount } from '../../parser/own-directories.ts'
+import { makeOwnDirectories, requireOneMount } from '../../parser/own-directories.ts'
 import { failureOf } from '../shared/helpers.ts'
 import { drop, openScene } from './helpers.ts'
 
@@ -10,6 +11,21 @@ t.test('directories of one mount are fit, and nothing is left of the trial', asy
   drop(paths.inbox, 'a')
   requireOneMount(paths)
   t.same([...listed(paths.inbox), ...listed(paths.work)], ['a'])
+})
+
+t.test('what stands in the place of a directory is named, and no start would help', async t => {
+  const { paths } = openScene(t)
+  rmdirSync(paths.inbox)
+  for (const put of [
+    () => symlinkSync('/nowhere/at/all', paths.inbox),
+    () => writeFileSync(paths.quarantine, ''),
+  ]) {
+    rmdirSync(paths.quarantine)
+    put()
+    t.match(await failureOf(makeOwnDirectories(paths.quarantine, paths.inbox)), {
+      ...{ code: 'STATE_DIRECTORY_UNFIT', exitCode: 78, message: /(inbox|quarantine) cannot be/ },
+    })
+  }
 })
 
 const MOUNTS = { bind: ['--bind'], tmpfs: ['-t', 'tmpfs', '-o', 'size=1m'] }

@@ -14,7 +14,7 @@ import { formatManifest } from '../../../shared/manifest.ts'
 import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../../shared/paths.ts'
 import { REFUSED } from '../../../shared/state-table.ts'
 import { drop, manifestOf, openScene } from '../helpers.ts'
-import { entryOf } from '../journal/helpers.ts'
+import { entryOf, settlementOf } from '../journal/helpers.ts'
 
 /** As if each had been synced as it is now. */
 function synced({ inbox }: StatePaths, ...names: string[]): Candidate[] {
@@ -90,6 +90,23 @@ t.test('two unknown files under one sequence are both adopted', async t => {
     t.ok(existsSync(join(paths.work, workName(sequence, name))))
   }
 })
+
+t.test(
+  'a file that turns up while others are read gets a sequence that is still to be read',
+  async t => {
+    const { paths, journal, log } = openScene(t)
+    drop(paths.inbox, 'a', '1 2\n', manifestOf('1 2\n'))
+    await claimFiles(synced(paths, 'a'), paths, journal)
+    journal.settle([settlementOf(journal.queued(1_000)!, 'quarantined')])
+    journal.moved(1_000)
+    journal.claim([])
+    // Settled as missing, and now somebody has put work/ back.
+    t.match(await adoptWork(paths, journal, log, true), [{ sequence: 1_001, name: 'a' }])
+    drop(paths.work, workName(900, 'b'))
+    t.match(await adoptWork(paths, journal, log, true), [{ sequence: 1_002, name: 'b' }])
+    t.same(await adoptWork(paths, journal, log, true), [], 'once')
+  },
+)
 
 t.test('after a deleted journal the same files are found again', async t => {
   const { paths, journal, log } = openScene(t)

@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { DiskWatch } from '../../../parser/disk-watch.ts'
 import type { QueueEntry } from '../../../parser/facts.ts'
+import { OwnDirectories } from '../../../parser/own-directories.ts'
 import { FileReader } from '../../../parser/reading/file-reader.ts'
 import type { Verdict } from '../../../parser/reading/verdict.ts'
 import { readConfig } from '../../../shared/config.ts'
@@ -50,6 +51,7 @@ const events = eventsToldTo(log)
 for (const one of ['reading', 'checkpointed'] as const) events.on(one, () => onProgress())
 const reader = new FileReader({
   ...{ paths, journal, log, events, sumBytesMax: 16 * 2 ** 20 },
+  directories: new OwnDirectories(paths, events, log),
   config: {
     ...{ ...readConfig({}), sumThreads: 1 },
     ...{ memoryPairsMax: MEMORY_PAIRS_MAX, checkpointBytes: CHECKPOINT_BYTES },

@@ -195,6 +195,30 @@ t.test(
   },
 )
 
+t.test('a sidecar that cannot be written holds its own file, and both are tried again', async t => {
+  const { paths, settler, claimed, log, journal } = await scene(t)
+  const name = settledName('f1', hashOf('x'))
+  const inTheWay = join(paths.quarantine, `.${name}.reason.json.tmp`)
+  mkdirSync(inTheWay)
+  const endings = [claimed(1), claimed(2)].map(entry => ({
+    ...{ entry, outcome: 'quarantined' as const, digest: digestOf('x'), reason: 'r' },
+  }))
+  await settler.settle(endings)
+  t.match(settler.unmoved, { files: 1, first: [{ name: 'f1', why: /sidecar .* EISDIR/ }] })
+  t.same(
+    readdirSync(paths.work).filter(one => !one.endsWith('.json')),
+    [workName(1, 'f1')],
+  )
+  t.match(journal.processed(1), { outcome: 'quarantined', reason: 'r' }, 'its outcome stands')
+  t.ok(existsSync(join(paths.quarantine, settledName('f2', hashOf('x')))))
+  rmdirSync(inTheWay)
+  await settler.move([journal.queued(1)!])
+  t.equal(settler.unmoved, undefined)
+  t.ok(existsSync(join(paths.quarantine, name)))
+  t.match(readFileSync(join(paths.quarantine, `${name}.reason.json`), 'utf8'), '"reason": "r"')
+  t.equal(log.warnedOf().filter(one => one === 'f1').length, 2, 'left and quarantined')
+})
+
 t.test('many are settled in one commit, whatever became of each', async t => {
   const { paths, journal, settler, told, claimed } = await scene(t)
   const endings = (['applied', 'quarantined', 'duplicate', 'applied'] as const).map(
@@ -286,12 +310,15 @@ t.test('at the start the oldest are those that were moved in first', async t => 
     })
   }
   await mkdir(join(dir, 'directory'))
+  await symlink('/nowhere', join(dir, 'link'))
+  await writeFile(Buffer.concat([Buffer.from(`${dir}/`), Buffer.from([0xff])]), 'no UTF-8')
   const limit = await ArchiveLimit.open(dir, 20, recordingLog())
-  t.same(readdirSync(dir).sort(), ['a', 'directory', 'm'])
+  const odd = ['directory', 'link', '\ufffd']
+  t.same(readdirSync(dir).sort(), ['a', 'm', ...odd].sort())
   await limit.added('none', 5)
-  t.same(readdirSync(dir).sort(), ['a', 'directory'])
+  t.same(readdirSync(dir).sort(), ['a', ...odd])
   await limit.added('huge', 100)
-  t.same(readdirSync(dir).sort(), ['directory'], 'also when files are gone already')
+  t.same(readdirSync(dir).sort(), odd, 'also when files are gone already')
   await ArchiveLimit.open(dir, 0, recordingLog())
 })
 
