@@ -7,15 +7,15 @@ import { processIdentity, type Service } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
 import { type StatePaths, statePaths } from '../shared/paths.ts'
 import { renameTrouble } from '../shared/rename-trouble.ts'
-import { Announcer } from './announcer.ts'
 import { GeneratorLoop } from './generator-loop.ts'
 import { HealthServer } from './health.ts'
 import { Leftovers } from './leftovers.ts'
 import { FileMaker } from './making/file-maker.ts'
 import { Progress } from './progress.ts'
-import { Spool } from './spool.ts'
+import { Announcer } from './publishing/announcer.ts'
+import { Spool } from './publishing/spool.ts'
+import { sweepLeftovers } from './publishing/sweep.ts'
 import { Status } from './status.ts'
-import { sweepLeftovers } from './sweep.ts'
 
 export interface GeneratorOptions {
   /** The state directory. */
