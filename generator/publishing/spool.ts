@@ -1,16 +1,14 @@
-import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { syncDirectories, syncDirectory } from '../../shared/durable.ts'
-import { CountersinkError } from '../../shared/errors.ts'
 import type { ProcessIdentity } from '../../shared/lifecycle.ts'
-import { formatManifest } from '../../shared/manifest.ts'
-import { MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
+import type { StatePaths } from '../../shared/paths.ts'
 import type { FileMaker, MakeOptions } from '../making/file-maker.ts'
 import type { FileRecipe } from '../making/record-source.ts'
-import { tmpName } from '../names.ts'
 import { standsInTmp } from '../state.ts'
-import type { GeneratedFile, PendingFile } from '../state-shape.ts'
+import type { PendingFile } from '../state-shape.ts'
+import { publish } from './publish.ts'
+import { tmpName } from './tmp-names.ts'
 
 /**
  * The way of one file to the inbox. The caller records the steps in `progress.ts`.
@@ -19,11 +17,8 @@ import type { GeneratedFile, PendingFile } from '../state-shape.ts'
  *   (`making/file-maker.ts`); then the file is synced, and its name in the tmp directory. Died here: a tmp file of a dead
  *   owner; the next start sweeps it.
  * - The state names the file as pending. Died here: the next start publishes it.
- * - **G2, `publish`**: the manifest is synced and renamed into the inbox. Died here: a manifest
- *   without data, which nobody looks at; the next start publishes the file, manifest and all.
- * - **G3, `publish`**: the data is renamed into the inbox, both directories are synced. Died here:
- *   a complete file that nobody announced. The next start announces it; the parser's own look
- *   through the inbox may well be first.
+ * - **G2 and G3, `publish`**: into the inbox (`publish.ts`). Died here: the next start publishes the file,
+ *   manifest and all, or finds that it has left the tmp directory, and announces it.
  */
 export class Spool {
   readonly #paths: StatePaths
@@ -58,19 +53,9 @@ export class Spool {
 
   /** G2 and G3: the file durable in the inbox, its manifest before it. */
   async publish(file: PendingFile): Promise<void> {
-    const { generatorTmp, inbox } = this.#paths
-    const manifest = `${file.name}${MANIFEST_SUFFIX}`
-    const manifestTmp = join(generatorTmp, tmpName(manifest, this.#owner))
-    try {
-      await writeManifest(manifestTmp, file)
-      await rename(manifestTmp, join(inbox, manifest))
-      crashPoint('G2-manifest-renamed')
-      await rename(join(generatorTmp, file.tmp), join(inbox, file.name))
-    } catch (cause) {
-      throw new CountersinkError('IO_FAILED', `publishing ${file.name} failed`, { cause })
-    }
-    crashPoint('G3-data-renamed')
-    await syncDirectories(generatorTmp, inbox)
+    const { sizeBytes, sha256, lines, amount } = file
+    const manifest = { sizeBytes, sha256, lines, amount, disposable: true }
+    await publish(this.#paths, this.#owner, file, manifest)
   }
 
   /** Publishes what a dead process left pending, unless it had come to the rename. */
@@ -82,10 +67,4 @@ export class Spool {
       await syncDirectories(this.#paths.generatorTmp, this.#paths.inbox)
     }
   }
-}
-
-async function writeManifest(path: string, file: GeneratedFile): Promise<void> {
-  const { sizeBytes, sha256, lines, amount } = file
-  const text = formatManifest({ sizeBytes, sha256, lines, amount, disposable: true })
-  await writeFile(path, text, { mode: 0o600, flush: true })
 }

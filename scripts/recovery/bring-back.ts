@@ -2,7 +2,12 @@ import type { BigIntStats } from 'node:fs'
 import { link, lstat, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crashPoint } from '../../shared/crash-points.ts'
-import { makeDirectories, syncDirectories, syncDirectory } from '../../shared/durable.ts'
+import {
+  makeDirectories,
+  syncDirectories,
+  syncDirectory,
+  writeSynced,
+} from '../../shared/durable.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { NAME_BYTES_MAX } from '../../shared/limits.ts'
 import { formatManifest } from '../../shared/manifest.ts'
@@ -97,13 +102,7 @@ async function draft({ file, sha256, sizeBytes }: Returning, path: string): Prom
     amount: undefined,
     disposable,
   })
-  const handle = await open(path, 'w', 0o600)
-  try {
-    await handle.writeFile(text)
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
+  await writeSynced(path, text)
   crashPoint('R1-manifest-written')
   return { path, text }
 }
