@@ -7,6 +7,7 @@ import { tmpName } from '../../generator/publishing/tmp-names.ts'
 import { SETTINGS } from '../../shared/config.ts'
 import { makeDirectories } from '../../shared/durable.ts'
 import { CountersinkError, toError } from '../../shared/errors.ts'
+import { type FileIdentity, isSameFile } from '../../shared/file-identity.ts'
 import type { ProcessIdentity } from '../../shared/lifecycle.ts'
 import { NAME_BYTES_MAX } from '../../shared/limits.ts'
 import {
@@ -15,7 +16,7 @@ import {
   type StatePaths,
   sanitiseName,
 } from '../../shared/paths.ts'
-import { isSameSource, type SourceIdentity, statSource, unfit } from './source-rest.ts'
+import { statSource, unfit } from './source-rest.ts'
 
 export interface PublishedFile {
   /** In the inbox. */
@@ -32,7 +33,8 @@ const LINE_END = 0x0a
 /** A source that was found at rest. */
 export interface Source {
   readonly path: string
-  readonly identity: SourceIdentity
+  /** As it was then: what is copied must be this. */
+  readonly identity: FileIdentity
   /** Taken as it is, also when its last line has no line end: it may be a cut copy. */
   readonly mayBeCut: boolean
 }
@@ -119,8 +121,8 @@ async function openSource(path: string): Promise<FileHandle> {
   throw unfit(path, 'not a regular file')
 }
 
-function assertUnchanged({ path, identity }: Source, now: SourceIdentity): void {
-  if (isSameSource(identity, now)) return
+function assertUnchanged({ path, identity }: Source, now: FileIdentity): void {
+  if (isSameFile(identity, now)) return
   throw new CountersinkError('FILE_CHANGED', `${path} was written to`)
 }
 
