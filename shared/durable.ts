@@ -1,7 +1,7 @@
 import { closeSync, constants, fsyncSync, openSync } from 'node:fs'
 import { type FileHandle, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { CountersinkError } from './errors.ts'
+import { ioFailed } from './errors.ts'
 
 /**
  * The few file operations that "durable" rests on. After a failed fsync the kernel may drop the
@@ -15,7 +15,7 @@ import { CountersinkError } from './errors.ts'
  * when all are busy; a journal commit, which waits for the same disk, blocks as well.
  */
 export async function syncDirectory(path: string): Promise<void> {
-  await guarded(`sync of directory ${path}`, async () => syncAndClose(openDirectory(path)))
+  await orIoFailed(`sync of directory ${path}`, async () => syncAndClose(openDirectory(path)))
 }
 
 /**
@@ -29,7 +29,7 @@ export async function syncDirectoryIfItOpens(path: string): Promise<void> {
   } catch {
     return
   }
-  await guarded(`sync of directory ${path}`, async () => syncAndClose(fd))
+  await orIoFailed(`sync of directory ${path}`, async () => syncAndClose(fd))
 }
 
 function openDirectory(path: string): number {
@@ -51,7 +51,7 @@ export async function syncDirectories(...paths: readonly string[]): Promise<void
 
 /** Renames within one filesystem and makes it durable at both ends. */
 export async function renameDurably(from: string, to: string): Promise<void> {
-  await guarded(`rename of ${from} to ${to}`, () => rename(from, to))
+  await orIoFailed(`rename of ${from} to ${to}`, () => rename(from, to))
   await syncDirectories(dirname(from), dirname(to))
 }
 
@@ -62,7 +62,7 @@ export async function renameDurably(from: string, to: string): Promise<void> {
  */
 export async function replaceFile(path: string, text: string): Promise<void> {
   const tmp = join(dirname(path), `.${basename(path)}.tmp`)
-  await guarded(`write of ${path}`, async () => {
+  await orIoFailed(`write of ${path}`, async () => {
     await writeSynced(tmp, text)
     await rename(tmp, path)
   }).catch(async error => {
@@ -95,10 +95,11 @@ export async function closeQuietly(handle: FileHandle): Promise<void> {
   })
 }
 
-async function guarded(what: string, action: () => Promise<void>): Promise<void> {
+/** Whatever fails is IO_FAILED. */
+export async function orIoFailed(what: string, action: () => Promise<void>): Promise<void> {
   try {
     await action()
-  } catch (cause) {
-    throw new CountersinkError('IO_FAILED', `${what} failed`, { cause })
+  } catch (error) {
+    throw ioFailed(what, error)
   }
 }

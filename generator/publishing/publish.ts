@@ -2,7 +2,7 @@ import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { syncDirectories, writeSynced } from '../../shared/durable.ts'
-import { CountersinkError } from '../../shared/errors.ts'
+import { ioFailed } from '../../shared/errors.ts'
 import type { ProcessIdentity } from '../../shared/lifecycle.ts'
 import { formatManifest, type Manifest } from '../../shared/manifest.ts'
 import { MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
@@ -44,7 +44,7 @@ export async function publish(
     await rename(join(generatorTmp, tmp), join(inbox, name))
   } catch (cause) {
     await rm(manifestTmp, { force: true })
-    throw new CountersinkError('IO_FAILED', `publishing ${name} failed`, { cause })
+    throw ioFailed(`publishing ${name}`, cause)
   }
   crashPoint('G3-data-renamed')
   await syncDirectories(generatorTmp, inbox)

@@ -60,7 +60,7 @@ export class Spool {
 
   /** Publishes what a dead process left pending, unless it had come to the rename. */
   async finish(file: PendingFile): Promise<void> {
-    if (await standsInTmp(this.#paths, file)) {
+    if (standsInTmp(this.#paths, file)) {
       await this.publish(file)
     } else {
       // The rename has happened; whether it was synced nobody can tell any more.

@@ -2,20 +2,14 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { syncDirectory } from '../../shared/durable.ts'
-import { hasCode, systemReason, toError } from '../../shared/errors.ts'
+import { hasCode, ioFailed, systemReason, toError } from '../../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
+import { exactStatsOf, statsOf } from '../../shared/looks.ts'
 import { type Manifest, readManifest } from '../../shared/manifest.ts'
 import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
 import type { Expected, QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
-import {
-  exactStatsOf,
-  ioFailed,
-  type MoveFailure,
-  move,
-  moveWithoutReplacing,
-  statsOf,
-} from '../moves.ts'
+import { type MoveFailure, move, moveWithoutReplacing } from '../moves.ts'
 
 /**
  * P1: takes files out of the inbox for good, several in one go.
