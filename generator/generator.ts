@@ -5,17 +5,17 @@ import { CountersinkError } from '../shared/errors.ts'
 import { Bell } from '../shared/handoff.ts'
 import { processIdentity, type Service } from '../shared/lifecycle.ts'
 import type { Log } from '../shared/log.ts'
-import { type StatePaths, statePaths } from '../shared/paths.ts'
-import { renameTrouble } from '../shared/rename-trouble.ts'
-import { Announcer } from './announcer.ts'
+import { statePaths } from '../shared/paths.ts'
+import { requireRenamesBetween } from '../shared/renames-between.ts'
 import { GeneratorLoop } from './generator-loop.ts'
 import { HealthServer } from './health.ts'
 import { Leftovers } from './leftovers.ts'
 import { FileMaker } from './making/file-maker.ts'
 import { Progress } from './progress.ts'
-import { Spool } from './spool.ts'
+import { Announcer } from './publishing/announcer.ts'
+import { Spool } from './publishing/spool.ts'
+import { sweepLeftovers } from './publishing/sweep.ts'
 import { Status } from './status.ts'
-import { sweepLeftovers } from './sweep.ts'
 
 export interface GeneratorOptions {
   /** The state directory. */
@@ -36,7 +36,7 @@ export async function startGenerator(options: GeneratorOptions): Promise<Service
   const runId = checkedRunId(options.runId)
   const paths = statePaths(options.dir)
   await makeDirectories(paths.generator, paths.generatorTmp, paths.inbox, paths.run)
-  requireOneMount(paths)
+  requireRenamesBetween(paths.generatorTmp, paths.inbox)
 
   const status = new Status(log)
   const changed = new Bell()
@@ -95,13 +95,4 @@ function checkedRunId(runId: string | undefined): string {
     'CONFIG_INVALID',
     `COUNTERSINK_RUN_ID must be 1 to 100 letters, digits or any of _.:-; got ${JSON.stringify(runId)}`,
   )
-}
-
-/** Publishing is a rename, which does not cross filesystems or mounts. */
-function requireOneMount({ generatorTmp, inbox }: StatePaths): void {
-  const trouble = renameTrouble(generatorTmp, inbox)
-  if (trouble === undefined) return
-  throw new CountersinkError('STATE_DIRECTORY_UNFIT', `${generatorTmp} and ${inbox} ${trouble}`, {
-    advice: 'Mount the whole state directory, or nothing below it.',
-  })
 }

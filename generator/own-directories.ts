@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs'
 import { makeDirectories } from '../shared/durable.ts'
 import { toError } from '../shared/errors.ts'
 import type { StatePaths } from '../shared/paths.ts'
-import { renameTrouble } from '../shared/rename-trouble.ts'
+import { renameTrouble } from '../shared/renames-between.ts'
 
 /**
  * Why no file can be made and brought to the inbox now; undefined if it can. Somebody may remove the

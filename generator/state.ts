@@ -1,6 +1,7 @@
-import { access, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
+import { isThere } from '../shared/looks.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import { generatedName } from './names.ts'
 import { parseGeneratorState } from './state-format.ts'
@@ -41,7 +42,7 @@ export async function readPublished(
   paths: StatePaths,
 ): Promise<Pick<GeneratorState, 'stream' | 'control' | 'run' | 'earlier'> | undefined> {
   const state = await readGeneratorState(paths.generatorState)
-  if (state?.pending == null || (await standsInTmp(paths, state.pending))) return state
+  if (state?.pending == null || standsInTmp(paths, state.pending)) return state
   return withPendingCounted(state)
 }
 
@@ -68,12 +69,6 @@ export function withPendingCounted(state: GeneratorState): GeneratorState {
 }
 
 /** Whether a pending file has not been renamed into the inbox yet. */
-export async function standsInTmp(paths: StatePaths, pending: PendingFile): Promise<boolean> {
-  try {
-    await access(join(paths.generatorTmp, pending.tmp))
-    return true
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return false
-    throw error
-  }
+export function standsInTmp(paths: StatePaths, pending: PendingFile): boolean {
+  return isThere(join(paths.generatorTmp, pending.tmp))
 }

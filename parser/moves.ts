@@ -1,17 +1,10 @@
-import {
-  type BigIntStats,
-  linkSync,
-  lstatSync,
-  renameSync,
-  rmSync,
-  type Stats,
-  unlinkSync,
-} from 'node:fs'
+import { linkSync, renameSync, rmSync, unlinkSync } from 'node:fs'
 import { crashPoint } from '../shared/crash-points.ts'
-import { CountersinkError, hasCode, systemReason } from '../shared/errors.ts'
+import { hasCode, systemReason } from '../shared/errors.ts'
+import { isOneInode, statsIfLookedAt } from '../shared/looks.ts'
 
 /**
- * Looks and renames between the directories that files pass through. They go straight to the kernel:
+ * Renames between the directories that files pass through. They go straight to the kernel, as `looks.ts` does:
  * each takes microseconds, and an announcer waits.
  */
 
@@ -82,41 +75,6 @@ export function removeIfThere(path: string): MoveFailure | undefined {
   } catch (error) {
     return { isGone: false, why: `it cannot be removed (${systemReason(error)})` }
   }
-}
-
-export function isOneInode(a: BigIntStats, b: BigIntStats): boolean {
-  return a.ino === b.ino && a.dev === b.dev
-}
-
-/** As `exactStatsOf`; also undefined if it cannot be looked at. */
-export function statsIfLookedAt(path: string): BigIntStats | undefined {
-  try {
-    return lstatSync(path, { bigint: true, throwIfNoEntry: false })
-  } catch {
-    return undefined
-  }
-}
-
-/** Of the name itself, not of what a link points to; undefined when there is none. */
-export function statsOf(path: string): Stats | undefined {
-  try {
-    return lstatSync(path, { throwIfNoEntry: false })
-  } catch (error) {
-    throw ioFailed(`looking at ${path}`, error)
-  }
-}
-
-/** The same to the nanosecond, and with inodes of any size. */
-export function exactStatsOf(path: string): BigIntStats | undefined {
-  try {
-    return lstatSync(path, { bigint: true, throwIfNoEntry: false })
-  } catch (error) {
-    throw ioFailed(`looking at ${path}`, error)
-  }
-}
-
-export function ioFailed(what: string, thrown: unknown): CountersinkError {
-  return new CountersinkError('IO_FAILED', `${what} failed`, { cause: thrown })
 }
 
 function failureOf(error: unknown, from: string): MoveFailure {

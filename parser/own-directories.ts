@@ -5,7 +5,7 @@ import type { ParserEvents } from '../shared/events.ts'
 import { Bell } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
-import { renameTrouble } from '../shared/rename-trouble.ts'
+import { renameTrouble, requireRenamesBetween } from '../shared/renames-between.ts'
 
 /**
  * The directories behind the inbox. They are ours, but somebody may remove one, mount something on it
@@ -126,14 +126,7 @@ function movedBetween(paths: StatePaths): string[] {
  * @throws CountersinkError STATE_DIRECTORY_UNFIT
  */
 export function requireOneMount(paths: StatePaths): void {
-  const { inbox, work } = paths
   for (const path of movedBetween(paths)) {
-    if (path === work) continue
-    const trouble = renameTrouble(path, work)
-    if (trouble === undefined) continue
-    const other = path === inbox ? work : inbox
-    throw new CountersinkError('STATE_DIRECTORY_UNFIT', `${path} and ${other} ${trouble}`, {
-      advice: 'Mount the whole state directory, or nothing below it.',
-    })
+    if (path !== paths.work) requireRenamesBetween(path, paths.work)
   }
 }

@@ -1,7 +1,7 @@
 import { closeSync, constants, fsyncSync, openSync } from 'node:fs'
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { CountersinkError } from './errors.ts'
+import { ioFailed } from './errors.ts'
 
 /**
  * The few file operations that "durable" rests on. After a failed fsync the kernel may drop the
@@ -63,13 +63,7 @@ export async function renameDurably(from: string, to: string): Promise<void> {
 export async function replaceFile(path: string, text: string): Promise<void> {
   const tmp = join(dirname(path), `.${basename(path)}.tmp`)
   await orIoFailed(`write of ${path}`, async () => {
-    const handle = await open(tmp, 'w', 0o600)
-    try {
-      await handle.writeFile(text)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
+    await writeSynced(tmp, text)
     await rename(tmp, path)
   }).catch(async error => {
     await rm(tmp, { force: true }).catch(() => {
@@ -78,6 +72,11 @@ export async function replaceFile(path: string, text: string): Promise<void> {
     throw error
   })
   await syncDirectory(dirname(path))
+}
+
+/** A small file whose bytes are on the disk on return; that its name is, is the directory's matter. */
+export async function writeSynced(path: string, text: string): Promise<void> {
+  await writeFile(path, text, { mode: 0o600, flush: true })
 }
 
 /** Creates directories that only their owner may enter, durably. */
@@ -98,10 +97,11 @@ export async function closeQuietly(handle: FileHandle): Promise<void> {
   })
 }
 
-async function orIoFailed(what: string, action: () => Promise<void>): Promise<void> {
+/** Whatever fails is IO_FAILED. */
+export async function orIoFailed(what: string, action: () => Promise<void>): Promise<void> {
   try {
     await action()
-  } catch (cause) {
-    throw new CountersinkError('IO_FAILED', `${what} failed`, { cause })
+  } catch (error) {
+    throw ioFailed(what, error)
   }
 }

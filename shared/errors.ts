@@ -110,6 +110,10 @@ export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown })
 }
 
+export function ioFailed(what: string, thrown: unknown): CountersinkError {
+  return new CountersinkError('IO_FAILED', `${what} failed`, { cause: thrown })
+}
+
 /** Whether `thrown` is an error of this code, or of one of these codes. */
 export function hasCode(thrown: unknown, ...codes: readonly string[]): boolean {
   return (

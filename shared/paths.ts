@@ -65,10 +65,10 @@ export function statePaths(dir: string): StatePaths {
     run,
     supervisorLock: join(run, 'supervisor.lock'),
     supervisorStatus: join(run, 'supervisor.json'),
-    parserSocket: socketPath(join(run, 'parser.sock')),
-    generatorSocket: socketPath(join(run, 'generator.sock')),
+    parserSocket: fitSocketPath(join(run, 'parser.sock')),
+    generatorSocket: fitSocketPath(join(run, 'generator.sock')),
     mariadb: join(root, 'mariadb'),
-    mariadbSocket: socketPath(join(run, 'mariadb.sock')),
+    mariadbSocket: fitSocketPath(join(run, 'mariadb.sock')),
     mariadbPid: join(run, 'mariadb.json'),
     log: join(root, 'log'),
   }
@@ -88,7 +88,8 @@ function withoutLinks(path: string): string {
 /** The room a listener needs to bind under a name of its own first: `.` and a pid. */
 const BIND_SUFFIX_BYTES = 8
 
-function socketPath(path: string): string {
+/** @throws CountersinkError SOCKET_PATH_TOO_LONG */
+export function fitSocketPath(path: string): string {
   const bytes = Buffer.byteLength(path)
   const most = SOCKET_PATH_BYTES_MAX - BIND_SUFFIX_BYTES
   if (bytes > most) {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { type FileHandle, open, rm } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { crashPoint } from '../../shared/crash-points.ts'
-import { closeQuietly } from '../../shared/durable.ts'
-import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
+import { closeQuietly, orIoFailed } from '../../shared/durable.ts'
+import { CountersinkError, hasCode, ioFailed, toError } from '../../shared/errors.ts'
 import { BlockRing, createRing } from './block-ring.ts'
 import { MakerThread } from './maker-thread.ts'
 import type { FormatJob, FormatResult, StoreJob, StoreResult } from './making-messages.ts'
@@ -82,16 +82,17 @@ export class FileMaker {
     let handle: FileHandle | undefined
     let made: MadeFile | undefined
     try {
-      handle = await open(path, 'wx', 0o600)
-      const written = await this.write(handle, recipe, options)
+      const opened = await open(path, 'wx', 0o600)
+      handle = opened
+      const written = await this.write(opened, recipe, options)
       if (written !== undefined) {
         crashPoint('G1-before-tmp-synced')
-        await synced(handle.sync(), path)
+        await orIoFailed(`sync of ${path}`, () => opened.sync())
       }
       made = written
     } catch (error) {
       if (error instanceof CountersinkError || hasCode(error, 'ENOSPC', 'EDQUOT')) throw error
-      throw new CountersinkError('IO_FAILED', `write of ${path} failed`, { cause: error })
+      throw ioFailed(`write of ${path}`, error)
     } finally {
       if (handle !== undefined) {
         await closeQuietly(handle)
@@ -217,7 +218,7 @@ class WriteBack {
   async reached(positionBytes: number): Promise<void> {
     if (this.#running !== undefined) return
     if (positionBytes - this.#syncedBytes < WRITE_BACK_BYTES) return
-    this.#running = synced(this.#handle.datasync(), 'a file being written')
+    this.#running = orIoFailed('sync of a file being written', () => this.#handle.datasync())
     try {
       await this.#running
       this.#syncedBytes = positionBytes
@@ -230,15 +231,6 @@ class WriteBack {
   /** The disk is not at work any more. */
   async idle(): Promise<void> {
     await this.#running
-  }
-}
-
-/** After a failed sync the kernel may have dropped the bytes: never again on this file. */
-async function synced(sync: Promise<void>, what: string): Promise<void> {
-  try {
-    await sync
-  } catch (cause) {
-    throw new CountersinkError('IO_FAILED', `sync of ${what} failed`, { cause })
   }
 }
 

@@ -4,10 +4,11 @@ import { crashPoint } from '../../shared/crash-points.ts'
 import { syncDirectory } from '../../shared/durable.ts'
 import { hasCode, systemReason } from '../../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
+import { exactStatsOf, statsOf } from '../../shared/looks.ts'
 import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
 import type { Expected, QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
-import { exactStatsOf, type MoveFailure, move, moveWithoutReplacing, statsOf } from '../moves.ts'
+import { type MoveFailure, move, moveWithoutReplacing } from '../moves.ts'
 import { type FoundManifest, fetchManifest, readFoundManifest } from './found-manifest.ts'
 
 /**

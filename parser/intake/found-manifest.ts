@@ -1,7 +1,8 @@
-import { hasCode, toError } from '../../shared/errors.ts'
+import { hasCode, ioFailed, toError } from '../../shared/errors.ts'
+import { statsOf } from '../../shared/looks.ts'
 import { type Manifest, readManifest } from '../../shared/manifest.ts'
 import { MANIFEST_SUFFIX } from '../../shared/paths.ts'
-import { ioFailed, move, statsOf } from '../moves.ts'
+import { move } from '../moves.ts'
 
 /** A manifest as it was found: good, bad, or none. */
 export type FoundManifest = { manifest?: Manifest; problem?: string }

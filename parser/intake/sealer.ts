@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, fsync, openSync, read as readFd } from
 import { promisify } from 'node:util'
 import { hasCode, systemReason } from '../../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
-import { exactStatsOf } from '../moves.ts'
+import { exactStatsOf } from '../../shared/looks.ts'
 
 /** What became of the wish to have a file's bytes on the disk. */
 export type Seal =

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { closeQuietly } from '../../shared/durable.ts'
-import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
+import { CountersinkError, hasCode, ioFailed, toError } from '../../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
 
 /** What must not change between the first byte hashed and the last byte summed. */
@@ -36,9 +36,7 @@ export async function openWorkFile(path: string): Promise<WorkFile | undefined> 
       throw new CountersinkError('FILE_UNFIT', 'the parser may not read it', { cause: error })
     }
     // Of these the file knows nothing: too much is open, or memory is short.
-    if (hasCode(error, ...SHORTAGES)) {
-      throw new CountersinkError('IO_FAILED', `opening ${path} failed`, { cause: error })
-    }
+    if (hasCode(error, ...SHORTAGES)) throw ioFailed(`opening ${path}`, error)
     throw unreadable(error)
   }
   try {

@@ -2,7 +2,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describeError, hasCode } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
-import { statIfThere } from '../stat-if-there.ts'
+import { statsIfLookedAt } from '../../shared/looks.ts'
 
 /**
  * Keeps the archive of disposable files (those that their maker declared so: generated ones) within
@@ -28,7 +28,7 @@ export class ArchiveLimit {
     const found = []
     for (const name of await readdir(directory)) {
       // What else stands there, or cannot be looked at, is none of ours.
-      const stats = await statIfThere(join(directory, name)).catch(() => undefined)
+      const stats = statsIfLookedAt(join(directory, name))
       if (!stats?.isFile()) continue
       found.push({ name, sizeBytes: Number(stats.size), changedMs: Number(stats.ctimeMs) })
     }

@@ -1,4 +1,5 @@
 import type { BigIntStats } from 'node:fs'
+import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { Bell } from '../../shared/handoff.ts'
@@ -8,7 +9,6 @@ import type { GrewAfterwards } from '../../shared/protocol.ts'
 import { changeSinceRead } from '../changes.ts'
 import type { DigestFacts, Growth, QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
-import { statIfThere } from '../stat-if-there.ts'
 
 /**
  * Tells of files that changed after they were counted: their outcome stands, but what was written to
@@ -80,7 +80,7 @@ export class GrowthWatch {
     for (const file of this.#watched.slice(this.#next, this.#next + LOOKED_AT_ONCE_MAX)) {
       if (signal.aborted) return
       // One that cannot be looked at is not watched any more.
-      const stats = await statIfThere(file.path).catch(() => undefined)
+      const stats = await lstat(file.path, { bigint: true }).catch(() => undefined)
       const change = stats && changeSinceRead(file, file.digest, stats)
       if (stats !== undefined && change === undefined) this.#next += 1
       else this.#remove(file)

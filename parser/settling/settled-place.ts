@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CountersinkError } from '../../shared/errors.ts'
+import { isOneInode, statsIfLookedAt } from '../../shared/looks.ts'
 import { type StatePaths, settledName } from '../../shared/paths.ts'
 import { hasHash, type QueueEntry } from '../facts.ts'
-import { isOneInode, statsIfLookedAt } from '../moves.ts'
 
 /** Where a settled file goes. */
 export interface SettledPlace {

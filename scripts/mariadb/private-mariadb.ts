@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { makeDirectories, replaceFile } from '../../shared/durable.ts'
 import { CountersinkError, describeError } from '../../shared/errors.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
-import { SOCKET_PATH_BYTES_MAX } from '../../shared/limits.ts'
+import { fitSocketPath } from '../../shared/paths.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
 import {
   commonArguments,
@@ -101,12 +101,11 @@ const LOG_TAIL_BYTES = 4_096
 export async function startPrivateMariadb(options: PrivateMariadbOptions): Promise<PrivateMariadb> {
   const places = {
     dataDir: resolve(options.dataDir),
-    socketPath: resolve(options.socketPath),
+    socketPath: fitSocketPath(resolve(options.socketPath)),
     pidPath: resolve(options.pidPath),
     logPath: resolve(options.logPath),
   }
   const onNotice = options.onNotice ?? (() => {})
-  refuseLongSocketPath(places.socketPath)
   const program = await findServerProgram()
   const runDirectory = dirname(places.pidPath)
   await makeDirectories(dirname(places.socketPath), runDirectory, join(runDirectory, NO_FILES))
@@ -326,16 +325,6 @@ async function waitForGreeting(server: Server): Promise<void> {
     }
     await sleep(POLL_MS)
   }
-}
-
-function refuseLongSocketPath(path: string): void {
-  const bytes = Buffer.byteLength(path)
-  if (bytes <= SOCKET_PATH_BYTES_MAX) return
-  throw new CountersinkError(
-    'SOCKET_PATH_TOO_LONG',
-    `the socket path ${path} has ${bytes} bytes; at most ${SOCKET_PATH_BYTES_MAX} are safe`,
-    { advice: 'Choose a state directory with a shorter path.' },
-  )
 }
 
 /** The server makes its socket for everybody (mode 0777); only the directory keeps others out. */

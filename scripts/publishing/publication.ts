@@ -1,16 +1,22 @@
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { tmpName } from '../../generator/names.ts'
+import { publish } from '../../generator/publishing/publish.ts'
+import { tmpName } from '../../generator/publishing/tmp-names.ts'
 import { SETTINGS } from '../../shared/config.ts'
-import { makeDirectories, syncDirectories, syncDirectory } from '../../shared/durable.ts'
+import { makeDirectories } from '../../shared/durable.ts'
 import { CountersinkError, toError } from '../../shared/errors.ts'
+import { type FileIdentity, isSameFile } from '../../shared/file-identity.ts'
 import type { ProcessIdentity } from '../../shared/lifecycle.ts'
 import { NAME_BYTES_MAX } from '../../shared/limits.ts'
-import { formatManifest } from '../../shared/manifest.ts'
-import { MANIFEST_SUFFIX, type StatePaths, sanitiseName } from '../../shared/paths.ts'
-import { isSameSource, type SourceIdentity, statSource, unfit } from './source-rest.ts'
+import {
+  PUBLISHED_SUFFIX_BYTES,
+  publishedName,
+  type StatePaths,
+  sanitiseName,
+} from '../../shared/paths.ts'
+import { statSource, unfit } from './source-rest.ts'
 
 export interface PublishedFile {
   /** In the inbox. */
@@ -22,24 +28,24 @@ export interface PublishedFile {
 }
 
 const COPY_BYTES = 2 ** 20
-const HASH_DIGITS = 12
 const LINE_END = 0x0a
 
 /** A source that was found at rest. */
 export interface Source {
   readonly path: string
-  readonly identity: SourceIdentity
+  /** As it was then: what is copied must be this. */
+  readonly identity: FileIdentity
   /** Taken as it is, also when its last line has no line end: it may be a cut copy. */
   readonly mayBeCut: boolean
 }
 
 /**
- * Brings a copy of an existing file into the inbox in the generator's way: tmp, hash while copying,
- * sync, manifest, rename, sync. The inbox name is the sanitised basename and 12 digits of the hash:
- * different contents of one name do not collide, and the same content again lies over itself.
+ * Brings a copy of an existing file into the inbox: it is hashed while it is copied into the tmp
+ * directory, and synced; then it goes the generator's way (`publish`). The inbox name is the sanitised
+ * basename and some digits of the hash: different contents of one name do not collide, and the same
+ * content again lies over itself.
  *
- * A crash leaves a tmp file that names its dead owner (swept by the generator's next start), or a
- * manifest without data (swept after a day), or the file in the inbox.
+ * A crash while it is copied leaves a tmp file that names its dead owner, and is swept by the generator's next start.
  *
  * @throws CountersinkError FILE_UNFIT when the source cannot be read or may be cut, FILE_CHANGED when
  * it is not what was found at rest, before or after it was copied; IO_FAILED
@@ -50,36 +56,22 @@ export async function publishFile(
   owner: ProcessIdentity,
 ): Promise<PublishedFile> {
   await makeDirectories(paths.generatorTmp, paths.inbox)
-  const stem = sanitiseName(source.path, NAME_BYTES_MAX - HASH_DIGITS - 1)
-  const tmp = join(paths.generatorTmp, tmpName(stem, owner))
-  await rm(tmp, { force: true })
+  const stem = sanitiseName(source.path, NAME_BYTES_MAX - PUBLISHED_SUFFIX_BYTES)
+  const tmp = tmpName(stem, owner)
+  const tmpPath = join(paths.generatorTmp, tmp)
+  await rm(tmpPath, { force: true })
   try {
-    const { sha256, sizeBytes } = await copy(source, tmp)
-    const name = `${stem}-${sha256.slice(0, HASH_DIGITS)}`
-    const target = join(paths.inbox, name)
-    const manifest = formatManifest({
-      ...{ sizeBytes, sha256 },
-      lines: undefined,
-      amount: undefined,
-      disposable: false,
-    })
-    await writeSynced(`${tmp}${MANIFEST_SUFFIX}`, manifest)
-    await syncDirectory(paths.generatorTmp)
-    await rename(`${tmp}${MANIFEST_SUFFIX}`, `${target}${MANIFEST_SUFFIX}`)
-    await rename(tmp, target)
-    await syncDirectories(paths.inbox, paths.generatorTmp)
+    const { sha256, sizeBytes } = await copy(source, tmpPath)
+    const name = publishedName(stem, sha256)
+    // Nobody has looked into it but for its hash.
+    const manifest = { sizeBytes, sha256, lines: undefined, amount: undefined, disposable: false }
+    await publish(paths, owner, { tmp, name }, manifest)
     return { name, basename: basename(source.path), sha256, sizeBytes }
   } catch (error) {
-    await rm(tmp, { force: true })
-    await rm(`${tmp}${MANIFEST_SUFFIX}`, { force: true })
+    await rm(tmpPath, { force: true })
     if (error instanceof CountersinkError) throw error
-    throw new CountersinkError(
-      'IO_FAILED',
-      `${source.path} was not published: ${toError(error).message}`,
-      {
-        cause: error,
-      },
-    )
+    const what = `${source.path} was not published: ${toError(error).message}`
+    throw new CountersinkError('IO_FAILED', what, { cause: error })
   }
 }
 
@@ -129,8 +121,8 @@ async function openSource(path: string): Promise<FileHandle> {
   throw unfit(path, 'not a regular file')
 }
 
-function assertUnchanged({ path, identity }: Source, now: SourceIdentity): void {
-  if (isSameSource(identity, now)) return
+function assertUnchanged({ path, identity }: Source, now: FileIdentity): void {
+  if (isSameFile(identity, now)) return
   throw new CountersinkError('FILE_CHANGED', `${path} was written to`)
 }
 
@@ -156,13 +148,3 @@ async function assertWhole({ path, identity }: Source, source: FileHandle): Prom
 /** More than the longest line. */
 const TAIL_BYTES = 64
 const BEGINNING_OF_A_LINE = /^(?:\d{1,20}(?: (?:\d{1,20}\r?)?)?)?$/
-
-async function writeSynced(path: string, text: string): Promise<void> {
-  const handle = await open(path, 'w', 0o600)
-  try {
-    await handle.writeFile(text)
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}

@@ -1,15 +1,8 @@
 import type { BigIntStats } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
+import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
 import { formatDuration } from '../../shared/numbers.ts'
-
-/** A source as it was when it was found at rest: what is copied must be this. */
-export interface SourceIdentity {
-  readonly dev: bigint
-  readonly ino: bigint
-  readonly size: bigint
-  readonly mtimeNs: bigint
-}
 
 /**
  * Watches a file that is to be published until nobody seems to write to it: it was last modified
@@ -22,7 +15,7 @@ export class SourceRest {
   readonly #quietMs: number
   #waitingSinceMs = performance.now()
   #copies = 0
-  #seen: SourceIdentity | undefined
+  #seen: FileIdentity | undefined
   #seenSinceMs = 0
   #hasChanged = false
 
@@ -36,10 +29,10 @@ export class SourceRest {
    *
    * @throws CountersinkError FILE_UNFIT when it is no regular file, or has not come to rest in time.
    */
-  async look(): Promise<SourceIdentity | undefined> {
+  async look(): Promise<FileIdentity | undefined> {
     const stats = await statSource(this.path)
     const nowMs = performance.now()
-    if (this.#seen === undefined || !isSameSource(this.#seen, stats)) {
+    if (this.#seen === undefined || !isSameFile(this.#seen, stats)) {
       if (this.#seen !== undefined) this.#hasChanged = true
       this.#seen = identityOf(stats)
       this.#seenSinceMs = nowMs
@@ -68,14 +61,6 @@ export class SourceRest {
 
 /** Beyond it, waiting is not begun anew. */
 const COPIES_MAX = 3
-
-export function identityOf({ dev, ino, size, mtimeNs }: SourceIdentity): SourceIdentity {
-  return { dev, ino, size, mtimeNs }
-}
-
-export function isSameSource(a: SourceIdentity, b: SourceIdentity): boolean {
-  return a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs
-}
 
 /** What a link points to, as the file is opened through it. @throws CountersinkError FILE_UNFIT */
 export async function statSource(path: string): Promise<BigIntStats> {

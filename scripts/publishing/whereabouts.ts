@@ -4,6 +4,7 @@ import { formatBytes } from '../../shared/numbers.ts'
 import { type StatePaths, settledName } from '../../shared/paths.ts'
 import type { ContentAnswer, ParserHealth } from '../../shared/protocol.ts'
 import { askOnce } from '../../shared/socket/channel.ts'
+import { reach } from '../terminal/reaching.ts'
 import { whyNotReady } from '../terminal/readiness.ts'
 import type { PublishedFile } from './publication.ts'
 
@@ -30,15 +31,14 @@ export async function whyQuarantined(
 
 /** What keeps files from being settled. */
 export async function whereItStands(paths: StatePaths): Promise<string> {
-  try {
-    const health = await askOnce(paths.parserSocket, async channel => {
-      return (await channel.request<'pong'>({ type: 'ping' })).health as ParserHealth
-    })
-    if (health === undefined) return 'the parser is not running; it takes them at its next start'
-    const { files, bytes } = health.queue
-    const queue = `${files} files in the queue, ${formatBytes(bytes)}`
-    return `the parser is ${whyNotReady(health) ?? 'at work'}; ${queue}`
-  } catch (error) {
-    return `the parser does not answer: ${describeError(error)}`
+  const reached = await reach(paths, 'parser')
+  if (!('channel' in reached)) {
+    const { silentBecause, isThere } = reached
+    return isThere ? silentBecause : `${silentBecause}; it takes them at its next start`
   }
+  reached.channel.close()
+  const health = reached.health as ParserHealth
+  const { files, bytes } = health.queue
+  const queue = `${files} files in the queue, ${formatBytes(bytes)}`
+  return `the parser is ${whyNotReady(health) ?? 'at work'}; ${queue}`
 }

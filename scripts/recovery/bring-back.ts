@@ -1,10 +1,15 @@
-import type { BigIntStats } from 'node:fs'
-import { link, lstat, open, readFile, rm } from 'node:fs/promises'
+import { link, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crashPoint } from '../../shared/crash-points.ts'
-import { makeDirectories, syncDirectories, syncDirectory } from '../../shared/durable.ts'
+import {
+  makeDirectories,
+  syncDirectories,
+  syncDirectory,
+  writeSynced,
+} from '../../shared/durable.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { NAME_BYTES_MAX } from '../../shared/limits.ts'
+import { exactStatsOf, isOneInode } from '../../shared/looks.ts'
 import { formatManifest } from '../../shared/manifest.ts'
 import { classifyName, MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
 import type { ArchivedFile } from './archived-files.ts'
@@ -97,13 +102,7 @@ async function draft({ file, sha256, sizeBytes }: Returning, path: string): Prom
     amount: undefined,
     disposable,
   })
-  const handle = await open(path, 'w', 0o600)
-  try {
-    await handle.writeFile(text)
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
+  await writeSynced(path, text)
   crashPoint('R1-manifest-written')
   return { path, text }
 }
@@ -117,11 +116,11 @@ interface Vouched {
 
 /** R1: the first name for which there is neither other data nor another manifest. */
 async function vouchFor({ file }: Returning, draft: Draft, inbox: string): Promise<Vouched> {
-  const archived = await statsOf(archivedPath(file))
+  const archived = exactStatsOf(archivedPath(file))
   for (const name of namesFor(file)) {
     const path = join(inbox, name)
-    const stats = await statsOf(path)
-    if (stats !== undefined && !(archived && isSameFile(stats, archived))) continue
+    const stats = exactStatsOf(path)
+    if (stats !== undefined && !(archived && isOneInode(stats, archived))) continue
     const manifest = `${path}${MANIFEST_SUFFIX}`
     const isNew = await linkedNew(draft.path, manifest)
     crashPoint('R1-manifest-linked')
@@ -133,8 +132,8 @@ async function vouchFor({ file }: Returning, draft: Draft, inbox: string): Promi
 /** R2. false: the name is taken by another file. */
 async function linkData({ file }: Returning, { path }: Vouched): Promise<boolean> {
   if (await linkedNew(archivedPath(file), path)) return true
-  const [there, archived] = [await statsOf(path), await statsOf(archivedPath(file))]
-  return there !== undefined && archived !== undefined && isSameFile(there, archived)
+  const [there, archived] = [exactStatsOf(path), exactStatsOf(archivedPath(file))]
+  return there !== undefined && archived !== undefined && isOneInode(there, archived)
 }
 
 /** Its own name, if it may stand in the inbox; then others that carry the hash. Without end. */
@@ -174,19 +173,6 @@ async function hasText(path: string, text: string): Promise<boolean> {
     if (hasCode(error, 'ENOENT', 'EISDIR', 'ELOOP', 'EACCES')) return false
     throw error
   }
-}
-
-async function statsOf(path: string): Promise<BigIntStats | undefined> {
-  try {
-    return await lstat(path, { bigint: true })
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined
-    throw error
-  }
-}
-
-function isSameFile(a: BigIntStats, b: BigIntStats): boolean {
-  return a.ino === b.ino && a.dev === b.dev
 }
 
 function archivedPath({ directory, entry }: ArchivedFile): string {

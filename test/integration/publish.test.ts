@@ -13,8 +13,9 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
+import { sweepLeftovers } from '../../generator/publishing/sweep.ts'
 import { publishFile } from '../../scripts/publishing/publication.ts'
-import { identityOf } from '../../scripts/publishing/source-rest.ts'
+import { identityOf } from '../../shared/file-identity.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { countersink, startCountersink } from '../helpers/cli.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -171,3 +172,24 @@ t.test('what is copied must be what was found at rest', { buffered: true }, asyn
   })
   t.same(readdirSync(site.paths.inbox), [], 'nothing of it is left')
 })
+
+t.test(
+  'killed on its way into the inbox, it goes in whole the next time',
+  { buffered: true },
+  async t => {
+    for (const [point, left] of [
+      ['G2-manifest-renamed', [/manifest\.json$/]],
+      ['G3-data-renamed', [/[0-9a-f]{12}$/, /manifest\.json$/]],
+    ] as const) {
+      const { site, put } = await scene(t)
+      const path = put(good)
+      const env = { ...site.env, COUNTERSINK_CRASH_AT: point }
+      const crashed = await countersink(t, { ...site, env }, 'publish', path)
+      t.match(crashed, { signal: 'SIGKILL', stdout: '' })
+      t.match(list(site.paths.inbox), left, point)
+      t.match(await countersink(t, site, 'publish', path), { code: 0 })
+      await sweepLeftovers(site.paths)
+      t.same(published(site), [good.content.toString()])
+    }
+  },
+)

@@ -6,10 +6,10 @@ import {
   RECONNECT_MIN_MS,
   type Timing,
   WINDOW,
-} from '../../generator/announcer.ts'
-import type { GeneratedFile } from '../../generator/state-shape.ts'
-import { createLog } from '../../shared/log.ts'
-import { eventually, fakeParser, stateDirectory, type Teardown } from './helpers.ts'
+} from '../../../generator/publishing/announcer.ts'
+import type { GeneratedFile } from '../../../generator/state-shape.ts'
+import { createLog } from '../../../shared/log.ts'
+import { eventually, fakeParser, stateDirectory, type Teardown } from '../helpers.ts'
 
 function generated(number: number): GeneratedFile {
   const name = `usage-0123abcd-${String(number).padStart(6, '0')}.txt`

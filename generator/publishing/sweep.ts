@@ -1,8 +1,8 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isAlive } from '../shared/lifecycle.ts'
-import type { StatePaths } from '../shared/paths.ts'
-import { ownerOfTmp } from './names.ts'
+import { isAlive } from '../../shared/lifecycle.ts'
+import type { StatePaths } from '../../shared/paths.ts'
+import { ownerOfTmp } from './tmp-names.ts'
 
 /** What a crash within `replaceFile` leaves beside the state. */
 const STATE_LEFTOVER = /^\.[0-9a-f]{12}\.tmp$/
