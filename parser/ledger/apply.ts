@@ -1,4 +1,6 @@
 import { crashPoint } from '../../shared/crash-points.ts'
+import { readBackAround } from './adding/read-back.ts'
+import { TotalsWriter } from './adding/totals-writer.ts'
 import type { Batch } from './batch.ts'
 import {
   type BatchPosition,
@@ -15,7 +17,6 @@ import {
 import type { Session } from './connection.ts'
 import { insertFiles } from './file-rows.ts'
 import { provenWithinBound, seemsWithinBound } from './overflow.ts'
-import { readBackAround } from './read-back.ts'
 import { assertWritable } from './schema/server.ts'
 import type { LedgerNames, TotalsRange } from './schema/tables.ts'
 import {
@@ -25,7 +26,6 @@ import {
   SQL_VALUE_OUT_OF_RANGE,
   sqlNumber,
 } from './sql-errors.ts'
-import { TotalsWriter } from './totals-writer.ts'
 
 /**
  * P4 to P6: adds a batch to the totals, exactly once.

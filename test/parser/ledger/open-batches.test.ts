@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
+import { knownContents } from '../../../parser/ledger/asking/at-rest.ts'
 import type { Batch } from '../../../parser/ledger/batch.ts'
-import { knownContents } from '../../../parser/ledger/recovery.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { failureOf } from '../../shared/helpers.ts'
 import {
