@@ -7,6 +7,7 @@ import { type PublishedFile, publishFile, type Source } from '../publishing/publ
 import { SettlementWatch } from '../publishing/settlement-watch.ts'
 import { SourceRest } from '../publishing/source-rest.ts'
 import { whereItStands, whyQuarantined } from '../publishing/whereabouts.ts'
+import { readSupervisor } from '../state/supervisor-status.ts'
 import {
   type Command,
   DIR_HELP,
@@ -16,7 +17,7 @@ import {
   usage,
   wholeNumber,
 } from '../terminal/cli.ts'
-import { print, readSupervisor } from '../terminal/output.ts'
+import { print } from '../terminal/output.ts'
 import { whySilent } from '../terminal/reaching.ts'
 
 export const publish: Command = {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
-import type { Session } from '../../parser/ledger/connection.ts'
 import { hasTotals } from '../../parser/ledger/asking/at-rest.ts'
+import type { Session } from '../../parser/ledger/connection.ts'
 import { findLedger } from '../../parser/ledger/schema/opening.ts'
 import { SETTINGS } from '../../shared/config.ts'
 import type { StatePaths } from '../../shared/paths.ts'

@@ -13,11 +13,14 @@ import type {
   UnmovedFiles,
 } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
-import type { ProcessReport } from '../supervising/managed-process.ts'
-import type { SupervisorStatus } from '../supervising/supervisor.ts'
+import {
+  type ProcessReport,
+  readSupervisor,
+  type SupervisorStatus,
+} from '../state/supervisor-status.ts'
 import { type Command, DIR_HELP, EXIT, environment, parseOptions } from '../terminal/cli.ts'
 import { columnsOf, labelled, wrapText } from '../terminal/layout.ts'
-import { print, readSupervisor } from '../terminal/output.ts'
+import { print } from '../terminal/output.ts'
 import { reach, type Silence } from '../terminal/reaching.ts'
 
 export const status: Command = {

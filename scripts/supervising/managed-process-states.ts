@@ -19,8 +19,8 @@
  */
 
 import { REFUSED, type StateTable } from '../../shared/state-table.ts'
+import type { ProcessState } from '../state/supervisor-status.ts'
 
-export type ProcessState = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'failed'
 export type ProcessEvent =
   | 'spawned'
   | 'answered'

@@ -10,17 +10,10 @@ import {
 import { deferred } from '../../shared/handoff.ts'
 import { levelOf } from '../../shared/log.ts'
 import { StateMachine } from '../../shared/state-table.ts'
-import { Deaths, PAUSE_MAX_MS } from './deaths.ts'
+import { Deaths, PAUSE_MAX_MS } from '../state/deaths.ts'
+import type { ProcessReport, ProcessState } from '../state/supervisor-status.ts'
 import { LogFile } from './log-file.ts'
-import { PROCESS_STATES, type ProcessEvent, type ProcessState } from './managed-process-states.ts'
-
-/** What the supervisor tells of a child, in `status` and its own file. */
-export interface ProcessReport {
-  readonly pid: number | undefined
-  readonly state: ProcessState
-  readonly startedAtMs: number | undefined
-  readonly restarts: number
-}
+import { PROCESS_STATES, type ProcessEvent } from './managed-process-states.ts'
 
 export interface ManagedProcessOptions {
   readonly name: string

@@ -20,8 +20,8 @@
  */
 
 import { REFUSED, type StateTable } from '../../shared/state-table.ts'
+import type { SupervisorState } from '../state/supervisor-status.ts'
 
-export type SupervisorState = 'starting' | 'running' | 'draining' | 'stopping' | 'stopped'
 export type SupervisorEvent =
   | 'ready'
   | 'generator ended'

@@ -12,15 +12,12 @@ import { refuseDirectoriesOfOthers, refuseTooFewDescriptors } from '../../shared
 import { StateMachine } from '../../shared/state-table.ts'
 import { MariadbKeeper } from '../mariadb/mariadb-keeper.ts'
 import { StateLock } from '../state/state-lock.ts'
+import type { SupervisorState, SupervisorStatus } from '../state/supervisor-status.ts'
 import { childCommand } from './child-command.ts'
 import { HealthWatch } from './health-watch.ts'
 import { LogFile } from './log-file.ts'
-import { ManagedProcess, type ProcessReport } from './managed-process.ts'
-import {
-  SUPERVISOR_STATES,
-  type SupervisorEvent,
-  type SupervisorState,
-} from './supervisor-states.ts'
+import { ManagedProcess } from './managed-process.ts'
+import { SUPERVISOR_STATES, type SupervisorEvent } from './supervisor-states.ts'
 
 /**
  * Keeps MariaDB (unless it is yours), the parser and the generator running on one state directory.
@@ -46,18 +43,6 @@ export interface SupervisorOptions {
   readonly childCommand?: typeof childCommand
   /** Something the person at the terminal should know. */
   readonly onNotice: (text: string) => void
-}
-
-/** What `run/supervisor.json` says; `status` and `ping` read it. */
-export interface SupervisorStatus {
-  readonly pid: number
-  readonly startTime: string
-  readonly startedAtMs: number
-  readonly state: SupervisorState
-  readonly withGenerator: boolean
-  readonly parser: ProcessReport | undefined
-  readonly generator: ProcessReport | undefined
-  readonly mariadb: MariadbKeeper['report'] | undefined
 }
 
 const CHILD_STOP_TIMEOUT_MS = { generator: 20_000, parser: 120_000 }

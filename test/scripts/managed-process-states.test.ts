@@ -1,10 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import type { ProcessState } from '../../scripts/state/supervisor-status.ts'
 import { ManagedProcess } from '../../scripts/supervising/managed-process.ts'
-import {
-  PROCESS_STATES,
-  type ProcessState,
-} from '../../scripts/supervising/managed-process-states.ts'
+import { PROCESS_STATES } from '../../scripts/supervising/managed-process-states.ts'
 import { EXIT_CONFIG, EXIT_DISK_FULL } from '../../shared/errors.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { startNodeWithoutLoader } from '../helpers/plain-node.ts'

@@ -9,8 +9,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import t from 'tap'
+import { Deaths } from '../../scripts/state/deaths.ts'
 import { StateLock } from '../../scripts/state/state-lock.ts'
-import { Deaths } from '../../scripts/supervising/deaths.ts'
 import { LogFile } from '../../scripts/supervising/log-file.ts'
 import { eventually, failureOf, runModule, tempDir } from '../shared/helpers.ts'
 

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import type { Test } from 'tap'
-import { Supervisor, type SupervisorStatus } from '../../scripts/supervising/supervisor.ts'
+import type { SupervisorStatus } from '../../scripts/state/supervisor-status.ts'
+import { Supervisor } from '../../scripts/supervising/supervisor.ts'
 import { readConfig } from '../../shared/config.ts'
 import { EXIT_CONFIG } from '../../shared/errors.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'

@@ -1,8 +1,6 @@
 import t, { type Test } from 'tap'
-import {
-  SUPERVISOR_STATES,
-  type SupervisorState,
-} from '../../scripts/supervising/supervisor-states.ts'
+import type { SupervisorState } from '../../scripts/state/supervisor-status.ts'
+import { SUPERVISOR_STATES } from '../../scripts/supervising/supervisor-states.ts'
 import { startNodeWithoutLoader } from '../helpers/plain-node.ts'
 import { checkTable, type Scene, walkCells } from '../helpers/state-cells.ts'
 import { failureOf } from '../shared/helpers.ts'
