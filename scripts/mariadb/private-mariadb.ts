@@ -9,6 +9,7 @@ import { makeDirectories, replaceFile } from '../../shared/durable.ts'
 import { CountersinkError, describeError } from '../../shared/errors.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { SOCKET_PATH_BYTES_MAX } from '../../shared/limits.ts'
+import { shellWord } from '../../shared/printable.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
 import {
   commonArguments,
@@ -346,7 +347,7 @@ async function refuseOpenDirectory(path: string): Promise<void> {
   throw new CountersinkError(
     'STATE_DIRECTORY_UNFIT',
     `${path} has mode ${mode.toString(8)}; others could reach the database through it`,
-    { advice: `Run chmod 700 '${path}'.` },
+    { advice: `Run chmod 700 ${shellWord(path)}.` },
   )
 }
 
