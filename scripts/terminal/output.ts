@@ -4,19 +4,21 @@ import { isAlive } from '../../shared/lifecycle.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { printableLines } from '../../shared/printable.ts'
 import type { ProcessedFile } from '../../shared/protocol.ts'
+import { placeOf } from '../../shared/state-directory.ts'
 import type { SupervisorStatus } from '../supervising/supervisor.ts'
 
-/** What the supervisor of this directory says of itself, while it lives. */
+/**
+ * What the supervisor of this directory says of itself, while it lives. One that a copied file tells of
+ * is another directory's; and a file that is not JSON is nobody's.
+ */
 export async function readSupervisor(paths: StatePaths): Promise<SupervisorStatus | undefined> {
-  let text: string
   try {
-    text = await readFile(paths.supervisorStatus, 'utf8')
+    const status = JSON.parse(await readFile(paths.supervisorStatus, 'utf8')) as SupervisorStatus
+    return isAlive(status) && status.place === placeOf(paths.dir) ? status : undefined
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined
+    if (error instanceof SyntaxError || hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined
     throw error
   }
-  const status = JSON.parse(text) as SupervisorStatus
-  return isAlive(status) ? status : undefined
 }
 
 /** A processed file as `--json` shows it: amounts are strings, times are UTC ISO-8601. */

@@ -14,7 +14,7 @@ import { pidOf, startUp } from '../helpers/up.ts'
 
 t.test('deaths together, logs that go, a lock that is removed', async t => {
   const site = await makeSite(t)
-  const { log, supervisorLock } = site.paths
+  const { log, supervisorLock, supervisorStatus } = site.paths
   const up = await startUp(t, site, '--no-generator')
   const supervisorLog = join(log, 'supervisor.log')
 
@@ -56,11 +56,21 @@ t.test('deaths together, logs that go, a lock that is removed', async t => {
     return /-- \d+ lines are missing here/.test(readFileSync(join(log, 'parser.log'), 'utf8'))
   })
 
+  rmSync(log, { recursive: true })
+  await eventually('the directory of logs is there anew', () => {
+    up.signal('SIGHUP')
+    return existsSync(join(log, 'parser.log'))
+  })
+
   rmSync(supervisorLock)
   await eventually('its loss is noticed', () => /it is locked again/.test(up.output()))
   const second = await countersink(t, site, 'up', '--no-generator')
   t.match(second, { code: 3, stderr: /is at work in .* already/ }, 'nobody else comes in')
   t.match(readFileSync(supervisorLog, 'utf8'), /WARN supervisor .*is locked again/)
+  writeFileSync(supervisorStatus, 'garbage')
+  t.match(await countersink(t, site, 'status'), { code: 0, stdout: /^supervisor +stopped$/m })
+  rmSync(supervisorStatus)
+  await eventually('what others read of it is there again', () => up.status() !== undefined)
   t.match(await stopProgram(up), { code: 0 })
   await assertEverythingAddsUp(t, site, [[file, 'applied']])
 })

@@ -9,9 +9,12 @@ import {
   writeFileSync,
 } from 'node:fs'
 import t from 'tap'
+import { withServiceDatabase } from '../../scripts/mariadb/database-at-rest.ts'
 import { StateLock } from '../../scripts/state/state-lock.ts'
 import { Deaths } from '../../scripts/supervising/deaths.ts'
 import { LogFile } from '../../scripts/supervising/log-file.ts'
+import { readConfig } from '../../shared/config.ts'
+import { statePaths } from '../../shared/paths.ts'
 import { eventually, failureOf, runModule, tempDir } from '../shared/helpers.ts'
 
 t.test('one at a time; a release makes room', async t => {
@@ -125,3 +128,19 @@ t.test('the lock of a file that was removed is taken again', async t => {
   t.ok(lock.isInPlace())
   lock.release()
 })
+
+t.test(
+  'a private MariaDB that its service has to start is not told to be stopped first',
+  async t => {
+    const paths = statePaths(tempDir(t))
+    mkdirSync(`${paths.mariadb}/mysql`, { recursive: true })
+    const lock = await StateLock.take(paths.supervisorLock, paths.supervisorStatus)
+    t.teardown(() => lock.release())
+    const service = { config: readConfig({}), remembered: undefined }
+    t.match(await failureOf(withServiceDatabase(paths, service, async () => {})), {
+      code: 'STOPPED',
+      message: /^the private MariaDB does not answer \(.*\), and a countersink is at work in /,
+      advice: /^Ask again/,
+    })
+  },
+)
