@@ -14,6 +14,7 @@ import { Supervisor } from '../supervising/supervisor.ts'
 import { type Command, DIR_HELP, EXIT, parseOptions, usage } from '../terminal/cli.ts'
 import { columnsOf, isLively } from '../terminal/layout.ts'
 import { ProgressDisplay } from '../terminal/progress-display.ts'
+import { steadyWriter } from '../terminal/steady-output.ts'
 
 const settingsHelp = Object.values(SETTINGS)
   .map(
@@ -139,7 +140,7 @@ async function supervise(
     get columns() {
       return columnsOf(process.stdout)
     },
-    write: text => void process.stdout.write(text),
+    write: steadyWriter(process.stdout),
   })
   const supervisor = new Supervisor({
     ...{ paths, config, env, withGenerator },

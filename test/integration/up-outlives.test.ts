@@ -1,6 +1,10 @@
+import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import type { SupervisorStatus } from '../../scripts/supervising/supervisor.ts'
+import { isAlive } from '../../shared/lifecycle.ts'
+import { shellWord } from '../../shared/printable.ts'
 import { countersink } from '../helpers/cli.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { drop, seededFile } from '../helpers/files.ts'
@@ -99,6 +103,36 @@ t.test('whoever read its output goes away', async t => {
   up.kill('SIGTERM')
   t.equal(await ended, 0)
   await assertEverythingAddsUp(t, site, [[file, 'applied']])
+})
+
+t.test('a terminal that takes nothing more, as after Ctrl-S', async t => {
+  const site = await makeSite(t)
+  const { dir, supervisorStatus } = site.paths
+  const words = [process.execPath, `${BUILT}scripts/countersink.js`, 'up', '--dir', dir]
+  const command = [...words, '--file-size', '1KiB-2KiB'].map(shellWord).join(' ')
+  const terminal = spawn('script', ['-qc', command, '/dev/null'], {
+    env: { PATH: process.env.PATH, HOME: dir, TERM: 'xterm', ...site.env },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  const said = () => JSON.parse(readFileSync(supervisorStatus, 'utf8')) as SupervisorStatus
+  t.teardown(() => terminal.kill('SIGKILL'))
+  await untilCounting(site)
+  const { pid, parser } = said()
+  t.teardown(() => isAlive(said()) && process.kill(pid, 'SIGKILL'))
+  terminal.kill('SIGSTOP')
+  const processed = async () => (await pingParser(site.paths))?.processed ?? 0
+  // More lines than a terminal keeps for a reader.
+  const enough = (await processed()) + 100
+  await eventually('what is printed is not read', async () => (await processed()) > enough)
+  process.kill(parser!.pid!, 'SIGKILL')
+  await eventually('its parser is started again', async () => {
+    const found = await pingParser(site.paths)
+    return found !== undefined && found.pid !== parser!.pid
+  })
+  process.kill(pid, 'SIGTERM')
+  await eventually('it stops in order', () => said().state === 'stopped')
+  terminal.kill('SIGCONT')
+  await eventually('it has ended', () => !isAlive(said()))
 })
 
 async function untilCounting(site: Site): Promise<void> {

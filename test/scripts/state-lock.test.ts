@@ -80,13 +80,16 @@ t.test(
   'a log that cannot be written is said once, waited for, and tells what it misses',
   async t => {
     const dir = tempDir(t)
-    const path = `${dir}/log/parser.log`
+    const path = `${dir}/away/log/parser.log`
     const said: string[] = []
     const log = new LogFile(path, text => said.push(text))
     log.write('lost')
     log.write('lost as well')
     t.match(said, [/parser.log cannot be written, .*ENOENT/])
-    mkdirSync(`${dir}/log`)
+    mkdirSync(`${dir}/away`)
+    log.reopen()
+    t.ok(existsSync(path), 'the directory of logs is made with the log')
+    unlinkSync(path)
     symlinkSync(`${dir}/elsewhere`, path)
     log.reopen()
     log.write('lost to a link')
