@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CountersinkError, hasCode } from '../../shared/errors.ts'
+import { CountersinkError, explainError, hasCode } from '../../shared/errors.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { formatDuration } from '../../shared/numbers.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
@@ -67,8 +67,7 @@ ${DIR_HELP}
           return file
         },
         refused: error => {
-          const advice = error.advice === undefined ? '' : `. ${error.advice}`
-          process.stderr.write(`countersink publish: ${printable(`${error.message}${advice}`)}\n`)
+          process.stderr.write(`countersink publish: ${printable(explainError(error))}\n`)
           status = EXIT.cannot
         },
       })

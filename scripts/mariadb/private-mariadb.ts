@@ -9,6 +9,7 @@ import { makeDirectories, replaceFile } from '../../shared/durable.ts'
 import { CountersinkError, describeError } from '../../shared/errors.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { fitSocketPath } from '../../shared/paths.ts'
+import { shellWord } from '../../shared/printable.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
 import {
   commonArguments,
@@ -335,7 +336,7 @@ async function refuseOpenDirectory(path: string): Promise<void> {
   throw new CountersinkError(
     'STATE_DIRECTORY_UNFIT',
     `${path} has mode ${mode.toString(8)}; others could reach the database through it`,
-    { advice: `Run chmod 700 '${path}'.` },
+    { advice: `Run chmod 700 ${shellWord(path)}.` },
   )
 }
 
@@ -352,7 +353,11 @@ async function openLog(path: string, onNotice: (text: string) => void): Promise<
       () => 0,
     )
     if (size > LOG_BYTES_MAX) await rename(path, `${path}.1`)
-    return await open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600)
+    const log = await open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600)
+    if ((await log.stat()).isFile()) return log
+    // The server would wait at a FIFO that nobody reads.
+    await log.close()
+    throw new Error('it is not a regular file')
   } catch (error) {
     onNotice(`${path} cannot be written, and what MariaDB says is lost: ${describeError(error)}`)
     return await open('/dev/null', 'r+')

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { hasCode } from '../../shared/errors.ts'
 import { isAlive } from '../../shared/lifecycle.ts'
 import type { StatePaths } from '../../shared/paths.ts'
+import { placeOf } from '../../shared/state-directory.ts'
 
 /** Its own states; see `supervisor-states.ts`. */
 export type SupervisorState = 'starting' | 'running' | 'draining' | 'stopping' | 'stopped'
@@ -28,6 +29,8 @@ export interface MariadbReport {
 export interface SupervisorStatus {
   readonly pid: number
   readonly startTime: string
+  /** Of the state directory, as `placeOf` names it: in a copy of it, this file tells of the original. */
+  readonly place: string
   readonly startedAtMs: number
   readonly state: SupervisorState
   readonly withGenerator: boolean
@@ -36,15 +39,16 @@ export interface SupervisorStatus {
   readonly mariadb: MariadbReport | undefined
 }
 
-/** What the supervisor of this directory says of itself, while it lives. */
+/**
+ * What the supervisor of this directory says of itself, while it lives. One that a copied file tells of
+ * is another directory's; and a file that is not JSON is nobody's.
+ */
 export async function readSupervisor(paths: StatePaths): Promise<SupervisorStatus | undefined> {
-  let text: string
   try {
-    text = await readFile(paths.supervisorStatus, 'utf8')
+    const status = JSON.parse(await readFile(paths.supervisorStatus, 'utf8')) as SupervisorStatus
+    return isAlive(status) && status.place === placeOf(paths.dir) ? status : undefined
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined
+    if (error instanceof SyntaxError || hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined
     throw error
   }
-  const status = JSON.parse(text) as SupervisorStatus
-  return isAlive(status) ? status : undefined
 }

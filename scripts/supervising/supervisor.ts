@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { Config } from '../../shared/config.ts'
 import { makeDirectories, replaceFile } from '../../shared/durable.ts'
 import { describeError, toError } from '../../shared/errors.ts'
@@ -8,7 +9,11 @@ import type { StatePaths } from '../../shared/paths.ts'
 import type { GeneratorHealth, ParserHealth } from '../../shared/protocol.ts'
 import { lackOfRoom } from '../../shared/room.ts'
 import type { Channel } from '../../shared/socket/channel.ts'
-import { refuseDirectoriesOfOthers, refuseTooFewDescriptors } from '../../shared/state-directory.ts'
+import {
+  placeOf,
+  refuseDirectoriesOfOthers,
+  refuseTooFewDescriptors,
+} from '../../shared/state-directory.ts'
 import { StateMachine } from '../../shared/state-table.ts'
 import { MariadbKeeper } from '../mariadb/mariadb-keeper.ts'
 import { StateLock } from '../state/state-lock.ts'
@@ -74,6 +79,7 @@ export class Supervisor {
   #generator: ManagedProcess | undefined
   #watches: HealthWatch[] = []
   #lastSaid = ''
+  #place = ''
   #writing: Promise<void> = Promise.resolve()
   #starting: Promise<void> = Promise.resolve()
   #stopping: Promise<void> | undefined
@@ -105,6 +111,7 @@ export class Supervisor {
     refuseTooFewDescriptors()
     await makeDirectories(paths.dir, paths.run, paths.log)
     await refuseDirectoriesOfOthers(paths.dir, paths.run, paths.log)
+    this.#place = placeOf(paths.dir)
     this.#lock = await StateLock.take(paths.supervisorLock, paths.supervisorStatus)
     this.#lockTimer = setInterval(() => void this.#mindLock(), LOCK_INTERVAL_MS)
     this.#logFile = new LogFile(`${paths.log}/supervisor.log`, onNotice)
@@ -197,6 +204,7 @@ export class Supervisor {
   /** Somebody removed it, or put another in its place: nobody else may have come in meanwhile. */
   async #mindLock(): Promise<void> {
     const { paths } = this.#options
+    if (!existsSync(paths.supervisorStatus)) this.#changed()
     if (this.#lock === undefined || this.#lock.isInPlace()) return
     try {
       await this.#lock.takeAgain()
@@ -299,6 +307,7 @@ export class Supervisor {
     return {
       pid: process.pid,
       startTime: processIdentity(process.pid)?.startTime ?? '',
+      place: this.#place,
       startedAtMs: this.#startedAtMs,
       state: this.state,
       withGenerator: this.#options.withGenerator,
