@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { makeDirectories } from '../shared/durable.ts'
 import { CountersinkError, hasCode, systemReason, toError } from '../shared/errors.ts'
 import { Bell } from '../shared/handoff.ts'
@@ -10,19 +10,21 @@ import { renameTrouble } from '../shared/rename-trouble.ts'
  * The directories behind the inbox. They are ours, but somebody may remove one, mount something on it
  * or put something else in its place while we run: one that is gone is made again, durably; what is no
  * directory is told of once, is in `status`, and is waited for, as is work/ under another mount. Nothing
- * is claimed, missed or settled meanwhile, so nothing is lost. (What cannot go to one other directory is
+ * is claimed, read, missed or settled meanwhile, so nothing is lost. (What cannot go to one other directory is
  * that file's trouble: it stays in work/.)
  */
 export class OwnDirectories {
   readonly #paths: readonly string[]
   readonly #work: string
   readonly #settled: readonly string[]
+  readonly #runs: string
   readonly #log: Log
   #reason: string | undefined
 
   constructor(paths: StatePaths, log: Log) {
     this.#paths = [...movedBetween(paths).slice(1), paths.runs]
     this.#work = paths.work
+    this.#runs = paths.runs
     this.#settled = [paths.archive, paths.duplicate, paths.quarantine]
     this.#log = log
   }
@@ -55,7 +57,7 @@ export class OwnDirectories {
     for (const path of this.#paths) reason ??= await this.#trouble(path)
     reason ??= this.#workIsAway()
     if (reason !== undefined && reason !== this.#reason) {
-      this.#log.error('nothing is claimed or settled until a directory is there again', {
+      this.#log.error('nothing is taken or settled until a directory is there again', {
         because: reason,
       })
     } else if (reason === undefined && this.#reason !== undefined) {
@@ -84,7 +86,10 @@ export class OwnDirectories {
         await makeDirectories(path)
         this.#log.warn('a directory was gone; it is made again', { path })
       }
-      return statSync(path).isDirectory() ? undefined : `${path} is not a directory`
+      if (!statSync(path).isDirectory()) return `${path} is not a directory`
+      // No sums can be kept without it.
+      if (path === this.#runs) accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
+      return undefined
     } catch (error) {
       return `${path} cannot be used: ${toError(error).message}`
     }
