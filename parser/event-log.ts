@@ -23,7 +23,7 @@ export function logEvents(events: ParserEvents, log: Log): void {
   })
   events.on('waiting', ({ for: what, because }) => {
     if (what === 'room') log.warn('paused', { because })
-    else log.error('nothing is claimed or settled until a directory is there again', { because })
+    else log.error('nothing is taken or settled until a directory is there again', { because })
   })
   events.on('resumed', ({ for: what }) => {
     log.info(what === 'room' ? 'goes on: there is room again' : 'all directories are there again')

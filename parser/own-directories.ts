@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { makeDirectories } from '../shared/durable.ts'
 import { CountersinkError, hasCode, systemReason, toError } from '../shared/errors.ts'
 import type { ParserEvents } from '../shared/events.ts'
@@ -11,7 +11,7 @@ import { renameTrouble, requireRenamesBetween } from '../shared/renames-between.
  * The directories behind the inbox. They are ours, but somebody may remove one, mount something on it
  * or put something else in its place while we run: one that is gone is made again, durably; what is no
  * directory is told of once, is in `status`, and is waited for, as is work/ under another mount. Nothing
- * is claimed, missed or settled meanwhile, so nothing is lost. (What cannot go to one other directory is
+ * is claimed, read, missed or settled meanwhile, so nothing is lost. (What cannot go to one other directory is
  * that file's trouble: it stays in work/.)
  */
 export class OwnDirectories {
@@ -19,6 +19,7 @@ export class OwnDirectories {
   readonly #events: ParserEvents
   readonly #work: string
   readonly #settled: readonly string[]
+  readonly #runs: string
   readonly #log: Log
   #reason: string | undefined
 
@@ -26,6 +27,7 @@ export class OwnDirectories {
     this.#paths = [...movedBetween(paths).slice(1), paths.runs]
     this.#events = events
     this.#work = paths.work
+    this.#runs = paths.runs
     this.#settled = [paths.archive, paths.duplicate, paths.quarantine]
     this.#log = log
   }
@@ -85,7 +87,10 @@ export class OwnDirectories {
         await makeDirectories(path)
         this.#log.warn('a directory was gone; it is made again', { path })
       }
-      return statSync(path).isDirectory() ? undefined : `${path} is not a directory`
+      if (!statSync(path).isDirectory()) return `${path} is not a directory`
+      // No sums can be kept without it.
+      if (path === this.#runs) accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
+      return undefined
     } catch (error) {
       return `${path} cannot be used: ${toError(error).message}`
     }

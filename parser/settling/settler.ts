@@ -109,7 +109,11 @@ export class Settler {
   /** The loop that tries again what could not be moved; ends when the signal is raised. */
   async run(): Promise<void> {
     try {
-      await this.#unmoved.run(this.#signal, entries => this.move(entries))
+      await this.#unmoved.run(
+        this.#signal,
+        entries => this.move(entries),
+        () => this.#journal.queueInSlices(),
+      )
     } catch (error) {
       if (!this.#signal.aborted || error !== this.#signal.reason) throw error
     }

@@ -30,6 +30,7 @@ t.test('work/ without a journal is adopted under the sequences in its names', as
   drop(paths.work, workName(5_007, 'a'), '1 2\n', manifest)
   drop(paths.work, workName(5_003, 'b.x'), '3 4\n')
   drop(paths.work, 'foreign', 'x')
+  drop(paths.work, '999999999999999.foreign', 'x')
   mkdirSync(join(paths.work, workName(5_001, 'directory')))
   journal.claim([])
   const adopted = await adoptWork(paths, journal, log)
@@ -40,7 +41,8 @@ t.test('work/ without a journal is adopted under the sequences in its names', as
   t.match(journal.queued(5_007), { name: 'a', stage: 'claimed' })
   t.equal(journal.nextSequence, 5_008, 'no sequence comes again')
   t.ok(log.warnedOf().includes('foreign'))
-  t.equal(readdirSync(paths.work).length, 5, 'everything stays')
+  t.ok(log.warnedOf().includes('999999999999999.foreign'))
+  t.equal(readdirSync(paths.work).length, 6, 'everything stays')
   t.same(await adoptWork(paths, journal, log), [], 'once')
 })
 

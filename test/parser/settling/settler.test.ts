@@ -21,6 +21,7 @@ import { openWorkFile, sameIdentity } from '../../../parser/reading/work-file.ts
 import { ArchiveLimit } from '../../../parser/settling/archive-limit.ts'
 import { GrowthWatch } from '../../../parser/settling/growth-watch.ts'
 import { Settler } from '../../../parser/settling/settler.ts'
+import { Unmoved } from '../../../parser/settling/unmoved.ts'
 import { settledName, workName } from '../../../shared/paths.ts'
 import { eventually, failureOf, tempDir } from '../../shared/helpers.ts'
 import { drop, eventsToldTo, manifestOf, openScene, recordingLog } from '../helpers.ts'
@@ -170,6 +171,35 @@ t.test('what cannot be moved stays, is told once, holds up nobody, and is tried 
   rmSync(blocks[0]!)
   await settler.move([left])
   t.same([settler.unmoved, readdirSync(paths.work)], [undefined, []])
+})
+
+t.test('of very many that cannot be moved none is forgotten', async t => {
+  const { log } = await scene(t)
+  const unmoved = new Unmoved(log)
+  const entries = Array.from({ length: 1_500 }, (_, i) => entryOf(i, { stage: 'settling' }))
+  for (const entry of entries) unmoved.add(entry, 'no way')
+  const isMovable = (entry: QueueEntry): boolean => entry.sequence !== 7 && entry.sequence !== 1_400
+  const left = new Set(entries)
+  const tryAgain = () =>
+    unmoved.tryAgain(
+      async some => {
+        for (const entry of some) {
+          if (!isMovable(entry)) unmoved.add(entry, 'no way')
+          else if (left.delete(entry)) unmoved.remove(entry.sequence)
+        }
+      },
+      async function* () {
+        yield [...left, entryOf(2_000)]
+      },
+    )
+  await tryAgain()
+  t.same(
+    [...left].map(({ sequence }) => sequence),
+    [7, 1_400],
+  )
+  t.match(unmoved.report, { files: 2, first: [{ name: 'f7' }, { name: 'f1400' }] })
+  await tryAgain()
+  t.equal(unmoved.report?.files, 2)
 })
 
 t.test(
