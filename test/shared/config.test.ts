@@ -1,5 +1,6 @@
 import t from 'tap'
-import { readConfig, SETTINGS } from '../../shared/config.ts'
+import { readConfig } from '../../shared/config.ts'
+import { SETTINGS } from '../../shared/settings.ts'
 import { failureOf } from './helpers.ts'
 
 type Key = keyof typeof SETTINGS
