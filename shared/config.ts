@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { CountersinkError } from './errors.ts'
 import { nearest } from './nearest.ts'
 import type { Setting } from './setting-kinds.ts'
@@ -17,7 +18,7 @@ export type Config = {
 
 /**
  * @throws CountersinkError CONFIG_INVALID naming the variable, the value and what is allowed; for a
- * variable that nothing here knows, the nearest one; and for names that collide.
+ * variable that nothing here knows, the nearest one; and for settings that contradict each other, both.
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   refuseUnknown(env)
@@ -36,6 +37,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   })
   const config = Object.freeze(Object.fromEntries(entries)) as Config
   refuseCollisions(config)
+  refuseContradictions(env, config)
   return config
 }
 
@@ -74,6 +76,46 @@ function refuseCollisions(config: Config): void {
   }
 }
 
+interface Order {
+  readonly smaller: 'quietMs' | 'memoryPairsMax'
+  readonly larger: 'cutHoldMs' | 'pairsMax'
+  /** What the smaller one would do if it were larger. */
+  readonly otherwise: string
+}
+
+const ORDERS: readonly Order[] = [
+  {
+    smaller: 'quietMs',
+    larger: 'cutHoldMs',
+    otherwise: 'a file that may be cut would be held no longer than any other',
+  },
+  {
+    smaller: 'memoryPairsMax',
+    larger: 'pairsMax',
+    otherwise: 'more sums of a file would wait in memory than are ever kept there',
+  },
+]
+
+/**
+ * Each of two values may be allowed and both together make no sense: one of them then does nothing. Of
+ * a default nobody has said that it is wanted: it gives way without a word.
+ */
+function refuseContradictions(
+  env: Readonly<Record<string, string | undefined>>,
+  config: Config,
+): void {
+  for (const { smaller, larger, otherwise } of ORDERS) {
+    const [less, more] = [SETTINGS[smaller], SETTINGS[larger]]
+    if (env[less.variable] === undefined || env[more.variable] === undefined) continue
+    if (config[smaller] <= config[larger]) continue
+    throw new CountersinkError(
+      'CONFIG_INVALID',
+      `${more.variable} (${config[larger]}) must be at least ${less.variable} (${config[smaller]}): ${otherwise}`,
+      { advice: `They are: ${more.meaning}; ${less.meaning}. Change one of them.` },
+    )
+  }
+}
+
 function collision(one: Setting<string>, other: Setting<string>, name: string): CountersinkError {
   return new CountersinkError(
     'CONFIG_INVALID',
@@ -84,3 +126,10 @@ function collision(one: Setting<string>, other: Setting<string>, name: string): 
 
 /** The ledger's own tables, as they are called behind the prefix. */
 export const LEDGER_TABLES = ['meta', 'batch', 'file', 'sighting'] as const
+
+const defaults = readConfig({})
+for (const { smaller, larger } of ORDERS) assert(defaults[smaller] <= defaults[larger])
+assert(defaults.chunkPairsMax <= defaults.pairsMax)
+assert(defaults.batchFilesMax <= defaults.queueFilesMax)
+assert(defaults.backlogFilesMax <= defaults.queueFilesMax)
+assert(defaults.fileSize.maxBytes <= defaults.backlogBytesMax)
