@@ -57,3 +57,9 @@ assert(
   RECORDS_PER_ANSWER_MAX * (NAME_BYTES_MAX + 3 * REASON_CHARACTERS_MAX + 400) < FRAME_BYTES_MAX,
 )
 assert(HELLO_TIMEOUT_MS <= FRAME_TIMEOUT_MS)
+// Who sends too slowly, or does not read, is found out before a request to it counts as unanswered.
+assert(FRAME_TIMEOUT_MS <= REQUEST_TIMEOUT_MS && DRAIN_TIMEOUT_MS <= REQUEST_TIMEOUT_MS)
+// A peer is read no further before it breaks the rule for which it would lose its connection.
+assert(MESSAGES_PER_TURN <= REQUESTS_IN_HAND_MAX)
+assert(REQUESTS_IN_HAND_MAX < REQUESTS_PER_CHANNEL_MAX)
+assert(CLAIMS_PER_COMMIT_MAX <= ANNOUNCEMENTS_WAITING_MAX)

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { CountersinkError, hasCode } from './errors.ts'
@@ -238,3 +239,8 @@ export function parseSettledName(
   if (match?.[1] === undefined || match[2] === undefined) return undefined
   return { name: match[1], hashPrefix: match[2] }
 }
+
+/** What a directory takes as a name. */
+const ENTRY_BYTES_MAX = 255
+const longest = settledName('n'.repeat(NAME_BYTES_MAX), Buffer.alloc(32), 1)
+assert(Buffer.byteLength(`${longest}${MANIFEST_SUFFIX}`) <= ENTRY_BYTES_MAX)

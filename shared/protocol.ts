@@ -1,7 +1,13 @@
 import type { ErrorCode } from './errors.ts'
 import { FieldReader, invalid } from './field-reader.ts'
+import type { Health } from './health.ts'
 import { REASON_CHARACTERS_MAX } from './limits.ts'
+import { OUTCOMES, type Outcome, type ProcessedPage, type Question } from './records.ts'
 import { GENERATOR_HEALTH, misfit, PARSER_HEALTH, PROCESSED_PAGE } from './socket/shapes.ts'
+
+// Whoever speaks the protocol finds all of it here.
+export type * from './health.ts'
+export * from './records.ts'
 
 /**
  * What the processes say to each other. The first frame each way is a `hello`; then requests carry
@@ -15,8 +21,6 @@ export const PROTOCOL_NAME = 'countersink'
 export const PROTOCOL_VERSION = 1
 
 export type Role = 'parser' | 'generator' | 'client'
-export type Outcome = 'applied' | 'duplicate' | 'quarantined'
-export const OUTCOMES: readonly Outcome[] = ['applied', 'duplicate', 'quarantined']
 
 /**
  * accepted: claimed, durably. known: accepted as well, and the announced hash was counted before
@@ -109,185 +113,6 @@ export function isReply(message: Message): message is Reply {
 
 export function isRequest(message: Message): message is Announce | Ping | Query {
   return message.type in REPLY_TO
-}
-
-/** Processed files in the order they were settled; numbers count from 1. */
-export type Question =
-  | { readonly kind: 'newest'; readonly before?: number; readonly outcome?: Outcome }
-  | { readonly kind: 'after'; readonly number: number }
-  | { readonly kind: 'content'; readonly prefix: string }
-  | { readonly kind: 'queue'; readonly after: number }
-
-export interface Counts {
-  readonly applied: number
-  readonly duplicate: number
-  readonly quarantined: number
-  readonly bytes: number
-  readonly lines: number
-}
-
-interface CommonHealth {
-  readonly pid: number
-  readonly uptimeSeconds: number
-  /** When work was last made durable or visibly advanced; milliseconds since 1970. */
-  readonly lastProgressAtMs: number
-  /** Mean delay of the event loop since the last ping. */
-  readonly eventLoopDelayMs: number
-}
-
-export interface ParserHealth extends CommonHealth {
-  readonly role: 'parser'
-  readonly state: 'starting' | 'running' | 'paused' | 'stopping'
-  /** Why it is paused, or what keeps it from starting. */
-  readonly reason?: string
-  readonly queue: { readonly files: number; readonly bytes: number }
-  readonly reading?: {
-    readonly name: string
-    readonly positionBytes: number
-    readonly sizeBytes: number
-    /** What stands before was summed before a restart; it is only hashed again. */
-    readonly resumedFromBytes: number
-  }
-  /** unfit: it answers, but is not the one, or not as, it must be; nothing is written to it. */
-  readonly database: 'ready' | 'unavailable' | 'unfit'
-  readonly databaseReason?: string
-  /** A statement that has not been answered for long. */
-  readonly statement?: { readonly ageSeconds: number; readonly waitsFor: string }
-  readonly sinceStart: Counts
-  readonly ever: Counts
-  /** The number of the newest processed record. */
-  readonly processed: number
-  /** Since the start; absent if there are none. */
-  readonly sameNames?: SameNames
-  /** The same. */
-  readonly grewAfterwards?: GrewAfterwards
-  /** What stands in the inbox now and is not taken; absent if there is nothing. */
-  readonly leftInInbox?: LeftInInbox
-  /** Why the inbox cannot be looked into now; absent if it can. */
-  readonly inboxAway?: string
-  /** Settled, and still in work/; absent if there are none. */
-  readonly unmoved?: UnmovedFiles
-}
-
-/** Files whose name was counted before with other content: both are in the totals. */
-export interface SameNames {
-  readonly files: number
-  /** The newest of them, and with how many contents each name is in the totals. */
-  readonly newest: readonly { readonly name: string; readonly contents: number }[]
-}
-
-/** Files that changed after they were counted: their outcome stands. */
-export interface GrewAfterwards {
-  readonly files: number
-  /** The newest of them, and how they changed. */
-  readonly newest: readonly { readonly name: string; readonly change: string }[]
-}
-
-/** What is not taken from the inbox: the first reasons, each with some names. */
-export interface LeftInInbox {
-  readonly files: number
-  readonly reasons: readonly {
-    readonly why: string
-    readonly files: number
-    readonly names: readonly string[]
-  }[]
-}
-
-/** Files whose outcome is final, and that cannot be moved to where it says. */
-export interface UnmovedFiles {
-  readonly files: number
-  /** The first of them. */
-  readonly first: readonly { readonly name: string; readonly why: string }[]
-}
-
-export interface GeneratorHealth extends CommonHealth {
-  readonly role: 'generator'
-  readonly state: 'writing' | 'waiting' | 'draining' | 'stopping'
-  readonly reason?: string
-  readonly connected: boolean
-  /** Published, not yet reported as settled. */
-  readonly unsettled: number
-  readonly writing?: {
-    readonly name: string
-    readonly positionBytes: number
-    readonly sizeBytes: number
-  }
-  readonly sinceStart: { readonly files: number; readonly bytes: number }
-}
-
-export type Health = ParserHealth | GeneratorHealth
-
-/** What is kept of a processed file; times are milliseconds since 1970. */
-export interface ProcessedFile {
-  readonly number: number
-  readonly name: string
-  readonly sha256: string
-  readonly sizeBytes: number
-  readonly lines: number
-  readonly amount: string
-  readonly outcome: Outcome
-  readonly reason?: string
-  /** Of the ledger's row that counts it, decimal; journals of earlier versions do not know it. */
-  readonly ledgerSequence?: string
-  readonly claimedAtMs: number
-  readonly digestStartedAtMs: number
-  readonly digestedAtMs: number
-  readonly settledAtMs: number
-}
-
-/** The answer to `newest` and `after`. */
-export interface ProcessedPage {
-  readonly files: readonly ProcessedFile[]
-  /** More follows from here: the next `before` (newest) or `number` (after). */
-  readonly next?: number
-  /** The journal has not been compared with the ledger yet: some may be missing. */
-  readonly isProvisional?: boolean
-}
-
-/** A file between claim and archive. */
-export interface QueuedFile {
-  readonly sequence: number
-  readonly name: string
-  readonly sizeBytes: number
-  readonly stage: 'claimed' | 'digested' | 'settling'
-  readonly claimedAtMs: number
-  /** How far its last checkpoint is: a restart sums on from there. */
-  readonly checkpointBytes?: number
-  /** The file that keeps its sums, once it is digested, unless they are in memory. */
-  readonly runName?: string
-}
-
-/** The answer to `queue`: the files that wait, in the order of their claims. */
-export interface QueuePage {
-  readonly queued: readonly QueuedFile[]
-  /** More follows: the next `after`. */
-  readonly next?: number
-}
-
-/** What a question is answered with. */
-export type AnswerTo<T extends Question> = T extends { kind: 'content' }
-  ? ContentAnswer
-  : T extends { kind: 'queue' }
-    ? QueuePage
-    : ProcessedPage
-
-/** The answer to `content`: the contents whose hash begins with the prefix, two at the most. */
-export interface ContentAnswer {
-  readonly matches: readonly ContentMatch[]
-  /** Why the ledger could not be asked, if it could not: what is not known here may still be there. */
-  readonly ledgerSilentBecause?: string
-}
-
-export interface ContentMatch {
-  readonly sha256: string
-  /** The record that counted it in the totals. */
-  readonly applied?: ProcessedFile
-  /** Otherwise: the last that was done with it … */
-  readonly last?: ProcessedFile
-  /** … and whether a file of this content is on its way. */
-  readonly waiting?: boolean
-  /** What the ledger says, if it was asked: it decides. */
-  readonly ledger?: 'applied' | 'applying' | 'reverted' | 'absent'
 }
 
 /** @throws CountersinkError MESSAGE_INVALID naming the field. */

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
-import { type Config, SETTINGS } from './config.ts'
+import type { Config } from './config.ts'
 import { replaceFile } from './durable.ts'
 import { CountersinkError, hasCode } from './errors.ts'
+import { SETTINGS } from './settings.ts'
 
 /**
  * Which database a state directory belongs to, in a file of its own (`parser/ledger.json`): so that a

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import type { ByteRange, Config } from '../../shared/config.ts'
+import type { Config } from '../../shared/config.ts'
+import type { ByteRange } from '../../shared/settings.ts'
 import {
   type ConsumerIds,
   type ConsumerSampler,

@@ -1,13 +1,12 @@
 /**
- * One long-lived worker thread, seen from the main thread: one job at a time.
- *
- * The thread is started by the first job and again by the first job after its death. It keeps the
- * process alive only while a job is under way.
+ * One of the digest's threads, seen from the main thread: a `JobThread` whose job can be given up, and
+ * held back at its checkpoints, through two shared words (`ControlWords`).
  */
 
 import assert from 'node:assert/strict'
-import { type TransferListItem, Worker } from 'node:worker_threads'
+import type { TransferListItem } from 'node:worker_threads'
 import { CountersinkError } from '../../shared/errors.ts'
+import { type Ending, JobThread } from '../../shared/job-thread.ts'
 import {
   CONTROL_CANCELLED,
   CONTROL_CHECKPOINTS,
@@ -26,120 +25,93 @@ export interface JobListener<E> {
   onEvent(event: E): void
 }
 
-interface Waiter<E, R> {
-  readonly control: ControlWords
-  readonly listener: JobListener<E>
-  readonly resolve: (result: R) => void
-  readonly reject: (error: Error) => void
-}
-
 export class WorkerThread<J extends object, E, R> {
-  readonly #url: URL
   readonly #name: string
-  #worker: Worker | undefined
-  #waiter: Waiter<E, R> | undefined
+  readonly #thread: JobThread<JobMessage<J>, WorkerMessage<E, R>, R>
+  /** Of the job under way, or of the last one, which looks at it no more. */
+  #control: ControlWords | undefined
   #closed = false
 
   /** `name` is for messages and for whoever looks at the process's threads. */
   constructor(url: URL, name: string) {
-    this.#url = url
     this.#name = name
+    this.#thread = new JobThread({
+      ...{ url, name: `digest-${name}` },
+      onDeath: fault => {
+        if (this.#closed) return new JobCancelled()
+        const message = `the ${name} thread died while reading a file`
+        return new CountersinkError('IO_FAILED', message, { cause: fault })
+      },
+    })
   }
 
   /**
    * Does one job, to which what is in `transfer` moves. Settles only once the thread has let go of the job's descriptor.
    * Rejects with `JobCancelled`, IO_FAILED if the thread died, or with the thread's own error.
    */
-  run(job: J, listener: JobListener<E>, transfer: TransferListItem[] = []): Promise<R> {
-    assert(this.#waiter === undefined, `the ${this.#name} thread has a job already`)
+  run(job: J, listener: JobListener<E>, transfer: readonly TransferListItem[] = []): Promise<R> {
     assert(!this.#closed, `the ${this.#name} thread is closed`)
     const control = new Int32Array(
       new SharedArrayBuffer(CONTROL_WORDS * Int32Array.BYTES_PER_ELEMENT),
     )
-    return new Promise<R>((resolve, reject) => {
-      const worker = this.#worker ?? this.#start()
-      this.#waiter = { control, listener, resolve, reject }
-      worker.ref()
-      worker.postMessage({ job, control } satisfies JobMessage<J>, transfer)
-    })
+    this.#control = control
+    return this.#thread.run(
+      { job, control },
+      (message, ending) => hear(message, listener, ending),
+      transfer,
+    )
   }
 
   /** Gives up the running job, if there is one: it ends within one read. */
   cancel(): void {
-    if (this.#waiter !== undefined) Atomics.store(this.#waiter.control, CONTROL_CANCELLED, 1)
+    if (this.#control !== undefined) Atomics.store(this.#control, CONTROL_CANCELLED, 1)
   }
 
   /** Lets the running job, if there is one, go on past so many checkpoints and a few more. */
   settleCheckpoints(count: number): void {
-    if (this.#waiter === undefined) return
-    Atomics.store(this.#waiter.control, CONTROL_CHECKPOINTS, count)
-    Atomics.notify(this.#waiter.control, CONTROL_CHECKPOINTS)
+    if (this.#control === undefined) return
+    Atomics.store(this.#control, CONTROL_CHECKPOINTS, count)
+    Atomics.notify(this.#control, CONTROL_CHECKPOINTS)
   }
 
   /** Ends the thread. A running job is cancelled. */
   async close(): Promise<void> {
     this.#closed = true
     this.cancel()
-    await this.#worker?.terminate()
+    await this.#thread.close()
   }
+}
 
-  #start(): Worker {
-    const worker = new Worker(this.#url, { name: `digest-${this.#name}` })
-    this.#worker = worker
-    let fault: unknown
-    worker.on('message', (message: WorkerMessage<E, R>) => this.#onMessage(message))
-    // A thread that dies of an error always exits as well, and only then is it really gone.
-    worker.on('error', error => {
-      fault = error
-    })
-    worker.on('exit', () => {
-      this.#worker = undefined
-      const message = `the ${this.#name} thread died while reading a file`
-      const died = new CountersinkError('IO_FAILED', message, { cause: fault })
-      this.#fail(this.#closed ? new JobCancelled() : died)
-    })
-    return worker
-  }
-
-  #onMessage(message: WorkerMessage<E, R>): void {
-    switch (message.kind) {
-      case 'progress':
-        this.#waiter?.listener.onPosition(message.positionBytes)
-        return
-      case 'event':
-        this.#waiter?.listener.onEvent(message.event)
-        return
-      case 'done':
-        this.#release()?.resolve(message.result)
-        return
-      case 'cancelled':
-        this.#fail(new JobCancelled())
-        return
-      case 'failed': {
-        const { code, advice, errno } = message
-        const cause = Object.assign(new Error(message.message), { code: errno })
-        this.#fail(
-          new CountersinkError(code, message.message, {
-            ...(advice === undefined ? {} : { advice }),
-            ...(errno === undefined ? {} : { cause }),
-          }),
-        )
-        return
-      }
-      default:
-        message satisfies never
+function hear<E, R>(
+  message: WorkerMessage<E, R>,
+  listener: JobListener<E>,
+  ending: Ending<R>,
+): void {
+  switch (message.kind) {
+    case 'progress':
+      listener.onPosition(message.positionBytes)
+      return
+    case 'event':
+      listener.onEvent(message.event)
+      return
+    case 'done':
+      ending.resolve(message.result)
+      return
+    case 'cancelled':
+      ending.reject(new JobCancelled())
+      return
+    case 'failed': {
+      const { code, advice, errno } = message
+      const cause = Object.assign(new Error(message.message), { code: errno })
+      ending.reject(
+        new CountersinkError(code, message.message, {
+          ...(advice === undefined ? {} : { advice }),
+          ...(errno === undefined ? {} : { cause }),
+        }),
+      )
+      return
     }
-  }
-
-  #fail(error: Error): void {
-    this.#release()?.reject(error)
-  }
-
-  /** The thread has no job any more; whoever waits for it is returned, to be told. */
-  #release(): Waiter<E, R> | undefined {
-    const waiter = this.#waiter
-    this.#waiter = undefined
-    this.#worker?.unref()
-    return waiter
+    default:
+      message satisfies never
   }
 }

@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs'
 import { hasTotals } from '../../parser/ledger/asking/at-rest.ts'
 import type { Session } from '../../parser/ledger/connection.ts'
 import { findLedger } from '../../parser/ledger/schema/opening.ts'
-import { SETTINGS } from '../../shared/config.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { isRememberedDatabase, nameOfDatabase } from '../../shared/remembered-ledger.ts'
+import { SETTINGS } from '../../shared/settings.ts'
 import { withDatabaseAtRest } from '../mariadb/database-at-rest.ts'
 import {
   notTheServices,

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Session } from '../../parser/ledger/connection.ts'
 import { findLedger } from '../../parser/ledger/schema/opening.ts'
-import { type Config, readConfig, SETTINGS } from '../../shared/config.ts'
+import { type Config, readConfig } from '../../shared/config.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import {
   environmentOf,
@@ -11,6 +11,7 @@ import {
   type RememberedLedger,
   readRememberedLedger,
 } from '../../shared/remembered-ledger.ts'
+import { SETTINGS } from '../../shared/settings.ts'
 import { cannot } from '../terminal/cli.ts'
 
 /**

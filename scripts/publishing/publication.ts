@@ -4,7 +4,6 @@ import { type FileHandle, open, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { publish } from '../../generator/publishing/publish.ts'
 import { tmpName } from '../../generator/publishing/tmp-names.ts'
-import { SETTINGS } from '../../shared/config.ts'
 import { makeDirectories } from '../../shared/durable.ts'
 import { CountersinkError, toError } from '../../shared/errors.ts'
 import { type FileIdentity, isSameFile } from '../../shared/file-identity.ts'
@@ -16,6 +15,7 @@ import {
   type StatePaths,
   sanitiseName,
 } from '../../shared/paths.ts'
+import { SETTINGS } from '../../shared/settings.ts'
 import { statSource, unfit } from './source-rest.ts'
 
 export interface PublishedFile {

@@ -32,10 +32,12 @@ export const BUILT = fileURLToPath(new URL('../../dist/', import.meta.url))
  * Node with these arguments, as a user would start it. The test runner puts its loader into the
  * NODE_OPTIONS of every process that is spawned, whatever `env` says, and a program that is loaded
  * through it needs several times as much of the processor; `env` takes it out, and then becomes
- * node under the same pid.
+ * node under the same pid. Where coverage is measured, it is of these processes too.
  */
 export function spawnNode(args: readonly string[], options: SpawnOptions): ChildProcess {
-  return spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, ...args], options)
+  const { NODE_V8_COVERAGE } = process.env
+  const env = NODE_V8_COVERAGE === undefined ? options.env : { ...options.env, NODE_V8_COVERAGE }
+  return spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, ...args], { ...options, env })
 }
 
 /** By this variable every descendant of a program under test can be found in /proc. */

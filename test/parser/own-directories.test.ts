@@ -8,7 +8,7 @@ import {
   requireOneMount,
 } from '../../parser/own-directories.ts'
 import { eventually, failureOf } from '../shared/helpers.ts'
-import { drop, openScene } from './helpers.ts'
+import { drop, eventsToldTo, openScene } from './helpers.ts'
 
 t.test('directories of one mount are fit, and nothing is left of the trial', async t => {
   const { paths } = openScene(t)
@@ -20,7 +20,7 @@ t.test('directories of one mount are fit, and nothing is left of the trial', asy
 t.test('a directory for runs that is denied to us is waited for', async t => {
   const { paths, log } = openScene(t)
   mkdirSync(paths.runs)
-  const directories = new OwnDirectories(paths, log)
+  const directories = new OwnDirectories(paths, eventsToldTo(log), log)
   // Root is denied nothing else.
   const isRoot = process.geteuid?.() === 0
   const [deny, allow] = isRoot ? ['chattr +i', 'chattr -i'] : ['chmod 500', 'chmod 700']

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { readConfig, SETTINGS } from '../../shared/config.ts'
+import { readConfig } from '../../shared/config.ts'
+import { SETTINGS } from '../../shared/settings.ts'
 import { failureOf } from './helpers.ts'
 
 type Key = keyof typeof SETTINGS
@@ -123,11 +124,22 @@ t.test('every default is allowed', async t => {
   t.equal(new Set(variables).size, variables.length, 'no variable is used twice')
 })
 
-t.test('relations between defaults', async t => {
-  const config = readConfig({})
-  t.ok(config.quietMs <= config.cutHoldMs)
-  t.ok(config.chunkPairsMax <= config.pairsMax)
-  t.ok(config.memoryPairsMax <= config.pairsMax)
+t.test('settings that contradict each other are refused, naming both', async t => {
+  for (const [smaller, larger, most] of [
+    ['COUNTERSINK_QUIET_MS', 'COUNTERSINK_CUT_HOLD_MS', 20_000],
+    ['COUNTERSINK_MEMORY_PAIRS_MAX', 'COUNTERSINK_PAIRS_MAX', 1_000],
+  ] as const) {
+    const env = { [larger]: String(most), [smaller]: String(most + 1) }
+    const error = await failureOf(() => readConfig(env))
+    t.match(error, { code: 'CONFIG_INVALID', exitCode: 78 })
+    t.match(
+      error.message,
+      new RegExp(`^${larger} \\(${most}\\) must .*${smaller} \\(${most + 1}\\)`),
+    )
+    readConfig({ ...env, [smaller]: String(most) })
+    readConfig({ [larger]: '100' })
+    readConfig({ [smaller]: '1000000' })
+  }
 })
 
 for (const key of Object.keys(CASES) as Key[]) {

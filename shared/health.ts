@@ -1,0 +1,99 @@
+/** What a process says of itself in a `pong`: how it is, what it waits for, what it has done. */
+export type Health = ParserHealth | GeneratorHealth
+
+export interface Counts {
+  readonly applied: number
+  readonly duplicate: number
+  readonly quarantined: number
+  readonly bytes: number
+  readonly lines: number
+}
+
+interface CommonHealth {
+  readonly pid: number
+  readonly uptimeSeconds: number
+  /** When work was last made durable or visibly advanced; milliseconds since 1970. */
+  readonly lastProgressAtMs: number
+  /** Mean delay of the event loop since the last ping. */
+  readonly eventLoopDelayMs: number
+}
+
+export interface ParserHealth extends CommonHealth {
+  readonly role: 'parser'
+  readonly state: 'starting' | 'running' | 'paused' | 'stopping'
+  /** Why it is paused, or what keeps it from starting. */
+  readonly reason?: string
+  readonly queue: { readonly files: number; readonly bytes: number }
+  readonly reading?: {
+    readonly name: string
+    readonly positionBytes: number
+    readonly sizeBytes: number
+    /** What stands before was summed before a restart; it is only hashed again. */
+    readonly resumedFromBytes: number
+  }
+  /** unfit: it answers, but is not the one, or not as, it must be; nothing is written to it. */
+  readonly database: 'ready' | 'unavailable' | 'unfit'
+  readonly databaseReason?: string
+  /** A statement that has not been answered for long. */
+  readonly statement?: { readonly ageSeconds: number; readonly waitsFor: string }
+  readonly sinceStart: Counts
+  readonly ever: Counts
+  /** The number of the newest processed record. */
+  readonly processed: number
+  /** Since the start; absent if there are none. */
+  readonly sameNames?: SameNames
+  /** The same. */
+  readonly grewAfterwards?: GrewAfterwards
+  /** What stands in the inbox now and is not taken; absent if there is nothing. */
+  readonly leftInInbox?: LeftInInbox
+  /** Why the inbox cannot be looked into now; absent if it can. */
+  readonly inboxAway?: string
+  /** Settled, and still in work/; absent if there are none. */
+  readonly unmoved?: UnmovedFiles
+}
+
+/** Files whose name was counted before with other content: both are in the totals. */
+export interface SameNames {
+  readonly files: number
+  /** The newest of them, and with how many contents each name is in the totals. */
+  readonly newest: readonly { readonly name: string; readonly contents: number }[]
+}
+
+/** Files that changed after they were counted: their outcome stands. */
+export interface GrewAfterwards {
+  readonly files: number
+  /** The newest of them, and how they changed. */
+  readonly newest: readonly { readonly name: string; readonly change: string }[]
+}
+
+/** What is not taken from the inbox: the first reasons, each with some names. */
+export interface LeftInInbox {
+  readonly files: number
+  readonly reasons: readonly {
+    readonly why: string
+    readonly files: number
+    readonly names: readonly string[]
+  }[]
+}
+
+/** Files whose outcome is final, and that cannot be moved to where it says. */
+export interface UnmovedFiles {
+  readonly files: number
+  /** The first of them. */
+  readonly first: readonly { readonly name: string; readonly why: string }[]
+}
+
+export interface GeneratorHealth extends CommonHealth {
+  readonly role: 'generator'
+  readonly state: 'writing' | 'waiting' | 'draining' | 'stopping'
+  readonly reason?: string
+  readonly connected: boolean
+  /** Published, not yet reported as settled. */
+  readonly unsettled: number
+  readonly writing?: {
+    readonly name: string
+    readonly positionBytes: number
+    readonly sizeBytes: number
+  }
+  readonly sinceStart: { readonly files: number; readonly bytes: number }
+}

@@ -1,0 +1,84 @@
+/** What can be asked of the journal over the socket, and what is answered. */
+
+export type Outcome = 'applied' | 'duplicate' | 'quarantined'
+export const OUTCOMES: readonly Outcome[] = ['applied', 'duplicate', 'quarantined']
+
+/** Processed files in the order they were settled; numbers count from 1. */
+export type Question =
+  | { readonly kind: 'newest'; readonly before?: number; readonly outcome?: Outcome }
+  | { readonly kind: 'after'; readonly number: number }
+  | { readonly kind: 'content'; readonly prefix: string }
+  | { readonly kind: 'queue'; readonly after: number }
+
+/** What is kept of a processed file; times are milliseconds since 1970. */
+export interface ProcessedFile {
+  readonly number: number
+  readonly name: string
+  readonly sha256: string
+  readonly sizeBytes: number
+  readonly lines: number
+  readonly amount: string
+  readonly outcome: Outcome
+  readonly reason?: string
+  /** Of the ledger's row that counts it, decimal; journals of earlier versions do not know it. */
+  readonly ledgerSequence?: string
+  readonly claimedAtMs: number
+  readonly digestStartedAtMs: number
+  readonly digestedAtMs: number
+  readonly settledAtMs: number
+}
+
+/** The answer to `newest` and `after`. */
+export interface ProcessedPage {
+  readonly files: readonly ProcessedFile[]
+  /** More follows from here: the next `before` (newest) or `number` (after). */
+  readonly next?: number
+  /** The journal has not been compared with the ledger yet: some may be missing. */
+  readonly isProvisional?: boolean
+}
+
+/** A file between claim and archive. */
+export interface QueuedFile {
+  readonly sequence: number
+  readonly name: string
+  readonly sizeBytes: number
+  readonly stage: 'claimed' | 'digested' | 'settling'
+  readonly claimedAtMs: number
+  /** How far its last checkpoint is: a restart sums on from there. */
+  readonly checkpointBytes?: number
+  /** The file that keeps its sums, once it is digested, unless they are in memory. */
+  readonly runName?: string
+}
+
+/** The answer to `queue`: the files that wait, in the order of their claims. */
+export interface QueuePage {
+  readonly queued: readonly QueuedFile[]
+  /** More follows: the next `after`. */
+  readonly next?: number
+}
+
+/** What a question is answered with. */
+export type AnswerTo<T extends Question> = T extends { kind: 'content' }
+  ? ContentAnswer
+  : T extends { kind: 'queue' }
+    ? QueuePage
+    : ProcessedPage
+
+/** The answer to `content`: the contents whose hash begins with the prefix, two at the most. */
+export interface ContentAnswer {
+  readonly matches: readonly ContentMatch[]
+  /** Why the ledger could not be asked, if it could not: what is not known here may still be there. */
+  readonly ledgerSilentBecause?: string
+}
+
+export interface ContentMatch {
+  readonly sha256: string
+  /** The record that counted it in the totals. */
+  readonly applied?: ProcessedFile
+  /** Otherwise: the last that was done with it … */
+  readonly last?: ProcessedFile
+  /** … and whether a file of this content is on its way. */
+  readonly waiting?: boolean
+  /** What the ledger says, if it was asked: it decides. */
+  readonly ledger?: 'applied' | 'applying' | 'reverted' | 'absent'
+}

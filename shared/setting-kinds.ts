@@ -1,0 +1,80 @@
+import { formatBytes, parseBytes } from './numbers.ts'
+
+/** What one tunable is: how it is called, what it means, and which texts are values of it. */
+export interface Setting<T> {
+  /** The environment variable. */
+  readonly variable: string
+  readonly meaning: string
+  /** In the form an operator would write. */
+  readonly default: string
+  /** What is allowed, for the message of a refusal. */
+  readonly allowed: string
+  /** undefined: not allowed. */
+  parse(text: string): T | undefined
+  /** A value that is not allowed, for its refusal: without what is secret in it, and why. */
+  refused?(text: string): string
+}
+
+const SQL_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,47}$/
+
+export function count(
+  variable: string,
+  meaning: string,
+  fallback: number,
+  min: number,
+  max: number,
+) {
+  return {
+    variable,
+    meaning,
+    default: String(fallback),
+    allowed: `a whole number from ${min} to ${max}`,
+    parse(text: string): number | undefined {
+      const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+      return value >= min && value <= max ? value : undefined
+    },
+  } satisfies Setting<number>
+}
+
+export function bytes(
+  variable: string,
+  meaning: string,
+  fallback: string,
+  min: number,
+  max: number,
+) {
+  return {
+    variable,
+    meaning,
+    default: fallback,
+    allowed: `a size from ${formatBytes(min)} to ${formatBytes(max)}, such as 64MiB`,
+    parse(text: string): number | undefined {
+      const value = parseBytes(text)
+      return value !== undefined && value >= min && value <= max ? value : undefined
+    },
+  } satisfies Setting<number>
+}
+
+export function choice<T extends string>(
+  variable: string,
+  meaning: string,
+  options: readonly [T, ...T[]],
+) {
+  return {
+    variable,
+    meaning,
+    default: options[0],
+    allowed: options.join(' or '),
+    parse: (text: string): T | undefined => options.find(option => option === text),
+  } satisfies Setting<T>
+}
+
+export function sqlName(variable: string, meaning: string, fallback: string) {
+  return {
+    variable,
+    meaning,
+    default: fallback,
+    allowed: 'a name of letters, digits and _ (at most 48)',
+    parse: (text: string): string | undefined => (SQL_NAME.test(text) ? text : undefined),
+  } satisfies Setting<string>
+}
