@@ -84,6 +84,17 @@ export interface Checkpoint {
   readonly runs: readonly string[]
 }
 
+/** Why a file is not counted: a code for programs, words for people. */
+export interface Reason {
+  readonly code: string
+  readonly text: string
+}
+
+/** As it is kept and shown. */
+export function reasonText({ code, text }: Reason): string {
+  return `${code}: ${text}`
+}
+
 /** Why a file is where it is, for the person who looks into quarantine/. */
 export type Evidence = Readonly<Record<string, unknown>>
 

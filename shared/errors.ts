@@ -47,11 +47,8 @@ export type ErrorCode =
   | 'DATABASE_UNAVAILABLE'
   | 'DATABASE_FAILED'
   | 'CURSOR_MOVED'
-  | 'CONTENT_CLAIMED'
-  | 'TOTAL_OVERFLOW'
   // Processes.
   | 'CHILD_FAILED'
-  | 'NO_PROGRESS'
   | 'STOPPED'
 
 /** Codes that a restart cannot mend: the process says so by `EXIT_CONFIG` and is left alone. */

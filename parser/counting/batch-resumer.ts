@@ -5,12 +5,14 @@ import { CountersinkError, describeError, hasCode } from '../../shared/errors.ts
 import type { Log } from '../../shared/log.ts'
 import { type StatePaths, settledName, workName } from '../../shared/paths.ts'
 import type { DigestWorkers } from '../digest/index.ts'
+import { reasonText } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import {
   type BatchFile,
   fromSqlTime,
   type Ledger,
   type LedgerFile,
+  type LedgerResult,
   type OpenBatch,
 } from '../ledger/index.ts'
 import { openWorkFile } from '../reading/index.ts'
@@ -83,8 +85,8 @@ export class BatchResumer {
     const pauseMs = this.#config.takeoverMs * 2 ** Math.min(tries - 1, RETRY_DOUBLINGS_MAX)
     this.#blocked.set(hex, { reason, tries, retryAtMs: performance.now() + pauseMs })
     if (before?.reason === reason) return
-    this.#log.error('BATCH_BLOCKED: a batch cannot be finished; its totals are incomplete', {
-      batch: hex,
+    this.#log.error('a batch cannot be finished; its totals are incomplete', {
+      ...{ code: 'BATCH_BLOCKED', batch: hex },
       reason,
     })
   }
@@ -170,8 +172,7 @@ export class BatchResumer {
         await this.#maker.release(whole)
         return true
       }
-      const reason = result.kind === 'claimed' ? 'its files are in another batch' : result.reason
-      this.noteBlocked(batch.id, reason)
+      this.noteBlocked(batch.id, whyNotFinished(result))
       return false
     } finally {
       await sums.close()
@@ -343,6 +344,11 @@ interface Blocked {
 }
 
 const RETRY_DOUBLINGS_MAX = 3
+
+function whyNotFinished(result: Exclude<LedgerResult, { kind: 'applied' }>): string {
+  if (result.kind === 'claimed') return 'its files are in another batch'
+  return typeof result.reason === 'string' ? result.reason : reasonText(result.reason)
+}
 
 /** A member as its row tells it. Its own sums are not needed once the batch has begun. */
 function batchFileOf(row: LedgerFile): BatchFile {

@@ -3,7 +3,7 @@ import { describeError, hasCode } from '../../shared/errors.ts'
 import { Bell, type Handoff } from '../../shared/handoff.ts'
 import type { Log } from '../../shared/log.ts'
 import type { DiskWatch } from '../disk-watch.ts'
-import type { QueueEntry } from '../facts.ts'
+import type { QueueEntry, Reason } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { Ledger, LedgerFile, Named } from '../ledger/index.ts'
 import { changedAfterClaim, type Verdict } from '../reading/index.ts'
@@ -230,7 +230,7 @@ export class CountingStage {
     return changed
   }
 
-  async #quarantine(counts: Count[], guilty: Count, reason: string): Promise<void> {
+  async #quarantine(counts: Count[], guilty: Count, reason: Reason): Promise<void> {
     remove(counts, [guilty])
     const ending = await this.#refuser.quarantine({
       ...guilty,

@@ -1,4 +1,4 @@
-import type { DigestFacts, QueueEntry } from '../facts.ts'
+import { type DigestFacts, type QueueEntry, reasonText } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { Ledger, LedgerFile } from '../ledger/index.ts'
 import type { Verdict } from '../reading/index.ts'
@@ -32,7 +32,10 @@ export class Refuser {
    * was restored from a time before, and learns it now.
    */
   async quarantine(verdict: Extract<Verdict, { kind: 'quarantine' }>): Promise<Ending> {
-    const { entry, digest, reason, evidence } = verdict
+    const { entry, digest } = verdict
+    const { code } = verdict.reason
+    const reason = reasonText(verdict.reason)
+    const evidence = { code, ...verdict.evidence }
     if (verdict.isMissing) {
       const known = await this.#fateOf(entry, digest)
       if (known !== undefined) return known

@@ -3,5 +3,5 @@
  */
 
 export { type Digest, DigestWorkers, SUM_BYTES_MAX } from './digest.ts'
-export { type BadLine, describeBadLine } from './line-defects.ts'
+export { type BadLine, placeOfBadLine } from './line-defects.ts'
 export { SMALL_FILE_BYTES_MAX, SmallFiles } from './small-files.ts'

@@ -65,10 +65,10 @@ export const SPACE = 0x20
 export const ZERO = 0x30
 
 /** One line for people: the reason, the place, and the consumer if there is one. */
-export function describeBadLine(bad: BadLine): string {
+export function placeOfBadLine(bad: BadLine): string {
   const consumer = bad.consumer === undefined ? '' : `, consumer ${bad.consumer}`
   const place = `line ${bad.line}, byte ${bad.column + 1} of it (it starts at offset ${bad.offset})`
-  return `${bad.reason}: ${place}${consumer}`
+  return `${place}${consumer}`
 }
 
 interface Found {

@@ -1,7 +1,7 @@
 import type { Config } from '../../shared/config.ts'
 import type { ParserEvents } from '../../shared/events.ts'
 import { U64_MAX } from '../../shared/limits.ts'
-import type { Growth } from '../facts.ts'
+import type { Growth, Reason } from '../facts.ts'
 import { TotalsWriter } from './adding/totals-writer.ts'
 import { type ApplyResult, applyBatch } from './apply.ts'
 import { contentsWithPrefix } from './asking/contents.ts'
@@ -40,7 +40,9 @@ import { databaseUnavailable } from './sql-errors.ts'
 export type { OpenBatch }
 
 export type LedgerResult =
-  | Exclude<ApplyResult, { kind: 'unproven' }>
+  | Exclude<ApplyResult, { kind: 'unproven' | 'refused' }>
+  /** The server refuses a row of it: nothing was written. */
+  | { readonly kind: 'refused'; readonly reason: Reason }
   /** This file would make a total overflow: nothing was written. */
   | ({ readonly kind: 'overflow' } & Overflow)
 
@@ -240,15 +242,18 @@ export class Ledger {
     { kind, reason }: ApplyResult & { kind: 'refused' },
   ): Promise<LedgerResult> {
     const [file, another] = batch.files
-    if (file === undefined || another !== undefined) return { kind, reason }
+    const refused = (which: string): LedgerResult => ({
+      kind,
+      reason: { code: 'TOTAL_REFUSED', text: `MariaDB refuses ${which}: ${reason}` },
+    })
+    if (file === undefined || another !== undefined) return refused('a row of it')
     const consumer = await findRefusedConsumer(
       session,
       this.#writer,
       file.sums,
       this.#config.chunkPairsMax,
     )
-    const which = consumer === undefined ? 'a row of it' : `the row of consumer ${consumer}`
-    return { kind, reason: `TOTAL_REFUSED: MariaDB refuses ${which}: ${reason}` }
+    return refused(consumer === undefined ? 'a row of it' : `the row of consumer ${consumer}`)
   }
 
   async #findOverflow(session: Session, batch: Batch): Promise<Overflow | undefined> {

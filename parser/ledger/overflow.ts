@@ -1,3 +1,4 @@
+import type { Reason } from '../facts.ts'
 import type { PairChunk } from '../sums/index.ts'
 import type { BatchFile } from './batch.ts'
 import type { Session } from './connection.ts'
@@ -112,7 +113,7 @@ export async function tightenBound(
 /** A file that would make a total pass its column. */
 export interface Overflow {
   readonly fileIndex: number
-  readonly reason: string
+  readonly reason: Reason
 }
 
 const IDS_PER_QUERY_MAX = 10_000
@@ -134,15 +135,15 @@ export async function findOverflow(
       for (const [i, id] of chunk.ids.entries()) {
         const amount = chunk.amounts[i]!
         if (id > range.idMax) {
-          const reason = `ID_OUT_OF_RANGE: consumer ${id} does not fit the id column, which ends at ${range.idMax}`
-          return { fileIndex, reason }
+          const text = `consumer ${id} does not fit the id column, which ends at ${range.idMax}`
+          return { fileIndex, reason: { code: 'ID_OUT_OF_RANGE', text } }
         }
         let sum = totals.get(id) ?? 0n
         if (sum + earlierMax + amount <= range.amountMax) continue
         for (const one of earlier) sum += (await one.sums.find(id)) ?? 0n
         if (sum + amount <= range.amountMax) continue
-        const reason = `TOTAL_OVERFLOW: consumer ${id} stands at ${sum}; adding ${amount} would pass ${range.amountMax}`
-        return { fileIndex, reason }
+        const text = `consumer ${id} stands at ${sum}; adding ${amount} would pass ${range.amountMax}`
+        return { fileIndex, reason: { code: 'TOTAL_OVERFLOW', text } }
       }
     }
   }

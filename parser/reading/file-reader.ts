@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Config } from '../../shared/config.ts'
 import { closeQuietly } from '../../shared/durable.ts'
-import { describeError, hasCode } from '../../shared/errors.ts'
+import { describeError, explainError, hasCode } from '../../shared/errors.ts'
 import type { ParserEventMap, ParserEvents } from '../../shared/events.ts'
 import type { FileIdentity } from '../../shared/file-identity.ts'
 import type { Log } from '../../shared/log.ts'
@@ -10,7 +10,7 @@ import { type StatePaths, workName } from '../../shared/paths.ts'
 import { changeSinceClaim, changeSinceRead } from '../changes.ts'
 import { type Digest, DigestWorkers, SMALL_FILE_BYTES_MAX, SmallFiles } from '../digest/index.ts'
 import type { DiskWatch } from '../disk-watch.ts'
-import type { QueueEntry } from '../facts.ts'
+import type { QueueEntry, Reason } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { OwnDirectories } from '../own-directories.ts'
 import { RunSums } from '../sums/index.ts'
@@ -235,16 +235,19 @@ export class FileReader {
     const entry = queued.stage === 'digested' ? this.#journal.undigest(queued) : queued
     const startedAtMs = Date.now()
     let file: WorkFile | undefined
-    let reason = 'WORK_FILE_MISSING: somebody took the claimed file out of work/'
+    let reason: Reason = {
+      code: 'WORK_FILE_MISSING',
+      text: 'somebody took the claimed file out of work/',
+    }
     let isMissing = true
     try {
       file = await this.#open(entry, signal)
     } catch (error) {
       if (!hasCode(error, 'FILE_UNFIT')) throw error
-      reason = describeError(error)
+      reason = unfit(error)
       isMissing = false
     }
-    const unread = (why: string, isMissing: boolean): Verdict => ({
+    const unread = (why: Reason, isMissing: boolean): Verdict => ({
       ...{ kind: 'quarantine', entry, digest: nothingRead(entry, startedAtMs), reason: why },
       ...{ evidence: {}, isMissing },
     })
@@ -254,7 +257,7 @@ export class FileReader {
       read = await this.#digestUnchanged(entry, file, signal)
     } catch (error) {
       if (!hasCode(error, 'FILE_UNFIT')) throw error
-      return unread(describeError(error), false)
+      return unread(unfit(error), false)
     } finally {
       await closeQuietly(file.handle)
     }
@@ -340,6 +343,10 @@ function digested({ kind, entry, digest }: Verdict): ParserEventMap['digested'][
     queuedMs: startedAtMs - claimedAtMs,
     readMs: endedAtMs - startedAtMs,
   }
+}
+
+function unfit(error: unknown): Reason {
+  return { code: 'FILE_UNFIT', text: explainError(error) }
 }
 
 /** A file that changes is read once more; if it changes again, somebody is still writing it. */

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import type { Config } from '../../shared/config.ts'
 import { crashPoint } from '../../shared/crash-points.ts'
 import type { FileIdentity } from '../../shared/file-identity.ts'
@@ -64,8 +65,8 @@ export class Judge {
     }
     const objection = objectionTo(claimed, read, facts, this.#config)
     if (objection !== undefined || !digest.verdict.ok) {
-      const { reason, evidence, ...more } = objection ?? { reason: 'unreadable', evidence: {} }
-      return { kind: 'quarantine', entry, digest: facts, reason, evidence, ...more }
+      assert(objection !== undefined, 'a file with a bad line is objected to')
+      return { kind: 'quarantine', entry, digest: facts, ...objection }
     }
     if ((this.#journal.content(digest.sha256)?.applied ?? 0) > 0) {
       return { kind: 'duplicate', entry, digest: facts }

@@ -1,13 +1,13 @@
 import type { Config } from '../../shared/config.ts'
 import type { FileIdentity } from '../../shared/file-identity.ts'
 import { changeSinceClaim } from '../changes.ts'
-import { type BadLine, type Digest, describeBadLine } from '../digest/index.ts'
-import type { DigestFacts, Evidence, QueueEntry } from '../facts.ts'
+import { type BadLine, type Digest, placeOfBadLine } from '../digest/index.ts'
+import type { DigestFacts, Evidence, QueueEntry, Reason } from '../facts.ts'
 import { hintOn } from './format-hints.ts'
 
 /** What speaks against counting a file, in words and for the sidecar. */
 export interface Objection {
-  readonly reason: string
+  readonly reason: Reason
   readonly evidence: Evidence
   readonly whatNow?: string
 }
@@ -22,20 +22,23 @@ export function objectionTo(
   const change = changeSinceClaim(entry, digest, identity)
   if (change !== undefined) return changedAfterClaim(change)
   if (entry.manifestProblem !== undefined) {
-    return { reason: `MANIFEST_INVALID: ${entry.manifestProblem}`, evidence: {} }
+    return objection('MANIFEST_INVALID', entry.manifestProblem)
   }
   const mismatch = mismatchWith(entry, facts, digest.verdict.ok)
-  if (mismatch !== undefined) return { reason: `MANIFEST_MISMATCH: ${mismatch}`, evidence: {} }
+  if (mismatch !== undefined) return objection('MANIFEST_MISMATCH', mismatch)
   if (!digest.verdict.ok) return badLineObjection(digest.verdict.bad, facts.sizeBytes)
   const isVouched = entry.expected !== undefined || config.unterminated === 'accept'
   return isVouched ? undefined : cutObjection(digest)
 }
 
+function objection(code: string, text: string): Objection {
+  return { reason: { code, text }, evidence: {} }
+}
+
 /** It is not what was claimed, or not what was read any more. */
 export function changedAfterClaim(change: string): Objection {
   return {
-    reason: `CHANGED_AFTER_CLAIM: ${change}`,
-    evidence: {},
+    ...objection('CHANGED_AFTER_CLAIM', change),
     whatNow:
       'Nothing of this file was counted: it was changed after it had been taken out of the inbox. Find out who still writes to it, or whether the power failed; then put the whole file into the inbox again, best with "countersink publish".',
   }
@@ -45,7 +48,10 @@ function cutObjection({ sizeBytes, endsWithLineEnd, lines }: Digest): Objection 
   if (sizeBytes > 0 && endsWithLineEnd) return undefined
   const what = sizeBytes === 0 ? 'it is empty' : 'the last line has no line end'
   return {
-    reason: `UNTERMINATED: ${what} and no manifest vouches for it: it may be a cut copy (COUNTERSINK_UNTERMINATED=accept counts such files)`,
+    reason: {
+      code: 'UNTERMINATED',
+      text: `${what} and no manifest vouches for it: it may be a cut copy (COUNTERSINK_UNTERMINATED=accept counts such files)`,
+    },
     evidence: { lines },
   }
 }
@@ -74,14 +80,16 @@ function badLineObjection(bad: BadLine, fileBytes: number): Objection {
   const bytes = Buffer.from(bad.firstBytes)
   const shown = bytes.toString('latin1').replace(/[^ -~]/g, '·')
   return {
-    reason: `${describeBadLine(bad)}: "${shown}"${hint === undefined ? '' : `; ${hint}`}`,
+    reason: {
+      code: bad.reason,
+      text: `${placeOfBadLine(bad)}: "${shown}"${hint === undefined ? '' : `; ${hint}`}`,
+    },
     ...(hint === undefined
       ? {}
       : {
           whatNow: `Nothing of this file was counted. It ${hint}. Then put it into the inbox again under any name.`,
         }),
     evidence: {
-      code: bad.reason,
       line: bad.line,
       lineOffset: bad.offset,
       byteInLine: bad.column + 1,

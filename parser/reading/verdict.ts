@@ -1,4 +1,4 @@
-import { type DigestFacts, type Evidence, NO_HASH, type QueueEntry } from '../facts.ts'
+import { type DigestFacts, type Evidence, NO_HASH, type QueueEntry, type Reason } from '../facts.ts'
 import type { Sums } from '../sums/index.ts'
 
 /** What reading a file has led to; the ledger stage does it. */
@@ -15,7 +15,7 @@ export type Verdict =
       readonly kind: 'quarantine'
       readonly entry: QueueEntry
       readonly digest: DigestFacts
-      readonly reason: string
+      readonly reason: Reason
       readonly evidence: Evidence
       /** It was not in work/ when it was to be read. */
       readonly isMissing?: boolean

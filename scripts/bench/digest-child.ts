@@ -13,7 +13,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type Digest, DigestWorkers, describeBadLine } from '../../parser/digest/index.ts'
+import { type Digest, DigestWorkers, placeOfBadLine } from '../../parser/digest/index.ts'
 import { readConfig } from '../../shared/config.ts'
 import { describeError } from '../../shared/errors.ts'
 import type { DigestFigures } from './digest-file.ts'
@@ -36,7 +36,7 @@ try {
   const { digest, seconds } = await digestFile(path, 'measured')
   const { verdict, sha256, sizeBytes, lines } = digest
   if (!verdict.ok) {
-    process.stderr.write(`${path}: ${describeBadLine(verdict.bad)}\n`)
+    process.stderr.write(`${path}: ${verdict.bad.reason}: ${placeOfBadLine(verdict.bad)}\n`)
     process.exitCode = 1
   } else {
     const peakRssBytes = processMemory('self')?.peakRssBytes ?? 0

@@ -235,7 +235,7 @@ t.test('neither sums nor files: blocked, and others are counted', { buffered: tr
     const { stdout } = await countersink(t, site, 'hashes', '--json')
     return ['e-fresh', 'f-bad'].every(name => stdout.includes(`"${name}"`))
   })
-  t.match(parser.output(), /ERROR parser BATCH_BLOCKED/)
+  t.match(parser.output(), /ERROR parser .*code=BATCH_BLOCKED/)
   t.match(jsonLines(await countersink(t, site, 'status', '--json'))[0], {
     parser: { reason: /batch [0-9a-f]{32} is blocked: .*b-large/ },
   })

@@ -115,7 +115,7 @@ t.test('a foreign writer raises a total in mid-batch', { buffered: true }, async
   await eventually('others are counted', async () =>
     (await processedFiles(site)).some(({ name }) => name === 'c-other'),
   )
-  t.match(parser.output(), /ERROR parser BATCH_BLOCKED/)
+  t.match(parser.output(), /ERROR parser .*code=BATCH_BLOCKED/)
   t.match(jsonLines(await countersink(t, site, 'status', '--json'))[0], {
     parser: {
       reason:

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { describeBadLine, findDefect, LINE_DEFECTS } from '../../../parser/digest/line-defects.ts'
+import { findDefect, LINE_DEFECTS, placeOfBadLine } from '../../../parser/digest/line-defects.ts'
 import { DEFECTS } from './fixtures/defect-cases.ts'
 
 t.test('every defect of a line, and where it is', async t => {
@@ -31,8 +31,8 @@ t.test('a bad line is described with its place', async t => {
     firstBytes: Buffer.from('1 2 3'),
     consumer: undefined,
   }
-  const text = describeBadLine({ ...bad, reason: 'TRAILING_BYTES' })
-  t.equal(text, 'TRAILING_BYTES: line 3, byte 5 of it (it starts at offset 20)')
+  const text = placeOfBadLine({ ...bad, reason: 'TRAILING_BYTES' })
+  t.equal(text, 'line 3, byte 5 of it (it starts at offset 20)')
   const overflow = { reason: 'CONSUMER_SUM_OVERFLOW', consumer: 7n } as const
-  t.match(describeBadLine({ ...bad, ...overflow }), /^CONSUMER_SUM_OVERFLOW: line 3.*consumer 7$/)
+  t.match(placeOfBadLine({ ...bad, ...overflow }), /^line 3.*consumer 7$/)
 })

@@ -77,7 +77,7 @@ t.test(
         [5n, 1n],
       ])
       const result = await ledger.apply(overflow)
-      t.match(result, { kind: 'overflow', reason: /^TOTAL_OVERFLOW.*\b4\b/ })
+      t.match(result, { kind: 'overflow', reason: { code: 'TOTAL_OVERFLOW', text: /.*\b4\b/ } })
       t.same(await totals(), before)
       t.equal(await rows('batch'), 1)
       t.equal(await rows('file'), 1)

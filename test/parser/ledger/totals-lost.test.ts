@@ -117,7 +117,7 @@ t.test('an amount that holds less now is heeded from the next connection on', as
   )
   t.match(await scene.ledger.apply(batchFor([[1n, 900n]])), {
     kind: 'overflow',
-    reason: /TOTAL_OVERFLOW: consumer 1 stands at 100/,
+    reason: { code: 'TOTAL_OVERFLOW', text: /consumer 1 stands at 100/ },
   })
   // Under the connection, it is found out by the refusal.
   await scene.session.execute(

@@ -122,9 +122,13 @@ t.test('what is not there, or is no file, says so, and the others are read', asy
   mkdirSync(pathOf(directory!))
   const verdicts = await read(t, [gone!, link!, directory!, good!])
   t.match(verdicts, [
-    { kind: 'quarantine', reason: /^WORK_FILE_MISSING/, isMissing: true },
-    { kind: 'quarantine', reason: /it is a link/, isMissing: false },
-    { kind: 'quarantine', reason: /it is not a regular file/, isMissing: false },
+    { kind: 'quarantine', reason: { code: 'WORK_FILE_MISSING' }, isMissing: true },
+    { kind: 'quarantine', reason: { code: 'FILE_UNFIT', text: /it is a link/ }, isMissing: false },
+    {
+      kind: 'quarantine',
+      reason: { code: 'FILE_UNFIT', text: /it is not a regular file/ },
+      isMissing: false,
+    },
     { kind: 'count' },
   ])
   await countedOf(verdicts[3])
@@ -148,7 +152,10 @@ t.test('one that changes each time is put aside, and none of it is kept', async 
   const entry = claimed(LARGE)
   onProgress = () => writeFileSync(pathOf(entry), LARGE)
   const [verdict] = await read(t, [entry])
-  t.match(verdict, { kind: 'quarantine', reason: /^CHANGED_AFTER_CLAIM: .* changed twice/ })
+  t.match(verdict, {
+    kind: 'quarantine',
+    reason: { code: 'CHANGED_AFTER_CLAIM', text: /.* changed twice/ },
+  })
   t.same(log.warnedOf(), [entry.name, entry.name])
   t.same(runsOf(entry), [])
   t.equal(inJournal(entry).stage, 'claimed')
@@ -158,7 +165,10 @@ t.test('one that grows behind its claim is not what was claimed', async t => {
   const entry = claimed('1 4\n')
   appendFileSync(pathOf(entry), '3 4\n')
   const [verdict] = await read(t, [entry])
-  t.match(verdict, { kind: 'quarantine', reason: /^CHANGED_AFTER_CLAIM: 4 bytes .* has 8/ })
+  t.match(verdict, {
+    kind: 'quarantine',
+    reason: { code: 'CHANGED_AFTER_CLAIM', text: /4 bytes .* has 8/ },
+  })
 })
 
 t.test('a stop leaves it claimed, and the next reading goes on from its checkpoint', async t => {
@@ -213,6 +223,9 @@ t.test('one that changed after it was digested is read again, and its hash decid
   const digested = inJournal(entry)
   writeFileSync(pathOf(entry), SEALED.replace('1 1', '1 2'))
   const [verdict] = await read(t, [digested])
-  t.match(verdict, { kind: 'quarantine', reason: /^CHANGED_AFTER_CLAIM: its sha256 was/ })
+  t.match(verdict, {
+    kind: 'quarantine',
+    reason: { code: 'CHANGED_AFTER_CLAIM', text: /its sha256 was/ },
+  })
   t.match(log.lines, [{ message: 'a digested file has changed and is read again' }])
 })

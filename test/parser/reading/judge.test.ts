@@ -53,7 +53,12 @@ t.test('in their order: what is new is claimed, what is not is let go of', async
   t.match(verdicts, [
     { kind: 'count', entry: { sequence: 2, stage: 'digested' }, largestSum: 2n },
     { kind: 'duplicate', entry: { sequence: 3, stage: 'claimed' } },
-    { kind: 'quarantine', entry: { sequence: 4 }, reason: /line 1/, evidence: { line: 1 } },
+    {
+      kind: 'quarantine',
+      entry: { sequence: 4 },
+      reason: { text: /line 1/ },
+      evidence: { line: 1 },
+    },
     {
       ...{ kind: 'count', largestSum: 9n, entry: { sequence: 5, stage: 'digested' } },
       digest: { sha256: hashOf('3 4\n3 5\n'), lines: 2, amount: 9n, startedAtMs: 1 },
@@ -94,7 +99,8 @@ t.test('a file that changed whenever it was read has no hash but the one it had'
       ...{ entry, read: undefined, startedAtMs: 1 },
     })),
   )
-  const reason = /^CHANGED_AFTER_CLAIM: 10 bytes were claimed; it changed twice/
+  const text = /^10 bytes were claimed; it changed twice/
+  const reason = { code: 'CHANGED_AFTER_CLAIM', text }
   t.match(fresh, { kind: 'quarantine', reason, digest: { sha256: NO_HASH } })
   t.match(again, { kind: 'quarantine', reason, digest: { sha256: known.sha256 } })
 })
@@ -103,7 +109,7 @@ interface Objected {
   readonly text?: string
   readonly facts: Partial<QueueEntry>
   /** undefined: nothing speaks against it. */
-  readonly reason: RegExp | undefined
+  readonly reason: { readonly code: string; readonly text: RegExp } | undefined
   readonly unterminated?: 'accept'
 }
 
@@ -112,7 +118,7 @@ const OBJECTIONS: Readonly<Record<string, Objected>> = {
   'all as announced': { facts: { expected: expected('1 2\n') }, reason: undefined },
   'another size than was claimed': {
     facts: { sizeBytes: 9 },
-    reason: /^CHANGED_AFTER_CLAIM: 9 bytes were claimed, now it has 4/,
+    reason: { code: 'CHANGED_AFTER_CLAIM', text: /9 bytes were claimed, now it has 4/ },
   },
   'another size than was claimed, and its maker says that this is it': {
     facts: { sizeBytes: 9, expected: expected('1 2\n') },
@@ -120,11 +126,14 @@ const OBJECTIONS: Readonly<Record<string, Objected>> = {
   },
   'another time than when it was claimed': {
     facts: { identity: { ino: 1n, mtimeNs: BigInt(LATER.getTime()) * 1_000_000n } },
-    reason: /^CHANGED_AFTER_CLAIM: when it was claimed .* 2026-01-01T00:00:00.000Z/,
+    reason: {
+      code: 'CHANGED_AFTER_CLAIM',
+      text: /when it was claimed .* 2026-01-01T00:00:00.000Z/,
+    },
   },
   'another content than before': {
     facts: { digest: digestOf('before') },
-    reason: /^CHANGED_AFTER_CLAIM: its sha256 was/,
+    reason: { code: 'CHANGED_AFTER_CLAIM', text: /its sha256 was/ },
   },
   'the same content as before, at another time': {
     facts: { digest: digestOf('1 2\n'), identity: { ino: 1n, mtimeNs: 1n } },
@@ -132,23 +141,23 @@ const OBJECTIONS: Readonly<Record<string, Objected>> = {
   },
   'a manifest that cannot be used, before what it says': {
     facts: { manifestProblem: 'no JSON', expected: expected('other\n') },
-    reason: /^MANIFEST_INVALID: no JSON/,
+    reason: { code: 'MANIFEST_INVALID', text: /no JSON/ },
   },
   'announced of another size': {
     facts: { expected: expected('1 2\n', { sizeBytes: 5 }) },
-    reason: /^MANIFEST_MISMATCH: size is 4, announced were 5/,
+    reason: { code: 'MANIFEST_MISMATCH', text: /size is 4, announced were 5/ },
   },
   'announced of another content': {
     facts: { expected: expected('1 3\n') },
-    reason: /^MANIFEST_MISMATCH: sha256 is/,
+    reason: { code: 'MANIFEST_MISMATCH', text: /sha256 is/ },
   },
   'announced of more lines': {
     facts: { expected: expected('1 2\n', { lines: 2 }) },
-    reason: /^MANIFEST_MISMATCH: lines are 1, announced were 2/,
+    reason: { code: 'MANIFEST_MISMATCH', text: /lines are 1, announced were 2/ },
   },
   'announced of a larger amount': {
     facts: { expected: expected('1 2\n', { amount: 3n }) },
-    reason: /^MANIFEST_MISMATCH: amount is 2, announced was 3/,
+    reason: { code: 'MANIFEST_MISMATCH', text: /amount is 2, announced was 3/ },
   },
   'announced without lines and amount': {
     facts: { expected: expected('1 2\n', { lines: undefined, amount: undefined }) },
@@ -156,16 +165,20 @@ const OBJECTIONS: Readonly<Record<string, Objected>> = {
   },
   'a bad line, before the lines that were announced': {
     ...{ text: '1 2\nx\n', facts: { expected: expected('1 2\nx\n', { lines: 9 }) } },
-    reason: /line 2.*"x"/,
+    reason: { code: 'ID_NOT_DIGITS', text: /line 2.*"x"/ },
   },
-  'no line end': { text: '1 2', facts: {}, reason: /^UNTERMINATED: the last line/ },
+  'no line end': {
+    text: '1 2',
+    facts: {},
+    reason: { code: 'UNTERMINATED', text: /the last line/ },
+  },
   'no line end, and vouched for': {
     ...{ text: '1 2', facts: { expected: expected('1 2') }, reason: undefined },
   },
   'no line end, and accepted': {
     ...{ text: '1 2', facts: {}, unterminated: 'accept', reason: undefined },
   },
-  'an empty file': { text: '', facts: {}, reason: /^UNTERMINATED: it is empty/ },
+  'an empty file': { text: '', facts: {}, reason: { code: 'UNTERMINATED', text: /it is empty/ } },
 }
 
 t.test('what is objected, the most basic first', async t => {

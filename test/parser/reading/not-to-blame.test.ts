@@ -30,7 +30,7 @@ function scene(t: Test) {
   return { paths, directories, read }
 }
 
-const JUDGED = [{ kind: 'quarantine', reason: /not a regular file/, isMissing: false }]
+const JUDGED = [{ kind: 'quarantine', reason: { text: /not a regular file/ }, isMissing: false }]
 
 t.test('under another mount work/ is waited for, and its files are not called missing', async t => {
   const { paths, directories, read } = scene(t)
