@@ -1,6 +1,6 @@
 import type { Config } from '../shared/config.ts'
 import { crashPoint } from '../shared/crash-points.ts'
-import { hasCode } from '../shared/errors.ts'
+import { hasCode, systemReason, toError } from '../shared/errors.ts'
 import type { Bell } from '../shared/handoff.ts'
 import type { Service } from '../shared/lifecycle.ts'
 import type { StatePaths } from '../shared/paths.ts'
@@ -11,10 +11,12 @@ import type { Leftovers } from './leftovers.ts'
 import type { FileMaker } from './making/file-maker.ts'
 import { type FileRecipe, fileSizeBytes, type RecordOptions } from './making/record-source.ts'
 import { generatedName } from './names.ts'
+import { directoriesTrouble } from './own-directories.ts'
 import { Pacer } from './pacing.ts'
 import type { Progress } from './progress.ts'
 import type { Announcer } from './publishing/announcer.ts'
-import type { Spool } from './publishing/spool.ts'
+import type { Spool } from './spool.ts'
+import { standsInTmp } from './state.ts'
 import type { PendingFile } from './state-shape.ts'
 import type { Status } from './status.ts'
 
@@ -89,7 +91,7 @@ export class GeneratorLoop implements Service {
 
   /** Waits for room, then makes one file and publishes it; returns early when stopped. */
   async #nextFile(): Promise<void> {
-    const { config, status, progress, spool, announcer } = this.#parts
+    const { config, status, progress, announcer } = this.#parts
     const { seed, stream, nextNumber } = progress.state
     const name = generatedName(stream, nextNumber)
     const recipe: FileRecipe = { ...recordOptions(config), seed, number: nextNumber }
@@ -101,7 +103,7 @@ export class GeneratorLoop implements Service {
     if (file === undefined) return
     await progress.prepared(file)
     crashPoint('G1-state-written')
-    await spool.publish(file)
+    if (!(await this.#publish(file))) return
     announcer.announce(file)
     await progress.counted()
     status.published(file)
@@ -124,9 +126,35 @@ export class GeneratorLoop implements Service {
     }
   }
 
+  /** false: stopped before it could be; it is pending, and the next start publishes it. */
+  async #publish(file: PendingFile): Promise<boolean> {
+    const { paths, status, spool, changed } = this.#parts
+    for (;;) {
+      try {
+        await spool.publish(file)
+        return true
+      } catch (error) {
+        const trouble = await directoriesTrouble(paths)
+        // Not by the directories: what fails is this file, or it is not there any more.
+        if (trouble === undefined && !(await standsInTmp(paths, file))) throw error
+        if (!isOfDirectories(error)) throw error
+        const why = trouble ?? systemReason(error)
+        status.wait({ kind: 'directories', text: `waiting to publish ${file.name}: ${why}` })
+        await changed.wait(this.#abort.signal, ROOM_POLL_MS)
+        if (this.#stopped) return false
+      }
+    }
+  }
+
   async #waitForRoom(nextBytes: number): Promise<void> {
     const { paths, config, status, announcer, changed } = this.#parts
     while (!this.#stopped) {
+      const trouble = await directoriesTrouble(paths)
+      if (trouble !== undefined) {
+        status.wait({ kind: 'directories', text: `waiting: ${trouble}` })
+        await changed.wait(this.#abort.signal, ROOM_POLL_MS)
+        continue
+      }
       await this.#announceLeftovers()
       const reason = reasonToWait(
         {
@@ -173,6 +201,13 @@ export class GeneratorLoop implements Service {
       if (file !== undefined) announcer.announce(file)
     }
   }
+}
+
+/** What others do to directories, and may undo; a failed sync is another matter. */
+function isOfDirectories(error: unknown): boolean {
+  const cause = toError(error).cause
+  const codes = ['EACCES', 'EPERM', 'EROFS', 'EXDEV', 'ENOENT', 'ENOTDIR', 'ENOSPC', 'EDQUOT']
+  return hasCode(cause, ...codes)
 }
 
 function recordOptions({ fileSize, consumers, distribution }: Config): RecordOptions {

@@ -13,8 +13,8 @@ import { Leftovers } from './leftovers.ts'
 import { FileMaker } from './making/file-maker.ts'
 import { Progress } from './progress.ts'
 import { Announcer } from './publishing/announcer.ts'
-import { Spool } from './publishing/spool.ts'
 import { sweepLeftovers } from './publishing/sweep.ts'
+import { Spool } from './spool.ts'
 import { Status } from './status.ts'
 
 export interface GeneratorOptions {

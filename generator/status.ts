@@ -14,7 +14,7 @@ const REASON_LOG_MS = 10_000
 /**
  * What the generator is doing, for health and log.
  *
- * - **waiting**: for room, with the reason in a sentence; also while starting.
+ * - **waiting**: for room or its directories, with the reason in a sentence; also while starting.
  * - **writing**: a file is being made or published.
  * - **draining**: all wanted files are published; it waits until they are settled.
  * - **stopping**: from the request to stop to the end of the process.
@@ -103,7 +103,7 @@ export class Status {
     const nowMs = Date.now()
     const last = this.#lastReason
     if (last?.kind !== kind || nowMs > last.untilMs) {
-      this.#log[kind === 'disk' ? 'warn' : 'info'](text)
+      this.#log[kind === 'disk' || kind === 'directories' ? 'warn' : 'info'](text)
     }
     this.#lastReason = { kind, untilMs: nowMs + REASON_LOG_MS }
   }

@@ -4,7 +4,7 @@ import type { AnswerTo, ContentAnswer, Question } from '../shared/protocol.ts'
 import type { QueueTally } from './intake/queue-tally.ts'
 import type { Journal } from './journal/journal.ts'
 import { withWaiting } from './journal/views.ts'
-import { withLedgerRows } from './ledger/asking.ts'
+import { withLedgerRows } from './ledger/asking/contents.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { judgeSqlError } from './ledger/sql-errors.ts'
 

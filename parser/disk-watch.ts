@@ -1,5 +1,5 @@
+import type { ParserEvents } from '../shared/events.ts'
 import { Bell } from '../shared/handoff.ts'
-import type { Log } from '../shared/log.ts'
 import { lackOfRoom, type Reserve } from '../shared/room.ts'
 
 const INTERVAL_MS = 500
@@ -13,17 +13,17 @@ const INTERVAL_MS = 500
 export class DiskWatch {
   readonly #directories: readonly string[]
   readonly #reserve: Reserve
-  readonly #log: Log
+  readonly #events: ParserEvents
   readonly #bells = new Set<Bell>()
   #reason: string | undefined
-  /** Whether the log says that work is paused. */
+  /** Whether it was told that work is paused. */
   #isTold = false
   #toldOfWrite: string | undefined
 
-  constructor(options: { directories: readonly string[]; log: Log } & Reserve) {
+  constructor(options: { directories: readonly string[]; events: ParserEvents } & Reserve) {
     this.#directories = options.directories
     this.#reserve = options
-    this.#log = options.log
+    this.#events = options.events
   }
 
   /** Why nothing new is begun now. */
@@ -55,18 +55,18 @@ export class DiskWatch {
     if (reason === this.#toldOfWrite) return
     this.#toldOfWrite = reason
     this.#isTold = true
-    this.#log.warn('paused', { because: reason })
+    this.#events.emit('waiting', { for: 'room', because: reason })
   }
 
   async look(): Promise<void> {
     const found = await this.#findReason()
     this.#reason = found
     if (found !== undefined) {
-      if (!this.#isTold) this.#log.warn('paused', { because: found })
+      if (!this.#isTold) this.#events.emit('waiting', { for: 'room', because: found })
       this.#isTold = true
       return
     }
-    if (this.#isTold) this.#log.info('goes on: there is room again')
+    if (this.#isTold) this.#events.emit('resumed', { for: 'room' })
     this.#isTold = false
     for (const bell of this.#bells) bell.ring()
   }

@@ -20,7 +20,7 @@ export function move(from: string, to: string): MoveFailure | undefined {
     renameSync(from, to)
     return undefined
   } catch (error) {
-    return failureOf(error)
+    return failureOf(error, from)
   }
 }
 
@@ -46,7 +46,7 @@ export function moveToFree(from: string, to: string): (MoveFailure & Taken) | un
       if (here === undefined) return { isGone: true, isTaken: false, why: 'it is gone' }
       if (!isOneInode(here, there)) return { isGone: false, isTaken: true, why: 'taken' }
     } else {
-      if (hasCode(error, 'ENOENT')) return { isTaken: false, ...failureOf(error) }
+      if (hasCode(error, 'ENOENT')) return { isTaken: false, ...failureOf(error, from) }
       // Some filesystems have no second names, and some systems do not give them to everybody.
       const stays = move(from, to)
       return stays && { isTaken: false, ...stays }
@@ -58,7 +58,7 @@ export function moveToFree(from: string, to: string): (MoveFailure & Taken) | un
     return undefined
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined
-    return { isTaken: false, ...failureOf(error) }
+    return { isTaken: false, ...failureOf(error, from) }
   }
 }
 
@@ -77,9 +77,9 @@ export function removeIfThere(path: string): MoveFailure | undefined {
   }
 }
 
-function failureOf(error: unknown): MoveFailure {
-  return {
-    isGone: hasCode(error, 'ENOENT'),
-    why: `it cannot be moved (${systemReason(error)})`,
-  }
+function failureOf(error: unknown, from: string): MoveFailure {
+  const isMissing = hasCode(error, 'ENOENT')
+  if (isMissing && statsIfLookedAt(from) === undefined) return { isGone: true, why: 'it is gone' }
+  const reason = isMissing ? 'the directory that it goes to is gone' : systemReason(error)
+  return { isGone: false, why: `it cannot be moved (${reason})` }
 }

@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import type { Log } from '../shared/log.ts'
+import type { Availability, LongStatement, ParserEvents } from '../shared/events.ts'
 import type { ParserHealth } from '../shared/protocol.ts'
 import type { BatchResumer } from './counting/batch-resumer.ts'
 import type { CountingStage } from './counting/counting-stage.ts'
@@ -8,9 +8,8 @@ import type { DiskWatch } from './disk-watch.ts'
 import type { InboxScanner } from './intake/inbox-scanner.ts'
 import type { QueueTally } from './intake/queue-tally.ts'
 import type { Journal } from './journal/journal.ts'
-import type { Availability } from './ledger/session-keeper.ts'
-import type { LongStatement } from './ledger/statement-watch.ts'
 import type { OwnDirectories } from './own-directories.ts'
+import type { ParserState } from './parser-states.ts'
 import type { ReadingStage } from './reading/reading-stage.ts'
 import type { GrowthWatch } from './settling/growth-watch.ts'
 import type { Settler } from './settling/settler.ts'
@@ -36,47 +35,32 @@ export interface HealthSources {
  * other reason is of something that waits while its neighbours go on.
  */
 export class HealthReport {
-  readonly #log: Log
   readonly #startedAtMs = Date.now()
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 })
   #lastProgressAtMs = Date.now()
   #database: Availability = { awayBecause: 'not connected yet', isUnfit: false }
   #statement: LongStatement | undefined
 
-  constructor(log: Log) {
-    this.#log = log
+  constructor(events: ParserEvents) {
     this.#loopDelay.enable()
+    for (const progress of PROGRESS) {
+      events.on(progress, () => {
+        this.#lastProgressAtMs = Date.now()
+      })
+    }
+    events.on('database', availability => {
+      this.#database = availability
+    })
+    events.on('statement', statement => {
+      this.#statement = statement
+    })
   }
 
   close(): void {
     this.#loopDelay.disable()
   }
 
-  /** Something durable, or a piece of a file, was done. */
-  progressed(): void {
-    this.#lastProgressAtMs = Date.now()
-  }
-
-  databaseChanged(now: Availability): void {
-    const before = this.#database
-    this.#database = now
-    if (now.awayBecause === before.awayBecause) return
-    if (now.awayBecause === undefined) this.#log.info('MariaDB is ready')
-    else if (now.isUnfit) this.#log.error(`nothing is counted: ${now.awayBecause}`)
-    // Once for each time that it goes away, however the words change.
-    else if (before.awayBecause === undefined || before.isUnfit) {
-      this.#log.warn('MariaDB is away', { reason: now.awayBecause })
-    }
-  }
-
-  statementTakesLong(statement: LongStatement | undefined): void {
-    if (statement !== undefined && this.#statement?.waitsFor !== statement.waitsFor) {
-      this.#log.warn('a statement takes long', { ...statement })
-    }
-    this.#statement = statement
-  }
-
-  of(state: ParserHealth['state'], sources: HealthSources): ParserHealth {
+  of(state: ParserState, sources: HealthSources): ParserHealth {
     const { journal, queue, scanner, directories, disk, readingStage, countingStage } = sources
     const eventLoopDelayMs = this.#loopDelay.mean / 1e6
     this.#loopDelay.reset()
@@ -86,7 +70,7 @@ export class HealthReport {
     return {
       role: 'parser',
       pid: process.pid,
-      state: state === 'running' && paused !== undefined ? 'paused' : state,
+      state: shownState(state, paused !== undefined),
       uptimeSeconds: Math.round((Date.now() - this.#startedAtMs) / 1_000),
       lastProgressAtMs: this.#lastProgressAtMs,
       eventLoopDelayMs: Number.isFinite(eventLoopDelayMs) ? eventLoopDelayMs : 0,
@@ -109,6 +93,23 @@ export class HealthReport {
     }
   }
 }
+
+function shownState(state: ParserState, isPaused: boolean): ParserHealth['state'] {
+  if (state === 'running' && isPaused) return 'paused'
+  return state === 'stopped' ? 'stopping' : state
+}
+
+/** Something durable, or a piece of a file, was done. */
+const PROGRESS = [
+  'claimed',
+  'reading',
+  'checkpointed',
+  'digested',
+  'begun',
+  'chunk',
+  'applied',
+  'settled',
+] as const
 
 type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> }
 

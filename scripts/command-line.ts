@@ -31,7 +31,9 @@ function endWithTheReader(): void {
 async function main([name, ...args]: string[]): Promise<number> {
   const load = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   const command = await load?.()
-  const isHelpWanted = args.includes('--help') || args.includes('-h')
+  const end = args.indexOf('--')
+  const options = end === -1 ? args : args.slice(0, end)
+  const isHelpWanted = options.includes('--help') || options.includes('-h')
   if (!command?.isService || isHelpWanted) endWithTheReader()
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(await overview())
@@ -45,6 +47,10 @@ async function main([name, ...args]: string[]): Promise<number> {
     const near = nearest(name, Object.keys(COMMANDS))
     const hint = near === undefined ? '' : ` Did you mean ${near}?`
     const shown = printable(JSON.stringify(name))
+    if (name.startsWith('-')) {
+      process.stderr.write(`countersink: a command comes first, then its options; found ${shown}\n`)
+      return EXIT.usage
+    }
     process.stderr.write(`countersink: there is no command ${shown}.${hint}\n`)
     return EXIT.usage
   }

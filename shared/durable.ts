@@ -1,7 +1,7 @@
 import { closeSync, constants, fsyncSync, openSync } from 'node:fs'
-import { type FileHandle, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { type FileHandle, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { ioFailed } from './errors.ts'
+import { CountersinkError, hasCode, ioFailed } from './errors.ts'
 
 /**
  * The few file operations that "durable" rests on. After a failed fsync the kernel may drop the
@@ -66,7 +66,9 @@ export async function replaceFile(path: string, text: string): Promise<void> {
     await writeSynced(tmp, text)
     await rename(tmp, path)
   }).catch(async error => {
-    await rm(tmp, { force: true })
+    await rm(tmp, { force: true }).catch(() => {
+      // Why it could not be written is what is told.
+    })
     throw error
   })
   await syncDirectory(dirname(path))
@@ -80,12 +82,36 @@ export async function writeSynced(path: string, text: string): Promise<void> {
 /** Creates directories that only their owner may enter, durably. */
 export async function makeDirectories(...paths: readonly string[]): Promise<void> {
   for (const path of paths) {
-    const first = await mkdir(path, { recursive: true, mode: 0o700 })
-    if (first === undefined) continue
-    const parents = [dirname(path)]
-    while (parents[0] !== dirname(first)) parents.unshift(dirname(parents[0]!))
-    await syncDirectories(...parents)
+    await makeDirectory(path)
   }
+}
+
+/**
+ * Node's own recursion never comes back from where a directory that is there lets nothing be made in
+ * it with ENOENT: /proc, and one that was removed while it was open.
+ */
+async function makeDirectory(path: string, maySkip = true): Promise<void> {
+  try {
+    await mkdir(path, 0o700)
+  } catch (error) {
+    const parent = dirname(path)
+    if (maySkip && hasCode(error, 'ENOENT') && parent !== path) {
+      await makeDirectory(parent)
+      return makeDirectory(path, false)
+    }
+    if (await isDirectory(path)) return
+    throw new CountersinkError('IO_FAILED', `the directory ${path} cannot be made`, {
+      cause: error,
+    })
+  }
+  await syncDirectory(dirname(path))
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then(
+    stats => stats.isDirectory(),
+    () => false,
+  )
 }
 
 /** Closes a handle whose contents do not matter any more; never throws. */

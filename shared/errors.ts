@@ -136,15 +136,17 @@ export function isDiskFull(thrown: unknown): boolean {
 /** `CODE: message (because: …). Advice`, on one line, for a log. */
 export function describeError(thrown: unknown): string {
   const error = toError(thrown)
-  const code = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : ''
+  const found = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : ''
+  // The system's own messages begin with it.
+  const code = error.message.startsWith(found) ? '' : found
   return `${code}${explainError(error)}`.replace(/\s*\n\s*/g, ' ')
 }
 
 /** The same without the code and with its line breaks, for a terminal. */
 export function explainError(thrown: unknown): string {
   const error = toError(thrown)
-  const cause = error.cause === undefined ? '' : ` (because: ${toError(error.cause).message})`
-  const what = `${error.message}${cause}`
+  const why = error.cause === undefined ? '' : toError(error.cause).message
+  const what = error.message.includes(why) ? error.message : `${error.message} (because: ${why})`
   if (!(error instanceof CountersinkError) || error.advice === undefined) return what
   return `${what}${/[.!?…]$/.test(what) ? '' : '.'} ${error.advice}`
 }

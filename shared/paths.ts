@@ -200,6 +200,8 @@ export function givenName(name: string, sha256: string): string {
 
 /** Sequences start at the clock in milliseconds (see the journal), which has 13 digits today. */
 const SEQUENCE_DIGITS = 15
+/** The clock in the year 5138: far from any that was given, and from the end of the journal's keys. */
+const SEQUENCE_MAX = 10 ** 14
 
 function sequenceText(sequence: number): string {
   return String(sequence).padStart(SEQUENCE_DIGITS, '0')
@@ -214,7 +216,8 @@ export function workName(sequence: number, name: string): string {
 export function parseWorkName(entry: string): { sequence: number; name: string } | undefined {
   const match = /^(\d{15})\.(.+)$/s.exec(entry)
   if (match?.[1] === undefined || match[2] === undefined) return undefined
-  return { sequence: Number(match[1]), name: match[2] }
+  const sequence = Number(match[1])
+  return sequence > SEQUENCE_MAX ? undefined : { sequence, name: match[2] }
 }
 
 const SETTLED_HASH_DIGITS = 16

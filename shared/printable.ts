@@ -23,6 +23,11 @@ export function quotedName(name: string): string {
   return printable(name) === name && !name.startsWith('"') ? name : printable(JSON.stringify(name))
 }
 
+/** A path within a command that somebody may copy into a shell. */
+export function shellWord(text: string): string {
+  return /^[\w.,:/@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+}
+
 function escaped(char: string): string {
   // What lies beyond 16 bits is two escapes in JSON.
   return Array.from({ length: char.length }, (_, i) => {

@@ -18,7 +18,8 @@ export function requireRenamesBetween(one: string, other: string): void {
   })
 }
 
-function renameTrouble(one: string, other: string): string | undefined {
+/** Why files cannot be renamed between them; undefined: they can. */
+export function renameTrouble(one: string, other: string): string | undefined {
   if (statSync(one).dev !== statSync(other).dev) return 'are on two filesystems'
   for (const [from, to] of [
     [one, other],

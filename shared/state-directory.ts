@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join, parse } from 'node:path'
 import { CountersinkError } from './errors.ts'
+import { printable, shellWord } from './printable.ts'
 
 /**
  * What a state directory must not be, and whom it must belong to. Directories and files are made in
@@ -19,7 +20,7 @@ const SHARED_PLACES: ReadonlySet<string> = new Set([
 /**
  * @param dir as given, and where that is.
  * @throws CountersinkError USAGE for nothing at all, the root, a directory that is shared by all, or
- * one that holds a program's sources.
+ * one that holds a program's sources, or one whose name would break the lines that name it.
  */
 export function refuseUnfitPlace(dir: string, root: string): void {
   const why =
@@ -29,12 +30,17 @@ export function refuseUnfitPlace(dir: string, root: string): void {
         ? `${root}, which holds what belongs to the system`
         : isSourceTree(root)
           ? `${root}, which holds a program's sources`
-          : undefined
+          : UNNAMEABLE.test(root)
+            ? `${printable(JSON.stringify(root))}: its name has control characters, or bytes that are not UTF-8`
+            : undefined
   if (why === undefined) return
   throw new CountersinkError('USAGE', `the state directory cannot be ${why}`, {
     advice: 'Name a directory of its own with --dir, such as /var/lib/countersink.',
   })
 }
+
+/** What ends a line, and the mark that Node puts for bytes that are not UTF-8: it would name another. */
+const UNNAMEABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\ufffd]/u
 
 function isSourceTree(directory: string): boolean {
   return ['package.json', '.git'].some(name => existsSync(join(directory, name)))
@@ -52,9 +58,17 @@ export async function refuseDirectoriesOfOthers(...paths: readonly string[]): Pr
     throw new CountersinkError(
       'STATE_DIRECTORY_UNFIT',
       `${path} belongs to the user with id ${uid}, and this program runs as ${me}`,
-      { advice: `Run it as that user, or give it the directory: chown -R ${me} '${path}'.` },
+      {
+        advice: `Run it as that user, or give it the directory: chown -R ${me} ${shellWord(path)}.`,
+      },
     )
   }
+}
+
+/** Which directory it is, whatever leads to it: a copy has the names and contents, but not this. */
+export function placeOf(path: string): string {
+  const { dev, ino } = statSync(path, { bigint: true })
+  return `${dev}:${ino}`
 }
 
 /** Descriptors that a process may need: connections, files being read, runs being merged, LMDB. */

@@ -15,18 +15,35 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   shared: ['shared'],
 }
 /**
- * Within the parser: who may import from which room. Data flows one way, and what several rooms need
+ * Within a part: who may import from which room. Data flows one way, and what several rooms need
  * stands beside them (`parser/*.ts`, `facts.ts`).
  */
-const PARSER_ROOMS: Readonly<Record<string, readonly string[]>> = {
-  sums: [],
-  digest: ['sums'],
-  journal: [],
-  ledger: ['sums'],
-  intake: ['journal'],
-  reading: ['journal', 'digest', 'sums'],
-  settling: ['journal', 'intake'],
-  counting: ['settling', 'reading', 'journal', 'ledger', 'digest', 'sums'],
+const INNER_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  parser: {
+    sums: [],
+    digest: ['sums'],
+    journal: [],
+    ledger: ['sums'],
+    intake: ['journal'],
+    reading: ['journal', 'digest', 'sums'],
+    settling: ['journal', 'intake'],
+    counting: ['settling', 'reading', 'journal', 'ledger', 'digest', 'sums'],
+  },
+  generator: { making: [], publishing: [] },
+  shared: { socket: [] },
+  scripts: {
+    state: [],
+    terminal: ['state'],
+    reports: ['terminal'],
+    mariadb: ['terminal', 'state'],
+    publishing: ['terminal', 'state'],
+    recovery: ['publishing'],
+    supervising: ['mariadb', 'state'],
+    commands: [
+      ...['supervising', 'mariadb', 'publishing', 'recovery', 'reports', 'terminal', 'state'],
+    ],
+    bench: ['supervising', 'mariadb', 'reports', 'terminal', 'state'],
+  },
 }
 /** Packages, and the files and folders that may know them. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
@@ -67,15 +84,21 @@ t.test('the arrows between the rooms hold', async t => {
   }
 })
 
-t.test('the arrows between the rooms of the parser hold', async t => {
-  for (const [room, allowed] of Object.entries(PARSER_ROOMS)) {
-    const inside = own.filter(({ from }) => from.startsWith(`parser/${room}/`))
-    t.ok(inside.length > 0, `there is a room ${room}`)
-    for (const { from, of } of inside) {
-      const [, other = '', file] = relative(ROOT, resolve(ROOT, dirname(from), of)).split('/')
-      if (!of.startsWith('.') || file === undefined || other === room) continue
-      const isParser = relative(ROOT, resolve(ROOT, dirname(from), of)).startsWith('parser/')
-      if (isParser && !allowed.includes(other)) t.fail(`${from} imports ${of}`)
+t.test('the arrows between the rooms within a part hold', async t => {
+  for (const [part, rooms] of Object.entries(INNER_ROOMS)) {
+    const there = readdirSync(`${ROOT}/${part}`, { withFileTypes: true })
+      .filter(entry => entry.isDirectory())
+      .map(({ name }) => name)
+    t.same(there.sort(), Object.keys(rooms).sort(), `the rooms of ${part}`)
+    for (const [room, allowed] of Object.entries(rooms)) {
+      for (const { from, of } of own.filter(({ from }) => from.startsWith(`${part}/${room}/`))) {
+        const target = relative(ROOT, resolve(ROOT, dirname(from), of))
+        const [otherPart, other = '', ...deeper] = target.split('/')
+        const isInside = otherPart === part && deeper.length > 0
+        if (isInside && other !== room && !allowed.includes(other)) {
+          t.fail(`${from} imports ${target}`)
+        }
+      }
     }
   }
 })

@@ -74,7 +74,7 @@ export class BatchResumer {
   }
 
   /** A batch has turned out to be blocked, just now or once more. */
-  blocked(id: Uint8Array, reason: string): void {
+  noteBlocked(id: Uint8Array, reason: string): void {
     const hex = Buffer.from(id).toString('hex')
     const before = this.#blocked.get(hex)
     const tries = (before?.tries ?? 0) + 1
@@ -93,7 +93,7 @@ export class BatchResumer {
     for (const batch of await this.#ledger.openBatches()) {
       const name = batchRunName(batch.id)
       const hasRun = await isThere(join(this.#paths.runs, name))
-      if (!hasRun && !this.#ledger.isOurs(batch)) continue
+      if (!hasRun && !this.#ledger.isFromThisParser(batch)) continue
       if (!(await this.#finish(batch, signal))) needed.add(name)
     }
     return needed
@@ -143,13 +143,13 @@ export class BatchResumer {
     } catch (error) {
       if (!hasCode(error, 'DISK_FULL')) throw error
       // Tried again after growing pauses, and others go on meanwhile.
-      this.blocked(batch.id, describeError(error))
+      this.noteBlocked(batch.id, describeError(error))
       return false
     }
     if (sums === undefined) {
-      const isOurs = this.#ledger.isOurs(batch)
+      const isOurs = this.#ledger.isFromThisParser(batch)
       if (isOurs) await this.#ledger.block(batch.id)
-      this.blocked(
+      this.noteBlocked(
         batch.id,
         `neither its sums nor all of its files are here (${rows.map(row => row.name).join(', ')})`,
       )
@@ -169,7 +169,7 @@ export class BatchResumer {
         return true
       }
       const reason = result.kind === 'claimed' ? 'its files are in another batch' : result.reason
-      this.blocked(batch.id, reason)
+      this.noteBlocked(batch.id, reason)
       return false
     } finally {
       await sums.close()

@@ -2,24 +2,23 @@ import { setImmediate } from 'node:timers/promises'
 import { describeError, hasCode } from '../../shared/errors.ts'
 import { Bell, type Handoff } from '../../shared/handoff.ts'
 import type { Log } from '../../shared/log.ts'
-import { formatCount } from '../../shared/numbers.ts'
 import type { DiskWatch } from '../disk-watch.ts'
 import type { QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
-import type { Batch, BatchFile } from '../ledger/batch.ts'
+import type { Named } from '../ledger/asking/namesakes.ts'
 import type { LedgerFile } from '../ledger/file-rows.ts'
-import type { Ledger, LedgerResult } from '../ledger/ledger.ts'
-import type { Named } from '../ledger/namesakes.ts'
-import { changedAfterClaim, type Verdict } from '../reading/verdict.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { changedAfterClaim } from '../reading/objection.ts'
+import type { Verdict } from '../reading/verdict.ts'
 import type { GrowthWatch } from '../settling/growth-watch.ts'
 import type { Ending, Settler } from '../settling/settler.ts'
+import { attemptBatch } from './batch-attempt.ts'
 import type { BatchMaker } from './batch-maker.ts'
 import type { BatchResumer } from './batch-resumer.ts'
 import type { Refuser } from './refuser.ts'
+import { type Repeat, UndecidedFiles } from './undecided-files.ts'
 
 type Count = Extract<Verdict, { kind: 'count' }>
-/** Of a content that the journal calls counted: the ledger decides. */
-type Repeat = Extract<Verdict, { kind: 'duplicate' }>
 
 /**
  * P4 to P8: the only loop that speaks to MariaDB. Takes all verdicts that wait, merges the sums of
@@ -55,7 +54,7 @@ export class CountingStage {
   readonly #stepBack: (entry: QueueEntry, reason: string) => void
   readonly #onNamesakes: (names: ReadonlyMap<string, number>) => void
   readonly #log: Log
-  readonly #undecided: Undecided[] = []
+  readonly #undecided: UndecidedFiles
 
   constructor(options: {
     input: Handoff<Verdict>
@@ -90,6 +89,7 @@ export class CountingStage {
     this.#stepBack = options.stepBack
     this.#onNamesakes = options.onNamesakes
     this.#log = options.log
+    this.#undecided = new UndecidedFiles(options.filesMax * UNDECIDED_BATCHES_MAX)
   }
 
   /** The loop; ends when the signal is raised. */
@@ -119,14 +119,12 @@ export class CountingStage {
 
   /** What the files wait for whose content is in a batch that is not in hand; undefined: none does. */
   get reason(): string | undefined {
-    const files = this.#undecided.length
-    if (files === 0) return undefined
-    return `${formatCount(files)} wait until a batch is finished that has the same content`
+    return this.#undecided.reason
   }
 
   /** Nothing as long as too many files are undecided: whoever hands on waits then. */
   async #take(signal: AbortSignal): Promise<Verdict[]> {
-    if (this.#undecided.length < this.#filesMax * UNDECIDED_BATCHES_MAX) {
+    if (!this.#undecided.isFull) {
       return this.#input.takeAll(this.#filesMax, signal, LOOK_INTERVAL_MS)
     }
     await new Bell().wait(signal, LOOK_INTERVAL_MS)
@@ -135,7 +133,7 @@ export class CountingStage {
 
   /** At files that wait for a batch which is not in hand, and at batches that stand still. */
   async #lookAtOthers(signal: AbortSignal): Promise<void> {
-    if (this.#undecided.length > 0) await this.#lookAtUndecided(signal)
+    if (!this.#undecided.isEmpty) await this.#lookAtUndecided(signal)
     await this.#resumer.retryBlocked(signal)
   }
 
@@ -181,7 +179,13 @@ export class CountingStage {
       counts.push(...(await this.#decide(hinted)))
       return
     }
-    const { taken, result, batch } = await this.#apply(firstOfEachContent(counts), signal)
+    const startedAtMs = Date.now()
+    const { taken, result, batch } = await attemptBatch(counts, {
+      ledger: this.#ledger,
+      maker: this.#maker,
+      signal,
+    })
+    const counting = { startedAtMs, endedAtMs: Date.now() }
     switch (result.kind) {
       case 'applied':
         remove(counts, taken)
@@ -190,7 +194,7 @@ export class CountingStage {
             verdict: count,
             ending: {
               ...count,
-              outcome: 'applied' as const,
+              ...{ outcome: 'applied' as const, counting },
               ledgerSequence: result.sequences.get(hexOf(count.digest.sha256)),
             },
           })),
@@ -206,7 +210,7 @@ export class CountingStage {
         counts.push(...(await this.#decide(taken)))
         return
       case 'blocked':
-        this.#resumer.blocked(batch.id, result.reason)
+        this.#resumer.noteBlocked(batch.id, result.reason)
         remove(counts, taken)
         for (const verdict of taken) await this.#setAside(verdict, batch.id)
         return
@@ -228,36 +232,6 @@ export class CountingStage {
       changed.push({ verdict: count, ending })
     }
     return changed
-  }
-
-  /**
-   * Tries a batch of all these files, or of as many as go together. When the server refuses a row of
-   * it, or the disk has no room for its sums, a batch of half of them, and so on: in the end the file
-   * to blame is alone.
-   */
-  async #apply(
-    files: readonly Count[],
-    signal: AbortSignal,
-  ): Promise<{ taken: readonly Count[]; result: LedgerResult; batch: Batch }> {
-    const half = files.slice(0, Math.ceil(files.length / 2))
-    let batch: Batch
-    try {
-      batch = await this.#maker.make(files.map(batchFile), signal)
-    } catch (error) {
-      if (!hasCode(error, 'DISK_FULL') || files.length === 1) throw error
-      return this.#apply(half, signal)
-    }
-    const taken = files.slice(0, batch.files.length)
-    // Until the ledger says otherwise: it may have begun, and then its run is what it ends from.
-    let isOver = false
-    try {
-      const result = await this.#ledger.apply(batch)
-      isOver = result.kind !== 'blocked'
-      if (result.kind !== 'refused' || taken.length === 1) return { taken, result, batch }
-    } finally {
-      await (isOver ? this.#maker.release(batch) : this.#maker.setAside(batch))
-    }
-    return this.#apply(taken.slice(0, Math.ceil(taken.length / 2)), signal)
   }
 
   async #quarantine(counts: Count[], guilty: Count, reason: string): Promise<void> {
@@ -309,20 +283,21 @@ export class CountingStage {
   /** It waits for the end of a batch. Sealed sums stay where they are, others are made again. */
   async #setAside(verdict: Count | Repeat, batchId: Buffer): Promise<void> {
     const { entry, digest } = verdict
-    this.#undecided.push({ verdict: { kind: 'duplicate', entry, digest }, batchId })
+    this.#undecided.add({ kind: 'duplicate', entry, digest }, batchId)
     await closeAll([verdict])
   }
 
   /** At as many as fit into one question, in turn. */
   async #lookAtUndecided(signal: AbortSignal): Promise<void> {
-    await this.#decide(this.#undecided.splice(0, this.#filesMax).map(({ verdict }) => verdict))
-    const batches = new Map(this.#undecided.map(({ batchId }) => [hexOf(batchId), batchId]))
-    for (const batchId of batches.values()) await this.#resumer.takeOverIfStalled(batchId, signal)
+    await this.#decide(this.#undecided.take(this.#filesMax))
+    for (const batchId of this.#undecided.batches()) {
+      await this.#resumer.takeOverIfStalled(batchId, signal)
+    }
   }
 
   async #endingOf(verdict: Count | Repeat, row: LedgerFile): Promise<Ending> {
     const { entry } = verdict
-    if (this.#ledger.isOwn(row, entry.sequence)) {
+    if (this.#ledger.isThisWorkFile(row, entry.sequence)) {
       return { ...verdict, outcome: 'applied', ledgerSequence: row.sequence }
     }
     const change = this.#settler.changeSinceRead(verdict)
@@ -340,12 +315,6 @@ export class CountingStage {
   }
 }
 
-/** It waits for the end of a batch, somebody else's or one that is blocked. */
-interface Undecided {
-  readonly verdict: Repeat
-  readonly batchId: Buffer
-}
-
 interface Finished {
   readonly verdict: Count | Repeat
   readonly ending: Ending
@@ -359,30 +328,6 @@ const UNDECIDED_BATCHES_MAX = 4
 
 /** How often it is asked whether a batch has ended that files wait for. */
 const LOOK_INTERVAL_MS = 500
-
-/** Equal contents of one batch: the first is counted, the others are duplicates of it later. */
-function firstOfEachContent(counts: readonly Count[]): Count[] {
-  const seen = new Set<string>()
-  return counts.filter(({ digest }) => {
-    const sha256 = hexOf(digest.sha256)
-    return !seen.has(sha256) && seen.add(sha256)
-  })
-}
-
-function batchFile({ entry, digest, sums, largestSum }: Count): BatchFile {
-  return {
-    sha256: digest.sha256,
-    workSequence: entry.sequence,
-    name: entry.name,
-    sizeBytes: digest.sizeBytes,
-    lines: digest.lines,
-    amount: digest.amount,
-    largestSum,
-    claimedAtMs: entry.claimedAtMs,
-    digestedAtMs: digest.endedAtMs,
-    sums,
-  }
-}
 
 function named({ entry: { name, expected }, digest: { sha256 } }: Count): Named {
   return { name, sha256, byHand: expected === undefined }

@@ -2,7 +2,7 @@ import type { Config } from '../../shared/config.ts'
 import type { Log } from '../../shared/log.ts'
 import { readRememberedLedger, rememberLedger } from '../../shared/remembered-ledger.ts'
 import type { Journal } from '../journal/journal.ts'
-import { processedFile } from '../ledger/asking.ts'
+import { processedFile } from '../ledger/asking/contents.ts'
 import type { LedgerFile } from '../ledger/file-rows.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { WITNESSES_MAX, type Witness } from '../ledger/schema/witnesses.ts'
@@ -86,6 +86,7 @@ async function learnOwn(journal: Journal, ledger: Ledger, log: Log): Promise<voi
 /** What still stands in work/ under its own sequence was counted by us and not settled: it will be. */
 function settledOnly(rows: readonly LedgerFile[], journal: Journal, ledger: Ledger): LedgerFile[] {
   return rows.filter(
-    row => !ledger.isOurs(row) || journal.queued(Number(row.workSequence))?.name !== row.name,
+    row =>
+      !ledger.isFromThisParser(row) || journal.queued(Number(row.workSequence))?.name !== row.name,
   )
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Checkpoint } from '../facts.ts'
 import { type RunKeeper, RunSums } from '../sums/run-keeper.ts'
 import { MemorySums } from '../sums/sums.ts'
-import type { Digest, DigestOptions, Verdict } from './digest-types.ts'
+import type { Digest, DigestOptions, DigestVerdict } from './digest-types.ts'
 import type { HashResult, SumResult } from './worker-messages.ts'
 
 /**
@@ -22,7 +22,7 @@ export async function digestOf(
     runs.release()
     return runs.settled()
   }
-  let verdict: Verdict
+  let verdict: DigestVerdict
   let runName: string | undefined
   if (found.ok) {
     const { amount, largestSum } = found

@@ -17,7 +17,7 @@ export interface Digest {
   readonly helpedLines: number
   /** Whether the last byte is a line feed. True for an empty file. */
   readonly endsWithLineEnd: boolean
-  readonly verdict: Verdict
+  readonly verdict: DigestVerdict
   /** Where the sum went on from a checkpoint; 0 if the whole file was parsed. */
   readonly resumedFromBytes: number
   /** Why the checkpoint that was given could not be used. */
@@ -37,7 +37,7 @@ export interface Digest {
   discard(): Promise<void>
 }
 
-export type Verdict =
+export type DigestVerdict =
   | {
       readonly ok: true
       /** The sum of all lines' amounts: may be more than 64 bits. */

@@ -43,7 +43,7 @@ import type {
 import { JobCancelled, WorkerThread } from './worker-thread.ts'
 
 export type { PairChunk, Sums } from '../sums/sums.ts'
-export type { Digest, DigestOptions, Verdict } from './digest-types.ts'
+export type { Digest, DigestOptions, DigestVerdict } from './digest-types.ts'
 export type { BadLine, LineDefect } from './line-defects.ts'
 
 /** How much each thread reads at once. @see DigestWorkersOptions.readBytes */

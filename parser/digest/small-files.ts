@@ -72,7 +72,7 @@ export class SmallFiles {
     signal.addEventListener('abort', cancel, { once: true })
     try {
       const job = { paths, pairsMax, fileBytesMax: SMALL_FILE_BYTES_MAX }
-      return (await this.#thread.run(job, IGNORED)).map(digestOf)
+      return (await this.#thread.run(job, IGNORED)).map(smallDigestOf)
     } catch (error: unknown) {
       if (!(error instanceof JobCancelled)) throw error
       signal.throwIfAborted()
@@ -91,7 +91,7 @@ export class SmallFiles {
 /** The thread says nothing before it answers. */
 const IGNORED = { onPosition() {}, onEvent() {} }
 
-function digestOf(file: SmallFile): SmallDigest {
+function smallDigestOf(file: SmallFile): SmallDigest {
   const { identity, sha256, sizeBytes, lines, endsWithLineEnd, amount, largestSum } = file
   const sums = new MemorySums(file.ids, file.amounts)
   return {

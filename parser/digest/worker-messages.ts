@@ -109,7 +109,7 @@ export type SumVerdict =
  * Two shared 32-bit words. A worker in its loop takes no messages, so these are all that reaches
  * it: whether the job is given up (not 0), and how many checkpoints are done with.
  */
-export type Control = Int32Array
+export type ControlWords = Int32Array
 export const CONTROL_CANCELLED = 0
 export const CONTROL_CHECKPOINTS = 1
 export const CONTROL_WORDS = 2
@@ -119,7 +119,7 @@ export const CHECKPOINTS_AHEAD_MAX = 4
 
 export interface JobMessage<J extends object> {
   readonly job: J
-  readonly control: Control
+  readonly control: ControlWords
 }
 
 export type WorkerMessage<E, R> =

@@ -1,6 +1,6 @@
 /**
  * One of the digest's threads, seen from the main thread: a `JobThread` whose job can be given up, and
- * held back at its checkpoints, through two shared words (`Control`).
+ * held back at its checkpoints, through two shared words (`ControlWords`).
  */
 
 import assert from 'node:assert/strict'
@@ -11,7 +11,7 @@ import {
   CONTROL_CANCELLED,
   CONTROL_CHECKPOINTS,
   CONTROL_WORDS,
-  type Control,
+  type ControlWords,
   type JobMessage,
   type WorkerMessage,
 } from './worker-messages.ts'
@@ -29,7 +29,7 @@ export class WorkerThread<J extends object, E, R> {
   readonly #name: string
   readonly #thread: JobThread<JobMessage<J>, WorkerMessage<E, R>, R>
   /** Of the job under way, or of the last one, which looks at it no more. */
-  #control: Control | undefined
+  #control: ControlWords | undefined
   #closed = false
 
   /** `name` is for messages and for whoever looks at the process's threads. */

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
@@ -7,66 +8,68 @@ import { identityOf } from '../../shared/file-identity.ts'
 import type { Log } from '../../shared/log.ts'
 import { statsIfLookedAt } from '../../shared/looks.ts'
 import { MANIFEST_SUFFIX, parseWorkName, type StatePaths, workName } from '../../shared/paths.ts'
+import { REFUSED } from '../../shared/state-table.ts'
 import type { QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
 import { move, moveWithoutReplacing, removeIfThere } from '../moves.ts'
-import { type Control, fetchManifest, newEntry, readControl } from './claim.ts'
+import { ADOPTION, type FoundInWork, type KnownToJournal } from './adoption-cases.ts'
+import { newEntry } from './claim.ts'
+import { type FoundManifest, fetchManifest, readFoundManifest } from './found-manifest.ts'
 import { sealFile } from './sealer.ts'
 
 /**
  * At the start and now and then: what stands in work/ and is not in the journal is claimed, synced
  * first if it has no manifest; a manifest that lost its data goes back to the inbox. Must not run
- * while files are being claimed.
+ * while files are being claimed. What becomes of which name is in `adoption-cases.ts`.
  *
+ * @param isReading files are read already: who reads goes by sequence, and has passed those in names.
  * @returns the entries that are new to the journal.
  */
 export async function adoptWork(
   paths: StatePaths,
   journal: Journal,
   log: Log,
+  isReading = false,
 ): Promise<QueueEntry[]> {
   journal.assertOwner()
-  const names = await namesIn(paths.work)
+  const found = await lookInto(paths.work)
   const adopted: QueueEntry[] = []
   const taken = new Set<number>()
   let looked = 0
   // Whether anything was moved between inbox and work/.
   let movedManifests = false
-  for (const name of names) {
+  for (const [name, isFile] of found) {
     looked += 1
     if (looked % LOOKED_AT_ONCE_MAX === 0) await setImmediate()
     const work = parseWorkName(name)
-    if (work === undefined) {
-      log.warn('left alone: a file in work/ that is not of this program', { name })
+    if (work !== undefined) journal.skipSequences(work.sequence)
+    const known = work === undefined ? 'nothing' : knownOf(work, taken, journal)
+    const what = foundAs(name, isFile, work !== undefined, found)
+    const adoption = ADOPTION[what][known]
+    assert(adoption !== REFUSED, `${name}: ${what} cannot be known as ${known}`)
+    if (adoption === 'leave') continue
+    if (work === undefined || adoption === 'tell') {
+      log.warn('left alone: something in work/ that is no file of this program', { name })
       continue
     }
-    journal.skipSequences(work.sequence)
-    // Known to the journal, or the manifest of what is: whoever has the entry moves or removes it.
-    const known = journal.queued(work.sequence)?.name
-    if (work.name === known || work.name === `${known}${MANIFEST_SUFFIX}`) continue
-    if (name.endsWith(MANIFEST_SUFFIX)) {
-      if (names.has(name.slice(0, -MANIFEST_SUFFIX.length))) continue
+    if (adoption === 'put back') {
       await putManifestBack(join(paths.work, name), work, paths, log)
       movedManifests = true
       continue
     }
     const stats = statsIfLookedAt(join(paths.work, name))
-    if (stats === undefined) continue
-    if (!stats.isFile()) {
-      log.warn('left alone: not a regular file in work/', { name })
-      continue
-    }
-    const isTaken = taken.has(work.sequence)
-    const sequence = await ownSequence(work, isTaken, paths, journal, log)
+    if (!stats?.isFile()) continue
+    const keepsIt = adoption === 'adopt' && !isReading
+    const sequence = keepsIt ? work.sequence : await ownSequence(work, paths, journal, log)
     if (sequence === undefined) continue
     const path = join(paths.work, workName(sequence, work.name))
     const sizeBytes = Number(stats.size)
-    const isTorn = !names.has(`${name}${MANIFEST_SUFFIX}`)
+    const isTorn = !found.has(`${name}${MANIFEST_SUFFIX}`)
     const fetched = isTorn ? await fetchManifest(path, join(paths.inbox, work.name), sizeBytes) : {}
     if (fetched.manifest !== undefined) movedManifests = true
-    const control = isTorn ? fetched : await controlInWork(`${path}${MANIFEST_SUFFIX}`)
+    const foundManifest = isTorn ? fetched : await manifestInWork(`${path}${MANIFEST_SUFFIX}`)
     const entry = newEntry({
-      ...{ name: work.name, sequence, sizeBytes, control, announced: undefined },
+      ...{ name: work.name, sequence, sizeBytes, found: foundManifest, announced: undefined },
       identity: identityOf(stats),
     })
     if (entry.isPlain && !(await isSealed(path, identityOf(stats), log))) continue
@@ -85,22 +88,59 @@ export async function adoptWork(
   return adopted
 }
 
+interface WorkName {
+  readonly sequence: number
+  readonly name: string
+}
+
 /** Names looked at before others on the event loop get a turn. */
 const LOOKED_AT_ONCE_MAX = 128
 
-/** None where work/ is gone or is no directory just now, which is told of elsewhere. */
-async function namesIn(work: string): Promise<Set<string>> {
+/** The names in work/, and which are regular files; none where it is gone, which is told of elsewhere. */
+async function lookInto(work: string): Promise<ReadonlyMap<string, boolean>> {
   try {
-    return new Set(await readdir(work))
+    const entries = await readdir(work, { withFileTypes: true })
+    return new Map(entries.map(entry => [entry.name, entry.isFile()]))
   } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return new Set()
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return new Map()
     throw ioFailed(`reading ${work}`, error)
   }
 }
 
+function foundAs(
+  name: string,
+  isFile: boolean,
+  isOurs: boolean,
+  found: ReadonlyMap<string, boolean>,
+): FoundInWork {
+  if (!isOurs) return 'foreign'
+  if (name.endsWith(MANIFEST_SUFFIX)) {
+    return found.has(name.slice(0, -MANIFEST_SUFFIX.length)) ? 'manifest' : 'lone manifest'
+  }
+  return isFile ? 'data' : 'no file'
+}
+
+/**
+ * A sequence that the journal has given to another file was given twice, by a parser that had been
+ * replaced and did not know it yet.
+ */
+function knownOf(
+  { sequence, name }: WorkName,
+  taken: ReadonlySet<number>,
+  journal: Journal,
+): KnownToJournal {
+  const known = journal.queued(sequence)?.name
+  if (known !== undefined) {
+    return name === known || name === `${known}${MANIFEST_SUFFIX}` ? 'this' : 'another'
+  }
+  if (taken.has(sequence)) return 'another'
+  const wasGiven = !journal.isNew && sequence < journal.firstUncommittedSequence
+  return wasGiven ? 'given' : 'nothing'
+}
+
 /** One that cannot be read is what is wrong with its file. */
-async function controlInWork(path: string): Promise<Control> {
-  return readControl(path).catch(error => ({ problem: describeError(error) }))
+async function manifestInWork(path: string): Promise<FoundManifest> {
+  return readFoundManifest(path).catch(error => ({ problem: describeError(error) }))
 }
 
 /** false: not now, the next look sees to it. One that may not be read is judged for that. */
@@ -116,21 +156,13 @@ async function isSealed(
   return seal.kind === 'sealed' || seal.kind === 'unreadable'
 }
 
-/**
- * The sequence to adopt a file under: the one in its name, which the ledger may know it by. But one
- * that the journal has given to another file was given twice, by a parser that had been replaced
- * and did not know it yet: that file gets a new one.
- */
+/** Gives a file, and its manifest, a sequence that no other has. */
 async function ownSequence(
-  work: { sequence: number; name: string },
-  adoptedNow: boolean,
+  work: WorkName,
   paths: StatePaths,
   journal: Journal,
   log: Log,
 ): Promise<number | undefined> {
-  const isTaken = adoptedNow || journal.queued(work.sequence) !== undefined
-  const wasGiven = !journal.isNew && work.sequence < journal.firstUncommittedSequence
-  if (!isTaken && !wasGiven) return work.sequence
   const sequence = journal.nextSequence
   journal.skipSequences(sequence)
   const from = join(paths.work, workName(work.sequence, work.name))
@@ -154,13 +186,13 @@ async function ownSequence(
  */
 async function putManifestBack(
   from: string,
-  work: { sequence: number; name: string },
+  work: WorkName,
   paths: StatePaths,
   log: Log,
 ): Promise<void> {
   const inInbox = join(paths.inbox, work.name)
   if (moveWithoutReplacing(from, inInbox)) return
-  const { manifest } = await controlInWork(from)
+  const { manifest } = await manifestInWork(from)
   if (manifest !== undefined && removeIfThere(from) === undefined) {
     log.info('removed a manifest whose data never came', { name: work.name })
     return

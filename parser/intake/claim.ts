@@ -2,14 +2,14 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { syncDirectory } from '../../shared/durable.ts'
-import { hasCode, ioFailed, systemReason, toError } from '../../shared/errors.ts'
+import { hasCode, systemReason } from '../../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
 import { exactStatsOf, statsOf } from '../../shared/looks.ts'
-import { type Manifest, readManifest } from '../../shared/manifest.ts'
 import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
 import type { Expected, QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
 import { type MoveFailure, move, moveWithoutReplacing } from '../moves.ts'
+import { type FoundManifest, fetchManifest, readFoundManifest } from './found-manifest.ts'
 
 /**
  * P1: takes files out of the inbox for good, several in one go.
@@ -33,7 +33,7 @@ import { type MoveFailure, move, moveWithoutReplacing } from '../moves.ts'
  */
 export interface Candidate {
   readonly name: string
-  /** Control totals from an announcement; a manifest beside the file counts for more. */
+  /** FoundManifest totals from an announcement; a manifest beside the file counts for more. */
   readonly announced: Expected | undefined
   /** As it was when its bytes were on the disk; needed where no manifest vouches for it. */
   readonly sealed?: FileIdentity | undefined
@@ -114,10 +114,10 @@ async function moveBoth(
   if (manifestStays) return { kind: 'stuck', why: `its manifest: ${manifestStays.why}` }
   crashPoint('P1-manifest-moved')
   const brought = await readAndMove(from, to)
-  if ('control' in brought) {
+  if ('found' in brought) {
     crashPoint('P1-data-moved')
-    const { control } = brought
-    return { kind: 'claimed', entry: newEntry({ sequence, name, sizeBytes, control, announced }) }
+    const { found } = brought
+    return { kind: 'claimed', entry: newEntry({ sequence, name, sizeBytes, found, announced }) }
   }
   // If a newer one stands there by now, this one is left in work/, under a sequence of its own.
   if (!moveWithoutReplacing(`${to}${MANIFEST_SUFFIX}`, `${from}${MANIFEST_SUFFIX}`)) {
@@ -127,12 +127,15 @@ async function moveBoth(
 }
 
 /** The manifest stands in work/ already: reads it there, and has its data follow. */
-async function readAndMove(from: string, to: string): Promise<{ control: Control } | MoveFailure> {
+async function readAndMove(
+  from: string,
+  to: string,
+): Promise<{ found: FoundManifest } | MoveFailure> {
   try {
-    const control = await readControl(`${to}${MANIFEST_SUFFIX}`)
-    const isThere = control.manifest !== undefined || control.problem !== undefined
+    const found = await readFoundManifest(`${to}${MANIFEST_SUFFIX}`)
+    const isThere = found.manifest !== undefined || found.problem !== undefined
     if (!isThere) return { isGone: false, why: 'somebody has taken its manifest out of work/' }
-    return move(from, to) ?? { control }
+    return move(from, to) ?? { found }
   } catch (error) {
     return { isGone: false, why: `its manifest cannot be read (${systemReason(error)})` }
   }
@@ -156,10 +159,10 @@ async function movePlain(
     return { kind: 'unsealed' }
   }
   const sizeBytes = Number(sealed.size)
-  const control = await fetchManifest(to, from, sizeBytes)
+  const found = await fetchManifest(to, from, sizeBytes)
   return {
     kind: 'claimed',
-    entry: newEntry({ sequence, name, sizeBytes, control, announced, identity: sealed }),
+    entry: newEntry({ sequence, name, sizeBytes, found, announced, identity: sealed }),
   }
 }
 
@@ -168,51 +171,16 @@ function isStill(identity: FileIdentity, path: string): boolean {
   return stats !== undefined && isSameFile(identity, identityOf(stats))
 }
 
-/**
- * A manifest that came to the inbox when its data was on the way to work/ already follows it, if its
- * size fits and the inbox has no data of that name again.
- */
-export async function fetchManifest(
-  path: string,
-  inInbox: string,
-  sizeBytes: number,
-): Promise<Control> {
-  const inbox = `${inInbox}${MANIFEST_SUFFIX}`
-  try {
-    if (statsOf(inbox) === undefined || statsOf(inInbox) !== undefined) return {}
-    const control = await readControl(inbox)
-    if (control.manifest?.sizeBytes !== sizeBytes) return {}
-    return move(inbox, `${path}${MANIFEST_SUFFIX}`) === undefined ? control : {}
-  } catch (error) {
-    // It stays in the inbox, where it is told of.
-    if (hasCode(error, 'IO_FAILED')) return {}
-    throw error
-  }
-}
-
-/** A manifest as it was found: good, bad, or none. */
-export type Control = { manifest?: Manifest; problem?: string }
-
-export async function readControl(path: string): Promise<Control> {
-  try {
-    const manifest = await readManifest(path)
-    return manifest === undefined ? {} : { manifest }
-  } catch (error) {
-    if (!hasCode(error, 'MANIFEST_INVALID')) throw ioFailed(`reading ${path}`, error)
-    return { problem: toError(error).message }
-  }
-}
-
 export function newEntry(facts: {
   sequence: number
   name: string
   sizeBytes: number
-  control: Control
+  found: FoundManifest
   announced: Expected | undefined
   /** Of a file that had no manifest when it was looked at. */
   identity?: FileIdentity
 }): QueueEntry {
-  const { manifest, problem } = facts.control
+  const { manifest, problem } = facts.found
   const isPlain = manifest === undefined && problem === undefined
   return {
     sequence: facts.sequence,

@@ -2,6 +2,7 @@ import type { BigIntStats } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { systemReason } from '../../shared/errors.ts'
+import type { ParserEvents } from '../../shared/events.ts'
 import { type FileIdentity, identityOf } from '../../shared/file-identity.ts'
 import { Bell } from '../../shared/handoff.ts'
 import { ANNOUNCEMENTS_WAITING_MAX, CLAIMS_PER_COMMIT_MAX } from '../../shared/limits.ts'
@@ -12,6 +13,7 @@ import type { Announce } from '../../shared/protocol.ts'
 import type { DiskWatch } from '../disk-watch.ts'
 import type { QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
+import type { OwnDirectories } from '../own-directories.ts'
 import { adoptWork } from './adopt.ts'
 import { type ClaimResult, claimFiles } from './claim.ts'
 import { type AnnounceResult, EarlierAcks } from './earlier-acks.ts'
@@ -50,8 +52,8 @@ export class Inbox {
   readonly #pace: LookPace
   readonly #queueFilesMax: number
   readonly #disk: DiskWatch
-  readonly #onClaimed: () => void
-  readonly #log: Log
+  readonly #events: ParserEvents
+  readonly #directories: OwnDirectories
   readonly #earlier: EarlierAcks
   readonly #bell = new Bell()
   readonly #adoptionLog: Log
@@ -71,8 +73,9 @@ export class Inbox {
     scanIntervalMs: number
     queueFilesMax: number
     disk: DiskWatch
+    directories: OwnDirectories
     /** New entries are in the journal. */
-    onClaimed: () => void
+    events: ParserEvents
     log: Log
   }) {
     this.#paths = options.paths
@@ -83,8 +86,8 @@ export class Inbox {
     this.#pace = new LookPace(options.scanIntervalMs)
     this.#queueFilesMax = options.queueFilesMax
     this.#disk = options.disk
-    this.#onClaimed = options.onClaimed
-    this.#log = options.log
+    this.#events = options.events
+    this.#directories = options.directories
     this.#earlier = new EarlierAcks(options)
     this.#adoptionLog = toldOnce(options.log)
   }
@@ -127,7 +130,12 @@ export class Inbox {
   }
 
   get #room(): number {
-    return this.#disk.reason === undefined ? this.#queueFilesMax - this.#queue.files : 0
+    return this.#waitsFor === undefined ? this.#queueFilesMax - this.#queue.files : 0
+  }
+
+  /** Why nothing can be taken, whatever it is. */
+  get #waitsFor(): string | undefined {
+    return this.#directories.reason ?? this.#disk.reason
   }
 
   async #claimAnnounced(announced: readonly Waiting[]): Promise<void> {
@@ -143,7 +151,7 @@ export class Inbox {
       answer(
         this.#earlier.onItsWay(announce) ??
           later(
-            this.#disk.reason ??
+            this.#waitsFor ??
               `${this.#queue.files} files are queued, at most ${this.#queueFilesMax} may be`,
           ),
       )
@@ -171,7 +179,7 @@ export class Inbox {
     }
     // The acks first: somebody waits for them.
     await setImmediate()
-    this.#logClaims(entries)
+    this.#tellOf(entries)
   }
 
   /** Its bytes are brought to the disk; then it waits for its claim again. */
@@ -239,7 +247,7 @@ export class Inbox {
     )
     const entries = claimed(results)
     this.#take(entries)
-    this.#logClaims(entries)
+    this.#tellOf(entries)
     for (const [i, { name }] of found.entries()) {
       const result = results[i]!
       if ('why' in result) this.#leave(name, result.why)
@@ -250,9 +258,9 @@ export class Inbox {
   async #adoptNowAndThen(): Promise<void> {
     if (performance.now() < this.#nextAdoptionMs) return
     this.#nextAdoptionMs = performance.now() + ADOPTION_INTERVAL_MS
-    const adopted = await adoptWork(this.#paths, this.#journal, this.#adoptionLog)
+    const adopted = await adoptWork(this.#paths, this.#journal, this.#adoptionLog, true)
     this.#take(adopted)
-    this.#logClaims(adopted)
+    this.#tellOf(adopted)
   }
 
   #take(entries: readonly QueueEntry[]): void {
@@ -260,17 +268,11 @@ export class Inbox {
       this.#queue.add(entry)
       this.#scanner.taken(entry.name)
     }
-    if (entries.length > 0) this.#onClaimed()
   }
 
-  #logClaims(entries: readonly QueueEntry[]): void {
+  #tellOf(entries: readonly QueueEntry[]): void {
     for (const { name, sequence, sizeBytes, isPlain } of entries) {
-      this.#log.info('claimed', {
-        name,
-        sequence,
-        size: sizeBytes,
-        manifest: !isPlain,
-      })
+      this.#events.emit('claimed', { name, sequence, sizeBytes, hasManifest: !isPlain })
     }
   }
 

@@ -3,7 +3,7 @@ import { constants } from 'node:os'
 import { CountersinkError } from '../../shared/errors.ts'
 
 /** Runs something of LMDB's; whatever fails there is JOURNAL_FAILED and ends the process. */
-export function guarded<T>(what: string, action: () => T): T {
+export function orJournalFailed<T>(what: string, action: () => T): T {
   try {
     return action()
   } catch (cause) {

@@ -5,7 +5,7 @@ import { open, type RootDatabase } from 'lmdb'
 import { CountersinkError } from '../../shared/errors.ts'
 import type { Counts, Outcome, ProcessedFile } from '../../shared/protocol.ts'
 import type { Checkpoint, DigestFacts, QueueEntry } from '../facts.ts'
-import { guarded } from './failure.ts'
+import { orJournalFailed } from './failure.ts'
 import { countIn, newState } from './journal-state.ts'
 import { allotLockFile } from './lock-file.ts'
 import { afterEvent, type EntryEvent } from './queue-entry-states.ts'
@@ -62,7 +62,7 @@ export class Journal extends JournalView {
       epoch: before.epoch + 1,
       nextSequence: Math.max(before.nextSequence, nowMs),
     }
-    guarded('start', () => {
+    orJournalFailed('start', () => {
       root.transactionSync(() => tables.state.putSync(STATE_KEY, encodeState(this.#state)))
     })
     this.#firstUncommittedSequence = this.isNew ? this.#state.nextSequence : before.nextSequence
@@ -75,7 +75,7 @@ export class Journal extends JournalView {
    * @throws CountersinkError JOURNAL_FAILED, JOURNAL_UNREADABLE
    */
   static open(path: string, nowMs = Date.now()): Journal {
-    return guarded('open', () => {
+    return orJournalFailed('open', () => {
       allotLockFile(path)
       const root = open({
         path,
@@ -326,7 +326,7 @@ export class Journal extends JournalView {
 
   #commit(what: string, change: (tables: Tables, state: JournalState) => JournalState): void {
     const moved = this.#moved
-    guarded(what, () => {
+    orJournalFailed(what, () => {
       let next = this.#state
       this.#root.transactionSync(() => {
         this.assertOwner()

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from 'lmdb'
 import { CountersinkError } from '../../shared/errors.ts'
-import { guarded } from './failure.ts'
+import { orJournalFailed } from './failure.ts'
 import { readerLock } from './journal-lock.ts'
 import { decodeState, type JournalState } from './records.ts'
 import { JournalView, openTables, STATE_KEY } from './views.ts'
@@ -28,7 +28,7 @@ export async function readJournal<T>(
     )
   }
   try {
-    const root = guarded('open for reading', () =>
+    const root = orJournalFailed('open for reading', () =>
       open({
         path,
         readOnly: true,

@@ -87,6 +87,7 @@ export class JournalView {
 
   /** Entries from this sequence on, ascending. The range must not be held across a wait. */
   *queuedFrom(sequence: number, limit: number): Generator<QueueEntry> {
+    if (sequence > KEY_MAX) return
     for (const { key, value } of this.tables.queue.getRange({
       start: numberKey(sequence),
       limit,

@@ -1,4 +1,6 @@
 import { crashPoint } from '../../shared/crash-points.ts'
+import { readBackAround } from './adding/read-back.ts'
+import { TotalsWriter } from './adding/totals-writer.ts'
 import type { Batch } from './batch.ts'
 import {
   type BatchPosition,
@@ -15,7 +17,6 @@ import {
 import type { Session } from './connection.ts'
 import { insertFiles } from './file-rows.ts'
 import { provenWithinBound, seemsWithinBound } from './overflow.ts'
-import { readBackAround } from './read-back.ts'
 import { assertWritable } from './schema/server.ts'
 import type { LedgerNames, TotalsRange } from './schema/tables.ts'
 import {
@@ -25,7 +26,6 @@ import {
   SQL_VALUE_OUT_OF_RANGE,
   sqlNumber,
 } from './sql-errors.ts'
-import { TotalsWriter } from './totals-writer.ts'
 
 /**
  * P4 to P6: adds a batch to the totals, exactly once.
@@ -71,7 +71,10 @@ export interface ApplyOptions {
   readonly readsBack?: boolean
   /** All totals were looked at and fit: the bound need not prove it. */
   readonly checked: boolean
-  readonly onChunk: () => void
+  /** It is in the ledger, or will be with its only chunk. */
+  readonly onBegun: () => void
+  /** So many pairs are in the totals. */
+  readonly onChunk: (pairs: number) => void
   /** Adds the chunks; one that is kept from batch to batch learns which rows are there. */
   readonly writer?: TotalsWriter
   /** Ends a batch of several transactions between two of them. */
@@ -107,6 +110,7 @@ export async function applyBatch(
   crashPoint('P4-before-commit')
   if (!isSmall) await session.execute('COMMIT')
   crashPoint('P4-batch-begun')
+  options.onBegun()
   return applyFrom(session, batch, FROM_START, options, isSmall ? 'open' : 'committed')
 }
 
@@ -210,7 +214,7 @@ async function applyFrom(
     crashPoint('P5-before-commit')
     if (!isOpen || applied === batch.sums.pairs) await session.execute('COMMIT')
     crashPoint('P5-chunk-committed')
-    options.onChunk()
+    options.onChunk(chunk.ids.length)
     cursor = next
     isBlocked = false
   }

@@ -4,7 +4,7 @@ import { type DatabaseUrl, maskedUrl, parseDatabaseUrl } from '../../shared/data
 import { CountersinkError, toError } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
 import type { StatePaths } from '../../shared/paths.ts'
-import { SEQUENCE_ROWS, SEQUENCE_TABLE } from './sequences.ts'
+import { SEQUENCE_ROWS, SEQUENCE_TABLE } from './adding/sequence-engine.ts'
 import { READ_BACK, SET_STATEMENTS, wrongSetting } from './session-settings.ts'
 import {
   databaseUnavailable,

@@ -1,20 +1,32 @@
 import type { Config } from '../../shared/config.ts'
+import type { ParserEvents } from '../../shared/events.ts'
 import { U64_MAX } from '../../shared/limits.ts'
 import type { Growth } from '../facts.ts'
+import { TotalsWriter } from './adding/totals-writer.ts'
 import { type ApplyResult, applyBatch } from './apply.ts'
-import { contentsWithPrefix } from './asking.ts'
+import { contentsWithPrefix } from './asking/contents.ts'
+import { type Named, namesakesOf } from './asking/namesakes.ts'
+import {
+  appliedAfter,
+  filesOfBatch,
+  lastOwnSequence,
+  type OpenBatch,
+  openBatches,
+  ownOldest,
+  rowOfWorkFile,
+  rowsOfContents,
+} from './asking/rows.ts'
 import type { Batch } from './batch.ts'
 import { blockBatch, findBatch } from './batch-row.ts'
 import type { DatabaseAddress, Session } from './connection.ts'
-import { FILE_COLUMNS, type LedgerFile } from './file-rows.ts'
-import { type Named, namesakesOf } from './namesakes.ts'
+import type { LedgerFile } from './file-rows.ts'
 import { findOverflow, type Overflow, tightenBound } from './overflow.ts'
 import { findRefusedConsumer } from './refused-row.ts'
 import { seemsUnchanged } from './schema/glance.ts'
 import { type Known, type LedgerIdentity, NOTHING_KNOWN, openLedger } from './schema/opening.ts'
 import { type LedgerNames, ledgerNames, type TotalsRange } from './schema/tables.ts'
 import { NewestCounted } from './schema/witnesses.ts'
-import { type Availability, SessionKeeper } from './session-keeper.ts'
+import { SessionKeeper } from './session-keeper.ts'
 import { SideSession } from './side-session.ts'
 import {
   type KeptSighting,
@@ -24,18 +36,8 @@ import {
   writeSighting,
 } from './sightings.ts'
 import { databaseUnavailable } from './sql-errors.ts'
-import type { LongStatement } from './statement-watch.ts'
-import { TotalsWriter } from './totals-writer.ts'
 
-/** A batch that is not finished. */
-export interface OpenBatch {
-  readonly id: Buffer
-  readonly instance: Buffer
-  readonly state: 'applying' | 'blocked'
-  readonly cursorId: bigint | null
-  readonly pairsPlanned: bigint
-  readonly amountPlanned: string
-}
+export type { OpenBatch }
 
 export type LedgerResult =
   | Exclude<ApplyResult, { kind: 'unproven' }>
@@ -52,7 +54,7 @@ export class Ledger {
   readonly #config: Config
   readonly #names: LedgerNames
   readonly #instance: Uint8Array
-  readonly #onProgress: () => void
+  readonly #events: ParserEvents
   readonly #signal: AbortSignal
   readonly #writer: TotalsWriter
   readonly #counted = new NewestCounted()
@@ -68,24 +70,20 @@ export class Ledger {
     instance: Uint8Array
     /** Ends waiting for a database that is away, and a batch between two of its chunks. */
     signal: AbortSignal
-    onAvailability: (availability: Availability) => void
-    onLongStatement?: (statement: LongStatement | undefined) => void
-    onProgress: () => void
+    events: ParserEvents
   }) {
     this.#keeper = new SessionKeeper({
       address: options.address,
       signal: options.signal,
       inspect: session => this.#inspect(session),
-      onChange: options.onAvailability,
-      ...(options.onLongStatement === undefined
-        ? {}
-        : { onLongStatement: options.onLongStatement }),
+      onChange: availability => options.events.emit('database', availability),
+      onLongStatement: statement => options.events.emit('statement', statement),
     })
     this.#side = new SideSession(options.address, session => this.#inspect(session))
     this.#config = options.config
     this.#names = ledgerNames(options.config)
     this.#instance = options.instance
-    this.#onProgress = options.onProgress
+    this.#events = options.events
     this.#signal = options.signal
     this.#writer = new TotalsWriter(this.#names)
   }
@@ -154,75 +152,37 @@ export class Ledger {
   }
 
   /** The rows of contents, as committed, by their hash in hex. */
-  async findAll(contents: readonly Uint8Array[]): Promise<ReadonlyMap<string, LedgerFile>> {
-    return this.#keeper.run(async session => {
-      const found = new Map<string, LedgerFile>()
-      const atOnce = Math.min(CONTENTS_PER_QUERY_MAX, session.rowsPerStatement(HASH_BYTES_MAX))
-      for (let i = 0; i < contents.length; i += atOnce) {
-        const some = contents.slice(i, i + atOnce).map(sha256 => Buffer.from(sha256))
-        const rows = await session.query<LedgerFile>(
-          `SELECT ${FILE_COLUMNS} FROM ${this.#names.file}
-            WHERE sha256 IN (${some.map(() => '?').join(', ')})`,
-          some,
-        )
-        for (const row of rows) found.set(row.sha256.toString('hex'), row)
-      }
-      return found
-    })
+  findAll(contents: readonly Uint8Array[]): Promise<ReadonlyMap<string, LedgerFile>> {
+    return this.#keeper.run(session => rowsOfContents(session, this.#names, contents))
   }
 
   /** Counted files of this parser that were claimed under this sequence or a later one. */
   ownFrom(workSequence: number, limit: number): Promise<LedgerFile[]> {
     return this.#keeper.run(session =>
-      session.query<LedgerFile>(
-        `SELECT ${FILE_COLUMNS} FROM ${this.#names.file}
-          WHERE instance = ? AND work_sequence >= ? AND state = 'applied'
-          ORDER BY work_sequence LIMIT ?`,
-        [this.#instance, workSequence, limit],
-      ),
+      ownOldest(session, this.#names, this.#instance, workSequence, limit),
     )
   }
 
   /** The highest sequence under which this parser ever had a file that the ledger knows of. */
-  async lastOwnSequence(): Promise<number> {
-    const [row] = await this.#keeper.run(session =>
-      session.query<{ last: bigint | null }>(
-        `SELECT GREATEST(
-           COALESCE((SELECT MAX(work_sequence) FROM ${this.#names.file} WHERE instance = ?), 0),
-           COALESCE((SELECT MAX(work_sequence) FROM ${this.#names.sighting} WHERE instance = ?), 0)
-         ) AS last`,
-        [this.#instance, this.#instance],
-      ),
-    )
-    return Number(row?.last ?? 0n)
+  lastOwnSequence(): Promise<number> {
+    return this.#keeper.run(session => lastOwnSequence(session, this.#names, this.#instance))
   }
 
   /** Whether this row is about the work file of that sequence in our own state directory. */
-  isOwn(row: LedgerFile, workSequence: number): boolean {
-    return this.isOurs(row) && row.workSequence === BigInt(workSequence)
+  isThisWorkFile(row: LedgerFile, workSequence: number): boolean {
+    return this.isFromThisParser(row) && row.workSequence === BigInt(workSequence)
   }
 
   /** The row of a work file of our own state directory. */
   rowOf(name: string, workSequence: number): Promise<LedgerFile | undefined> {
-    return this.#keeper.run(async session => {
-      const [row] = await session.query<LedgerFile>(
-        `SELECT ${FILE_COLUMNS} FROM ${this.#names.file}
-          WHERE instance = ? AND work_sequence = ? AND name = ?`,
-        [this.#instance, workSequence, name],
-      )
-      return row
-    })
+    return this.#keeper.run(session =>
+      rowOfWorkFile(session, this.#names, this.#instance, { name, workSequence }),
+    )
   }
 
   /** Applied rows after a sequence, ascending: what a new journal's index is made from. */
   appliedAfter(sequence: bigint, limit: number): Promise<LedgerFile[]> {
-    return this.#keeper.run(session =>
-      session.query<LedgerFile>(
-        `SELECT ${FILE_COLUMNS} FROM ${this.#names.file}
-          WHERE sequence > ? AND state = 'applied' ORDER BY sequence LIMIT ?`,
-        [sequence, limit],
-      ),
-    )
+    return this.#keeper.run(session => appliedAfter(session, this.#names, sequence, limit))
   }
 
   /**
@@ -234,6 +194,9 @@ export class Ledger {
    */
   async apply(batch: Batch, begun = false): Promise<LedgerResult> {
     let mayBeKnown = begun
+    const startedAtMs = performance.now()
+    const { pairs } = batch.sums
+    const told = { batch: batch.id.toString('hex'), files: batch.files.length, pairs }
     const result = await this.#write(async session => {
       for (let checked = false; ; checked = true) {
         const known = mayBeKnown ? await findBatch(session, batch.id, this.#names) : undefined
@@ -246,7 +209,8 @@ export class Ledger {
           range: this.#range,
           readsBack: !this.#known.seesTriggers,
           checked,
-          onChunk: this.#onProgress,
+          onBegun: () => this.#events.emit('begun', told),
+          onChunk: pairs => this.#events.emit('chunk', { batch: told.batch, pairs }),
           writer: this.#writer,
           signal: this.#signal,
         })
@@ -260,6 +224,8 @@ export class Ledger {
       }
     })
     if (result.kind === 'applied') {
+      const countMs = Math.round(performance.now() - startedAtMs)
+      this.#events.emit('applied', { ...told, countMs })
       for (const { sha256 } of batch.files) {
         this.#counted.add({ sha256, sequence: result.sequences.get(hexOf(sha256)) })
       }
@@ -295,26 +261,16 @@ export class Ledger {
 
   /** Batches that have begun and not ended, of whichever parser. */
   openBatches(): Promise<OpenBatch[]> {
-    return this.#keeper.run(session =>
-      session.query<OpenBatch>(
-        `SELECT id, instance, state, cursor_id AS cursorId, pairs_planned AS pairsPlanned,
-                amount_planned AS amountPlanned
-           FROM ${this.#names.batch} WHERE state <> 'applied' ORDER BY begun_at, id`,
-      ),
-    )
+    return this.#keeper.run(session => openBatches(session, this.#names))
   }
 
+  /** The rows of a batch's files, in the order in which they were written. */
   filesOf(batchId: Uint8Array): Promise<LedgerFile[]> {
-    return this.#keeper.run(session =>
-      session.query<LedgerFile>(
-        `SELECT ${FILE_COLUMNS} FROM ${this.#names.file} WHERE batch_id = ? ORDER BY sequence`,
-        [Buffer.from(batchId)],
-      ),
-    )
+    return this.#keeper.run(session => filesOfBatch(session, this.#names, batchId))
   }
 
   /** Whether this row, of a file or of a batch, was written by this state directory's parser. */
-  isOurs(row: { readonly instance: Buffer }): boolean {
+  isFromThisParser(row: { readonly instance: Buffer }): boolean {
     return Buffer.compare(row.instance, this.#instance) === 0
   }
 
@@ -369,10 +325,6 @@ export class Ledger {
     await Promise.all([this.#keeper.close(), this.#side.close()])
   }
 }
-
-const CONTENTS_PER_QUERY_MAX = 1_000
-/** Each of its bytes may be escaped. */
-const HASH_BYTES_MAX = 80
 
 function hexOf(sha256: Uint8Array): string {
   return Buffer.from(sha256).toString('hex')

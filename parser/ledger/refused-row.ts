@@ -1,7 +1,7 @@
 import type { PairChunk, Sums } from '../sums/sums.ts'
+import type { TotalsWriter } from './adding/totals-writer.ts'
 import type { Session } from './connection.ts'
 import { judgeSqlError } from './sql-errors.ts'
-import type { TotalsWriter } from './totals-writer.ts'
 
 /**
  * The first consumer whose row the server refuses, found by trying halves in transactions that are

@@ -1,15 +1,8 @@
 import { CountersinkError, describeError, hasCode } from '../../shared/errors.ts'
+import type { Availability, LongStatement } from '../../shared/events.ts'
 import { type DatabaseAddress, Session } from './connection.ts'
 import { databaseFailed, judgeSqlError, type SqlJudgement } from './sql-errors.ts'
-import { type LongStatement, watchStatements } from './statement-watch.ts'
-
-/** How the database is, as far as the keeper has seen. */
-export interface Availability {
-  /** undefined: it works. */
-  readonly awayBecause: string | undefined
-  /** It answers, but is not the one, or not as, it must be: a person has to look at it. */
-  readonly isUnfit: boolean
-}
+import { watchStatements } from './statement-watch.ts'
 
 /**
  * Keeps one session open for a loop that must not give up: opens it when needed, has every new one

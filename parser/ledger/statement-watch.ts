@@ -1,3 +1,4 @@
+import type { LongStatement } from '../../shared/events.ts'
 import { type DatabaseAddress, type ServerThread, Session } from './connection.ts'
 import { judgeSqlError } from './sql-errors.ts'
 
@@ -19,12 +20,6 @@ import { judgeSqlError } from './sql-errors.ts'
  */
 export interface StatementWatch {
   stop(): void
-}
-
-/** What a person should know of a statement that takes long. */
-export interface LongStatement {
-  readonly ageSeconds: number
-  readonly waitsFor: string
 }
 
 const SILENT_MS_MAX = 15_000

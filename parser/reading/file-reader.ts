@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Config } from '../../shared/config.ts'
 import { closeQuietly } from '../../shared/durable.ts'
 import { describeError, hasCode } from '../../shared/errors.ts'
+import type { ParserEventMap, ParserEvents } from '../../shared/events.ts'
 import type { FileIdentity } from '../../shared/file-identity.ts'
 import type { Log } from '../../shared/log.ts'
 import { statsIfLookedAt } from '../../shared/looks.ts'
@@ -12,10 +13,12 @@ import { SMALL_FILE_BYTES_MAX, SmallFiles } from '../digest/small-files.ts'
 import type { DiskWatch } from '../disk-watch.ts'
 import type { QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
+import type { OwnDirectories } from '../own-directories.ts'
 import { RunSums } from '../sums/run-keeper.ts'
 import { Judge } from './judge.ts'
+import { REOPENING } from './reopening-cases.ts'
 import { nothingRead, type Verdict } from './verdict.ts'
-import { openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
+import { isShortage, openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
 
 /** What is being read now, for `status`. */
 export interface Reading {
@@ -30,7 +33,7 @@ export interface Reading {
 export interface FilesRead {
   /** Of the files in their order. */
   readonly verdicts: Verdict[]
-  /** Those behind them: there was no room for the sums of the first. */
+  /** Those behind them: there was no room for the sums of the first, or no descriptor for it. */
   readonly left?: { readonly entries: readonly QueueEntry[]; readonly reason: string }
 }
 
@@ -39,7 +42,8 @@ export interface FileReaderOptions {
   readonly config: Config
   readonly journal: Journal
   readonly disk: DiskWatch
-  readonly onProgress: () => void
+  readonly events: ParserEvents
+  readonly directories: OwnDirectories
   readonly log: Log
   /** What the sums of its files may take in memory. */
   readonly sumBytesMax: number
@@ -57,14 +61,16 @@ export interface FileReaderOptions {
  * A crash or a stop in mid-file leaves the entry `claimed` with its last checkpoint (P2): the next
  * start sums on from there. One after P3 leaves it `digested`: its sealed sums are opened again, or,
  * if they were held in memory only, the file is read again. A file for whose sums the disk has no
- * room is left with the same, for the caller to try again later.
+ * room, or that cannot be opened for want of descriptors, is left with the same, for the caller to try
+ * again later.
  */
 export class FileReader {
   readonly #paths: StatePaths
   readonly #config: Config
   readonly #journal: Journal
   readonly #disk: DiskWatch
-  readonly #onProgress: () => void
+  readonly #events: ParserEvents
+  readonly #directories: OwnDirectories
   readonly #log: Log
   readonly #judge: Judge
   readonly #workers: DigestWorkers
@@ -77,7 +83,8 @@ export class FileReader {
     this.#config = config
     this.#journal = options.journal
     this.#disk = options.disk
-    this.#onProgress = options.onProgress
+    this.#events = options.events
+    this.#directories = options.directories
     this.#log = options.log
     this.#judge = new Judge(options.journal, config)
     const { sumBytesMax } = options
@@ -104,12 +111,14 @@ export class FileReader {
     const verdicts: Verdict[] = []
     try {
       while (verdicts.length < entries.length) {
-        verdicts.push(...(await this.#readNext(entries.slice(verdicts.length), signal)))
+        const next = await this.#readNext(entries.slice(verdicts.length), signal)
+        verdicts.push(...next)
+        for (const verdict of next) this.#events.emit('digested', digested(verdict))
       }
       return { verdicts }
     } catch (error) {
-      if (hasCode(error, 'DISK_FULL') && !signal.aborted) {
-        this.#disk.foundFull(describeError(error))
+      if ((hasCode(error, 'DISK_FULL') || isShortage(error)) && !signal.aborted) {
+        if (!isShortage(error)) this.#disk.foundFull(describeError(error))
         return {
           verdicts,
           left: { entries: entries.slice(verdicts.length), reason: describeError(error) },
@@ -172,7 +181,6 @@ export class FileReader {
       pairsMax: this.#smallPairsMax,
       signal,
     })
-    this.#onProgress()
     const changed = digests.findIndex(
       (digest, i) => changeSinceClaim(entries[i]!, digest, digest.identity) !== undefined,
     )
@@ -190,27 +198,35 @@ export class FileReader {
     return join(this.#paths.work, workName(sequence, name))
   }
 
-  /** A file that was digested before a restart, from its sealed sums. */
+  /** A file that was digested before a restart, from its sealed sums; see `reopening-cases.ts`. */
   async #reopen(entry: QueueEntry, signal: AbortSignal): Promise<Verdict | undefined> {
     const { digest, runName } = entry
-    if (entry.stage !== 'digested' || digest === undefined || runName === undefined)
-      return undefined
+    if (entry.stage !== 'digested' || digest === undefined) return undefined
     const stats = statsIfLookedAt(this.#pathOf(entry))
     const change = stats && changeSinceRead(entry, digest, stats)
+    const file = stats === undefined ? 'gone' : change === undefined ? 'the same' : 'changed'
     if (change !== undefined) {
-      // Its hash is known, and decides.
       this.#log.warn('a digested file has changed and is read again', { name: entry.name, change })
-      return undefined
     }
+    // Opening a run reads it whole: only where it would be used.
+    if (runName === undefined || REOPENING[file].usable !== 'use') return undefined
+    const sums = await this.#openSums(entry, runName, signal)
+    const run = sums === undefined ? 'unusable' : 'usable'
+    if (sums === undefined || REOPENING[file][run] !== 'use') return undefined
+    return { kind: 'count', entry, digest, sums, largestSum: sums.facts.largestSum }
+  }
+
+  async #openSums(
+    { name }: QueueEntry,
+    runName: string,
+    signal: AbortSignal,
+  ): Promise<RunSums | undefined> {
     try {
-      const sums = await RunSums.openVerified(join(this.#paths.runs, runName), signal)
-      return { kind: 'count', entry, digest, sums, largestSum: sums.facts.largestSum }
+      return await RunSums.openVerified(join(this.#paths.runs, runName), signal)
     } catch (error) {
       if (!hasCode(error, 'RUN_UNREADABLE')) throw error
-      this.#log.warn('sealed sums cannot be used; the file is read again', {
-        name: entry.name,
-        because: describeError(error),
-      })
+      const because = describeError(error)
+      this.#log.warn('sealed sums cannot be used; the file is read again', { name, because })
       return undefined
     }
   }
@@ -223,7 +239,7 @@ export class FileReader {
     let reason = 'WORK_FILE_MISSING: somebody took the claimed file out of work/'
     let isMissing = true
     try {
-      file = await openWorkFile(this.#pathOf(entry))
+      file = await this.#open(entry, signal)
     } catch (error) {
       if (!hasCode(error, 'FILE_UNFIT')) throw error
       reason = describeError(error)
@@ -244,8 +260,15 @@ export class FileReader {
       await closeQuietly(file.handle)
     }
     const [verdict] = await this.#judge.judge([{ entry, read, startedAtMs }])
-    this.#onProgress()
     return verdict!
+  }
+
+  /** undefined: it is not in work/, which is what it was. */
+  async #open(entry: QueueEntry, signal: AbortSignal): Promise<WorkFile | undefined> {
+    const file = await openWorkFile(this.#pathOf(entry))
+    if (file !== undefined) return file
+    await this.#directories.ready(signal)
+    return openWorkFile(this.#pathOf(entry))
   }
 
   /** undefined: it changed while it was read, twice. */
@@ -291,11 +314,12 @@ export class FileReader {
         ...(resume === undefined ? {} : { resume }),
         onCheckpoint: checkpoint => {
           this.#journal.checkpoint(sequence, checkpoint)
-          this.#onProgress()
+          const { positionBytes } = checkpoint
+          this.#events.emit('checkpointed', { name, sequence, positionBytes })
         },
         onProgress: positionBytes => {
           this.#reading = { name, positionBytes, sizeBytes, resumedFromBytes }
-          this.#onProgress()
+          this.#events.emit('reading', { name, positionBytes, sizeBytes })
         },
       })
       if (digest.checkpointDropped !== undefined) {
@@ -306,6 +330,16 @@ export class FileReader {
       if (hasCode(error, 'FILE_CHANGED')) return undefined
       throw error
     }
+  }
+}
+
+function digested({ kind, entry, digest }: Verdict): ParserEventMap['digested'][0] {
+  const { name, sequence, claimedAtMs } = entry
+  const { sizeBytes, startedAtMs, endedAtMs } = digest
+  return {
+    ...{ name, sequence, sizeBytes, verdict: kind },
+    queuedMs: startedAtMs - claimedAtMs,
+    readMs: endedAtMs - startedAtMs,
   }
 }
 

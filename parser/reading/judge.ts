@@ -4,7 +4,8 @@ import type { FileIdentity } from '../../shared/file-identity.ts'
 import type { Digest } from '../digest/digest.ts'
 import type { DigestFacts, QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
-import { changedAfterClaim, nothingRead, objectionTo, type Verdict } from './verdict.ts'
+import { changedAfterClaim, objectionTo } from './objection.ts'
+import { nothingRead, type Verdict } from './verdict.ts'
 
 /** A file that was read to its end. */
 export interface FileRead {

@@ -5,6 +5,7 @@ import { SUM_BYTES_MAX } from '../digest/digest.ts'
 import type { DiskWatch } from '../disk-watch.ts'
 import type { QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/journal.ts'
+import type { OwnDirectories } from '../own-directories.ts'
 import { closeAll, FileReader, type FileReaderOptions, type Reading } from './file-reader.ts'
 import { ReadingLine } from './reading-line.ts'
 import { StepBack } from './step-back.ts'
@@ -26,6 +27,7 @@ import type { Verdict } from './verdict.ts'
 export class ReadingStage {
   readonly #journal: Journal
   readonly #disk: DiskWatch
+  readonly #directories: OwnDirectories
   readonly #output: Handoff<Verdict>
   readonly #log: Log
   readonly #lines: readonly ReadingLine[]
@@ -38,6 +40,7 @@ export class ReadingStage {
     const { journal, config } = options
     this.#journal = journal
     this.#disk = options.disk
+    this.#directories = options.directories
     this.#output = options.output
     this.#log = options.log
     const count = config.readers || readersFor(availableParallelism())
@@ -94,6 +97,7 @@ export class ReadingStage {
     try {
       while (!signal.aborted) {
         await this.#disk.room(signal)
+        if (this.#directories.reason !== undefined) await this.#directories.ready(signal)
         if (signal.aborted) break
         const due = this.#steppedBack.takeDue()
         if (due !== undefined) this.readAgain(due)

@@ -23,7 +23,7 @@ export interface WorkFile {
  *
  * @returns undefined when there is none.
  * @throws CountersinkError FILE_UNFIT when it is not a regular file or cannot be read, IO_FAILED when
- * that is not the file's fault.
+ * that is not the file's fault (`isShortage`).
  */
 export async function openWorkFile(path: string): Promise<WorkFile | undefined> {
   let handle: FileHandle
@@ -36,7 +36,7 @@ export async function openWorkFile(path: string): Promise<WorkFile | undefined> 
       throw new CountersinkError('FILE_UNFIT', 'the parser may not read it', { cause: error })
     }
     // Of these the file knows nothing: too much is open, or memory is short.
-    if (hasCode(error, 'EMFILE', 'ENFILE', 'ENOMEM')) throw ioFailed(`opening ${path}`, error)
+    if (hasCode(error, ...SHORTAGES)) throw ioFailed(`opening ${path}`, error)
     throw unreadable(error)
   }
   try {
@@ -56,6 +56,13 @@ export async function openWorkFile(path: string): Promise<WorkFile | undefined> 
     await closeQuietly(handle)
     throw error instanceof CountersinkError ? error : unreadable(error)
   }
+}
+
+const SHORTAGES = ['EMFILE', 'ENFILE', 'ENOMEM']
+
+/** Whether a file could not be opened for want of something that others may give back. */
+export function isShortage(error: unknown): boolean {
+  return hasCode(error, 'IO_FAILED') && hasCode(toError(error).cause, ...SHORTAGES)
 }
 
 /** What the system says of a given file is that file's trouble. */

@@ -1,7 +1,8 @@
-import { readdir, rm, stat } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describeError, hasCode } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
+import { statsIfLookedAt } from '../../shared/looks.ts'
 
 /**
  * Keeps the archive of disposable files (those that their maker declared so: generated ones) within
@@ -26,8 +27,10 @@ export class ArchiveLimit {
     const limit = new ArchiveLimit(directory, bytesMax, log)
     const found = []
     for (const name of await readdir(directory)) {
-      const stats = await stat(join(directory, name))
-      if (stats.isFile()) found.push({ name, sizeBytes: stats.size, changedMs: stats.ctimeMs })
+      // What else stands there, or cannot be looked at, is none of ours.
+      const stats = statsIfLookedAt(join(directory, name))
+      if (!stats?.isFile()) continue
+      found.push({ name, sizeBytes: Number(stats.size), changedMs: Number(stats.ctimeMs) })
     }
     found.sort((a, b) => a.changedMs - b.changedMs)
     for (const { name, sizeBytes } of found) limit.#push(name, sizeBytes)

@@ -2,12 +2,14 @@ import { basename, dirname, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { replaceFile, syncDirectories, syncDirectoryIfItOpens } from '../../shared/durable.ts'
-import { describeError, hasCode, toError } from '../../shared/errors.ts'
+import { describeError, hasCode, systemReason, toError } from '../../shared/errors.ts'
+import type { ParserEvents, StageDurations } from '../../shared/events.ts'
 import type { Log } from '../../shared/log.ts'
 import { statsIfLookedAt } from '../../shared/looks.ts'
 import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
 import { printableLines } from '../../shared/printable.ts'
-import { boundedReason, type Outcome, type ProcessedFile } from '../../shared/protocol.ts'
+import { boundedReason, type Outcome } from '../../shared/protocol.ts'
+import { renameTrouble } from '../../shared/renames-between.ts'
 import { changeSinceRead } from '../changes.ts'
 import type { DiskWatch } from '../disk-watch.ts'
 import { type DigestFacts, type Evidence, hasHash, type QueueEntry } from '../facts.ts'
@@ -30,6 +32,8 @@ export interface Ending {
   /** What the sidecar advises, if not what it advises for a file of which nothing was counted. */
   readonly whatNow?: string
   readonly ledgerSequence?: bigint | undefined
+  /** When its batch was begun to be made, and had ended; if that was in this process. */
+  readonly counting?: { readonly startedAtMs: number; readonly endedAtMs: number }
 }
 
 /**
@@ -39,7 +43,8 @@ export interface Ending {
  * journal says `settling` with the outcomes (P7), then the files leave work/ for archive/,
  * duplicate/ or quarantine/ under names that carry their hash (P8), then whoever asked is told. A
  * crash between P7 and P8 leaves settled files in work/: the start moves them. A file that is
- * missing then was moved before the crash.
+ * missing then was moved before the crash. A sidecar that cannot be written holds its file in work/,
+ * where both are tried again; a restart moves the file without (the journal has its reason).
  *
  * Nothing is written over: where a name is taken, the file gets one that is its own (`settledPlace`).
  * One that cannot be moved stays in work/, `settling`, and holds up nobody (`Unmoved`). A directory
@@ -59,7 +64,9 @@ export class Settler {
   readonly #disk: DiskWatch
   readonly #signal: AbortSignal
   readonly #unmoved: Unmoved
-  readonly #onSettled: (file: ProcessedFile, sequence: number) => void
+  readonly #events: ParserEvents
+  /** What is still to be written, by sequence. */
+  readonly #sidecars = new Map<number, Sidecar>()
   readonly #log: Log
 
   constructor(options: {
@@ -72,7 +79,7 @@ export class Settler {
     disk: DiskWatch
     /** Ends all waiting. */
     signal: AbortSignal
-    onSettled: (file: ProcessedFile, sequence: number) => void
+    events: ParserEvents
     log: Log
   }) {
     this.#paths = options.paths
@@ -84,7 +91,7 @@ export class Settler {
     this.#disk = options.disk
     this.#signal = options.signal
     this.#unmoved = new Unmoved(options.log)
-    this.#onSettled = options.onSettled
+    this.#events = options.events
     this.#log = options.log
   }
 
@@ -102,7 +109,11 @@ export class Settler {
   /** The loop that tries again what could not be moved; ends when the signal is raised. */
   async run(): Promise<void> {
     try {
-      await this.#unmoved.run(this.#signal, entries => this.move(entries))
+      await this.#unmoved.run(
+        this.#signal,
+        entries => this.move(entries),
+        () => this.#journal.queueInSlices(),
+      )
     } catch (error) {
       if (!this.#signal.aborted || error !== this.#signal.reason) throw error
     }
@@ -112,23 +123,19 @@ export class Settler {
     if (endings.length === 0) return
     await this.#directories.ready(this.#signal)
     for (const ending of endings) {
-      if (ending.outcome === 'quarantined') await this.#writeSidecar(ending)
+      if (ending.outcome !== 'quarantined') continue
+      const { sequence } = ending.entry
+      this.#sidecars.set(sequence, sidecarOf(ending))
+      await this.#writeSidecar(sequence)
     }
     crashPoint('P7-before-journalled')
     const files = this.#journal.settle(endings.map(settlementOf))
     crashPoint('P7-done-journalled')
     await this.move(endings.map(({ entry, outcome, digest }) => ({ ...entry, outcome, digest })))
     for (const [i, file] of files.entries()) {
-      this.#log[file.outcome === 'quarantined' ? 'warn' : 'info'](file.outcome, {
-        name: file.name,
-        sha256: file.sha256.slice(0, 16),
-        size: file.sizeBytes,
-        lines: file.lines,
-        amount: file.amount,
-        ms: file.settledAtMs - file.claimedAtMs,
-        reason: file.reason,
-      })
-      this.#onSettled(file, endings[i]!.entry.sequence)
+      const ending = endings[i]!
+      const { sequence } = ending.entry
+      this.#events.emit('settled', { file, sequence, stages: stagesOf(ending) })
     }
   }
 
@@ -143,14 +150,15 @@ export class Settler {
       if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()
       const stats =
         entry.outcome === 'quarantined' ? undefined : statsIfLookedAt(this.#workPath(entry))
-      const to = this.#moveOut(entry)
+      const unwritten = await this.#writeSidecar(entry.sequence)
+      const to = unwritten ? { isGone: false, why: unwritten } : this.#moveOut(entry)
       if (typeof to === 'string') {
         if (stats && entry.digest) this.#growth.settled(entry, entry.digest, to, stats)
         places.set(entry, to)
         directories.add(dirname(to))
       } else if (!to.isGone) {
         stuck.add(entry)
-        this.#unmoved.add(entry, to.why)
+        if (!this.#unmoved.add(entry, to.why)) this.#sidecars.delete(entry.sequence)
       }
     }
     crashPoint('P8-moved')
@@ -193,9 +201,7 @@ export class Settler {
       stays = failure
       if (!failure.isTaken) break
     }
-    // What is missing is the directory, or the file.
-    const isThere = statsIfLookedAt(from) !== undefined
-    return { ...stays, isGone: stays.isGone && !isThere }
+    return stays
   }
 
   /** One of ours has been read, and its numbers are in the journal. */
@@ -220,52 +226,93 @@ export class Settler {
     return join(this.#paths.work, workName(entry.sequence, entry.name))
   }
 
-  async #writeSidecar({ entry, digest, reason, evidence, whatNow }: Ending): Promise<void> {
-    const place = settledPlace({ ...entry, digest, outcome: 'quarantined' }, this.#paths)
-    const name = quarantineName(place, entry, this.#workPath(entry))
-    const sidecar = {
-      name: entry.name,
-      workSequence: entry.sequence,
-      sha256: hasHash(digest) ? Buffer.from(digest.sha256).toString('hex') : null,
-      size: digest.sizeBytes,
-      reason,
-      ...evidence,
-      ...(entry.expected === undefined
-        ? {}
-        : { manifest: { ...entry.expected, amount: entry.expected.amount?.toString() } }),
-      claimedAt: new Date(entry.claimedAtMs).toISOString(),
-      quarantinedAt: new Date().toISOString(),
-      whatNow:
-        whatNow ??
-        'Nothing of this file was counted. Mend it and put it into the inbox again under any name.',
-    }
-    const path = sidecarPath(place.directory, name)
-    await this.#replaceOnceThereIsRoom(
-      path,
-      printableLines(`${JSON.stringify(sidecar, null, 2)}\n`),
-    )
+  /** @returns why it could not be written; undefined if it is, or there is none to write. */
+  async #writeSidecar(sequence: number): Promise<string | undefined> {
+    const sidecar = this.#sidecars.get(sequence)
+    if (sidecar === undefined) return undefined
+    const why = await this.#replaceOnceThereIsRoom(sidecar)
+    if (why !== undefined) return `its sidecar cannot be written: ${why}`
+    this.#sidecars.delete(sequence)
     crashPoint('P7-sidecar-written')
+    return undefined
   }
 
-  async #replaceOnceThereIsRoom(path: string, text: string): Promise<void> {
-    for (;;) {
+  async #replaceOnceThereIsRoom({ entry, text }: Sidecar): Promise<string | undefined> {
+    for (let hasMissed = false; ; ) {
       try {
-        await replaceFile(path, text)
-        return
+        const { work, quarantine } = this.#paths
+        // Else it would be left on what is mounted there.
+        const trouble = renameTrouble(work, quarantine)
+        if (trouble !== undefined) return `${quarantine} and ${work} ${trouble}`
+        const place = settledPlace(entry, this.#paths)
+        const name = quarantineName(place, entry, this.#workPath(entry))
+        await replaceFile(sidecarPath(place.directory, name), text)
+        return undefined
       } catch (error) {
-        const { cause } = toError(error)
-        if (hasCode(cause, 'ENAMETOOLONG')) {
-          this.#log.warn('no sidecar: its name is too long here', { path })
-          return
-        }
-        if (hasCode(cause, 'ENOENT', 'ENOTDIR')) await this.#directories.ready(this.#signal)
-        else if (hasCode(cause, 'ENOSPC', 'EDQUOT')) {
+        const cause = toError(error).cause ?? error
+        if (hasCode(cause, 'ENOSPC', 'EDQUOT')) {
           this.#disk.foundFull(describeError(error))
           await this.#disk.room(this.#signal)
-        } else throw error
+        } else if (hasCode(cause, 'ENOENT', 'ENOTDIR') && !hasMissed) {
+          hasMissed = true
+          await this.#directories.ready(this.#signal)
+        } else if (hasCode(cause, 'ENAMETOOLONG')) {
+          this.#log.warn('no sidecar: its name is too long here', { name: entry.name })
+          return undefined
+        } else if (isOfOneName(cause)) return systemReason(cause)
+        else throw error
         this.#signal.throwIfAborted()
       }
     }
+  }
+}
+
+/** Its file has left work/ in this moment. */
+function stagesOf({ entry, digest, counting }: Ending): StageDurations {
+  const { startedAtMs, endedAtMs } = digest
+  return {
+    queuedMs: startedAtMs - entry.claimedAtMs,
+    readMs: endedAtMs - startedAtMs,
+    ...(counting === undefined
+      ? {}
+      : {
+          waitedMs: counting.startedAtMs - endedAtMs,
+          countMs: counting.endedAtMs - counting.startedAtMs,
+        }),
+    settleMs: Date.now() - (counting?.endedAtMs ?? endedAtMs),
+  }
+}
+
+/** A system's error that tells of no disk that fails. */
+function isOfOneName(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && !hasCode(error, 'EIO')
+}
+
+interface Sidecar {
+  readonly entry: QueueEntry
+  readonly text: string
+}
+
+function sidecarOf({ entry, digest, reason, evidence, whatNow }: Ending): Sidecar {
+  const sidecar = {
+    name: entry.name,
+    workSequence: entry.sequence,
+    sha256: hasHash(digest) ? Buffer.from(digest.sha256).toString('hex') : null,
+    size: digest.sizeBytes,
+    reason,
+    ...evidence,
+    ...(entry.expected === undefined
+      ? {}
+      : { manifest: { ...entry.expected, amount: entry.expected.amount?.toString() } }),
+    claimedAt: new Date(entry.claimedAtMs).toISOString(),
+    quarantinedAt: new Date().toISOString(),
+    whatNow:
+      whatNow ??
+      'Nothing of this file was counted. Mend it and put it into the inbox again under any name.',
+  }
+  return {
+    entry: { ...entry, digest, outcome: 'quarantined' },
+    text: printableLines(`${JSON.stringify(sidecar, null, 2)}\n`),
   }
 }
 

@@ -6,7 +6,8 @@ import type { QueueEntry } from '../facts.ts'
 /**
  * Settled files that cannot leave work/ (immutable, a name that the filesystem does not take). Their
  * outcome is in the journal and stands; they are tried again now and then, and at each start. Each is
- * told of once. Beyond a number of them the others are left to the next start.
+ * told of. Beyond a number of them the others are only counted, and found again in the journal when
+ * there is room among the first.
  */
 export class Unmoved {
   readonly #log: Log
@@ -25,11 +26,16 @@ export class Unmoved {
     return { files, first: first.map(({ entry: { name }, why }) => ({ name, why })) }
   }
 
-  add(entry: QueueEntry, why: string): void {
+  /** @returns whether it is tried again. */
+  add(entry: QueueEntry, why: string): boolean {
     const isKnown = this.#files.has(entry.sequence)
     if (!isKnown) this.#log.warn('settled, but left in work/', { name: entry.name, because: why })
-    if (isKnown || this.#files.size < FILES_MAX) this.#files.set(entry.sequence, { entry, why })
-    else this.#others += 1
+    if (isKnown || this.#files.size < FILES_MAX) {
+      this.#files.set(entry.sequence, { entry, why })
+      return true
+    }
+    this.#others += 1
+    return false
   }
 
   remove(sequence: number): void {
@@ -37,15 +43,24 @@ export class Unmoved {
   }
 
   /** The loop; ends when the signal is raised. */
-  async run(
-    signal: AbortSignal,
-    move: (entries: readonly QueueEntry[]) => Promise<void>,
-  ): Promise<void> {
+  async run(signal: AbortSignal, ...again: Parameters<Unmoved['tryAgain']>): Promise<void> {
     const untilStopped = new Bell()
     while (!signal.aborted) {
       await untilStopped.wait(signal, RETRY_INTERVAL_MS)
-      if (signal.aborted || this.#files.size === 0) continue
-      await move([...this.#files.values()].map(({ entry }) => entry))
+      if (!signal.aborted) await this.tryAgain(...again)
+    }
+  }
+
+  /** @param queue all that the journal has, in slices. */
+  async tryAgain(
+    move: (entries: readonly QueueEntry[]) => Promise<void>,
+    queue: () => AsyncIterable<readonly QueueEntry[]>,
+  ): Promise<void> {
+    await move([...this.#files.values()].map(({ entry }) => entry))
+    if (this.#others === 0 || this.#files.size === FILES_MAX) return
+    this.#others = 0
+    for await (const slice of queue()) {
+      await move(slice.filter(one => one.stage === 'settling' && !this.#files.has(one.sequence)))
     }
   }
 }

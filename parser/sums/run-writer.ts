@@ -9,7 +9,7 @@
 
 import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { closeQuietly, syncDirectory } from '../../shared/durable.ts'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
@@ -159,7 +159,7 @@ export class RunWriter {
 function writeFailure(path: string, error: unknown): Error {
   const cause = toError(error)
   if (hasCode(cause, 'ENOSPC', 'EDQUOT')) {
-    return new CountersinkError('DISK_FULL', `no room to write ${path}`, {
+    return new CountersinkError('DISK_FULL', `no room to write a run in ${dirname(path)}`, {
       cause,
       advice: 'Make room on the filesystem of the state directory.',
     })

@@ -3,6 +3,7 @@ import { type Batch, newBatchId } from '../../parser/ledger/batch.ts'
 import type { Session } from '../../parser/ledger/connection.ts'
 import { Ledger } from '../../parser/ledger/ledger.ts'
 import { MemorySums } from '../../parser/sums/sums.ts'
+import { ParserEvents } from '../../shared/events.ts'
 import { U64_MAX } from '../../shared/limits.ts'
 import type { Pairs } from './pairs-table.ts'
 import { mustEqual } from './row.ts'
@@ -31,8 +32,7 @@ export function ledgerOf(site: Site): Ledger {
     address: site.address,
     instance: randomBytes(16),
     signal: new AbortController().signal,
-    onAvailability: () => {},
-    onProgress: () => {},
+    events: new ParserEvents(),
   })
 }
 

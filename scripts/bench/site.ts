@@ -1,7 +1,7 @@
 import { link, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readTotals } from '../../parser/ledger/asking/totals.ts'
 import { type DatabaseAddress, databaseAddress, Session } from '../../parser/ledger/connection.ts'
-import { readTotals } from '../../parser/ledger/totals.ts'
 import { type Config, readConfig } from '../../shared/config.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { formatManifest } from '../../shared/manifest.ts'

@@ -1,6 +1,6 @@
 import { opendir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { withLedgerRows } from '../../parser/ledger/asking.ts'
+import { withLedgerRows } from '../../parser/ledger/asking/contents.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { readManifest } from '../../shared/manifest.ts'
 import { formatCount } from '../../shared/numbers.ts'

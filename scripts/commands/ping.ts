@@ -1,6 +1,7 @@
 import type { StatePaths } from '../../shared/paths.ts'
+import { readSupervisor } from '../state/supervisor-status.ts'
 import { type Command, DIR_HELP, EXIT, environment, parseOptions, usage } from '../terminal/cli.ts'
-import { print, readSupervisor } from '../terminal/output.ts'
+import { print } from '../terminal/output.ts'
 import { reach } from '../terminal/reaching.ts'
 import { whyNotReady } from '../terminal/readiness.ts'
 

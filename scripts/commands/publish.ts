@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CountersinkError, hasCode } from '../../shared/errors.ts'
+import { CountersinkError, explainError, hasCode } from '../../shared/errors.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { formatDuration } from '../../shared/numbers.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
@@ -7,6 +7,7 @@ import { type PublishedFile, publishFile, type Source } from '../publishing/publ
 import { SettlementWatch } from '../publishing/settlement-watch.ts'
 import { SourceRest } from '../publishing/source-rest.ts'
 import { whereItStands, whyQuarantined } from '../publishing/whereabouts.ts'
+import { readSupervisor } from '../state/supervisor-status.ts'
 import {
   type Command,
   DIR_HELP,
@@ -16,7 +17,7 @@ import {
   usage,
   wholeNumber,
 } from '../terminal/cli.ts'
-import { print, readSupervisor } from '../terminal/output.ts'
+import { print } from '../terminal/output.ts'
 import { whySilent } from '../terminal/reaching.ts'
 
 export const publish: Command = {
@@ -66,8 +67,7 @@ ${DIR_HELP}
           return file
         },
         refused: error => {
-          const advice = error.advice === undefined ? '' : `. ${error.advice}`
-          process.stderr.write(`countersink publish: ${printable(`${error.message}${advice}`)}\n`)
+          process.stderr.write(`countersink publish: ${printable(explainError(error))}\n`)
           status = EXIT.cannot
         },
       })

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
+import { hasTotals } from '../../parser/ledger/asking/at-rest.ts'
 import type { Session } from '../../parser/ledger/connection.ts'
-import { hasTotals } from '../../parser/ledger/recovery.ts'
 import { findLedger } from '../../parser/ledger/schema/opening.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { isRememberedDatabase, nameOfDatabase } from '../../shared/remembered-ledger.ts'

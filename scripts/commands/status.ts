@@ -1,5 +1,6 @@
 import { readJournal } from '../../parser/journal/reading.ts'
 import { hasCode, toError } from '../../shared/errors.ts'
+import { processActivity } from '../../shared/lifecycle.ts'
 import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type {
@@ -13,11 +14,14 @@ import type {
   UnmovedFiles,
 } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
-import type { ProcessReport } from '../supervising/managed-process.ts'
-import type { SupervisorStatus } from '../supervising/supervisor.ts'
+import {
+  type ProcessReport,
+  readSupervisor,
+  type SupervisorStatus,
+} from '../state/supervisor-status.ts'
 import { type Command, DIR_HELP, EXIT, environment, parseOptions } from '../terminal/cli.ts'
 import { columnsOf, labelled, wrapText } from '../terminal/layout.ts'
-import { print, readSupervisor } from '../terminal/output.ts'
+import { print } from '../terminal/output.ts'
 import { reach, type Silence } from '../terminal/reaching.ts'
 
 export const status: Command = {
@@ -48,14 +52,12 @@ async function look(paths: StatePaths, kindInEnvironment: 'private' | 'yours') {
     healthOf<GeneratorHealth>(paths, 'generator'),
   ])
   const live = 'role' in parser ? parser : undefined
-  const down = live === undefined ? await fromJournal(paths) : undefined
+  const journal = live === undefined ? await fromJournal(paths) : undefined
+  const down = typeof journal === 'object' ? journal : undefined
   return {
     answeredBy: live !== undefined ? ('parser' as const) : down ? ('journal' as const) : null,
-    supervisor: {
-      state: supervisor?.state ?? 'stopped',
-      pid: supervisor?.pid ?? null,
-      uptimeSeconds: supervisor === undefined ? null : secondsSince(supervisor.startedAtMs),
-    },
+    journal: typeof journal === 'string' ? journal : null,
+    supervisor: supervisorPicture(supervisor),
     parser: processPicture(parser, supervisor?.parser),
     generator: {
       ...processPicture(generator, supervisor?.generator),
@@ -113,10 +115,10 @@ async function healthOf<H extends Health>(
   return reached.health as H
 }
 
-/** undefined: there is no journal, or a parser is just starting or ending and has it open. */
+/** `in use`: a parser is just starting or ending, or hangs, and has it open. */
 async function fromJournal(paths: StatePaths) {
   try {
-    return await readJournal(paths.journal, (view, state) => {
+    const found = await readJournal(paths.journal, (view, state) => {
       const queue = { files: 0, bytes: 0 }
       for (const entry of view.queuedFrom(0, Number.MAX_SAFE_INTEGER)) {
         if (entry.stage === 'settling') continue
@@ -126,18 +128,34 @@ async function fromJournal(paths: StatePaths) {
       const { applied, duplicate, quarantined, bytes, lines } = state
       return { queue, ever: { applied, duplicate, quarantined, bytes, lines } satisfies Counts }
     })
+    return found ?? ('missing' as const)
   } catch (error) {
-    if (hasCode(error, 'JOURNAL_IN_USE')) return undefined
+    if (hasCode(error, 'JOURNAL_IN_USE')) return 'in use' as const
     throw error
   }
+}
+
+function supervisorPicture(supervisor: SupervisorStatus | undefined) {
+  if (supervisor === undefined) return { state: 'stopped', pid: null, uptimeSeconds: null }
+  const { state, pid, startedAtMs } = supervisor
+  const frozen = processActivity(pid)?.isStopped
+    ? {
+        reason: `stopped by a signal, so that nothing is kept alive; "kill -CONT ${pid}" lets it go on`,
+      }
+    : {}
+  return { state, pid, uptimeSeconds: secondsSince(startedAtMs), ...frozen }
 }
 
 function processPicture(health: Health | Silence, report: ProcessReport | undefined) {
   const alive = 'role' in health ? health : undefined
   const silence = 'role' in health || !health.isThere ? undefined : health
-  const reason = alive?.reason ?? silence?.silentBecause
+  // The supervisor may be about to hear of it.
+  const isGone = alive === undefined && silence === undefined && report?.state === 'running'
+  const reason = alive?.reason ?? (isGone ? 'it is not there any more' : silence?.silentBecause)
   return {
-    state: alive?.state ?? (silence?.listens ? 'silent' : (report?.state ?? 'stopped')),
+    state:
+      alive?.state ??
+      (silence?.listens ? 'silent' : isGone ? 'ended' : (report?.state ?? 'stopped')),
     pid: alive?.pid ?? report?.pid ?? null,
     uptimeSeconds: alive?.uptimeSeconds ?? null,
     restarts: report?.restarts ?? 0,
@@ -202,7 +220,9 @@ function text(p: Picture): string {
       ? ''
       : p.answeredBy === 'journal'
         ? '(the parser does not answer; the queue and the counts are from its journal)\n'
-        : '(the parser does not answer, and its journal is in use, or not there)\n'
+        : p.journal === 'missing'
+          ? '(there is no journal: no parser has worked here yet)\n'
+          : '(the parser does not answer, and the journal is locked by whoever has it open)\n'
   const room = columnsOf(process.stdout) - LABEL_WIDTH
   const rows = lines.flatMap(([label, value]) =>
     labelled(label.padEnd(LABEL_WIDTH), wrapText(value, room)),

@@ -1,4 +1,9 @@
-import { readTopTotals, readTotal, readTotals, type Total } from '../../parser/ledger/totals.ts'
+import {
+  readTopTotals,
+  readTotal,
+  readTotals,
+  type Total,
+} from '../../parser/ledger/asking/totals.ts'
 import { parseU64 } from '../../shared/numbers.ts'
 import { withServiceDatabase } from '../mariadb/database-at-rest.ts'
 import { hasPrivateDatabase, serviceDatabase } from '../mariadb/service-database.ts'

@@ -1,18 +1,21 @@
 import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Config, readConfig } from '../../shared/config.ts'
 import { CountersinkError, describeError } from '../../shared/errors.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
-import { printable } from '../../shared/printable.ts'
+import { printable, shellWord } from '../../shared/printable.ts'
 import { processedPage } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { SETTINGS } from '../../shared/settings.ts'
+import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
 import { closingReport } from '../reports/closing-report.ts'
 import { Supervisor } from '../supervising/supervisor.ts'
 import { type Command, DIR_HELP, EXIT, parseOptions, usage } from '../terminal/cli.ts'
 import { columnsOf, isLively } from '../terminal/layout.ts'
 import { ProgressDisplay } from '../terminal/progress-display.ts'
+import { steadyWriter } from '../terminal/steady-output.ts'
 
 const settingsHelp = Object.values(SETTINGS)
   .map(
@@ -131,13 +134,14 @@ async function supervise(
 ): Promise<number> {
   process.umask(0o077)
   const paths = statePaths(dir)
+  if (existsSync(paths.dir)) await refuseDirectoriesOfOthers(paths.dir)
   await refuseAnotherDatabase(paths, config)
   const display = new ProgressDisplay({
     isTTY: isLively(process.stdout),
     get columns() {
       return columnsOf(process.stdout)
     },
-    write: text => void process.stdout.write(text),
+    write: steadyWriter(process.stdout),
   })
   const supervisor = new Supervisor({
     ...{ paths, config, env, withGenerator },
@@ -162,7 +166,7 @@ async function supervise(
   }, DRAW_INTERVAL_MS)
   const database = config.databaseUrl === '' ? 'a private MariaDB' : 'your MariaDB'
   const generator = withGenerator ? 'a generator makes files' : 'no generator'
-  display.say(`countersink in ${paths.dir}; ${database}; ${generator}`)
+  display.say(printable(`countersink in ${paths.dir}; ${database}; ${generator}`))
   try {
     const why = await Promise.race([
       supervisor.start().then(() => Promise.race([supervisor.drained, supervisor.failed])),
@@ -223,7 +227,7 @@ function outliveTheTerminal(supervisor: Supervisor): void {
 /** For a person who has seen it work once. */
 function whatNext({ dir }: StatePaths): string[] {
   const name = process.env.npm_command === undefined ? 'countersink' : 'npx countersink'
-  const where = dir === resolve('var') ? '' : ` --dir ${dir}`
+  const where = dir === resolve('var') ? '' : ` --dir ${shellWord(dir)}`
   return [
     '',
     `Next: ${name} totals --top 5${where}   shows the largest totals;`,

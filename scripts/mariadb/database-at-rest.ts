@@ -1,7 +1,7 @@
 import { type DatabaseAddress, databaseAddress, Session } from '../../parser/ledger/connection.ts'
 import { watchStatements } from '../../parser/ledger/statement-watch.ts'
 import type { Config } from '../../shared/config.ts'
-import { CountersinkError, hasCode } from '../../shared/errors.ts'
+import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { StateLock } from '../state/state-lock.ts'
 import { cannot } from '../terminal/cli.ts'
@@ -105,6 +105,16 @@ export async function withServiceDatabase<R>(
     return await withSession(databaseAddress(config, paths), use)
   } catch (error) {
     if (!hasCode(error, 'DATABASE_UNAVAILABLE') || config.databaseUrl !== '') throw error
+    return await withDatabaseAtRest(paths, config, use).catch((atRest: unknown) => {
+      throw hasCode(atRest, 'STATE_DIRECTORY_IN_USE') ? away(error, toError(atRest)) : atRest
+    })
   }
-  return withDatabaseAtRest(paths, config, use)
+}
+
+/** It is the service's to start it, which may be just what it does. */
+function away(silence: unknown, inUse: Error): CountersinkError {
+  return cannot(
+    `the private MariaDB does not answer (${toError(silence).message}), and ${inUse.message}`,
+    'Ask again in a moment; "countersink status" shows what runs.',
+  )
 }

@@ -1,5 +1,9 @@
 import { loadInstance } from '../../parser/instance.ts'
-import { contentsWithPrefix, ownNewest, processedFile } from '../../parser/ledger/asking.ts'
+import {
+  contentsWithPrefix,
+  ownNewest,
+  processedFile,
+} from '../../parser/ledger/asking/contents.ts'
 import type { Session } from '../../parser/ledger/connection.ts'
 import type { LedgerFile } from '../../parser/ledger/file-rows.ts'
 import { type LedgerNames, ledgerNames } from '../../parser/ledger/schema/tables.ts'

@@ -2,7 +2,8 @@ import type { Socket } from 'node:net'
 import { CountersinkError, describeError, toError } from '../../shared/errors.ts'
 import { Bell, deferred } from '../../shared/handoff.ts'
 import type { StatePaths } from '../../shared/paths.ts'
-import { Deaths } from '../supervising/deaths.ts'
+import { Deaths } from '../state/deaths.ts'
+import type { MariadbReport } from '../state/supervisor-status.ts'
 import { type PrivateMariadb, startPrivateMariadb } from './private-mariadb.ts'
 
 /**
@@ -65,7 +66,7 @@ export class MariadbKeeper {
     return lifeline?.writable ? lifeline : undefined
   }
 
-  get report() {
+  get report(): MariadbReport {
     return {
       pid: this.#server?.pid,
       restarts: this.#restarts,

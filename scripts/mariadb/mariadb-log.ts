@@ -17,7 +17,11 @@ export async function openLog(path: string, onNotice: (text: string) => void): P
       () => 0,
     )
     if (size > LOG_BYTES_MAX) await rename(path, `${path}.1`)
-    return await open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600)
+    const log = await open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600)
+    if ((await log.stat()).isFile()) return log
+    // The server would wait at a FIFO that nobody reads.
+    await log.close()
+    throw new Error('it is not a regular file')
   } catch (error) {
     onNotice(`${path} cannot be written, and what MariaDB says is lost: ${describeError(error)}`)
     return await open('/dev/null', 'r+')

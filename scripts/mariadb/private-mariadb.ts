@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { makeDirectories } from '../../shared/durable.ts'
 import { CountersinkError } from '../../shared/errors.ts'
 import { fitSocketPath } from '../../shared/paths.ts'
+import { shellWord } from '../../shared/printable.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
 import {
   endLeftovers,
@@ -127,6 +128,6 @@ async function refuseOpenDirectory(path: string): Promise<void> {
   throw new CountersinkError(
     'STATE_DIRECTORY_UNFIT',
     `${path} has mode ${mode.toString(8)}; others could reach the database through it`,
-    { advice: `Run chmod 700 '${path}'.` },
+    { advice: `Run chmod 700 ${shellWord(path)}.` },
   )
 }

@@ -76,7 +76,11 @@ export async function statSource(path: string): Promise<BigIntStats> {
 
 export function unfit(path: string, why: string, advice?: string): CountersinkError {
   const options = advice === undefined ? {} : { advice }
-  return new CountersinkError('FILE_UNFIT', `${path} cannot be published: ${why}`, options)
+  return new CountersinkError(
+    'FILE_UNFIT',
+    `${path === '' ? '""' : path} cannot be published: ${why}`,
+    options,
+  )
 }
 
 /** Long enough for a copy that is nearly done, short enough to wait for. */

@@ -1,5 +1,5 @@
+import { knownContents } from '../../parser/ledger/asking/at-rest.ts'
 import type { Session } from '../../parser/ledger/connection.ts'
-import { knownContents } from '../../parser/ledger/recovery.ts'
 import type { Config } from '../../shared/config.ts'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { makeDirectories } from '../../shared/durable.ts'

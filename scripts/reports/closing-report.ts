@@ -1,7 +1,7 @@
 import { readPublished, runNames } from '../../generator/state.ts'
 import { readJournal } from '../../parser/journal/reading.ts'
+import { type Balance, readBalance } from '../../parser/ledger/asking/totals.ts'
 import { databaseAddress, Session } from '../../parser/ledger/connection.ts'
-import { type Balance, readBalance } from '../../parser/ledger/totals.ts'
 import type { Config } from '../../shared/config.ts'
 import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'

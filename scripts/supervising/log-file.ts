@@ -1,4 +1,15 @@
-import { closeSync, constants, fstatSync, openSync, renameSync, statSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
 import { describeError } from '../../shared/errors.ts'
 
 const LOG_BYTES_MAX = 8 * 2 ** 20
@@ -84,6 +95,8 @@ export class LogFile {
     this.#fd = undefined
     if (before !== undefined) closeSync(before)
     this.#lookedAtMs = performance.now()
+    // Somebody who clears old logs away takes the directory with them at times.
+    if (!existsSync(dirname(this.#path))) mkdirSync(dirname(this.#path), 0o700)
     const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants
     // A link or a FIFO under this name is somebody else's doing, and would be written to.
     const fd = openSync(this.#path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)

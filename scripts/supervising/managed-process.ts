@@ -9,18 +9,11 @@ import {
 } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
 import { levelOf } from '../../shared/log.ts'
-import { Deaths, PAUSE_MAX_MS } from './deaths.ts'
+import { StateMachine } from '../../shared/state-table.ts'
+import { Deaths, PAUSE_MAX_MS } from '../state/deaths.ts'
+import type { ProcessReport, ProcessState } from '../state/supervisor-status.ts'
 import { LogFile } from './log-file.ts'
-
-export type ProcessState = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'failed'
-
-/** What the supervisor tells of a child, in `status` and its own file. */
-export interface ProcessReport {
-  readonly pid: number | undefined
-  readonly state: ProcessState
-  readonly startedAtMs: number | undefined
-  readonly restarts: number
-}
+import { PROCESS_STATES, type ProcessEvent } from './managed-process-states.ts'
 
 export interface ManagedProcessOptions {
   readonly name: string
@@ -40,15 +33,12 @@ export interface ManagedProcessOptions {
 }
 
 /**
- * A child process that is kept alive.
+ * A child process that is kept alive; its states are in `managed-process-states.ts`.
  *
- * - **starting**: spawned, not yet known to be well. **running**: `ready()` was called.
- * - **restarting**: it died, or could not be started for want of memory, processes or descriptors;
- *   it comes back after a pause that `Deaths` knows. After too many of them lately without durable
- *   progress, or one with the status that says that a restart cannot help, it is **failed**. A death
- *   of a full disk is none of those: it waits for room however long that takes.
- * - **stopping** → **stopped**: asked to end, by SIGTERM, then SIGKILL; or it ended by itself with
- *   status 0.
+ * One that died, or could not be started for want of memory, processes or descriptors, comes back
+ * after a pause that `Deaths` knows. After too many of these lately without durable progress, or one
+ * with the status that says that a restart cannot help, it is given up. A death of a full disk is none
+ * of those: it waits for room however long that takes. To be stopped it gets SIGTERM, then SIGKILL.
  *
  * It runs in a session of its own, so that a terminal's Ctrl-C reaches only the supervisor, and its
  * standard input is a pipe that ends with us: it then stops by itself.
@@ -58,7 +48,7 @@ export class ManagedProcess {
   readonly #end = deferred()
   readonly #log: LogFile
   #child: ChildProcess | undefined
-  #state: ProcessState = 'starting'
+  readonly #states: StateMachine<ProcessState, ProcessEvent>
   #startedAtMs: number | undefined
   #restarts = 0
   readonly #deaths = new Deaths()
@@ -71,6 +61,12 @@ export class ManagedProcess {
   constructor(options: ManagedProcessOptions) {
     this.#options = options
     this.#log = new LogFile(options.logPath, options.onNotice)
+    this.#states = new StateMachine<ProcessState, ProcessEvent>(
+      `the ${options.name}`,
+      PROCESS_STATES,
+      'starting',
+      state => this.#entered(state),
+    )
     this.ended.catch(() => {
       // Whoever waits for it is told; nobody has to.
     })
@@ -84,7 +80,7 @@ export class ManagedProcess {
   get report(): ProcessReport {
     return {
       pid: this.#child?.pid,
-      state: this.#state,
+      state: this.#states.state,
       startedAtMs: this.#startedAtMs,
       restarts: this.#restarts,
     }
@@ -92,7 +88,7 @@ export class ManagedProcess {
 
   /** It answers. */
   ready(): void {
-    if (this.#state === 'starting' || this.#state === 'restarting') this.#enter('running')
+    this.#states.on('answered')
   }
 
   /** It has made something durable: earlier deaths no longer count. */
@@ -113,14 +109,9 @@ export class ManagedProcess {
 
   /** Ends it for good; repeatable. Resolves when it is gone. */
   async stop(): Promise<void> {
-    if (this.#state === 'stopped' || this.#state === 'failed') return
-    this.#enter('stopping')
-    clearTimeout(this.#restartTimer)
-    if (this.#child === undefined) {
-      this.#finish()
-      return
-    }
-    this.#child.kill('SIGTERM')
+    const child = this.#askedToStop()
+    if (child === undefined) return
+    child.kill('SIGTERM')
     const timer = setTimeout(
       () => this.kill(`it did not stop within ${this.#options.stopTimeoutMs} ms`),
       this.#options.stopTimeoutMs,
@@ -130,9 +121,15 @@ export class ManagedProcess {
 
   /** Ends it at once and for good. */
   abandon(): void {
-    this.#enter('stopping')
+    this.#askedToStop()?.kill('SIGKILL')
+  }
+
+  /** @returns what has yet to end: between two starts, and afterwards, there is nothing. */
+  #askedToStop(): ChildProcess | undefined {
+    if (this.#states.on('stop asked') !== 'stopping') return undefined
     clearTimeout(this.#restartTimer)
-    this.#child?.kill('SIGKILL')
+    if (this.#child === undefined) this.#states.on('ended')
+    return this.#child
   }
 
   #spawn(): void {
@@ -152,6 +149,7 @@ export class ManagedProcess {
     }
     this.#child = child
     this.#startedAtMs = Date.now()
+    this.#states.on('spawned')
     for (const stream of [child.stdout, child.stderr] as (Readable | null | undefined)[]) {
       if (!stream) continue
       createInterface({ input: stream }).on('line', line => this.#said(line))
@@ -182,44 +180,38 @@ export class ManagedProcess {
   #died(how: string, code: number | null | undefined): void {
     this.#child = undefined
     this.#startedAtMs = undefined
-    // It was stopped before it was known that it could not be started.
-    if (this.#state === 'stopped') return
-    if (this.#state === 'stopping' || code === 0) {
-      this.#finish()
-      return
-    }
-    const pauseMs =
-      code === EXIT_CONFIG
-        ? undefined
-        : code === EXIT_DISK_FULL
-          ? PAUSE_MAX_MS
-          : this.#deaths.note()
-    if (pauseMs === undefined) {
+    const pauseMs = code === 0 ? undefined : this.#pauseAfter(code)
+    const died = pauseMs === undefined ? 'died for good' : 'died'
+    const state = this.#states.on(code === 0 ? 'ended' : died)
+    if (state === 'restarting') {
+      const why = code === undefined ? ` (${this.#lastError})` : ''
+      this.#startAgain(`${how}${why}`, pauseMs ?? 0)
+    } else if (state === 'failed') {
       const why =
         code === EXIT_CONFIG ? how : `${how}, as too often lately without progress between`
-      this.#enter('failed')
-      this.#log.close()
       this.#end.reject(
         new CountersinkError('CHILD_FAILED', `the ${this.name} ${why}. ${this.#lastError}`.trim()),
       )
-      return
     }
-    const when = pauseMs === 0 ? 'at once' : `in ${pauseMs} ms`
-    const why = code === undefined ? ` (${this.#lastError})` : ''
-    this.#options.onNotice(`the ${this.name} ${how}${why}; it is started again ${when}`)
+  }
+
+  /** undefined: another start would be no different. */
+  #pauseAfter(code: number | null | undefined): number | undefined {
+    if (code === EXIT_CONFIG) return undefined
+    return code === EXIT_DISK_FULL ? PAUSE_MAX_MS : this.#deaths.note()
+  }
+
+  #startAgain(how: string, pauseMs: number): void {
     this.#restarts += 1
-    this.#enter('restarting')
     this.#restartTimer = setTimeout(() => this.#spawn(), pauseMs)
-  }
-
-  #finish(): void {
-    this.#enter('stopped')
-    this.#log.close()
-    this.#end.resolve()
-  }
-
-  #enter(state: ProcessState): void {
-    this.#state = state
+    const when = pauseMs === 0 ? 'at once' : `in ${pauseMs} ms`
+    this.#options.onNotice(`the ${this.name} ${how}; it is started again ${when}`)
     this.#options.onChange()
+  }
+
+  #entered(state: ProcessState): void {
+    this.#options.onChange()
+    if (state === 'stopped' || state === 'failed') this.#log.close()
+    if (state === 'stopped') this.#end.resolve()
   }
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { Config } from '../../shared/config.ts'
 import { makeDirectories, replaceFile } from '../../shared/durable.ts'
 import { describeError, toError } from '../../shared/errors.ts'
@@ -8,27 +9,34 @@ import type { StatePaths } from '../../shared/paths.ts'
 import type { GeneratorHealth, ParserHealth } from '../../shared/protocol.ts'
 import { lackOfRoom } from '../../shared/room.ts'
 import type { Channel } from '../../shared/socket/channel.ts'
-import { refuseDirectoriesOfOthers, refuseTooFewDescriptors } from '../../shared/state-directory.ts'
+import {
+  placeOf,
+  refuseDirectoriesOfOthers,
+  refuseTooFewDescriptors,
+} from '../../shared/state-directory.ts'
+import { StateMachine } from '../../shared/state-table.ts'
 import { MariadbKeeper } from '../mariadb/mariadb-keeper.ts'
 import { StateLock } from '../state/state-lock.ts'
+import type { SupervisorState, SupervisorStatus } from '../state/supervisor-status.ts'
 import { childCommand } from './child-command.ts'
 import { HealthWatch } from './health-watch.ts'
 import { LogFile } from './log-file.ts'
-import { ManagedProcess, type ProcessReport } from './managed-process.ts'
+import { ManagedProcess } from './managed-process.ts'
+import { SUPERVISOR_STATES, type SupervisorEvent } from './supervisor-states.ts'
 
 /**
  * Keeps MariaDB (unless it is yours), the parser and the generator running on one state directory.
+ * Its states are in `supervisor-states.ts`.
  *
- * - **starting**: takes the state lock, starts MariaDB, then the parser, then the generator, each
- *   when the one before is ready.
- * - **running**: pings both sockets, restarts what dies or hangs, and looks whether its lock still is
- *   the one that keeps others out.
- * - **draining** (only with a number of files): the generator has ended by itself; when the
- *   parser's queue is empty, `drained` resolves.
- * - **stopping**: generator, parser, MariaDB, in this order, each drained; then the lock is freed.
+ * It takes the state lock and starts MariaDB, the parser and the generator, each when the one before
+ * is ready. It pings both sockets, restarts what dies or hangs, and looks whether its lock still is the
+ * one that keeps others out. With a number of files, `drained` resolves when the generator has ended
+ * by itself and the parser's queue is empty. It stops generator, parser and MariaDB in this order, each
+ * drained; then the lock is freed.
  *
- * `failed` rejects when a child cannot be kept alive, the lock is another's, or something of ours fails. Killed itself, it leaves nothing running: the
- * children see their pipe end, and MariaDB goes when nobody holds its lifeline any more.
+ * `failed` rejects when a child cannot be kept alive, the lock is another's, or something of ours
+ * fails. Killed itself, it leaves nothing running: the children see their pipe end, and MariaDB goes
+ * when nobody holds its lifeline any more.
  */
 export interface SupervisorOptions {
   readonly paths: StatePaths
@@ -36,20 +44,10 @@ export interface SupervisorOptions {
   /** For the children: the configuration as environment variables. */
   readonly env: NodeJS.ProcessEnv
   readonly withGenerator: boolean
+  /** How a child is started, if not as it was built. */
+  readonly childCommand?: typeof childCommand
   /** Something the person at the terminal should know. */
   readonly onNotice: (text: string) => void
-}
-
-/** What `run/supervisor.json` says; `status` and `ping` read it. */
-export interface SupervisorStatus {
-  readonly pid: number
-  readonly startTime: string
-  readonly startedAtMs: number
-  readonly state: Supervisor['state']
-  readonly withGenerator: boolean
-  readonly parser: ProcessReport | undefined
-  readonly generator: ProcessReport | undefined
-  readonly mariadb: MariadbKeeper['report'] | undefined
 }
 
 const CHILD_STOP_TIMEOUT_MS = { generator: 20_000, parser: 120_000 }
@@ -63,7 +61,15 @@ export class Supervisor {
   readonly #drained = deferred()
   readonly #stopRequested = deferred()
   readonly #startedAtMs = Date.now()
-  state: 'starting' | 'running' | 'draining' | 'stopping' | 'stopped' = 'starting'
+  readonly #states = new StateMachine<SupervisorState, SupervisorEvent>(
+    'the supervisor',
+    SUPERVISOR_STATES,
+    'starting',
+    state => {
+      this.#log?.info(state)
+      this.#changed()
+    },
+  )
   #lock: StateLock | undefined
   #lockTimer: NodeJS.Timeout | undefined
   #logFile: LogFile | undefined
@@ -73,6 +79,7 @@ export class Supervisor {
   #generator: ManagedProcess | undefined
   #watches: HealthWatch[] = []
   #lastSaid = ''
+  #place = ''
   #writing: Promise<void> = Promise.resolve()
   #starting: Promise<void> = Promise.resolve()
   #stopping: Promise<void> | undefined
@@ -104,6 +111,7 @@ export class Supervisor {
     refuseTooFewDescriptors()
     await makeDirectories(paths.dir, paths.run, paths.log)
     await refuseDirectoriesOfOthers(paths.dir, paths.run, paths.log)
+    this.#place = placeOf(paths.dir)
     this.#lock = await StateLock.take(paths.supervisorLock, paths.supervisorStatus)
     this.#lockTimer = setInterval(() => void this.#mindLock(), LOCK_INTERVAL_MS)
     this.#logFile = new LogFile(`${paths.log}/supervisor.log`, onNotice)
@@ -115,26 +123,33 @@ export class Supervisor {
     await this.#untilReady(this.#parser, paths.parserSocket)
     if (this.#isStopping) return
     if (!this.#options.withGenerator) {
-      this.#enter('running')
+      this.#states.on('ready')
       return
     }
     this.#generator = this.#startChild('generator')
     this.#generator.ended.then(
-      () => this.#generatorEnded(),
+      () => this.#states.on('generator ended'),
       error => this.#failure.reject(error),
     )
     await this.#untilReady(this.#generator, paths.generatorSocket)
-    if (this.state === 'starting') this.#enter('running')
-    if (config.files === 0) onNotice('running; Ctrl-C stops everything in order')
+    const isRunning = this.#states.on('ready') === 'running'
+    if (isRunning && config.files === 0) onNotice('running; Ctrl-C stops everything in order')
+  }
+
+  get state(): SupervisorState {
+    return this.#states.state
   }
 
   get #isStopping(): boolean {
-    return this.#stopping !== undefined
+    return this.state === 'stopping' || this.state === 'stopped'
   }
 
-  /** In order, everything drained, except MariaDB: for a last look at it. Repeatable. */
+  /**
+   * In order, everything drained, except MariaDB: for a last look at it once there is nothing left to
+   * do. Repeatable.
+   */
   async stopChildren(): Promise<void> {
-    if (this.state !== 'draining') this.#enter('stopping')
+    this.#states.on('children stop asked')
     await this.#generator?.stop()
     await this.#parser?.stop()
     for (const watch of this.#watches.splice(0)) await watch.stop()
@@ -142,6 +157,7 @@ export class Supervisor {
 
   /** Everything, in order; repeatable, all callers share one outcome. */
   stop(): Promise<void> {
+    this.#states.on('stop asked')
     this.#stopRequested.resolve()
     this.#stopping ??= this.#stopAll()
     return this.#stopping
@@ -149,12 +165,12 @@ export class Supervisor {
 
   /** At once: on a second Ctrl-C. What is durable stays so. */
   abandon(): void {
+    this.#states.on('abandoned')
     this.#generator?.abandon()
     this.#parser?.abandon()
   }
 
   async #stopAll(): Promise<void> {
-    this.#enter('stopping')
     await this.#starting.catch(() => {
       // Whoever started us is told; what was started until then is stopped here.
     })
@@ -163,7 +179,7 @@ export class Supervisor {
       await step().catch(error => failures.push(toError(error)))
     }
     clearInterval(this.#lockTimer)
-    this.#enter('stopped')
+    this.#states.on('all ended')
     await this.#writing
     this.#logFile?.close()
     this.#lock?.release()
@@ -188,6 +204,7 @@ export class Supervisor {
   /** Somebody removed it, or put another in its place: nobody else may have come in meanwhile. */
   async #mindLock(): Promise<void> {
     const { paths } = this.#options
+    if (!existsSync(paths.supervisorStatus)) this.#changed()
     if (this.#lock === undefined || this.#lock.isInPlace()) return
     try {
       await this.#lock.takeAgain()
@@ -225,10 +242,10 @@ export class Supervisor {
   }
 
   #startChild(name: 'parser' | 'generator'): ManagedProcess {
-    const { paths, env, onNotice } = this.#options
+    const { paths, env, onNotice, childCommand: command = childCommand } = this.#options
     return new ManagedProcess({
       name,
-      command: [...childCommand(name, paths), '--supervised'],
+      command: [...command(name, paths), '--supervised'],
       env,
       logPath: `${paths.log}/${name}.log`,
       // The parser's hold on MariaDB: it may still have a batch to finish when we are killed.
@@ -265,20 +282,8 @@ export class Supervisor {
     await Promise.race([answered.promise, child.ended, this.#stopRequested.promise])
   }
 
-  #generatorEnded(): void {
-    if (this.state === 'stopping' || this.state === 'stopped') return
-    this.#enter('draining')
-  }
-
   #checkDrained(health: ParserHealth): void {
     if (this.state === 'draining' && health.queue.files === 0) this.#drained.resolve()
-  }
-
-  #enter(state: Supervisor['state']): void {
-    if (this.state === 'stopped' || this.state === state) return
-    this.state = state
-    this.#log?.info(state)
-    this.#changed()
   }
 
   /** Writes the status file; the last change wins, writes never overlap. */
@@ -302,6 +307,7 @@ export class Supervisor {
     return {
       pid: process.pid,
       startTime: processIdentity(process.pid)?.startTime ?? '',
+      place: this.#place,
       startedAtMs: this.#startedAtMs,
       state: this.state,
       withGenerator: this.#options.withGenerator,

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, opendirSync, statSync } from 'node:fs'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { readConfig } from '../../shared/config.ts'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
@@ -101,6 +101,7 @@ export function wholeNumber(option: string, text: string, min: number, max: numb
 export function environment(dir: string) {
   const config = readConfig(process.env)
   const paths: StatePaths = statePaths(dir)
+  refuseWhatIsDenied(paths)
   const made = [paths.inbox, paths.run, paths.parser, paths.mariadb, paths.archive]
   if (!made.some(path => existsSync(path))) {
     const what = existsSync(paths.dir)
@@ -112,6 +113,31 @@ export function environment(dir: string) {
     )
   }
   return { paths, config }
+}
+
+/** What this user may not look into would seem not to be there. */
+function refuseWhatIsDenied({ dir, run }: StatePaths): void {
+  for (const path of [dir, run]) {
+    try {
+      opendirSync(path).closeSync()
+      statSync(`${path}/.`)
+    } catch (error) {
+      if (!hasCode(error, 'EACCES')) continue
+      throw cannot(
+        `this user (uid ${process.geteuid?.()}) may not look into ${path}${ownerOf(path)}`,
+        'Run the command as the user that the service runs as.',
+      )
+    }
+  }
+}
+
+function ownerOf(path: string): string {
+  try {
+    return `, which belongs to the user with id ${statSync(path).uid}`
+  } catch {
+    // One of the directories above it is closed.
+    return ''
+  }
 }
 
 function hintFor(error: Error, known: readonly string[]): string {

@@ -1,23 +1,5 @@
-import { readFile } from 'node:fs/promises'
-import { hasCode } from '../../shared/errors.ts'
-import { isAlive } from '../../shared/lifecycle.ts'
-import type { StatePaths } from '../../shared/paths.ts'
 import { printableLines } from '../../shared/printable.ts'
 import type { ProcessedFile } from '../../shared/protocol.ts'
-import type { SupervisorStatus } from '../supervising/supervisor.ts'
-
-/** What the supervisor of this directory says of itself, while it lives. */
-export async function readSupervisor(paths: StatePaths): Promise<SupervisorStatus | undefined> {
-  let text: string
-  try {
-    text = await readFile(paths.supervisorStatus, 'utf8')
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined
-    throw error
-  }
-  const status = JSON.parse(text) as SupervisorStatus
-  return isAlive(status) ? status : undefined
-}
 
 /** A processed file as `--json` shows it: amounts are strings, times are UTC ISO-8601. */
 export function fileJson(file: ProcessedFile) {

@@ -3,7 +3,7 @@ import { processActivity } from '../../shared/lifecycle.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type { Health } from '../../shared/protocol.ts'
 import { type Channel, openChannel } from '../../shared/socket/channel.ts'
-import { readSupervisor } from './output.ts'
+import { readSupervisor } from '../state/supervisor-status.ts'
 
 /** A process of this state directory that answers. */
 export interface Reached {

@@ -1,4 +1,12 @@
-import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, unlinkSync } from 'node:fs'
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  unlinkSync,
+} from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import { CountersinkError, describeError, hasCode } from '../errors.ts'
@@ -20,7 +28,7 @@ export interface ServerHandlers extends ChannelHandlers {
  *
  * Whether the socket still stands at its path is looked at every second. If it does not (somebody
  * removed or replaced it), it listens there again; those who are connected stay so. A socket at which
- * somebody else answers is left to them.
+ * somebody else answers is left to them; one that only lets others in is not.
  */
 export class ChannelServer {
   readonly #path: string
@@ -52,6 +60,8 @@ export class ChannelServer {
    * Listens at `path`, taking it over from whoever listened there before. It binds under a name of
    * its own and renames that into place: there is no moment without a socket, and the close of an
    * older server cannot unlink this one's file (Node's libuv unlinks the name it was bound to).
+   *
+   * @throws CountersinkError STATE_DIRECTORY_UNFIT when a directory stands there that is not empty.
    */
   static async listen(
     path: string,
@@ -60,7 +70,16 @@ export class ChannelServer {
     log = silentLog,
   ): Promise<ChannelServer> {
     const server = new ChannelServer(path, role, handlers, log)
-    await server.#bind()
+    await server.#bind().catch(error => {
+      if (!hasCode(error, 'EISDIR')) throw error
+      throw new CountersinkError(
+        'STATE_DIRECTORY_UNFIT',
+        `${path} is a directory, with something in it`,
+        {
+          advice: 'A socket is to stand there: move it away.',
+        },
+      )
+    })
     server.#lookLater()
     return server
   }
@@ -115,6 +134,7 @@ export class ChannelServer {
     try {
       // The directory is 0700 already; this is the second lock on the same door.
       chmodSync(own, 0o600)
+      removeEmptyDirectory(this.#path)
       renameSync(own, this.#path)
     } catch (error) {
       server.close()
@@ -159,7 +179,7 @@ export class ChannelServer {
         this.#trouble = undefined
         return
       }
-      const isElsewhere = await somebodyListens(this.#path)
+      const isElsewhere = await somebodyAnswers(this.#path)
       if (this.#closing !== undefined) return
       if (isElsewhere) {
         const path = this.#path
@@ -195,15 +215,24 @@ export class ChannelServer {
 /** How long a closing server waits for its peers to end their side. */
 const GOODBYE_MS = 500
 
+/** How long somebody else has to say anything; all of us say hello at once. */
+const ANSWER_MS = 1_000
+
 /** In doubt yes: nobody's socket is taken away from them. */
-function somebodyListens(path: string): Promise<boolean> {
+function somebodyAnswers(path: string): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(path)
-    socket.once('connect', () => {
+    const end = (answers: boolean): void => {
+      clearTimeout(silence)
       socket.destroy()
-      resolve(true)
+      resolve(answers)
+    }
+    const silence = setTimeout(() => end(false), ANSWER_MS)
+    socket.once('data', () => end(true))
+    socket.once('end', () => end(false))
+    socket.once('error', error => {
+      end(!hasCode(error, 'ENOENT', 'ECONNREFUSED', 'ENOTSOCK', 'ECONNRESET', 'EPIPE'))
     })
-    socket.once('error', error => resolve(!hasCode(error, 'ENOENT', 'ECONNREFUSED', 'ENOTSOCK')))
   })
 }
 
@@ -213,6 +242,15 @@ function isSystemError(error: unknown): boolean {
 
 function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+}
+
+/** Nothing is lost with it, and no name can be put over it. */
+function removeEmptyDirectory(path: string): void {
+  try {
+    rmdirSync(path)
+  } catch {
+    // What else it is shows when it is to be replaced.
+  }
 }
 
 /** Names that servers bound to and had no time to rename. */

@@ -20,6 +20,8 @@ import {
   type Role,
   unaskedMessages,
 } from '../protocol.ts'
+import { StateMachine } from '../state-table.ts'
+import { CHANNEL_STATES, type ChannelEvent, type ChannelState } from './channel-states.ts'
 import { encodeFrame } from './frames.ts'
 import { MessageReader } from './message-reader.ts'
 import { Requests } from './requests.ts'
@@ -27,14 +29,12 @@ import { Requests } from './requests.ts'
 /**
  * One connection between two processes, either side.
  *
- * - **greeting**: our hello is sent at once; the peer's must come within `HELLO_TIMEOUT_MS` and
- *   match protocol and version.
- * - **open**: messages flow. A reply settles the request of its id; what this role may say to ours
- *   goes to `onMessage`, which must only enqueue, or returns a promise: then nothing more of this peer
- *   is read until it is settled.
- * - **closed**: by either side, by an offence of the peer (it is told the code first), or by us.
- *   Every waiting request is rejected; `onClose` is called once. From the moment this begins nothing
- *   that comes is looked at.
+ * Its states are in `channel-states.ts`. Our hello is sent at once; the peer's must come within
+ * `HELLO_TIMEOUT_MS` and match protocol and version. Then messages flow: a reply settles the request
+ * of its id; what this role may say to ours goes to `onMessage`, which must only enqueue, or returns a
+ * promise: then nothing more of this peer is read until it is settled. It ends by either side, by an
+ * offence of the peer (it is told the code first), or by us; every waiting request is rejected, and
+ * `onClose` is called once.
  *
  * Whatever the peer does, memory and time stay bounded: a frame is at most 64 KiB, an incomplete one
  * has a deadline from its first byte, anything that was not to be expected is an offence, one that has
@@ -55,8 +55,11 @@ export class Channel {
   readonly #handlers: ChannelHandlers
   readonly #reader: MessageReader
   readonly #requests = new Requests()
-  #state: 'greeting' | 'open' | 'closed' = 'greeting'
-  #isEnding = false
+  readonly #states = new StateMachine<ChannelState, ChannelEvent>(
+    'the channel',
+    CHANNEL_STATES,
+    'greeting',
+  )
   /** What the peer may say without being asked. */
   #unasked: readonly string[] = []
   #hasAnnounced = false
@@ -64,6 +67,7 @@ export class Channel {
   #lastAskedMs = 0
   #helloTimer: NodeJS.Timeout
   #drainTimer: NodeJS.Timeout | undefined
+  /** Why it is broken. */
   #error: Error | undefined
 
   constructor(socket: Socket, role: Role, handlers: ChannelHandlers) {
@@ -71,7 +75,7 @@ export class Channel {
     this.#role = role
     this.#handlers = handlers
     this.#helloTimer = setTimeout(() => {
-      this.destroy(
+      this.#cutOff(
         new CountersinkError('FRAME_TOO_SLOW', `no hello came within ${HELLO_TIMEOUT_MS} ms`),
       )
     }, HELLO_TIMEOUT_MS)
@@ -79,16 +83,16 @@ export class Channel {
       isOver: () => this.#isOver,
       isBusy: () => this.#inHand >= REQUESTS_IN_HAND_MAX,
       take: message => this.#take(message),
-      offended: error => this.destroy(error),
+      offended: error => this.#cutOff(error),
     })
     socket.on('drain', () => {
       clearTimeout(this.#drainTimer)
       this.#drainTimer = undefined
     })
-    socket.on('error', error => {
-      this.#error ??= error
+    socket.on('error', error => this.#breaks('socket failed', error))
+    socket.on('close', () => {
+      if (this.#happens('socket closed')) this.#closed()
     })
-    socket.on('close', () => this.#closed())
     this.#write({
       type: 'hello',
       protocol: PROTOCOL_NAME,
@@ -98,8 +102,12 @@ export class Channel {
     })
   }
 
+  get state(): ChannelState {
+    return this.#states.state
+  }
+
   get isOpen(): boolean {
-    return this.#state === 'open' && !this.#isOver
+    return this.state === 'open'
   }
 
   /** Whether the peer has requests that were not replied to. */
@@ -113,7 +121,20 @@ export class Channel {
   }
 
   get #isOver(): boolean {
-    return this.#isEnding || this.#error !== undefined || this.#state === 'closed'
+    return this.state !== 'greeting' && this.state !== 'open'
+  }
+
+  /** Whether this led to another state. */
+  #happens(event: ChannelEvent): boolean {
+    const before = this.state
+    return this.#states.on(event) !== before
+  }
+
+  /** Whether this is what broke it: the first reason is the one that is told. */
+  #breaks(event: ChannelEvent, error: Error): boolean {
+    const isFirst = this.#happens(event)
+    if (isFirst) this.#error = error
+    return isFirst
   }
 
   /** Sends without expecting a reply; to a closed channel it is nothing. */
@@ -143,8 +164,7 @@ export class Channel {
 
   /** Ends in order: what was sent still goes out. */
   close(): void {
-    if (this.#isOver) return
-    this.#isEnding = true
+    if (!this.#happens('close asked')) return
     this.#socket.end()
     // The end of the peer's side is seen only if what it sent before is read, and thrown away.
     this.#socket.resume()
@@ -152,9 +172,8 @@ export class Channel {
   }
 
   /** Ends at once. The peer is told why, if it still reads; `onClose` gets the error. */
-  destroy(error: Error): void {
-    if (this.#state === 'closed' || this.#error !== undefined) return
-    this.#error = error
+  #cutOff(error: Error): void {
+    if (!this.#breaks('offended', error)) return
     this.#socket.end(encodeFrame(whyEnded(error)), () => this.#socket.destroy())
     this.#destroyAfter(1_000)
     this.#socket.pause()
@@ -162,8 +181,7 @@ export class Channel {
 
   /** The same for a peer that has done nothing wrong, without waiting for it: its place is needed. */
   giveWay(error: CountersinkError): void {
-    if (this.#state === 'closed' || this.#error !== undefined) return
-    this.#error = error
+    if (!this.#breaks('place needed', error)) return
     if (this.#socket.writable) this.#socket.write(encodeFrame(whyEnded(error)))
     this.#socket.destroy()
   }
@@ -176,13 +194,13 @@ export class Channel {
   }
 
   #write(message: object): void {
-    if (this.#error !== undefined || !this.#socket.writable) return
+    if (!this.#socket.writable) return
     let frame: Buffer
     try {
       frame = encodeFrame(message)
     } catch (error) {
       if (!hasCode(error, 'FRAME_TOO_LARGE')) throw error
-      this.destroy(toError(error))
+      this.#cutOff(toError(error))
       return
     }
     if (this.#socket.writableLength + frame.length > SEND_BUFFER_BYTES_MAX) {
@@ -198,18 +216,17 @@ export class Channel {
   }
 
   #notReading(why: string): void {
-    this.#error ??= new CountersinkError('PEER_NOT_READING', `the peer does not read: ${why}`)
+    const error = new CountersinkError('PEER_NOT_READING', `the peer does not read: ${why}`)
+    this.#breaks('not reading', error)
     this.#socket.destroy()
   }
 
   #take(message: Message): void | Promise<void> {
     if (message.type === 'error') {
-      this.#error = new CountersinkError(
-        'CHANNEL_CLOSED',
-        `the peer ended the connection: ${message.code}: ${message.message}`,
-      )
+      const why = `the peer ended the connection: ${message.code}: ${message.message}`
+      this.#breaks('told why', new CountersinkError('CHANNEL_CLOSED', why))
       this.#socket.destroy()
-    } else if (this.#state === 'greeting') {
+    } else if (this.state === 'greeting') {
       this.#greet(message)
     } else if (isReply(message)) {
       if (!this.#requests.settle(message)) this.#offence(`${message.type} ${message.id}, unasked`)
@@ -227,18 +244,18 @@ export class Channel {
   }
 
   #offence(what: string): void {
-    this.destroy(new CountersinkError('MESSAGE_INVALID', `the peer sent ${what}`))
+    this.#cutOff(new CountersinkError('MESSAGE_INVALID', `the peer sent ${what}`))
   }
 
   #greet(message: Message): void {
     const mismatch = this.#mismatch(message)
     if (mismatch !== undefined || message.type !== 'hello') {
       const advice = 'Run the same version of countersink on both sides.'
-      this.destroy(new CountersinkError('PROTOCOL_MISMATCH', mismatch ?? '', { advice }))
+      this.#cutOff(new CountersinkError('PROTOCOL_MISMATCH', mismatch ?? '', { advice }))
       return
     }
     clearTimeout(this.#helloTimer)
-    this.#state = 'open'
+    this.#states.on('greeted')
     this.#handlers.onOpen?.(this, message)
   }
 
@@ -257,8 +274,6 @@ export class Channel {
   }
 
   #closed(): void {
-    if (this.#state === 'closed') return
-    this.#state = 'closed'
     this.#reader.end()
     clearTimeout(this.#helloTimer)
     clearTimeout(this.#drainTimer)

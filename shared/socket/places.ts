@@ -13,7 +13,7 @@ import type { Channel } from './channel.ts'
  *   something, the newcomer is refused (`NO_PLACE`).
  * - One more place is kept for the supervisor, which is whoever names our parent process in its hello.
  *   Others can lie about that, so its holder gives way to the next who says so, unless it is just being
- *   answered: the true one asks and is answered, the false one cannot keep it out.
+ *   answered: the true one asks and is answered, and never announces; the false one cannot keep it out.
  */
 export class Places {
   readonly #atTheDoor = new Set<Channel>()
@@ -39,7 +39,7 @@ export class Places {
       const idle = [...this.#taken].filter(one => this.#isIdle(one))
       const [longest] = idle.sort((a, b) => a.lastAskedMs - b.lastAskedMs)
       if (longest !== undefined) this.#giveWay(longest)
-      else if (pid === process.ppid && this.#isIdle(this.#supervisor)) {
+      else if (pid === process.ppid && !this.#supervisor?.isAsked) {
         this.#giveWay(this.#supervisor)
         this.#supervisor = channel
         return undefined
@@ -60,8 +60,8 @@ export class Places {
     if (this.#supervisor === channel) this.#supervisor = undefined
   }
 
-  #isIdle(channel: Channel | undefined): boolean {
-    return channel === undefined || !(channel.isAsked || this.#waitsForMore(channel))
+  #isIdle(channel: Channel): boolean {
+    return !(channel.isAsked || this.#waitsForMore(channel))
   }
 
   #giveWay(channel: Channel | undefined): void {

@@ -2,6 +2,7 @@ import {
   existsSync,
   mkdtempSync,
   readdirSync,
+  renameSync,
   rmdirSync,
   rmSync,
   statSync,
@@ -122,6 +123,30 @@ t.test('waits for the disk', async t => {
   })
   t.match(health.reason, /^waiting: .* free on \/.*\/inbox, .* wanted$/)
   t.same(readdirSync(paths.inbox), [])
+})
+
+t.test('waits for an inbox that cannot be reached, also with a file that is made', async t => {
+  const paths = stateDirectory(t)
+  const elsewhere = mkdtempSync('/dev/shm/cg-')
+  t.teardown(() => rmSync(elsewhere, { recursive: true }))
+  if (statSync(elsewhere).dev === statSync(paths.dir).dev) {
+    t.comment('not tried: /dev/shm is where the temporary files are')
+    return
+  }
+  await startHere(t, paths, { COUNTERSINK_FILE_SIZE: '1KiB', COUNTERSINK_RATE: '2KiB' })
+  const reasonIs = (reason: RegExp) =>
+    eventually(`${reason}`, async () => reason.test((await ping(paths))?.reason ?? ''))
+  await eventually('in mid-file', async () => (await ping(paths))?.state === 'writing')
+  renameSync(paths.inbox, `${paths.inbox}.mine`)
+  symlinkSync(elsewhere, paths.inbox)
+  await reasonIs(/^waiting to publish usage-.*two filesystems/)
+  rmSync(paths.inbox)
+  writeFileSync(paths.inbox, 'no directory')
+  await reasonIs(/^waiting to publish usage-.*EEXIST/)
+  rmSync(paths.inbox)
+  renameSync(`${paths.inbox}.mine`, paths.inbox)
+  await eventually('it is published', () => readFiles(paths.inbox).length === 1)
+  t.same(readdirSync(elsewhere), [])
 })
 
 t.test('files that are in the inbox at the start are announced and waited for', async t => {

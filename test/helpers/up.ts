@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { SupervisorStatus } from '../../scripts/supervising/supervisor.ts'
+import type { SupervisorStatus } from '../../scripts/state/supervisor-status.ts'
 import { startCountersink } from './cli.ts'
 import { eventually } from './eventually.ts'
 import { pingParser } from './parser.ts'

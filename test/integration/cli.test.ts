@@ -44,6 +44,8 @@ t.test('before anything ran', async t => {
   t.match(await run('totals'), { code: 3, stdout: '', stderr: /no totals in .* yet/ })
   t.match(await run('ping'), { code: 1, stdout: 'generator: not running\nparser: not running\n' })
   t.match(await run('status'), { code: 0, stdout: /^supervisor {2}stopped$/m })
+  const { stderr } = await run('publish', '--', '--help')
+  t.match(stderr, /--help cannot be published: there is no such file/, 'it is a name here')
   const nowhere = join(dir, 'nowhere')
   for (const [command, ...rest] of [
     ...[['status'], ['hashes'], ['totals'], ['ping'], ['recover'], ['check', never]],

@@ -1,6 +1,10 @@
+import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import type { SupervisorStatus } from '../../scripts/state/supervisor-status.ts'
+import { isAlive } from '../../shared/lifecycle.ts'
+import { shellWord } from '../../shared/printable.ts'
 import { countersink } from '../helpers/cli.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { drop, seededFile } from '../helpers/files.ts'
@@ -14,7 +18,7 @@ import { pidOf, startUp } from '../helpers/up.ts'
 
 t.test('deaths together, logs that go, a lock that is removed', async t => {
   const site = await makeSite(t)
-  const { log, supervisorLock } = site.paths
+  const { log, supervisorLock, supervisorStatus } = site.paths
   const up = await startUp(t, site, '--no-generator')
   const supervisorLog = join(log, 'supervisor.log')
 
@@ -56,11 +60,21 @@ t.test('deaths together, logs that go, a lock that is removed', async t => {
     return /-- \d+ lines are missing here/.test(readFileSync(join(log, 'parser.log'), 'utf8'))
   })
 
+  rmSync(log, { recursive: true })
+  await eventually('the directory of logs is there anew', () => {
+    up.signal('SIGHUP')
+    return existsSync(join(log, 'parser.log'))
+  })
+
   rmSync(supervisorLock)
   await eventually('its loss is noticed', () => /it is locked again/.test(up.output()))
   const second = await countersink(t, site, 'up', '--no-generator')
   t.match(second, { code: 3, stderr: /is at work in .* already/ }, 'nobody else comes in')
   t.match(readFileSync(supervisorLog, 'utf8'), /WARN supervisor .*is locked again/)
+  writeFileSync(supervisorStatus, 'garbage')
+  t.match(await countersink(t, site, 'status'), { code: 0, stdout: /^supervisor +stopped$/m })
+  rmSync(supervisorStatus)
+  await eventually('what others read of it is there again', () => up.status() !== undefined)
   t.match(await stopProgram(up), { code: 0 })
   await assertEverythingAddsUp(t, site, [[file, 'applied']])
 })
@@ -89,6 +103,36 @@ t.test('whoever read its output goes away', async t => {
   up.kill('SIGTERM')
   t.equal(await ended, 0)
   await assertEverythingAddsUp(t, site, [[file, 'applied']])
+})
+
+t.test('a terminal that takes nothing more, as after Ctrl-S', async t => {
+  const site = await makeSite(t)
+  const { dir, supervisorStatus } = site.paths
+  const words = [process.execPath, `${BUILT}scripts/countersink.js`, 'up', '--dir', dir]
+  const command = [...words, '--file-size', '1KiB-2KiB'].map(shellWord).join(' ')
+  const terminal = spawn('script', ['-qc', command, '/dev/null'], {
+    env: { PATH: process.env.PATH, HOME: dir, TERM: 'xterm', ...site.env },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  const said = () => JSON.parse(readFileSync(supervisorStatus, 'utf8')) as SupervisorStatus
+  t.teardown(() => terminal.kill('SIGKILL'))
+  await untilCounting(site)
+  const { pid, parser } = said()
+  t.teardown(() => isAlive(said()) && process.kill(pid, 'SIGKILL'))
+  terminal.kill('SIGSTOP')
+  const processed = async () => (await pingParser(site.paths))?.processed ?? 0
+  // More lines than a terminal keeps for a reader.
+  const enough = (await processed()) + 100
+  await eventually('what is printed is not read', async () => (await processed()) > enough)
+  process.kill(parser!.pid!, 'SIGKILL')
+  await eventually('its parser is started again', async () => {
+    const found = await pingParser(site.paths)
+    return found !== undefined && found.pid !== parser!.pid
+  })
+  process.kill(pid, 'SIGTERM')
+  await eventually('it stops in order', () => said().state === 'stopped')
+  terminal.kill('SIGCONT')
+  await eventually('it has ended', () => !isAlive(said()))
 })
 
 async function untilCounting(site: Site): Promise<void> {

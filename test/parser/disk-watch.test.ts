@@ -3,14 +3,18 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { DiskWatch } from '../../parser/disk-watch.ts'
 import { eventually, tempDir, within } from '../shared/helpers.ts'
-import { recordingLog } from './helpers.ts'
+import { eventsToldTo, recordingLog } from './helpers.ts'
 
 const MORE_THAN_ANY_DISK = 2 ** 60
 
 /** A watch on a list of directories: full while there is one, not full while there is none. */
 function scene(t: Test, directories: string[] = []) {
   const log = recordingLog()
-  const watch = new DiskWatch({ directories, reserveBytes: MORE_THAN_ANY_DISK, log })
+  const watch = new DiskWatch({
+    directories,
+    reserveBytes: MORE_THAN_ANY_DISK,
+    events: eventsToldTo(log),
+  })
   const abort = new AbortController()
   t.teardown(() => abort.abort())
   const messages = (): string[] => log.lines.map(({ level, message }) => `${level} ${message}`)
@@ -97,7 +101,7 @@ t.test('too few inodes are waited for like too few bytes', async t => {
   const log = recordingLog()
   const directories = [tempDir(t)]
   const reserve = { reserveBytes: 0, reserveInodes: Number.MAX_SAFE_INTEGER }
-  const watch = new DiskWatch({ directories, ...reserve, log })
+  const watch = new DiskWatch({ directories, ...reserve, events: eventsToldTo(log) })
   await watch.look()
   t.match(watch.reason, /inodes free in .+, 9 007 .+ are kept in reserve$/)
   directories[0] = '/proc'
@@ -107,7 +111,11 @@ t.test('too few inodes are waited for like too few bytes', async t => {
 
 t.test('a write that finds no space during a look is not forgotten', async t => {
   const log = recordingLog()
-  const watch = new DiskWatch({ directories: [tempDir(t)], reserveBytes: 0, log })
+  const watch = new DiskWatch({
+    directories: [tempDir(t)],
+    reserveBytes: 0,
+    events: eventsToldTo(log),
+  })
   const abort = new AbortController()
   t.teardown(() => abort.abort())
   const looking = watch.look()
@@ -121,7 +129,11 @@ t.test('a write that finds no space during a look is not forgotten', async t => 
 
 t.test('nothing is kept in reserve', async t => {
   const log = recordingLog()
-  const watch = new DiskWatch({ directories: [tempDir(t)], reserveBytes: 0, log })
+  const watch = new DiskWatch({
+    directories: [tempDir(t)],
+    reserveBytes: 0,
+    events: eventsToldTo(log),
+  })
   await watch.look()
   t.equal(watch.reason, undefined)
   t.same(log.lines, [])

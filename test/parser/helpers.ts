@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { logEvents } from '../../parser/event-log.ts'
 import { Journal } from '../../parser/journal/journal.ts'
+import { ParserEvents } from '../../shared/events.ts'
 import type { Fields, Log } from '../../shared/log.ts'
 import { formatManifest, type Manifest } from '../../shared/manifest.ts'
 import { MANIFEST_SUFFIX, type StatePaths, statePaths } from '../../shared/paths.ts'
@@ -46,6 +48,13 @@ export function recordingLog(): RecordingLog {
     error: keep('error'),
     warnedOf: () => lines.filter(({ level }) => level === 'warn').map(({ fields }) => fields.name),
   }
+}
+
+/** Events of which this log is told. */
+export function eventsToldTo(log: Log): ParserEvents {
+  const events = new ParserEvents()
+  logEvents(events, log)
+  return events
 }
 
 export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { chmodSync, mkdirSync } from 'node:fs'
 import t from 'tap'
 import {
   cannot,
@@ -82,6 +82,17 @@ t.test('the environment of a command', async t => {
     code: 'STOPPED',
     message: `there is no state directory ${dir}/x`,
   })
+  mkdirSync(`${dir}/run`, 0o700)
+  const denied = { code: 'STOPPED', message: /^this user \(uid \d+\) may not look into / }
+  for (const [path, mode] of [
+    [`${dir}/run`, 0o700],
+    [dir, 0o711],
+    [dir, 0o000],
+  ] as const) {
+    chmodSync(path, mode === 0o700 ? 0o000 : mode)
+    t.match(await asNobody(() => failureOf(() => environment(dir))), denied, path)
+    chmodSync(path, 0o700)
+  }
   t.match(usage('x'), { code: 'USAGE', message: 'x' })
   t.match(cannot('x', 'do y'), { code: 'STOPPED', advice: 'do y' })
 })
@@ -97,3 +108,14 @@ t.test('tables', async t => {
   ])
   t.same(formatTable(['a', 'b'], []), ['a  b'])
 })
+
+/** Root may look into everything. */
+async function asNobody<T>(action: () => Promise<T>): Promise<T> {
+  const before = process.geteuid!()
+  if (before === 0) process.seteuid!(65_534)
+  try {
+    return await action()
+  } finally {
+    process.seteuid!(before)
+  }
+}

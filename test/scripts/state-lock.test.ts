@@ -9,9 +9,12 @@ import {
   writeFileSync,
 } from 'node:fs'
 import t from 'tap'
+import { withServiceDatabase } from '../../scripts/mariadb/database-at-rest.ts'
+import { Deaths } from '../../scripts/state/deaths.ts'
 import { StateLock } from '../../scripts/state/state-lock.ts'
-import { Deaths } from '../../scripts/supervising/deaths.ts'
 import { LogFile } from '../../scripts/supervising/log-file.ts'
+import { readConfig } from '../../shared/config.ts'
+import { statePaths } from '../../shared/paths.ts'
 import { eventually, failureOf, runModule, tempDir } from '../shared/helpers.ts'
 
 t.test('one at a time; a release makes room', async t => {
@@ -77,13 +80,16 @@ t.test(
   'a log that cannot be written is said once, waited for, and tells what it misses',
   async t => {
     const dir = tempDir(t)
-    const path = `${dir}/log/parser.log`
+    const path = `${dir}/away/log/parser.log`
     const said: string[] = []
     const log = new LogFile(path, text => said.push(text))
     log.write('lost')
     log.write('lost as well')
     t.match(said, [/parser.log cannot be written, .*ENOENT/])
-    mkdirSync(`${dir}/log`)
+    mkdirSync(`${dir}/away`)
+    log.reopen()
+    t.ok(existsSync(path), 'the directory of logs is made with the log')
+    unlinkSync(path)
     symlinkSync(`${dir}/elsewhere`, path)
     log.reopen()
     log.write('lost to a link')
@@ -125,3 +131,19 @@ t.test('the lock of a file that was removed is taken again', async t => {
   t.ok(lock.isInPlace())
   lock.release()
 })
+
+t.test(
+  'a private MariaDB that its service has to start is not told to be stopped first',
+  async t => {
+    const paths = statePaths(tempDir(t))
+    mkdirSync(`${paths.mariadb}/mysql`, { recursive: true })
+    const lock = await StateLock.take(paths.supervisorLock, paths.supervisorStatus)
+    t.teardown(() => lock.release())
+    const service = { config: readConfig({}), remembered: undefined }
+    t.match(await failureOf(withServiceDatabase(paths, service, async () => {})), {
+      code: 'STOPPED',
+      message: /^the private MariaDB does not answer \(.*\), and a countersink is at work in /,
+      advice: /^Ask again/,
+    })
+  },
+)

@@ -51,7 +51,10 @@ t.test('makeDirectories: with all parents, closed to others, repeatable', async 
   await makeDirectories(`${dir}/a/b/c`, `${dir}/a`)
   t.equal((await stat(`${dir}/a`)).mode & 0o777, 0o755, 'one that is there is left as it is')
   await writeFile(`${dir}/file`, '')
-  await t.rejects(makeDirectories(`${dir}/file/x`))
+  for (const path of [`${dir}/file/x`, `${dir}/file`, '/proc/none/x']) {
+    const error = await failureOf(makeDirectories(path))
+    t.match(error, { code: 'IO_FAILED', message: /^the directory .* cannot be made$/ }, path)
+  }
 })
 
 t.test('syncs and renames', async t => {

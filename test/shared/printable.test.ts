@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import t from 'tap'
-import { printable, printableLines, quotedName } from '../../shared/printable.ts'
+import { printable, printableLines, quotedName, shellWord } from '../../shared/printable.ts'
 
 const CSI = '\u009b'
 const RIGHT_TO_LEFT = '\u202e'
@@ -21,4 +22,12 @@ t.test('what is visible stays as it is', async t => {
     t.equal(quotedName(name), name)
   }
   t.equal(quotedName('"quoted"'), '"\\"quoted\\""', 'or it would look like an escaped one')
+})
+
+t.test('a path can be copied into a shell', async t => {
+  t.equal(shellWord('/var/lib/count-1.0'), '/var/lib/count-1.0')
+  for (const path of ['a b', "it's", '$HOME/`x`', '', '~x', 'a;b', "'"]) {
+    const printed = spawnSync('sh', ['-c', `printf %s ${shellWord(path)}`], { encoding: 'utf8' })
+    t.equal(printed.stdout, path)
+  }
 })

@@ -9,9 +9,10 @@ import { failureOf, tempDir } from './helpers.ts'
 t.test('places that a state directory cannot be in', async t => {
   const sources = tempDir(t)
   writeFileSync(`${sources}/package.json`, '{}')
-  for (const dir of ['', ' ', '/', '/var', '/tmp/', '/usr/local', '/var/../etc', sources]) {
+  const system = ['/', '/var', '/tmp/', '/usr/local', '/var/../etc']
+  for (const dir of ['', ' ', ...system, sources, 'a\nb', 'a\u001b[2J', 'not\ufffdUTF-8']) {
     const error = await failureOf(Promise.resolve().then(() => statePaths(dir)))
-    t.match(error, { code: 'USAGE', message: /the state directory cannot be / }, `'${dir}'`)
+    t.match(error, { code: 'USAGE', message: /^the state directory cannot be .+$/ }, `'${dir}'`)
   }
   t.equal(statePaths(`${sources}/var`).dir, `${sources}/var`)
   t.equal(statePaths('/var/lib/countersink').dir, '/var/lib/countersink')

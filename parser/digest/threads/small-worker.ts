@@ -26,7 +26,7 @@ serveJobs<SmallFilesJob, never, SmallFile[]>(({ paths, fileBytesMax, pairsMax },
   for (const path of paths) {
     control.throwIfCancelled()
     const identity = readWhole(path, kernel.input.subarray(0, fileBytesMax))
-    const file = identity === undefined ? undefined : digestOf(identity, kernel, pairsMax)
+    const file = identity === undefined ? undefined : digestOfSmallFile(identity, kernel, pairsMax)
     if (file === undefined) break
     files.push(file)
   }
@@ -58,7 +58,7 @@ function readWhole(path: string, bytes: Uint8Array): FileIdentity | undefined {
 }
 
 /** Of a file that stands in the kernel's input. undefined: a line is bad, or there is no room. */
-function digestOf(
+function digestOfSmallFile(
   identity: FileIdentity,
   kernel: SumKernel,
   pairsMax: number,

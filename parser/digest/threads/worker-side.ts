@@ -14,7 +14,7 @@ import {
   CHECKPOINTS_AHEAD_MAX,
   CONTROL_CANCELLED,
   CONTROL_CHECKPOINTS,
-  type Control,
+  type ControlWords,
   type Job,
   type JobMessage,
   type WorkerMessage,
@@ -86,7 +86,7 @@ function lowerPriority(): void {
 const POSITION_INTERVAL_MS = 20
 
 function openSource<E>(
-  control: Control,
+  control: ControlWords,
   post: (message: WorkerMessage<E, never>) => void,
 ): FileSource<E> {
   const throwIfCancelled = () => {

@@ -7,13 +7,11 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  rmSync,
   symlinkSync,
 } from 'node:fs'
 import { constants, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { adoptWork } from '../../../parser/intake/adopt.ts'
 import { type Candidate, claimFiles } from '../../../parser/intake/claim.ts'
 import { Journal } from '../../../parser/journal/journal.ts'
 import { identityOf } from '../../../shared/file-identity.ts'
@@ -145,105 +143,6 @@ t.test('a parser that was replaced moves nothing', async t => {
   t.match(await claimFiles(synced(paths, 'a'), paths, successor), [{ kind: 'claimed' }])
 })
 
-t.test('work/ without a journal is adopted under the sequences in its names', async t => {
-  const { paths, journal, log } = openScene(t)
-  const manifest = manifestOf('1 2\n', { disposable: true })
-  drop(paths.work, workName(5_007, 'a'), '1 2\n', manifest)
-  drop(paths.work, workName(5_003, 'b.x'), '3 4\n')
-  drop(paths.work, 'foreign', 'x')
-  mkdirSync(join(paths.work, workName(5_001, 'directory')))
-  journal.claim([])
-  const adopted = await adoptWork(paths, journal, log)
-  t.match(adopted, [
-    { sequence: 5_003, name: 'b.x', expected: undefined, stage: 'claimed' },
-    { sequence: 5_007, name: 'a', sizeBytes: 4, disposable: true, expected: { lines: 1 } },
-  ])
-  t.match(journal.queued(5_007), { name: 'a', stage: 'claimed' })
-  t.equal(journal.nextSequence, 5_008, 'no sequence comes again')
-  t.ok(log.warnedOf().includes('foreign'))
-  t.equal(readdirSync(paths.work).length, 5, 'everything stays')
-  t.same(await adoptWork(paths, journal, log), [], 'once')
-})
-
-t.test('a file under a sequence that another has, or had, gets one of its own', async t => {
-  const { paths, journal, log } = openScene(t)
-  drop(paths.inbox, 'mine')
-  await claimFiles(synced(paths, 'mine'), paths, journal)
-  // As by a parser that was replaced and did not know it yet.
-  drop(paths.work, workName(1_000, 'theirs'), '3 4\n', manifestOf('3 4\n', { lines: 9 }))
-  const adopted = await adoptWork(paths, journal, log)
-  t.match(adopted, [{ name: 'theirs', sequence: 1_001, expected: { lines: 9 } }])
-  t.match(journal.queued(1_000), { name: 'mine' })
-  t.match(journal.queued(1_001), { name: 'theirs', sizeBytes: 4 })
-  t.same(
-    readdirSync(paths.work).sort(),
-    [
-      workName(1_000, 'mine'),
-      workName(1_001, 'theirs'),
-      `${workName(1_001, 'theirs')}${MANIFEST_SUFFIX}`,
-    ].sort(),
-  )
-  t.equal(readFileSync(join(paths.work, workName(1_001, 'theirs')), 'utf8'), '3 4\n')
-  t.same(await adoptWork(paths, journal, log), [], 'once')
-
-  const path = paths.journal
-  await journal.close()
-  const later = Journal.open(path, 1)
-  t.teardown(() => later.close())
-  drop(paths.work, workName(900, 'old'))
-  t.match(
-    await adoptWork(paths, later, log),
-    [{ name: 'old', sequence: 1_002 }],
-    'below what was ever committed: settled long ago, perhaps',
-  )
-  drop(paths.work, workName(1_003, 'new'))
-  t.match(await adoptWork(paths, later, log), [{ name: 'new', sequence: 1_003 }])
-})
-
-t.test('two unknown files under one sequence are both adopted', async t => {
-  const { paths, journal, log } = openScene(t)
-  for (const name of ['a', 'b']) drop(paths.work, workName(5_000, name))
-  const adopted = await adoptWork(paths, journal, log)
-  t.same(adopted.map(({ name }) => name).sort(), ['a', 'b'])
-  t.equal(new Set(adopted.map(({ sequence }) => sequence)).size, 2, 'each has a sequence')
-  for (const { sequence, name } of adopted) {
-    t.equal(journal.queued(sequence)?.name, name)
-    t.ok(existsSync(join(paths.work, workName(sequence, name))))
-  }
-})
-
-t.test('after a deleted journal the same files are found again', async t => {
-  const { paths, journal, log } = openScene(t)
-  drop(paths.inbox, 'a', '1 2\n', manifestOf('1 2\n'))
-  await claimFiles(synced(paths, 'a'), paths, journal)
-  rmSync(paths.journal, { recursive: true })
-  const fresh = Journal.open(paths.journal, 500)
-  t.teardown(() => fresh.close())
-  t.match(await adoptWork(paths, fresh, log), [{ sequence: 1_000, name: 'a' }])
-})
-
-t.test('a manifest that lost its data goes back to the inbox', async t => {
-  const { paths, journal, log } = openScene(t)
-  const stray = workName(7_000, 'a') + MANIFEST_SUFFIX
-  const back = join(paths.inbox, `a${MANIFEST_SUFFIX}`)
-  drop(paths.work, stray, 'the manifest')
-  drop(paths.inbox, 'a')
-  t.same(await adoptWork(paths, journal, log), [])
-  t.equal(readFileSync(back, 'utf8'), 'the manifest')
-  t.same(readdirSync(paths.work), [])
-  drop(paths.work, stray, formatManifest(manifestOf('1 2\n')))
-  await adoptWork(paths, journal, log)
-  t.equal(readFileSync(back, 'utf8'), 'the manifest', 'a newer one in the inbox is kept')
-  t.notOk(existsSync(join(paths.work, stray)), 'and one of ours is of no use any more')
-  drop(paths.work, stray, "somebody's file")
-  await adoptWork(paths, journal, log)
-  t.equal(readFileSync(back, 'utf8'), 'the manifest')
-  const beside = join(paths.inbox, `a.7000${MANIFEST_SUFFIX}`)
-  t.equal(readFileSync(beside, 'utf8'), "somebody's file", 'what is none of ours is never deleted')
-  t.same(readdirSync(paths.work), [])
-  t.ok(journal.nextSequence > 7_000)
-})
-
 t.test('without a manifest only what was synced is claimed', async t => {
   const { paths, journal } = openScene(t)
   for (const name of ['never', 'grown', 'replaced', 'same']) drop(paths.inbox, name)
@@ -310,14 +209,4 @@ t.test('a manifest that came in the moment of the claim follows, if it fits', as
   await claimFiles(synced(paths, 'other'), paths, journal)
   t.match(journal.queued(1_001), { name: 'other', isPlain: true, expected: undefined })
   t.same(readdirSync(paths.inbox), [`other${MANIFEST_SUFFIX}`])
-})
-
-t.test('a parser that was replaced adopts nothing', async t => {
-  const { paths, journal, log } = openScene(t)
-  const stray = workName(7_000, 'a') + MANIFEST_SUFFIX
-  drop(paths.work, stray, 'of a claim that is going on')
-  const successor = Journal.open(paths.journal)
-  t.teardown(() => successor.close())
-  await t.rejects(adoptWork(paths, journal, log), { code: 'OWNERSHIP_LOST' })
-  t.same(readdirSync(paths.work), [stray])
 })

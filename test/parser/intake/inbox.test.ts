@@ -7,6 +7,7 @@ import {
   rmdirSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -16,10 +17,11 @@ import { Inbox } from '../../../parser/intake/inbox.ts'
 import { InboxScanner } from '../../../parser/intake/inbox-scanner.ts'
 import { QueueTally } from '../../../parser/intake/queue-tally.ts'
 import { Sealer } from '../../../parser/intake/sealer.ts'
+import { OwnDirectories } from '../../../parser/own-directories.ts'
 import { MANIFEST_SUFFIX, workName } from '../../../shared/paths.ts'
 import type { Announce } from '../../../shared/protocol.ts'
 import { eventually, within } from '../../shared/helpers.ts'
-import { drop, manifestOf, openScene, sha256 } from '../helpers.ts'
+import { drop, eventsToldTo, manifestOf, openScene, sha256 } from '../helpers.ts'
 import { process as bring } from '../journal/helpers.ts'
 
 /** An inbox that is not looked into unless announced, unless asked to. */
@@ -33,14 +35,16 @@ function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: numb
     claim(entries)
   }
   const fullIfAny: string[] = []
-  const disk = new DiskWatch({ directories: fullIfAny, reserveBytes: 2 ** 60, log })
+  const events = eventsToldTo(log)
+  const disk = new DiskWatch({ directories: fullIfAny, reserveBytes: 2 ** 60, events })
+  const directories = new OwnDirectories(paths, events, log)
   const sealer = new Sealer()
   const scanner = new InboxScanner({
     ...{ inbox: paths.inbox, quietMs: 0, cutHoldMs: 0, log, sealer },
     onSealed: () => inbox.lookSoon(),
   })
   const inbox: Inbox = new Inbox({
-    ...{ paths, journal, queue, log, disk, sealer, scanner, onClaimed: () => {} },
+    ...{ paths, journal, queue, log, disk, directories, sealer, scanner, events },
     scanIntervalMs: options.scanIntervalMs ?? 3_600_000,
     queueFilesMax: options.queueFilesMax ?? 1_000,
   })
@@ -52,7 +56,8 @@ function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: numb
   }
   t.teardown(stop)
   return {
-    ...{ paths, journal, queue, inbox, counts, disk, fullIfAny, log, sealer, scanner, stop },
+    ...{ paths, journal, queue, inbox, counts, disk, fullIfAny, directories, log, sealer, scanner },
+    stop,
     start: async () => {
       running = inbox.run(abort.signal)
       // Its first look is over when it answers.
@@ -229,6 +234,24 @@ t.test('an inbox that goes away and comes back', async t => {
   drop(paths.inbox, 'b', '3 4\n', manifestOf('3 4\n'))
   await eventually('it goes on', () => queue.files === 2)
   t.equal(log.lines.filter(({ message }) => /inbox is away/.test(message)).length, 1)
+})
+
+t.test('without work/ nothing is taken, and no file is called missing', async t => {
+  const { paths, inbox, directories, start } = scene(t)
+  await start()
+  drop(paths.inbox, 'a', '1 2\n', manifestOf('1 2\n'))
+  rmdirSync(paths.work)
+  t.match(await inbox.announce(announceOf('a')), {
+    ...{ outcome: 'refused', reason: /directory that it goes to is gone/ },
+  })
+  writeFileSync(paths.work, 'no directory')
+  const stop = new AbortController()
+  const waiting = directories.ready(stop.signal)
+  await eventually('it is seen', () => directories.reason !== undefined)
+  t.match(await inbox.announce(announceOf('a')), { outcome: 'later', reason: /not a directory/ })
+  rmSync(paths.work)
+  await waiting
+  t.match(await inbox.announce(announceOf('a')), { outcome: 'accepted' })
 })
 
 t.test('names that are none are refused', async t => {

@@ -61,6 +61,7 @@ t.test('any number that a peer may send has an answer', async t => {
     t.same(journal.answer({ kind: 'after', number }), { files: [] }, `after ${number}`)
     const page = journal.answer({ kind: 'newest', before: number }) as ProcessedPage
     t.equal(page.files.length, 1, `before ${number}`)
+    t.same(journal.answer({ kind: 'queue', after: number }), { queued: [] }, `queue ${number}`)
   }
 })
 

@@ -211,9 +211,9 @@ t.test('a row says what the file was, in UTC', async t => {
   t.equal(fromSqlTime(row.claimedAt), file.claimedAtMs)
   t.equal(fromSqlTime(row.digestedAt), file.digestedAtMs)
   t.ok(Math.abs(fromSqlTime(row.recordedAt) - Date.now()) < 60_000)
-  t.ok(ledger.isOwn(row, 2 ** 48 - 1))
-  t.notOk(ledger.isOwn(row, 5))
-  t.notOk(ledger.isOwn({ ...row, instance: Buffer.alloc(16, 9) }, 2 ** 48 - 1))
+  t.ok(ledger.isThisWorkFile(row, 2 ** 48 - 1))
+  t.notOk(ledger.isThisWorkFile(row, 5))
+  t.notOk(ledger.isThisWorkFile({ ...row, instance: Buffer.alloc(16, 9) }, 2 ** 48 - 1))
   t.equal(await ledger.find(Buffer.alloc(32, 1)), undefined)
 })
 

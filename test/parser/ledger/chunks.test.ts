@@ -44,7 +44,16 @@ async function scene(t: Test, chunkPairsMax: number): Promise<Scene> {
   const instance = Buffer.alloc(16, 7)
   return {
     ...{ ...base, names, chunks },
-    options: { names, uuid, instance, chunkPairsMax, range, checked: false, onChunk },
+    options: {
+      names,
+      uuid,
+      instance,
+      chunkPairsMax,
+      range,
+      checked: false,
+      onBegun: () => {},
+      onChunk,
+    },
   }
 }
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { digitsOf, U64_DIGITS, writeDigits } from '../../../parser/ledger/decimal-bytes.ts'
+import { digitsOf, U64_DIGITS, writeDigits } from '../../../parser/ledger/adding/decimal-bytes.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 
 t.test('digits are those that BigInt writes', async t => {

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
+import { readTotals } from '../../../parser/ledger/asking/totals.ts'
 import { amountOf, type Batch, type BatchFile, newBatchId } from '../../../parser/ledger/batch.ts'
 import { type DatabaseAddress, Session } from '../../../parser/ledger/connection.ts'
 import { Ledger } from '../../../parser/ledger/ledger.ts'
-import { readTotals } from '../../../parser/ledger/totals.ts'
 import type { Sums } from '../../../parser/sums/sums.ts'
 import { startPrivateMariadb } from '../../../scripts/mariadb/private-mariadb.ts'
 import { type Config, readConfig } from '../../../shared/config.ts'
+import { ParserEvents } from '../../../shared/events.ts'
 import { type Teardown, tempDir } from '../../shared/helpers.ts'
 
 /** A private server for one test file. Each test takes a database of its own from it. */
@@ -73,21 +74,23 @@ export async function openLedgerScene(
     env?: Record<string, string>
     instance?: Uint8Array
     through?: DatabaseAddress
-    onProgress?: () => void
+    onChunk?: () => void
   } = {},
 ): Promise<LedgerScene> {
   const config = readConfig(options.env ?? {})
   const abort = new AbortController()
   const outages: string[] = []
+  const events = new ParserEvents()
+  events.on('database', ({ awayBecause }) => {
+    if (awayBecause !== undefined) outages.push(awayBecause)
+  })
+  events.on('chunk', () => options.onChunk?.())
   const ledger = new Ledger({
     config,
     address: options.through ?? address,
     instance: options.instance ?? Buffer.alloc(16, 7),
     signal: abort.signal,
-    onAvailability: ({ awayBecause }) => {
-      if (awayBecause !== undefined) outages.push(awayBecause)
-    },
-    onProgress: options.onProgress ?? (() => {}),
+    events,
   })
   t.teardown(async () => {
     abort.abort()

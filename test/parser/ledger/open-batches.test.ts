@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
+import { knownContents } from '../../../parser/ledger/asking/at-rest.ts'
 import type { Batch } from '../../../parser/ledger/batch.ts'
-import { knownContents } from '../../../parser/ledger/recovery.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { failureOf } from '../../shared/helpers.ts'
 import {
@@ -44,7 +44,7 @@ t.test('what has begun and not ended is found, whoever began it', async t => {
   t.same(more, [])
   t.match(open, { state: 'applying', cursorId: 1n, pairsPlanned: 3n, amountPlanned: '18' })
   t.ok(open?.id.equals(batch.id))
-  t.same([ledger.isOurs(open!), theirs.isOurs(open!)], [false, true])
+  t.same([ledger.isFromThisParser(open!), theirs.isFromThisParser(open!)], [false, true])
   t.match(await ledger.filesOf(batch.id), [
     { name: 'theirs', workSequence: 55n, state: 'applying', amount: '18', largestSum: 7n },
   ])
@@ -70,16 +70,16 @@ t.test('taken over: from then on it is ours, under our sequences', async t => {
   for (let times = 0; times < 2; times += 1) {
     await ledger.takeOver(batch.id, files)
     const [row] = await ledger.filesOf(batch.id)
-    t.ok(row && ledger.isOwn(row, 777))
-    t.notOk(row && theirs.isOwn(row, 55))
+    t.ok(row && ledger.isThisWorkFile(row, 777))
+    t.notOk(row && theirs.isThisWorkFile(row, 55))
     const [open] = await ledger.openBatches()
-    t.ok(open && ledger.isOurs(open))
+    t.ok(open && ledger.isFromThisParser(open))
   }
   const other = batchFor([[1n, 1n]], { workSequence: 56 })
   await theirs.apply(other)
   await ledger.takeOver(batch.id, [{ sha256: other.files[0]!.sha256, workSequence: 778 }])
   const row = await ledger.find(other.files[0]!.sha256)
-  t.ok(row && theirs.isOwn(row, 56), 'a file of another batch stays as it is')
+  t.ok(row && theirs.isThisWorkFile(row, 56), 'a file of another batch stays as it is')
   t.match(await ledger.apply(batch, true), { kind: 'applied' })
 })
 

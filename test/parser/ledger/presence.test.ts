@@ -1,5 +1,5 @@
 import t from 'tap'
-import { PresenceGuess, type RowsFound } from '../../../parser/ledger/presence.ts'
+import { PresenceGuess, type RowsFound } from '../../../parser/ledger/adding/presence-guess.ts'
 
 const PIECES = Array.from({ length: 40 }, (_, i) => i)
 

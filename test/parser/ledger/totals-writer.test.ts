@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
+import type { WriterLimits } from '../../../parser/ledger/adding/totals-writer.ts'
 import type { Session } from '../../../parser/ledger/connection.ts'
-import type { WriterLimits } from '../../../parser/ledger/totals-writer.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { failureOf } from '../../shared/helpers.ts'
 import { startServer } from './helpers.ts'

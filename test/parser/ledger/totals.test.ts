@@ -1,7 +1,12 @@
 import t from 'tap'
+import {
+  readBalance,
+  readTopTotals,
+  readTotal,
+  readTotals,
+} from '../../../parser/ledger/asking/totals.ts'
 import { fromSqlTime, sqlTime } from '../../../parser/ledger/schema/tables.ts'
 import type { Sighting } from '../../../parser/ledger/sightings.ts'
-import { readBalance, readTopTotals, readTotal, readTotals } from '../../../parser/ledger/totals.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { within } from '../../shared/helpers.ts'
 import { batchFor, batchOf, fileOf, openLedgerScene, pairSource, startServer } from './helpers.ts'

@@ -1,6 +1,6 @@
+import { TotalsWriter, type WriterLimits } from '../../../parser/ledger/adding/totals-writer.ts'
 import type { DatabaseAddress, Session } from '../../../parser/ledger/connection.ts'
 import { ledgerNames } from '../../../parser/ledger/schema/tables.ts'
-import { TotalsWriter, type WriterLimits } from '../../../parser/ledger/totals-writer.ts'
 import type { PairChunk } from '../../../parser/sums/sums.ts'
 import type { Teardown } from '../../shared/helpers.ts'
 import { openSession, type Pairs } from './helpers.ts'

@@ -21,9 +21,10 @@ import { openWorkFile, sameIdentity } from '../../../parser/reading/work-file.ts
 import { ArchiveLimit } from '../../../parser/settling/archive-limit.ts'
 import { GrowthWatch } from '../../../parser/settling/growth-watch.ts'
 import { Settler } from '../../../parser/settling/settler.ts'
+import { Unmoved } from '../../../parser/settling/unmoved.ts'
 import { settledName, workName } from '../../../shared/paths.ts'
 import { eventually, failureOf, tempDir } from '../../shared/helpers.ts'
-import { drop, manifestOf, openScene, recordingLog } from '../helpers.ts'
+import { drop, eventsToldTo, manifestOf, openScene, recordingLog } from '../helpers.ts'
 import { digestOf, entryOf, hashOf, settlementOf } from '../journal/helpers.ts'
 
 async function scene(t: Test, archiveBytesMax = 1_000) {
@@ -34,12 +35,14 @@ async function scene(t: Test, archiveBytesMax = 1_000) {
   const growth = new GrowthWatch({ paths, journal, log })
   const stop = new AbortController()
   t.teardown(() => stop.abort(new Error('stopped')))
-  const directories = new OwnDirectories(paths, log)
-  const disk = new DiskWatch({ directories: [], reserveBytes: 0, log })
+  const events = eventsToldTo(log)
+  events.on('settled', ({ file, sequence }) => told.push([file.name, sequence]))
+  const directories = new OwnDirectories(paths, events, log)
+  const disk = new DiskWatch({ directories: [], reserveBytes: 0, events })
   const settler = new Settler({
     ...{ paths, journal, queue, archiveLimit, growth, log },
     ...{ directories, disk, signal: stop.signal },
-    onSettled: (file, sequence) => told.push([file.name, sequence]),
+    events,
   })
   return {
     ...{ paths, journal, queue, settler, told, log, directories },
@@ -170,6 +173,35 @@ t.test('what cannot be moved stays, is told once, holds up nobody, and is tried 
   t.same([settler.unmoved, readdirSync(paths.work)], [undefined, []])
 })
 
+t.test('of very many that cannot be moved none is forgotten', async t => {
+  const { log } = await scene(t)
+  const unmoved = new Unmoved(log)
+  const entries = Array.from({ length: 1_500 }, (_, i) => entryOf(i, { stage: 'settling' }))
+  for (const entry of entries) unmoved.add(entry, 'no way')
+  const isMovable = (entry: QueueEntry): boolean => entry.sequence !== 7 && entry.sequence !== 1_400
+  const left = new Set(entries)
+  const tryAgain = () =>
+    unmoved.tryAgain(
+      async some => {
+        for (const entry of some) {
+          if (!isMovable(entry)) unmoved.add(entry, 'no way')
+          else if (left.delete(entry)) unmoved.remove(entry.sequence)
+        }
+      },
+      async function* () {
+        yield [...left, entryOf(2_000)]
+      },
+    )
+  await tryAgain()
+  t.same(
+    [...left].map(({ sequence }) => sequence),
+    [7, 1_400],
+  )
+  t.match(unmoved.report, { files: 2, first: [{ name: 'f7' }, { name: 'f1400' }] })
+  await tryAgain()
+  t.equal(unmoved.report?.files, 2)
+})
+
 t.test(
   'a directory that is gone is made again, another thing in its place is waited for',
   async t => {
@@ -192,6 +224,30 @@ t.test(
     t.equal(log.lines.filter(({ level }) => level === 'error').length, 1)
   },
 )
+
+t.test('a sidecar that cannot be written holds its own file, and both are tried again', async t => {
+  const { paths, settler, claimed, log, journal } = await scene(t)
+  const name = settledName('f1', hashOf('x'))
+  const inTheWay = join(paths.quarantine, `.${name}.reason.json.tmp`)
+  mkdirSync(inTheWay)
+  const endings = [claimed(1), claimed(2)].map(entry => ({
+    ...{ entry, outcome: 'quarantined' as const, digest: digestOf('x'), reason: 'r' },
+  }))
+  await settler.settle(endings)
+  t.match(settler.unmoved, { files: 1, first: [{ name: 'f1', why: /sidecar .* EISDIR/ }] })
+  t.same(
+    readdirSync(paths.work).filter(one => !one.endsWith('.json')),
+    [workName(1, 'f1')],
+  )
+  t.match(journal.processed(1), { outcome: 'quarantined', reason: 'r' }, 'its outcome stands')
+  t.ok(existsSync(join(paths.quarantine, settledName('f2', hashOf('x')))))
+  rmdirSync(inTheWay)
+  await settler.move([journal.queued(1)!])
+  t.equal(settler.unmoved, undefined)
+  t.ok(existsSync(join(paths.quarantine, name)))
+  t.match(readFileSync(join(paths.quarantine, `${name}.reason.json`), 'utf8'), '"reason": "r"')
+  t.equal(log.warnedOf().filter(one => one === 'f1').length, 2, 'left and quarantined')
+})
 
 t.test('many are settled in one commit, whatever became of each', async t => {
   const { paths, journal, settler, told, claimed } = await scene(t)
@@ -284,12 +340,15 @@ t.test('at the start the oldest are those that were moved in first', async t => 
     })
   }
   await mkdir(join(dir, 'directory'))
+  await symlink('/nowhere', join(dir, 'link'))
+  await writeFile(Buffer.concat([Buffer.from(`${dir}/`), Buffer.from([0xff])]), 'no UTF-8')
   const limit = await ArchiveLimit.open(dir, 20, recordingLog())
-  t.same(readdirSync(dir).sort(), ['a', 'directory', 'm'])
+  const odd = ['directory', 'link', '\ufffd']
+  t.same(readdirSync(dir).sort(), ['a', 'm', ...odd].sort())
   await limit.added('none', 5)
-  t.same(readdirSync(dir).sort(), ['a', 'directory'])
+  t.same(readdirSync(dir).sort(), ['a', ...odd])
   await limit.added('huge', 100)
-  t.same(readdirSync(dir).sort(), ['directory'], 'also when files are gone already')
+  t.same(readdirSync(dir).sort(), odd, 'also when files are gone already')
   await ArchiveLimit.open(dir, 0, recordingLog())
 })
 

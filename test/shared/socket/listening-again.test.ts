@@ -1,10 +1,18 @@
-import { lstatSync, mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { createLog } from '../../../shared/log.ts'
 import { askOnce, openChannel } from '../../../shared/socket/channel.ts'
 import { ChannelServer } from '../../../shared/socket/channel-server.ts'
-import { eventually, tempDir } from '../helpers.ts'
+import { eventually, failureOf, tempDir } from '../helpers.ts'
 
 async function listening(t: Test) {
   const directory = `${tempDir(t)}/run`
@@ -30,12 +38,28 @@ async function listening(t: Test) {
   return { directory, path, lines, server, ask, answered }
 }
 
+/** Lets everybody in. */
+const silent = createServer()
+t.teardown(() => silent.close())
+
 const DAMAGE: Readonly<Record<string, (path: string, directory: string) => void>> = {
   removed: path => unlinkSync(path),
   'moved away': path => renameSync(path, `${path}.old`),
   'replaced by a file': path => {
     unlinkSync(path)
     writeFileSync(path, '')
+  },
+  'replaced by a directory': path => {
+    unlinkSync(path)
+    mkdirSync(path)
+  },
+  'replaced by a link that leads nowhere': path => {
+    unlinkSync(path)
+    symlinkSync('/nowhere', path)
+  },
+  'replaced by a socket that says nothing': path => {
+    unlinkSync(path)
+    silent.listen(path)
   },
   'removed with its directory': (_path, directory) => rmSync(directory, { recursive: true }),
 }
@@ -45,6 +69,7 @@ for (const [name, damage] of Object.entries(DAMAGE)) {
     const { directory, path, lines, server, ask, answered } = await listening(t)
     const old = await openChannel(path, 'client')
     damage(path, directory)
+    await eventually('it is said', () => lines.some(line => line.includes('listening again')))
     t.match(await answered(), { body: { from: 'us' } })
     t.equal(lstatSync(path).mode & 0o777, 0o600)
     t.match(await old.request<'answer'>(ask), { body: { from: 'us' } }, 'who was there stays')
@@ -58,7 +83,7 @@ for (const [name, damage] of Object.entries(DAMAGE)) {
 t.test('a socket at which somebody else answers is left to them, until they are gone', async t => {
   const { path, lines, answered } = await listening(t)
   unlinkSync(path)
-  const other = createServer(socket => socket.destroy())
+  const other = createServer(socket => socket.end('hello'))
   await new Promise<void>(resolve => other.listen(path, resolve))
   const { ino } = lstatSync(path)
   await eventually('it is said', () => lines.some(line => line.includes('another process listens')))
@@ -66,4 +91,17 @@ t.test('a socket at which somebody else answers is left to them, until they are 
   other.close()
   t.match(await answered(), { body: { from: 'us' } })
   t.equal(lines.filter(line => line.includes('another process')).length, 1, 'said once')
+})
+
+t.test('a directory with something in it is not replaced, and no start would help', async t => {
+  const { path, lines, answered } = await listening(t)
+  unlinkSync(path)
+  mkdirSync(path)
+  writeFileSync(`${path}/yours`, '')
+  t.match(await failureOf(ChannelServer.listen(path, 'parser', {})), {
+    ...{ code: 'STATE_DIRECTORY_UNFIT', message: /is a directory, with something in it/ },
+  })
+  await eventually('it is said', () => lines.some(line => line.includes('nobody can reach')))
+  rmSync(path, { recursive: true })
+  t.match(await answered(), { body: { from: 'us' } })
 })

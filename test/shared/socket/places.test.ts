@@ -115,6 +115,17 @@ t.test('one place is kept for the supervisor, and no liar keeps it out', async t
   t.notOk(supervisor.isClosed)
 })
 
+t.test('a liar that waits for more does not keep the supervisor out either', async t => {
+  const { greeted, isServed, crowd } = await scene(t, { waitsForMore: () => true })
+  await crowd(() => undefined)
+  const asParent = { ...HELLO, pid: process.ppid }
+  const liar = await greeted(asParent)
+  t.ok(await isServed(liar))
+  t.ok(await isServed(await greeted(asParent)))
+  await liar.closed()
+  t.equal(liar.errorCode, 'GAVE_WAY')
+})
+
 t.test('who does not say hello takes nobody’s place', async t => {
   const { path, greeted, isServed } = await scene(t)
   const first = await greeted()

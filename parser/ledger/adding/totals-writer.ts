@@ -1,5 +1,8 @@
-import { CountersinkError } from '../../shared/errors.ts'
-import type { PairChunk } from '../sums/sums.ts'
+import { CountersinkError } from '../../../shared/errors.ts'
+import type { PairChunk } from '../../sums/sums.ts'
+import type { Session } from '../connection.ts'
+import type { LedgerNames } from '../schema/tables.ts'
+import { SQL_DUPLICATE_KEY, sqlNumber } from '../sql-errors.ts'
 import {
   type ChunkWords,
   chunkWords,
@@ -7,12 +10,9 @@ import {
   type PieceLimits,
   piecesOf,
 } from './chunk-pieces.ts'
-import type { Session } from './connection.ts'
 import { U64_DIGITS } from './decimal-bytes.ts'
-import { PresenceGuess } from './presence.ts'
-import type { LedgerNames } from './schema/tables.ts'
-import { SEQUENCE_ROWS } from './sequences.ts'
-import { SQL_DUPLICATE_KEY, sqlNumber } from './sql-errors.ts'
+import { PresenceGuess } from './presence-guess.ts'
+import { SEQUENCE_ROWS } from './sequence-engine.ts'
 import { type Prepared, type Selection, SumStatements } from './sum-statements.ts'
 
 /** Sizes of statements; tests have them smaller. */

@@ -1,6 +1,6 @@
-import { givenName, PUBLISHED_SUFFIX_BYTES } from '../../shared/paths.ts'
-import type { Session } from './connection.ts'
-import type { LedgerNames } from './schema/tables.ts'
+import { givenName, PUBLISHED_SUFFIX_BYTES } from '../../../shared/paths.ts'
+import type { Session } from '../connection.ts'
+import type { LedgerNames } from '../schema/tables.ts'
 
 /** A file that was just counted. */
 export interface Named {

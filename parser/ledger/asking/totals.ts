@@ -1,6 +1,6 @@
-import type { Config } from '../../shared/config.ts'
-import type { Session } from './connection.ts'
-import { ledgerNames } from './schema/tables.ts'
+import type { Config } from '../../../shared/config.ts'
+import type { Session } from '../connection.ts'
+import { ledgerNames } from '../schema/tables.ts'
 
 /** One row of the totals. */
 export interface Total {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { u64 } from '../sums/pair-words.ts'
+import { u64 } from '../../sums/pair-words.ts'
+import type { LedgerNames } from '../schema/tables.ts'
 import { type ChunkWords, idDigits, type Piece } from './chunk-pieces.ts'
 import { U64_DIGITS, writeDigits } from './decimal-bytes.ts'
-import type { LedgerNames } from './schema/tables.ts'
-import { SEQUENCE_TABLE } from './sequences.ts'
+import { SEQUENCE_TABLE } from './sequence-engine.ts'
 
 /** A statement for the server to keep, and what it is given this time. */
 export interface Prepared {

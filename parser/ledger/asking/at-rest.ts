@@ -1,7 +1,7 @@
-import type { Config } from '../../shared/config.ts'
-import type { Session } from './connection.ts'
-import { ledgerNames } from './schema/tables.ts'
-import { isMissingTable } from './sql-errors.ts'
+import type { Config } from '../../../shared/config.ts'
+import type { Session } from '../connection.ts'
+import { ledgerNames } from '../schema/tables.ts'
+import { isMissingTable } from '../sql-errors.ts'
 
 /** Hashes asked for in one statement: each is a range of the primary key. */
 const ASKED_AT_ONCE = 100

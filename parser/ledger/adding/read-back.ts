@@ -1,7 +1,7 @@
-import type { PairChunk } from '../sums/sums.ts'
-import type { Session } from './connection.ts'
-import type { LedgerNames } from './schema/tables.ts'
-import { databaseUnfit } from './sql-errors.ts'
+import type { PairChunk } from '../../sums/sums.ts'
+import type { Session } from '../connection.ts'
+import type { LedgerNames } from '../schema/tables.ts'
+import { databaseUnfit } from '../sql-errors.ts'
 
 /**
  * Adds a chunk and, in the same transaction, reads some of its totals before and after: each must

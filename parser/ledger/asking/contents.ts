@@ -1,7 +1,7 @@
-import type { ContentAnswer, ContentMatch, ProcessedFile } from '../../shared/protocol.ts'
-import type { Session } from './connection.ts'
-import { FILE_COLUMNS, type LedgerFile } from './file-rows.ts'
-import { fromSqlTime, type LedgerNames } from './schema/tables.ts'
+import type { ContentAnswer, ContentMatch, ProcessedFile } from '../../../shared/protocol.ts'
+import type { Session } from '../connection.ts'
+import { FILE_COLUMNS, type LedgerFile } from '../file-rows.ts'
+import { fromSqlTime, type LedgerNames } from '../schema/tables.ts'
 
 /** Contents whose hash begins with these hex digits; two at the most. The hash is the primary key. */
 export function contentsWithPrefix(

@@ -1,0 +1,121 @@
+import type { Session } from '../connection.ts'
+import { FILE_COLUMNS, type LedgerFile } from '../file-rows.ts'
+import type { LedgerNames } from '../schema/tables.ts'
+
+/** The questions that a start, a decision and a taking up ask of the ledger's rows. */
+
+/** A batch that is not finished. */
+export interface OpenBatch {
+  readonly id: Buffer
+  readonly instance: Buffer
+  readonly state: 'applying' | 'blocked'
+  readonly cursorId: bigint | null
+  readonly pairsPlanned: bigint
+  readonly amountPlanned: string
+}
+
+/** The rows of contents, as committed, by their hash in hex. */
+export async function rowsOfContents(
+  session: Session,
+  names: LedgerNames,
+  contents: readonly Uint8Array[],
+): Promise<ReadonlyMap<string, LedgerFile>> {
+  const found = new Map<string, LedgerFile>()
+  const atOnce = Math.min(CONTENTS_PER_QUERY_MAX, session.rowsPerStatement(HASH_BYTES_MAX))
+  for (let i = 0; i < contents.length; i += atOnce) {
+    const some = contents.slice(i, i + atOnce).map(sha256 => Buffer.from(sha256))
+    const rows = await session.query<LedgerFile>(
+      `SELECT ${FILE_COLUMNS} FROM ${names.file}
+        WHERE sha256 IN (${some.map(() => '?').join(', ')})`,
+      some,
+    )
+    for (const row of rows) found.set(row.sha256.toString('hex'), row)
+  }
+  return found
+}
+
+/** Counted files of a parser that were claimed under this sequence or a later one, oldest first. */
+export function ownOldest(
+  session: Session,
+  names: LedgerNames,
+  instance: Uint8Array,
+  workSequence: number,
+  limit: number,
+): Promise<LedgerFile[]> {
+  return session.query<LedgerFile>(
+    `SELECT ${FILE_COLUMNS} FROM ${names.file}
+      WHERE instance = ? AND work_sequence >= ? AND state = 'applied'
+      ORDER BY work_sequence LIMIT ?`,
+    [instance, workSequence, limit],
+  )
+}
+
+/** The highest sequence under which a parser ever had a file that the ledger knows of; 0: none. */
+export async function lastOwnSequence(
+  session: Session,
+  names: LedgerNames,
+  instance: Uint8Array,
+): Promise<number> {
+  const [row] = await session.query<{ last: bigint | null }>(
+    `SELECT GREATEST(
+       COALESCE((SELECT MAX(work_sequence) FROM ${names.file} WHERE instance = ?), 0),
+       COALESCE((SELECT MAX(work_sequence) FROM ${names.sighting} WHERE instance = ?), 0)
+     ) AS last`,
+    [instance, instance],
+  )
+  return Number(row?.last ?? 0n)
+}
+
+/** The row of a work file of a parser's state directory. */
+export async function rowOfWorkFile(
+  session: Session,
+  names: LedgerNames,
+  instance: Uint8Array,
+  { name, workSequence }: { readonly name: string; readonly workSequence: number },
+): Promise<LedgerFile | undefined> {
+  const [row] = await session.query<LedgerFile>(
+    `SELECT ${FILE_COLUMNS} FROM ${names.file}
+      WHERE instance = ? AND work_sequence = ? AND name = ?`,
+    [instance, workSequence, name],
+  )
+  return row
+}
+
+/** Applied rows after a sequence of the ledger, ascending. */
+export function appliedAfter(
+  session: Session,
+  names: LedgerNames,
+  sequence: bigint,
+  limit: number,
+): Promise<LedgerFile[]> {
+  return session.query<LedgerFile>(
+    `SELECT ${FILE_COLUMNS} FROM ${names.file}
+      WHERE sequence > ? AND state = 'applied' ORDER BY sequence LIMIT ?`,
+    [sequence, limit],
+  )
+}
+
+/** Batches that have begun and not ended, of whichever parser, oldest first. */
+export function openBatches(session: Session, names: LedgerNames): Promise<OpenBatch[]> {
+  return session.query<OpenBatch>(
+    `SELECT id, instance, state, cursor_id AS cursorId, pairs_planned AS pairsPlanned,
+            amount_planned AS amountPlanned
+       FROM ${names.batch} WHERE state <> 'applied' ORDER BY begun_at, id`,
+  )
+}
+
+/** The rows of a batch's files, in the order in which they were written. */
+export function filesOfBatch(
+  session: Session,
+  names: LedgerNames,
+  batchId: Uint8Array,
+): Promise<LedgerFile[]> {
+  return session.query<LedgerFile>(
+    `SELECT ${FILE_COLUMNS} FROM ${names.file} WHERE batch_id = ? ORDER BY sequence`,
+    [Buffer.from(batchId)],
+  )
+}
+
+const CONTENTS_PER_QUERY_MAX = 1_000
+/** Each of its bytes may be escaped. */
+const HASH_BYTES_MAX = 80

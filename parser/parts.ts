@@ -1,0 +1,128 @@
+import type { Config } from '../shared/config.ts'
+import type { ParserEvents } from '../shared/events.ts'
+import { Handoff } from '../shared/handoff.ts'
+import type { Log } from '../shared/log.ts'
+import type { StatePaths } from '../shared/paths.ts'
+import { BatchMaker } from './counting/batch-maker.ts'
+import { BatchResumer } from './counting/batch-resumer.ts'
+import { CountingStage } from './counting/counting-stage.ts'
+import { Refuser } from './counting/refuser.ts'
+import { SameNameNotices } from './counting/same-names.ts'
+import { DigestWorkers } from './digest/digest.ts'
+import { DiskWatch } from './disk-watch.ts'
+import { Inbox } from './intake/inbox.ts'
+import { InboxScanner } from './intake/inbox-scanner.ts'
+import { QueueTally } from './intake/queue-tally.ts'
+import { Sealer } from './intake/sealer.ts'
+import type { Journal } from './journal/journal.ts'
+import type { DatabaseAddress } from './ledger/connection.ts'
+import { Ledger } from './ledger/ledger.ts'
+import { OwnDirectories } from './own-directories.ts'
+import { ReadingStage } from './reading/reading-stage.ts'
+import type { Verdict } from './reading/verdict.ts'
+import type { ArchiveLimit } from './settling/archive-limit.ts'
+import { GrowthWatch } from './settling/growth-watch.ts'
+import { Settler } from './settling/settler.ts'
+
+/** What everything in the parser is made of. */
+export interface Ground {
+  readonly paths: StatePaths
+  readonly config: Config
+  readonly address: DatabaseAddress
+  readonly log: Log
+  readonly instance: Buffer
+  readonly journal: Journal
+  readonly archiveLimit: ArchiveLimit
+  readonly events: ParserEvents
+  /** Raised when the parser stops. */
+  readonly signal: AbortSignal
+}
+
+export type Parts = ReturnType<typeof makeParts>
+
+/**
+ * Makes the parser's parts and lets each know those that it works with. Nothing runs yet. Data goes
+ * from the inbox through the reading stage to the counting stage and the settler; what goes back is
+ * what those behind have found out.
+ */
+export function makeParts(ground: Ground) {
+  const { paths, config, log, events } = ground
+  const around = {
+    queue: new QueueTally(),
+    disk: new DiskWatch({
+      directories: [paths.work, paths.journal, paths.runs, paths.mariadb],
+      reserveBytes: config.reserveBytes,
+      reserveInodes: config.reserveInodes,
+      events,
+    }),
+    directories: new OwnDirectories(paths, events, log),
+  }
+  const verdicts = new Handoff(VERDICTS_WEIGHT_MAX, weightOf)
+  const readingStage = new ReadingStage({ ...ground, output: verdicts, ...around })
+  events.on('claimed', () => readingStage.wake())
+  events.on('settled', ({ sequence }) => readingStage.settled(sequence))
+  return {
+    ...around,
+    readingStage,
+    ...makeIntake(ground, around),
+    ...makeCounting(ground, around, verdicts, readingStage),
+  }
+}
+
+type Around = Readonly<{ queue: QueueTally; disk: DiskWatch; directories: OwnDirectories }>
+
+function makeIntake({ paths, config, journal, log, events }: Ground, around: Around) {
+  const sealer = new Sealer()
+  const scanner = new InboxScanner({
+    ...{ inbox: paths.inbox, log, sealer },
+    quietMs: config.quietMs,
+    cutHoldMs: config.cutHoldMs,
+    onSealed: () => inbox.lookSoon(),
+  })
+  const inbox: Inbox = new Inbox({
+    ...{ paths, journal, log, events, sealer, scanner, ...around },
+    scanIntervalMs: config.scanIntervalMs,
+    queueFilesMax: config.queueFilesMax,
+  })
+  return { scanner, inbox }
+}
+
+function makeCounting(
+  ground: Ground,
+  { queue, disk, directories }: Around,
+  input: Handoff<Verdict>,
+  readingStage: ReadingStage,
+) {
+  const { paths, config, journal, log, events } = ground
+  const ledger = new Ledger(ground)
+  const maker = new BatchMaker({ runsDirectory: paths.runs, chunkPairsMax: config.chunkPairsMax })
+  const resumer = new BatchResumer({
+    ...{ paths, config, journal, ledger, maker, log },
+    newWorkers: () => new DigestWorkers({ sumThreads: config.sumThreads }),
+  })
+  const growth = new GrowthWatch({ paths, journal, log })
+  const settler = new Settler({ ...ground, growth, directories, disk, queue, events })
+  const sameNames = new SameNameNotices(log)
+  const countingStage = new CountingStage({
+    ...{ input, journal, ledger, settler, maker, resumer, disk, growth, log },
+    refuser: new Refuser({ journal, ledger }),
+    filesMax: config.batchFilesMax,
+    readAgain: sequence => readingStage.readAgain(sequence),
+    stepBack: (entry, reason) => readingStage.stepBack(entry, reason),
+    onNamesakes: names => sameNames.note(names),
+  })
+  return { ledger, maker, resumer, growth, settler, sameNames, countingStage }
+}
+
+/** Read, not yet brought to the ledger: a weight is a pair held in memory, 16 bytes. */
+const VERDICTS_WEIGHT_MAX = 1_000_000
+/** What a verdict weighs besides its sums. */
+const VERDICT_WEIGHT = 200
+/** Sums in run files need a descriptor and a buffer. */
+const SEALED_WEIGHT = 20_000
+
+function weightOf(verdict: Verdict): number {
+  if (verdict.kind !== 'count') return VERDICT_WEIGHT
+  const isSealed = verdict.entry.runName !== undefined
+  return VERDICT_WEIGHT + (isSealed ? SEALED_WEIGHT : verdict.sums.pairs)
+}
