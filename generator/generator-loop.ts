@@ -8,13 +8,17 @@ import { freeRoom } from '../shared/room.ts'
 import { reasonToWait, unsettledReason } from './backpressure.ts'
 import type { HealthServer } from './health.ts'
 import type { Leftovers } from './leftovers.ts'
-import type { FileMaker } from './making/file-maker.ts'
-import { type FileRecipe, fileSizeBytes, type RecordOptions } from './making/record-source.ts'
+import {
+  type FileMaker,
+  type FileRecipe,
+  fileSizeBytes,
+  type RecordOptions,
+} from './making/index.ts'
 import { generatedName } from './names.ts'
 import { directoriesTrouble } from './own-directories.ts'
 import { Pacer } from './pacing.ts'
 import type { Progress } from './progress.ts'
-import type { Announcer } from './publishing/announcer.ts'
+import type { Announcer } from './publishing/index.ts'
 import type { Spool } from './spool.ts'
 import { standsInTmp } from './state.ts'
 import type { PendingFile } from './state-shape.ts'

@@ -3,8 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { CountersinkError, hasCode } from '../shared/errors.ts'
 import type { Log } from '../shared/log.ts'
 import type { GeneratorHealth } from '../shared/protocol.ts'
-import { openChannel } from '../shared/socket/channel.ts'
-import { ChannelServer, type ServerHandlers } from '../shared/socket/channel-server.ts'
+import { ChannelServer, openChannel, type ServerHandlers } from '../shared/socket/index.ts'
 
 /** What the generator itself knows of its health. */
 export type GeneratorReport = Omit<GeneratorHealth, 'pid' | 'uptimeSeconds' | 'eventLoopDelayMs'>

@@ -1,7 +1,6 @@
 import { dirname } from 'node:path'
 import { syncDirectories } from '../shared/durable.ts'
-import { FileMaker, type MadeFile } from './making/file-maker.ts'
-import type { FileRecipe } from './making/record-source.ts'
+import { FileMaker, type FileRecipe, type MadeFile } from './making/index.ts'
 
 export interface OneFileOptions extends Omit<FileRecipe, 'fileSize' | 'number'> {
   /** Where the file is to stand; nothing may stand there before. */

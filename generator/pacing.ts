@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Pacing } from './making/file-maker.ts'
+import type { Pacing } from './making/index.ts'
 
 const SLICE_BYTES_MAX = 256 * 1024
 const SLICE_BYTES_MIN = 4 * 1024

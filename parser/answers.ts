@@ -1,12 +1,9 @@
 import { setImmediate } from 'node:timers/promises'
 import { CountersinkError, describeError } from '../shared/errors.ts'
 import type { AnswerTo, ContentAnswer, Question } from '../shared/protocol.ts'
-import type { QueueTally } from './intake/queue-tally.ts'
-import type { Journal } from './journal/journal.ts'
-import { withWaiting } from './journal/views.ts'
-import { withLedgerRows } from './ledger/asking/contents.ts'
-import type { Ledger } from './ledger/ledger.ts'
-import { judgeSqlError } from './ledger/sql-errors.ts'
+import type { QueueTally } from './intake/index.ts'
+import { type Journal, withWaiting } from './journal/index.ts'
+import { judgeSqlError, type Ledger, withLedgerRows } from './ledger/index.ts'
 
 /**
  * Answers what people ask: what the ledger says of a content decides, the journal answers everything

@@ -3,7 +3,7 @@ import { readConfig } from '../shared/config.ts'
 import { runService } from '../shared/lifecycle.ts'
 import { createLog } from '../shared/log.ts'
 import { statePaths } from '../shared/paths.ts'
-import { databaseAddress } from './ledger/connection.ts'
+import { databaseAddress } from './ledger/index.ts'
 import { Parser } from './parser.ts'
 
 const { values } = parseArgs({

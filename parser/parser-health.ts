@@ -1,18 +1,14 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Availability, LongStatement, ParserEvents } from '../shared/events.ts'
 import type { ParserHealth } from '../shared/protocol.ts'
-import type { BatchResumer } from './counting/batch-resumer.ts'
-import type { CountingStage } from './counting/counting-stage.ts'
-import type { SameNameNotices } from './counting/same-names.ts'
+import type { BatchResumer, CountingStage, SameNameNotices } from './counting/index.ts'
 import type { DiskWatch } from './disk-watch.ts'
-import type { InboxScanner } from './intake/inbox-scanner.ts'
-import type { QueueTally } from './intake/queue-tally.ts'
-import type { Journal } from './journal/journal.ts'
+import type { InboxScanner, QueueTally } from './intake/index.ts'
+import type { Journal } from './journal/index.ts'
 import type { OwnDirectories } from './own-directories.ts'
 import type { ParserState } from './parser-states.ts'
-import type { ReadingStage } from './reading/reading-stage.ts'
-import type { GrowthWatch } from './settling/growth-watch.ts'
-import type { Settler } from './settling/settler.ts'
+import type { ReadingStage } from './reading/index.ts'
+import type { GrowthWatch, Settler } from './settling/index.ts'
 
 /** Whom a pong asks; each says for itself what waits there, and for what. */
 export interface HealthSources {

@@ -3,26 +3,21 @@ import type { ParserEvents } from '../shared/events.ts'
 import { Handoff } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
-import { BatchMaker } from './counting/batch-maker.ts'
-import { BatchResumer } from './counting/batch-resumer.ts'
-import { CountingStage } from './counting/counting-stage.ts'
-import { Refuser } from './counting/refuser.ts'
-import { SameNameNotices } from './counting/same-names.ts'
-import { DigestWorkers } from './digest/digest.ts'
+import {
+  BatchMaker,
+  BatchResumer,
+  CountingStage,
+  Refuser,
+  SameNameNotices,
+} from './counting/index.ts'
+import { DigestWorkers } from './digest/index.ts'
 import { DiskWatch } from './disk-watch.ts'
-import { Inbox } from './intake/inbox.ts'
-import { InboxScanner } from './intake/inbox-scanner.ts'
-import { QueueTally } from './intake/queue-tally.ts'
-import { Sealer } from './intake/sealer.ts'
-import type { Journal } from './journal/journal.ts'
-import type { DatabaseAddress } from './ledger/connection.ts'
-import { Ledger } from './ledger/ledger.ts'
+import { Inbox, InboxScanner, QueueTally, Sealer } from './intake/index.ts'
+import type { Journal } from './journal/index.ts'
+import { type DatabaseAddress, Ledger } from './ledger/index.ts'
 import { OwnDirectories } from './own-directories.ts'
-import { ReadingStage } from './reading/reading-stage.ts'
-import type { Verdict } from './reading/verdict.ts'
-import type { ArchiveLimit } from './settling/archive-limit.ts'
-import { GrowthWatch } from './settling/growth-watch.ts'
-import { Settler } from './settling/settler.ts'
+import { ReadingStage, type Verdict } from './reading/index.ts'
+import { type ArchiveLimit, GrowthWatch, Settler } from './settling/index.ts'
 
 /** What everything in the parser is made of. */
 export interface Ground {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { CountersinkError, describeError, explainError } from '../shared/errors.ts'
 import { nearest } from '../shared/nearest.ts'
 import { printable, printableLines } from '../shared/printable.ts'
-import { type Command, EXIT } from './terminal/cli.ts'
+import { type Command, EXIT } from './terminal/index.ts'
 
 /** The command line: finds the subcommand, runs it, turns its end into an exit status. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {

@@ -3,7 +3,7 @@ import { FieldReader, invalid } from './field-reader.ts'
 import type { Health } from './health.ts'
 import { REASON_CHARACTERS_MAX } from './limits.ts'
 import { OUTCOMES, type Outcome, type ProcessedPage, type Question } from './records.ts'
-import { GENERATOR_HEALTH, misfit, PARSER_HEALTH, PROCESSED_PAGE } from './socket/shapes.ts'
+import { GENERATOR_HEALTH, misfit, PARSER_HEALTH, PROCESSED_PAGE } from './shapes.ts'
 
 // Whoever speaks the protocol finds all of it here.
 export type * from './health.ts'

@@ -103,6 +103,23 @@ t.test('the arrows between the rooms within a part hold', async t => {
   }
 })
 
+t.test('a room has one face: others import from that, and nobody inside does', async t => {
+  // Commands and benchmarks are started by their names, and imported by nobody.
+  const faceless = ['scripts/commands', 'scripts/bench']
+  const rooms = Object.entries(INNER_ROOMS)
+    .flatMap(([part, inner]) => Object.keys(inner).map(room => `${part}/${room}`))
+    .filter(room => !faceless.includes(room))
+  for (const room of rooms) t.ok(files.includes(`${room}/index.ts`), `${room} has a face`)
+  for (const { from, of } of own) {
+    const target = relative(ROOT, resolve(ROOT, dirname(from), of))
+    const room = rooms.find(room => target.startsWith(`${room}/`))
+    if (room === undefined) continue
+    const isInside = from.startsWith(`${room}/`)
+    const isFace = target === `${room}/index.ts`
+    if (isInside === isFace) t.fail(`${from} imports ${target}`)
+  }
+})
+
 t.test('no file imports itself through others', async t => {
   const next = new Map<string, string[]>()
   for (const { from, of } of own) {

@@ -2,7 +2,7 @@ import { crashPoint } from '../../shared/crash-points.ts'
 import { CountersinkError, describeError, hasCode } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Ack, Message, Settled } from '../../shared/protocol.ts'
-import { type Channel, openChannel } from '../../shared/socket/channel.ts'
+import { type Channel, openChannel } from '../../shared/socket/index.ts'
 import type { GeneratedFile } from '../state-shape.ts'
 
 /** Time and chance, for tests to take into their hands. */

@@ -1,7 +1,6 @@
 import { hasCode } from '../../shared/errors.ts'
-import type { Batch, BatchFile } from '../ledger/batch.ts'
-import type { Ledger, LedgerResult } from '../ledger/ledger.ts'
-import type { Verdict } from '../reading/verdict.ts'
+import type { Batch, BatchFile, Ledger, LedgerResult } from '../ledger/index.ts'
+import type { Verdict } from '../reading/index.ts'
 import type { BatchMaker } from './batch-maker.ts'
 
 type Count = Extract<Verdict, { kind: 'count' }>

@@ -1,7 +1,6 @@
 import { crashPoint } from '../../shared/crash-points.ts'
-import { amountOf, type Batch, type BatchFile, newBatchId } from '../ledger/batch.ts'
-import { mergeSums } from '../sums/merge-sums.ts'
-import { deleteRun, sweepRuns } from '../sums/run-keeper.ts'
+import { amountOf, type Batch, type BatchFile, newBatchId } from '../ledger/index.ts'
+import { deleteRun, mergeSums, sweepRuns } from '../sums/index.ts'
 
 /**
  * Makes batches: merges the sums of files, and keeps what a batch needs until it is applied.

@@ -4,15 +4,17 @@ import type { Config } from '../../shared/config.ts'
 import { CountersinkError, describeError, hasCode } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import { type StatePaths, settledName, workName } from '../../shared/paths.ts'
-import type { DigestWorkers } from '../digest/digest.ts'
-import type { Journal } from '../journal/journal.ts'
-import type { BatchFile } from '../ledger/batch.ts'
-import type { LedgerFile } from '../ledger/file-rows.ts'
-import type { Ledger, OpenBatch } from '../ledger/ledger.ts'
-import { fromSqlTime } from '../ledger/schema/tables.ts'
-import { openWorkFile } from '../reading/work-file.ts'
-import { RunSums } from '../sums/run-keeper.ts'
-import type { Sums } from '../sums/sums.ts'
+import type { DigestWorkers } from '../digest/index.ts'
+import type { Journal } from '../journal/index.ts'
+import {
+  type BatchFile,
+  fromSqlTime,
+  type Ledger,
+  type LedgerFile,
+  type OpenBatch,
+} from '../ledger/index.ts'
+import { openWorkFile } from '../reading/index.ts'
+import { RunSums, type Sums } from '../sums/index.ts'
 import { type BatchMaker, batchRunName } from './batch-maker.ts'
 
 /**

@@ -1,11 +1,14 @@
 import type { Config } from '../../shared/config.ts'
 import type { Log } from '../../shared/log.ts'
 import { readRememberedLedger, rememberLedger } from '../../shared/remembered-ledger.ts'
-import type { Journal } from '../journal/journal.ts'
-import { processedFile } from '../ledger/asking/contents.ts'
-import type { LedgerFile } from '../ledger/file-rows.ts'
-import type { Ledger } from '../ledger/ledger.ts'
-import { WITNESSES_MAX, type Witness } from '../ledger/schema/witnesses.ts'
+import type { Journal } from '../journal/index.ts'
+import {
+  type Ledger,
+  type LedgerFile,
+  processedFile,
+  WITNESSES_MAX,
+  type Witness,
+} from '../ledger/index.ts'
 
 const ROWS_PER_COMMIT = 5_000
 

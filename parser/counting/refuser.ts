@@ -1,9 +1,8 @@
 import type { DigestFacts, QueueEntry } from '../facts.ts'
-import type { Journal } from '../journal/journal.ts'
-import type { LedgerFile } from '../ledger/file-rows.ts'
-import type { Ledger } from '../ledger/ledger.ts'
-import type { Verdict } from '../reading/verdict.ts'
-import type { Ending } from '../settling/settler.ts'
+import type { Journal } from '../journal/index.ts'
+import type { Ledger, LedgerFile } from '../ledger/index.ts'
+import type { Verdict } from '../reading/index.ts'
+import type { Ending } from '../settling/index.ts'
 
 /**
  * Writes down in the ledger why a file is not counted, before it is settled so: promise 6 does not

@@ -1,5 +1,5 @@
 import { formatCount } from '../../shared/numbers.ts'
-import type { Verdict } from '../reading/verdict.ts'
+import type { Verdict } from '../reading/index.ts'
 
 /** Of a content that seems to be counted, or to be in a batch: the ledger decides. */
 export type Repeat = Extract<Verdict, { kind: 'duplicate' }>

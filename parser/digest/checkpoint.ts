@@ -1,7 +1,7 @@
 /** P2: what a digest can go on from after a crash, and the check of one that was kept. */
 
 import type { Checkpoint } from '../facts.ts'
-import { isRunName } from '../sums/run-format.ts'
+import { isRunName } from '../sums/index.ts'
 import { FIRST_BYTES_MAX } from './line-defects.ts'
 
 /** Why a kept checkpoint cannot be one of a file of this size; undefined if it can. */

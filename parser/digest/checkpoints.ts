@@ -10,7 +10,7 @@ import assert from 'node:assert/strict'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { toError } from '../../shared/errors.ts'
 import type { Checkpoint } from '../facts.ts'
-import type { RunKeeper } from '../sums/run-keeper.ts'
+import type { RunKeeper } from '../sums/index.ts'
 import type { HashEvent, SumPart } from './worker-messages.ts'
 
 export interface CheckpointsOptions {

@@ -2,8 +2,7 @@
 
 import { join } from 'node:path'
 import type { Checkpoint } from '../facts.ts'
-import { type RunKeeper, RunSums } from '../sums/run-keeper.ts'
-import { MemorySums } from '../sums/sums.ts'
+import { MemorySums, type RunKeeper, RunSums } from '../sums/index.ts'
 import type { Digest, DigestOptions, DigestVerdict } from './digest-types.ts'
 import type { HashResult, SumResult } from './worker-messages.ts'
 

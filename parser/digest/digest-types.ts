@@ -2,8 +2,7 @@
 
 import assert from 'node:assert/strict'
 import type { Checkpoint } from '../facts.ts'
-import { isRunName } from '../sums/run-format.ts'
-import type { Sums } from '../sums/sums.ts'
+import { isRunName, type Sums } from '../sums/index.ts'
 import type { BadLine } from './line-defects.ts'
 import { TABLE_PAIRS_MAX } from './sum-kernel.ts'
 

@@ -22,7 +22,7 @@ import { extname } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import type { Checkpoint } from '../facts.ts'
-import { RunKeeper } from '../sums/run-keeper.ts'
+import { RunKeeper } from '../sums/index.ts'
 import { unfitCheckpoint } from './checkpoint.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { digestOf } from './digest-result.ts'
@@ -42,7 +42,7 @@ import type {
 } from './worker-messages.ts'
 import { JobCancelled, WorkerThread } from './worker-thread.ts'
 
-export type { PairChunk, Sums } from '../sums/sums.ts'
+export type { PairChunk, Sums } from '../sums/index.ts'
 export type { Digest, DigestOptions, DigestVerdict } from './digest-types.ts'
 export type { BadLine, LineDefect } from './line-defects.ts'
 

@@ -11,7 +11,7 @@
 import { extname } from 'node:path'
 import { CountersinkError } from '../../shared/errors.ts'
 import type { FileIdentity } from '../../shared/file-identity.ts'
-import { MemorySums } from '../sums/sums.ts'
+import { MemorySums } from '../sums/index.ts'
 import type { Digest } from './digest-types.ts'
 import { JobCancelled, WorkerThread } from './worker-thread.ts'
 

@@ -9,8 +9,7 @@
  */
 
 import assert from 'node:assert/strict'
-import { BLOCK_PAIRS } from '../sums/run-format.ts'
-import type { PairChunk } from '../sums/sums.ts'
+import { BLOCK_PAIRS, type PairChunk } from '../sums/index.ts'
 import { type KernelExports, startKernel } from './kernel-module.ts'
 import { FIRST_BYTES_MAX } from './line-defects.ts'
 

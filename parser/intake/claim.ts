@@ -7,7 +7,7 @@ import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-ide
 import { exactStatsOf, statsOf } from '../../shared/looks.ts'
 import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
 import type { Expected, QueueEntry } from '../facts.ts'
-import type { Journal } from '../journal/journal.ts'
+import type { Journal } from '../journal/index.ts'
 import { type MoveFailure, move, moveWithoutReplacing } from '../moves.ts'
 import { type FoundManifest, fetchManifest, readFoundManifest } from './found-manifest.ts'
 

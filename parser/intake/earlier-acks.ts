@@ -1,5 +1,5 @@
 import type { AckOutcome, Announce, ProcessedFile } from '../../shared/protocol.ts'
-import type { Journal } from '../journal/journal.ts'
+import type { Journal } from '../journal/index.ts'
 import type { QueueTally } from './queue-tally.ts'
 
 /** What an announcer is told, and what else is known. */

@@ -8,8 +8,7 @@ import type {
   Query,
   Question,
 } from '../../shared/protocol.ts'
-import type { Channel } from '../../shared/socket/channel.ts'
-import { ChannelServer, type ServerHandlers } from '../../shared/socket/channel-server.ts'
+import { type Channel, ChannelServer, type ServerHandlers } from '../../shared/socket/index.ts'
 import type { AnnounceResult } from './earlier-acks.ts'
 
 /**

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { CountersinkError } from '../../shared/errors.ts'
-import { PairTally } from '../sums/pair-words.ts'
-import type { PairChunk } from '../sums/sums.ts'
+import { type PairChunk, PairTally } from '../sums/index.ts'
 import type { Batch } from './batch.ts'
 import { type BatchState, wayOf } from './batch-states.ts'
 import type { Session } from './connection.ts'

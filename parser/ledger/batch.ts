@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Sums } from '../sums/sums.ts'
+import type { Sums } from '../sums/index.ts'
 
 /** One content in a batch: what its row in the ledger says, and its own sums. */
 export interface BatchFile {

@@ -1,4 +1,4 @@
-import type { PairChunk } from '../sums/sums.ts'
+import type { PairChunk } from '../sums/index.ts'
 import type { BatchFile } from './batch.ts'
 import type { Session } from './connection.ts'
 import { type LedgerNames, SCHEMA_VERSION, type TotalsRange } from './schema/tables.ts'

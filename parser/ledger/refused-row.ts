@@ -1,4 +1,4 @@
-import type { PairChunk, Sums } from '../sums/sums.ts'
+import type { PairChunk, Sums } from '../sums/index.ts'
 import type { TotalsWriter } from './adding/totals-writer.ts'
 import type { Session } from './connection.ts'
 import { judgeSqlError } from './sql-errors.ts'

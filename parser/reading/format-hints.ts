@@ -1,5 +1,5 @@
 // biome-ignore-all lint/suspicious/noControlCharactersInRegex: they are what is looked for
-import type { BadLine } from '../digest/line-defects.ts'
+import type { BadLine } from '../digest/index.ts'
 
 /**
  * What a refused file probably is, for the person who made it. It decides nothing: it is asked after a

@@ -1,9 +1,9 @@
 import type { Config } from '../../shared/config.ts'
 import { crashPoint } from '../../shared/crash-points.ts'
 import type { FileIdentity } from '../../shared/file-identity.ts'
-import type { Digest } from '../digest/digest.ts'
+import type { Digest } from '../digest/index.ts'
 import type { DigestFacts, QueueEntry } from '../facts.ts'
-import type { Journal } from '../journal/journal.ts'
+import type { Journal } from '../journal/index.ts'
 import { changedAfterClaim, objectionTo } from './objection.ts'
 import { nothingRead, type Verdict } from './verdict.ts'
 

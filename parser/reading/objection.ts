@@ -1,8 +1,7 @@
 import type { Config } from '../../shared/config.ts'
 import type { FileIdentity } from '../../shared/file-identity.ts'
 import { changeSinceClaim } from '../changes.ts'
-import type { Digest } from '../digest/digest.ts'
-import { type BadLine, describeBadLine } from '../digest/line-defects.ts'
+import { type BadLine, type Digest, describeBadLine } from '../digest/index.ts'
 import type { DigestFacts, Evidence, QueueEntry } from '../facts.ts'
 import { hintOn } from './format-hints.ts'
 

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type { QueueEntry } from '../facts.ts'
-import type { Journal } from '../journal/journal.ts'
+import type { Journal } from '../journal/index.ts'
 import type { FileReader, FilesRead, Reading } from './file-reader.ts'
 
 /** What one reader has in hand. */

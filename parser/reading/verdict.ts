@@ -1,5 +1,5 @@
 import { type DigestFacts, type Evidence, NO_HASH, type QueueEntry } from '../facts.ts'
-import type { Sums } from '../sums/sums.ts'
+import type { Sums } from '../sums/index.ts'
 
 /** What reading a file has led to; the ledger stage does it. */
 export type Verdict =

@@ -8,7 +8,7 @@ import { type StatePaths, settledName } from '../../shared/paths.ts'
 import type { GrewAfterwards } from '../../shared/protocol.ts'
 import { changeSinceRead } from '../changes.ts'
 import type { DigestFacts, Growth, QueueEntry } from '../facts.ts'
-import type { Journal } from '../journal/journal.ts'
+import type { Journal } from '../journal/index.ts'
 
 /**
  * Tells of files that changed after they were counted: their outcome stands, but what was written to

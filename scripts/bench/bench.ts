@@ -14,7 +14,7 @@ import {
   toError,
 } from '../../shared/errors.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
-import { EXIT } from '../terminal/cli.ts'
+import { EXIT } from '../terminal/index.ts'
 import { Bench, type Series } from './bench-context.ts'
 import { digestFile } from './digest-file.ts'
 import { describeMachine } from './machine.ts'

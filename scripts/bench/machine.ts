@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, release, totalmem } from 'node:os'
-import { findServerProgram } from '../mariadb/mariadb-bootstrap.ts'
+import { findServerProgram } from '../mariadb/index.ts'
 import { runProgram } from './programs.ts'
 import type { Workspace } from './workspace.ts'
 

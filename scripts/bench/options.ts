@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
 import { hasCode, toError } from '../../shared/errors.ts'
 import { nearest } from '../../shared/nearest.ts'
-import { usage } from '../terminal/cli.ts'
+import { usage } from '../terminal/index.ts'
 
 /** What `npm run bench -- …` was asked for. */
 export type BenchCommand =

@@ -1,6 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { chmod, rm } from 'node:fs/promises'
-import type { Session } from '../../parser/ledger/connection.ts'
+import type { Session } from '../../parser/ledger/index.ts'
 import { type Consumers, idOf } from './data/consumers.ts'
 import { mustEqual } from './row.ts'
 import type { Workspace } from './workspace.ts'

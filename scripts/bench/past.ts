@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { Journal } from '../../parser/journal/journal.ts'
-import type { Session } from '../../parser/ledger/connection.ts'
-import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
+import { Journal } from '../../parser/journal/index.ts'
+import { ledgerNames, type Session } from '../../parser/ledger/index.ts'
 import type { Site } from './site.ts'
 import type { Workspace } from './workspace.ts'
 

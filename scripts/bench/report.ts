@@ -1,4 +1,4 @@
-import { formatTable } from '../terminal/table.ts'
+import { formatTable } from '../terminal/index.ts'
 import type { Series } from './bench-context.ts'
 import type { Machine } from './machine.ts'
 import type { Figure, Row, VerdictWord } from './row.ts'

@@ -1,15 +1,19 @@
 import { link, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readTotals } from '../../parser/ledger/asking/totals.ts'
-import { type DatabaseAddress, databaseAddress, Session } from '../../parser/ledger/connection.ts'
+import {
+  type DatabaseAddress,
+  databaseAddress,
+  readTotals,
+  Session,
+} from '../../parser/ledger/index.ts'
 import { type Config, readConfig } from '../../shared/config.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { formatManifest } from '../../shared/manifest.ts'
 import { MANIFEST_SUFFIX, type StatePaths, statePaths } from '../../shared/paths.ts'
 import type { ParserHealth, Settled } from '../../shared/protocol.ts'
-import { askOnce, type Channel, openChannel } from '../../shared/socket/channel.ts'
-import { startPrivateMariadb } from '../mariadb/private-mariadb.ts'
-import { childCommand } from '../supervising/child-command.ts'
+import { askOnce, type Channel, openChannel } from '../../shared/socket/index.ts'
+import { startPrivateMariadb } from '../mariadb/index.ts'
+import { childCommand } from '../supervising/index.ts'
 import type { Piece } from './data/cut-file.ts'
 import type { KnownFile } from './data/make-file.ts'
 import { PairsFingerprint } from './pairs-fingerprint.ts'

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { SupervisorStatus } from '../state/supervisor-status.ts'
+import type { SupervisorStatus } from '../state/index.ts'
 import { builtFile, type Running, startProgram } from './programs.ts'
 import type { Site } from './site.ts'
 import { until } from './until.ts'

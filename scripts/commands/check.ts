@@ -1,15 +1,14 @@
 import { opendir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { withLedgerRows } from '../../parser/ledger/asking/contents.ts'
+import { withLedgerRows } from '../../parser/ledger/index.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { readManifest } from '../../shared/manifest.ts'
 import { formatCount } from '../../shared/numbers.ts'
 import { MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
 import { quotedName } from '../../shared/printable.ts'
 import type { ContentAnswer, ContentMatch } from '../../shared/protocol.ts'
-import { askForContents } from '../mariadb/ledger-at-rest.ts'
-import { hashFile } from '../publishing/hash-file.ts'
-import { withAnswers } from '../terminal/answers.ts'
+import { askForContents } from '../mariadb/index.ts'
+import { hashFile } from '../publishing/index.ts'
 import {
   type Command,
   cannot,
@@ -17,9 +16,11 @@ import {
   EXIT,
   environment,
   parseOptions,
+  print,
+  timeText,
   usage,
-} from '../terminal/cli.ts'
-import { print, timeText } from '../terminal/output.ts'
+  withAnswers,
+} from '../terminal/index.ts'
 
 export const check: Command = {
   name: 'check',

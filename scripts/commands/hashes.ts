@@ -1,21 +1,24 @@
-import { readJournal } from '../../parser/journal/reading.ts'
+import { readJournal } from '../../parser/journal/index.ts'
 import { formatBytes, formatCount } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { quotedName } from '../../shared/printable.ts'
 import { OUTCOMES, type Outcome, type ProcessedFile, type Question } from '../../shared/protocol.ts'
-import { askForUnknown } from '../mariadb/ledger-at-rest.ts'
-import { withAnswers } from '../terminal/answers.ts'
+import { askForUnknown } from '../mariadb/index.ts'
 import {
   type Command,
+  columnsOf,
   DIR_HELP,
   EXIT,
   environment,
+  fileJson,
   parseOptions,
+  print,
+  timeText,
   usage,
   wholeNumber,
-} from '../terminal/cli.ts'
-import { columnsOf, wrapFields } from '../terminal/layout.ts'
-import { fileJson, print, timeText } from '../terminal/output.ts'
+  withAnswers,
+  wrapFields,
+} from '../terminal/index.ts'
 
 export const hashes: Command = {
   name: 'hashes',

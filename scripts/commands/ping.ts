@@ -1,9 +1,16 @@
 import type { StatePaths } from '../../shared/paths.ts'
-import { readSupervisor } from '../state/supervisor-status.ts'
-import { type Command, DIR_HELP, EXIT, environment, parseOptions, usage } from '../terminal/cli.ts'
-import { print } from '../terminal/output.ts'
-import { reach } from '../terminal/reaching.ts'
-import { whyNotReady } from '../terminal/readiness.ts'
+import { readSupervisor } from '../state/index.ts'
+import {
+  type Command,
+  DIR_HELP,
+  EXIT,
+  environment,
+  parseOptions,
+  print,
+  reach,
+  usage,
+  whyNotReady,
+} from '../terminal/index.ts'
 
 const TARGETS = ['generator', 'parser'] as const
 type Target = (typeof TARGETS)[number]

@@ -3,22 +3,27 @@ import { CountersinkError, explainError, hasCode } from '../../shared/errors.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { formatDuration } from '../../shared/numbers.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
-import { type PublishedFile, publishFile, type Source } from '../publishing/publication.ts'
-import { SettlementWatch } from '../publishing/settlement-watch.ts'
-import { SourceRest } from '../publishing/source-rest.ts'
-import { whereItStands, whyQuarantined } from '../publishing/whereabouts.ts'
-import { readSupervisor } from '../state/supervisor-status.ts'
+import {
+  type PublishedFile,
+  publishFile,
+  SettlementWatch,
+  type Source,
+  SourceRest,
+  whereItStands,
+  whyQuarantined,
+} from '../publishing/index.ts'
+import { readSupervisor } from '../state/index.ts'
 import {
   type Command,
   DIR_HELP,
   EXIT,
   environment,
   parseOptions,
+  print,
   usage,
   wholeNumber,
-} from '../terminal/cli.ts'
-import { print } from '../terminal/output.ts'
-import { whySilent } from '../terminal/reaching.ts'
+  whySilent,
+} from '../terminal/index.ts'
 
 export const publish: Command = {
   name: 'publish',

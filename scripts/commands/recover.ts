@@ -1,20 +1,23 @@
 import { existsSync } from 'node:fs'
-import { hasTotals } from '../../parser/ledger/asking/at-rest.ts'
-import type { Session } from '../../parser/ledger/connection.ts'
-import { findLedger } from '../../parser/ledger/schema/opening.ts'
+import { findLedger, hasTotals, type Session } from '../../parser/ledger/index.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { isRememberedDatabase, nameOfDatabase } from '../../shared/remembered-ledger.ts'
 import { SETTINGS } from '../../shared/settings.ts'
-import { withDatabaseAtRest } from '../mariadb/database-at-rest.ts'
 import {
   notTheServices,
   type ServiceDatabase,
   serviceDatabase,
-} from '../mariadb/service-database.ts'
-import { JournalRecords } from '../recovery/journal-records.ts'
-import { recoverFrom } from '../recovery/recovery.ts'
-import { outliveReaders } from '../recovery/telling.ts'
-import { type Command, cannot, DIR_HELP, EXIT, environment, parseOptions } from '../terminal/cli.ts'
+  withDatabaseAtRest,
+} from '../mariadb/index.ts'
+import { JournalRecords, outliveReaders, recoverFrom } from '../recovery/index.ts'
+import {
+  type Command,
+  cannot,
+  DIR_HELP,
+  EXIT,
+  environment,
+  parseOptions,
+} from '../terminal/index.ts'
 
 export const recover: Command = {
   name: 'recover',

@@ -1,4 +1,4 @@
-import { readJournal } from '../../parser/journal/reading.ts'
+import { readJournal } from '../../parser/journal/index.ts'
 import { hasCode, toError } from '../../shared/errors.ts'
 import { processActivity } from '../../shared/lifecycle.ts'
 import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
@@ -14,15 +14,20 @@ import type {
   UnmovedFiles,
 } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
+import { type ProcessReport, readSupervisor, type SupervisorStatus } from '../state/index.ts'
 import {
-  type ProcessReport,
-  readSupervisor,
-  type SupervisorStatus,
-} from '../state/supervisor-status.ts'
-import { type Command, DIR_HELP, EXIT, environment, parseOptions } from '../terminal/cli.ts'
-import { columnsOf, labelled, wrapText } from '../terminal/layout.ts'
-import { print } from '../terminal/output.ts'
-import { reach, type Silence } from '../terminal/reaching.ts'
+  type Command,
+  columnsOf,
+  DIR_HELP,
+  EXIT,
+  environment,
+  labelled,
+  parseOptions,
+  print,
+  reach,
+  type Silence,
+  wrapText,
+} from '../terminal/index.ts'
 
 export const status: Command = {
   name: 'status',

@@ -1,12 +1,6 @@
-import {
-  readTopTotals,
-  readTotal,
-  readTotals,
-  type Total,
-} from '../../parser/ledger/asking/totals.ts'
+import { readTopTotals, readTotal, readTotals, type Total } from '../../parser/ledger/index.ts'
 import { parseU64 } from '../../shared/numbers.ts'
-import { withServiceDatabase } from '../mariadb/database-at-rest.ts'
-import { hasPrivateDatabase, serviceDatabase } from '../mariadb/service-database.ts'
+import { hasPrivateDatabase, serviceDatabase, withServiceDatabase } from '../mariadb/index.ts'
 import {
   type Command,
   cannot,
@@ -14,10 +8,10 @@ import {
   EXIT,
   environment,
   parseOptions,
+  print,
   usage,
   wholeNumber,
-} from '../terminal/cli.ts'
-import { print } from '../terminal/output.ts'
+} from '../terminal/index.ts'
 
 export const totals: Command = {
   name: 'totals',

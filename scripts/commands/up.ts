@@ -10,12 +10,19 @@ import { processedPage } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
-import { closingReport } from '../reports/closing-report.ts'
-import { Supervisor } from '../supervising/supervisor.ts'
-import { type Command, DIR_HELP, EXIT, parseOptions, usage } from '../terminal/cli.ts'
-import { columnsOf, isLively } from '../terminal/layout.ts'
-import { ProgressDisplay } from '../terminal/progress-display.ts'
-import { steadyWriter } from '../terminal/steady-output.ts'
+import { closingReport } from '../reports/index.ts'
+import { Supervisor } from '../supervising/index.ts'
+import {
+  type Command,
+  columnsOf,
+  DIR_HELP,
+  EXIT,
+  isLively,
+  ProgressDisplay,
+  parseOptions,
+  steadyWriter,
+  usage,
+} from '../terminal/index.ts'
 
 const settingsHelp = Object.values(SETTINGS)
   .map(

@@ -1,11 +1,14 @@
-import { type DatabaseAddress, databaseAddress, Session } from '../../parser/ledger/connection.ts'
-import { watchStatements } from '../../parser/ledger/statement-watch.ts'
+import {
+  type DatabaseAddress,
+  databaseAddress,
+  Session,
+  watchStatements,
+} from '../../parser/ledger/index.ts'
 import type { Config } from '../../shared/config.ts'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
-import { StateLock } from '../state/state-lock.ts'
-import { cannot } from '../terminal/cli.ts'
-import { reach } from '../terminal/reaching.ts'
+import { StateLock } from '../state/index.ts'
+import { cannot, reach } from '../terminal/index.ts'
 import { startPrivateMariadb } from './private-mariadb.ts'
 import {
   assertServiceLedger,

@@ -1,13 +1,14 @@
 import { loadInstance } from '../../parser/instance.ts'
 import {
   contentsWithPrefix,
+  isMissingTable,
+  type LedgerFile,
+  type LedgerNames,
+  ledgerNames,
   ownNewest,
   processedFile,
-} from '../../parser/ledger/asking/contents.ts'
-import type { Session } from '../../parser/ledger/connection.ts'
-import type { LedgerFile } from '../../parser/ledger/file-rows.ts'
-import { type LedgerNames, ledgerNames } from '../../parser/ledger/schema/tables.ts'
-import { isMissingTable } from '../../parser/ledger/sql-errors.ts'
+  type Session,
+} from '../../parser/ledger/index.ts'
 import { describeError } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type { ProcessedFile } from '../../shared/protocol.ts'

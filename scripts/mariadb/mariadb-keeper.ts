@@ -2,8 +2,7 @@ import type { Socket } from 'node:net'
 import { CountersinkError, describeError, toError } from '../../shared/errors.ts'
 import { Bell, deferred } from '../../shared/handoff.ts'
 import type { StatePaths } from '../../shared/paths.ts'
-import { Deaths } from '../state/deaths.ts'
-import type { MariadbReport } from '../state/supervisor-status.ts'
+import { Deaths, type MariadbReport } from '../state/index.ts'
 import { type PrivateMariadb, startPrivateMariadb } from './private-mariadb.ts'
 
 /**

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Session } from '../../parser/ledger/connection.ts'
-import { findLedger } from '../../parser/ledger/schema/opening.ts'
+import { findLedger, type Session } from '../../parser/ledger/index.ts'
 import { type Config, readConfig } from '../../shared/config.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import {
@@ -12,7 +11,7 @@ import {
   readRememberedLedger,
 } from '../../shared/remembered-ledger.ts'
 import { SETTINGS } from '../../shared/settings.ts'
-import { cannot } from '../terminal/cli.ts'
+import { cannot } from '../terminal/index.ts'
 
 /**
  * The database that the service of a state directory works with, for a command that may be run

@@ -1,7 +1,7 @@
 import { hasCode } from '../../shared/errors.ts'
 import type { Message, Outcome } from '../../shared/protocol.ts'
-import { type Channel, isOfThePeer, openChannel } from '../../shared/socket/channel.ts'
-import { cannot } from '../terminal/cli.ts'
+import { type Channel, isOfThePeer, openChannel } from '../../shared/socket/index.ts'
+import { cannot } from '../terminal/index.ts'
 import type { PublishedFile } from './publication.ts'
 
 /** How long an outcome is waited for. */

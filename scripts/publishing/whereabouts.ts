@@ -3,9 +3,8 @@ import { describeError } from '../../shared/errors.ts'
 import { formatBytes } from '../../shared/numbers.ts'
 import { type StatePaths, settledName } from '../../shared/paths.ts'
 import type { ContentAnswer, ParserHealth } from '../../shared/protocol.ts'
-import { askOnce } from '../../shared/socket/channel.ts'
-import { reach } from '../terminal/reaching.ts'
-import { whyNotReady } from '../terminal/readiness.ts'
+import { askOnce } from '../../shared/socket/index.ts'
+import { reach, whyNotReady } from '../terminal/index.ts'
 import type { PublishedFile } from './publication.ts'
 
 // What `publish --wait` says beside the outcomes. Whoever cannot be asked changes no outcome.

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openWorkFile, sameIdentity } from '../../parser/reading/work-file.ts'
+import { openWorkFile, sameIdentity } from '../../parser/reading/index.ts'
 import { closeQuietly } from '../../shared/durable.ts'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import { parseSettledName, type StatePaths } from '../../shared/paths.ts'

@@ -1,6 +1,6 @@
 import { readdir, rename, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { readJournal } from '../../parser/journal/reading.ts'
+import { readJournal } from '../../parser/journal/index.ts'
 import { syncDirectory } from '../../shared/durable.ts'
 import { hasCode } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'

@@ -9,7 +9,7 @@ import {
   parseWorkName,
   type StatePaths,
 } from '../../shared/paths.ts'
-import { hashFile } from '../publishing/hash-file.ts'
+import { hashFile } from '../publishing/index.ts'
 import { ContentSet } from './content-set.ts'
 
 /** What the next parser will read: files in work/ and in the inbox. */

@@ -1,5 +1,4 @@
-import { knownContents } from '../../parser/ledger/asking/at-rest.ts'
-import type { Session } from '../../parser/ledger/connection.ts'
+import { knownContents, type Session } from '../../parser/ledger/index.ts'
 import type { Config } from '../../shared/config.ts'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { makeDirectories } from '../../shared/durable.ts'

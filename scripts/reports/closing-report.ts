@@ -1,12 +1,11 @@
 import { readPublished, runNames } from '../../generator/state.ts'
-import { readJournal } from '../../parser/journal/reading.ts'
-import { type Balance, readBalance } from '../../parser/ledger/asking/totals.ts'
-import { databaseAddress, Session } from '../../parser/ledger/connection.ts'
+import { readJournal } from '../../parser/journal/index.ts'
+import { type Balance, databaseAddress, readBalance, Session } from '../../parser/ledger/index.ts'
 import type { Config } from '../../shared/config.ts'
 import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type { ProcessedFile } from '../../shared/protocol.ts'
-import { fitTable } from '../terminal/layout.ts'
+import { fitTable } from '../terminal/index.ts'
 
 /**
  * The last words of `up --files N`: what became of each file, and whether it all adds up. Made when

@@ -1,7 +1,7 @@
 import { Bell } from '../../shared/handoff.ts'
 import { processActivity } from '../../shared/lifecycle.ts'
 import type { Health } from '../../shared/protocol.ts'
-import { type Channel, isOfThePeer, openChannel } from '../../shared/socket/channel.ts'
+import { type Channel, isOfThePeer, openChannel } from '../../shared/socket/index.ts'
 import type { ManagedProcess } from './managed-process.ts'
 
 export interface HealthWatchOptions {

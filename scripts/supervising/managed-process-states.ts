@@ -19,7 +19,7 @@
  */
 
 import { REFUSED, type StateTable } from '../../shared/state-table.ts'
-import type { ProcessState } from '../state/supervisor-status.ts'
+import type { ProcessState } from '../state/index.ts'
 
 export type ProcessEvent =
   | 'spawned'

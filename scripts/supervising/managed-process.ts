@@ -10,8 +10,7 @@ import {
 import { deferred } from '../../shared/handoff.ts'
 import { levelOf } from '../../shared/log.ts'
 import { StateMachine } from '../../shared/state-table.ts'
-import { Deaths, PAUSE_MAX_MS } from '../state/deaths.ts'
-import type { ProcessReport, ProcessState } from '../state/supervisor-status.ts'
+import { Deaths, PAUSE_MAX_MS, type ProcessReport, type ProcessState } from '../state/index.ts'
 import { LogFile } from './log-file.ts'
 import { PROCESS_STATES, type ProcessEvent } from './managed-process-states.ts'
 

@@ -20,7 +20,7 @@
  */
 
 import { REFUSED, type StateTable } from '../../shared/state-table.ts'
-import type { SupervisorState } from '../state/supervisor-status.ts'
+import type { SupervisorState } from '../state/index.ts'
 
 export type SupervisorEvent =
   | 'ready'

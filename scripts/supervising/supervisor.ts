@@ -8,16 +8,15 @@ import { createLog, type Log } from '../../shared/log.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type { GeneratorHealth, ParserHealth } from '../../shared/protocol.ts'
 import { lackOfRoom } from '../../shared/room.ts'
-import type { Channel } from '../../shared/socket/channel.ts'
+import type { Channel } from '../../shared/socket/index.ts'
 import {
   placeOf,
   refuseDirectoriesOfOthers,
   refuseTooFewDescriptors,
 } from '../../shared/state-directory.ts'
 import { StateMachine } from '../../shared/state-table.ts'
-import { MariadbKeeper } from '../mariadb/mariadb-keeper.ts'
-import { StateLock } from '../state/state-lock.ts'
-import type { SupervisorState, SupervisorStatus } from '../state/supervisor-status.ts'
+import { MariadbKeeper } from '../mariadb/index.ts'
+import { StateLock, type SupervisorState, type SupervisorStatus } from '../state/index.ts'
 import { childCommand } from './child-command.ts'
 import { HealthWatch } from './health-watch.ts'
 import { LogFile } from './log-file.ts'

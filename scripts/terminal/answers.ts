@@ -1,4 +1,4 @@
-import { readJournal } from '../../parser/journal/reading.ts'
+import { readJournal } from '../../parser/journal/index.ts'
 import { CountersinkError, hasCode } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type { AnswerTo, Question } from '../../shared/protocol.ts'

@@ -2,8 +2,8 @@ import { CountersinkError, describeError, hasCode, toError } from '../../shared/
 import { processActivity } from '../../shared/lifecycle.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type { Health } from '../../shared/protocol.ts'
-import { type Channel, openChannel } from '../../shared/socket/channel.ts'
-import { readSupervisor } from '../state/supervisor-status.ts'
+import { type Channel, openChannel } from '../../shared/socket/index.ts'
+import { readSupervisor } from '../state/index.ts'
 
 /** A process of this state directory that answers. */
 export interface Reached {

@@ -8,10 +8,15 @@
 
 import { join } from 'node:path'
 import { crashPoint } from '../../../shared/crash-points.ts'
-import { type RunFacts, type RunLabel, unreadable } from '../../sums/run-format.ts'
-import { RunBlocks, verifyRunSync } from '../../sums/run-reader.ts'
-import { writeRunSync } from '../../sums/run-writer.ts'
-import type { PairChunk } from '../../sums/sums.ts'
+import {
+  type PairChunk,
+  RunBlocks,
+  type RunFacts,
+  type RunLabel,
+  unreadable,
+  verifyRunSync,
+  writeRunSync,
+} from '../../sums/index.ts'
 import type { PairSource, SumKernel } from '../sum-kernel.ts'
 import { mergeRuns } from './run-merge.ts'
 

@@ -11,7 +11,7 @@
 
 import assert from 'node:assert/strict'
 import { receiveMessageOnPort } from 'node:worker_threads'
-import { PairTally } from '../../sums/pair-words.ts'
+import { PairTally } from '../../sums/index.ts'
 import type { BadLine } from '../line-defects.ts'
 import { type HelpedSums, LEADER, SegmentBoard } from '../segment-board.ts'
 import type { SumKernel } from '../sum-kernel.ts'

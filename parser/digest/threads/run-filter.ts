@@ -1,7 +1,6 @@
 /** Those pairs of a run whose consumers occur in certain other runs too: for worker threads. */
 
-import { RunBlocks } from '../../sums/run-reader.ts'
-import type { PairChunk } from '../../sums/sums.ts'
+import { type PairChunk, RunBlocks } from '../../sums/index.ts'
 
 /** Blocks between two signs of life. */
 const BLOCKS_PER_SIGN = 256

@@ -1,7 +1,6 @@
 /** Runs of one file, and what is in memory, as one ascending sequence: for worker threads. */
 
-import { RunBlocks } from '../../sums/run-reader.ts'
-import type { PairChunk } from '../../sums/sums.ts'
+import { type PairChunk, RunBlocks } from '../../sums/index.ts'
 import type { PairSource, SumKernel } from '../sum-kernel.ts'
 
 /** Blocks of a merge between two signs of life. */

@@ -1,5 +1,4 @@
-import { wordsOf } from '../../sums/pair-words.ts'
-import type { PairChunk } from '../../sums/sums.ts'
+import { type PairChunk, wordsOf } from '../../sums/index.ts'
 import { digitsOf } from './decimal-bytes.ts'
 
 /** A chunk seen as 32-bit words, low before high: reading them makes no BigInt per pair. */

@@ -1,4 +1,4 @@
-import type { PairChunk } from '../../sums/sums.ts'
+import type { PairChunk } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { databaseUnfit } from '../sql-errors.ts'

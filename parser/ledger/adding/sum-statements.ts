@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { u64 } from '../../sums/pair-words.ts'
+import { u64 } from '../../sums/index.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { type ChunkWords, idDigits, type Piece } from './chunk-pieces.ts'
 import { U64_DIGITS, writeDigits } from './decimal-bytes.ts'

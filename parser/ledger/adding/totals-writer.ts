@@ -1,5 +1,5 @@
 import { CountersinkError } from '../../../shared/errors.ts'
-import type { PairChunk } from '../../sums/sums.ts'
+import type { PairChunk } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { SQL_DUPLICATE_KEY, sqlNumber } from '../sql-errors.ts'

@@ -1,4 +1,4 @@
-import type { Session } from '../../../parser/ledger/connection.ts'
+import type { Session } from '../../../parser/ledger/index.ts'
 import { formatCount } from '../../../shared/numbers.ts'
 import { applyOnce, checkSums, emptyTable, ledgerOf, ourTotals, SOURCE } from '../apply-once.ts'
 import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Journal } from '../../../parser/journal/journal.ts'
+import { Journal } from '../../../parser/journal/index.ts'
 import { formatCount } from '../../../shared/numbers.ts'
 import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import { inTurn } from '../paired.ts'

@@ -1,6 +1,6 @@
 import { link, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Session } from '../../../parser/ledger/connection.ts'
+import type { Session } from '../../../parser/ledger/index.ts'
 import { formatCount } from '../../../shared/numbers.ts'
 import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import type { KnownFile } from '../data/make-file.ts'

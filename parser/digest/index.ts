@@ -1,0 +1,7 @@
+/**
+ * Hash, and exact sums by consumer, of one file or of many small ones, seen from the main thread.
+ */
+
+export { type Digest, DigestWorkers, SUM_BYTES_MAX } from './digest.ts'
+export { type BadLine, describeBadLine } from './line-defects.ts'
+export { SMALL_FILE_BYTES_MAX, SmallFiles } from './small-files.ts'

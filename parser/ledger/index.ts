@@ -1,0 +1,25 @@
+/**
+ * MariaDB: the schema and what is checked, adding a batch exactly once, asking. Nobody else writes SQL
+ * or knows the driver.
+ */
+
+export { hasTotals, knownContents } from './asking/at-rest.ts'
+export { contentsWithPrefix, ownNewest, processedFile, withLedgerRows } from './asking/contents.ts'
+export type { Named } from './asking/namesakes.ts'
+export {
+  type Balance,
+  readBalance,
+  readTopTotals,
+  readTotal,
+  readTotals,
+  type Total,
+} from './asking/totals.ts'
+export { amountOf, type Batch, type BatchFile, newBatchId } from './batch.ts'
+export { type DatabaseAddress, databaseAddress, Session } from './connection.ts'
+export type { LedgerFile } from './file-rows.ts'
+export { Ledger, type LedgerResult, type OpenBatch } from './ledger.ts'
+export { findLedger } from './schema/opening.ts'
+export { fromSqlTime, type LedgerNames, ledgerNames } from './schema/tables.ts'
+export { WITNESSES_MAX, type Witness } from './schema/witnesses.ts'
+export { isMissingTable, judgeSqlError } from './sql-errors.ts'
+export { watchStatements } from './statement-watch.ts'

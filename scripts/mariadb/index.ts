@@ -1,0 +1,15 @@
+/**
+ * The private server, and whose database a command may ask: the service's, at rest or not.
+ */
+
+export { withDatabaseAtRest, withServiceDatabase } from './database-at-rest.ts'
+export { askForContents, askForUnknown } from './ledger-at-rest.ts'
+export { findServerProgram } from './mariadb-bootstrap.ts'
+export { MariadbKeeper } from './mariadb-keeper.ts'
+export { startPrivateMariadb } from './private-mariadb.ts'
+export {
+  hasPrivateDatabase,
+  notTheServices,
+  type ServiceDatabase,
+  serviceDatabase,
+} from './service-database.ts'

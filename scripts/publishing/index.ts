@@ -1,0 +1,9 @@
+/**
+ * What the command line needs to publish: a source at rest, its hash, where it stands now.
+ */
+
+export { hashFile } from './hash-file.ts'
+export { type PublishedFile, publishFile, type Source } from './publication.ts'
+export { SettlementWatch } from './settlement-watch.ts'
+export { SourceRest } from './source-rest.ts'
+export { whereItStands, whyQuarantined } from './whereabouts.ts'
