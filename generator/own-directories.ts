@@ -1,6 +1,6 @@
 import { accessSync, constants } from 'node:fs'
 import { makeDirectories } from '../shared/durable.ts'
-import { toError } from '../shared/errors.ts'
+import { systemReason } from '../shared/errors.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import { renameTrouble } from '../shared/renames-between.ts'
 
@@ -19,6 +19,6 @@ export async function directoriesTrouble(
     const trouble = renameTrouble(generatorTmp, inbox)
     return trouble && `${generatorTmp} and ${inbox} ${trouble}`
   } catch (error) {
-    return toError(error).message
+    return systemReason(error)
   }
 }

@@ -92,7 +92,7 @@ export class OwnDirectories {
       if (path === this.#runs) accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
       return undefined
     } catch (error) {
-      return `${path} cannot be used: ${toError(error).message}`
+      return `${path} cannot be used: ${systemReason(error)}`
     }
   }
 }
@@ -106,8 +106,9 @@ export async function makeOwnDirectories(...paths: readonly string[]): Promise<v
   for (const path of paths) {
     try {
       await makeDirectories(path)
-    } catch (cause) {
-      if (!hasCode(cause, 'EEXIST', 'ENOENT', 'ENOTDIR', 'ELOOP')) throw cause
+    } catch (error) {
+      const { cause } = toError(error)
+      if (!hasCode(cause, 'EEXIST', 'ENOENT', 'ENOTDIR', 'ELOOP')) throw error
       throw new CountersinkError(
         'STATE_DIRECTORY_UNFIT',
         `${path} cannot be made a directory (${systemReason(cause)})`,

@@ -43,7 +43,9 @@ export async function publish(
     crashPoint('G2-manifest-renamed')
     await rename(join(generatorTmp, tmp), join(inbox, name))
   } catch (cause) {
-    await rm(manifestTmp, { force: true })
+    await rm(manifestTmp, { force: true }).catch(() => {
+      // Why it was not published is what is told.
+    })
     throw ioFailed(`publishing ${name}`, cause)
   }
   crashPoint('G3-data-renamed')

@@ -6,7 +6,7 @@ import type { DiskWatch } from '../disk-watch.ts'
 import type { QueueEntry, Reason } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { Ledger, LedgerFile, Named } from '../ledger/index.ts'
-import { changedAfterClaim, type Verdict } from '../reading/index.ts'
+import { changedAfterClaim, closeAll, type Verdict } from '../reading/index.ts'
 import type { Ending, GrowthWatch, Settler } from '../settling/index.ts'
 import { attemptBatch } from './batch-attempt.ts'
 import type { BatchMaker } from './batch-maker.ts'
@@ -336,8 +336,4 @@ function hexOf(sha256: Uint8Array): string {
 function remove(list: Count[], some: readonly Count[]): void {
   const gone = new Set(some)
   list.splice(0, list.length, ...list.filter(one => !gone.has(one)))
-}
-
-async function closeAll(verdicts: readonly Verdict[]): Promise<void> {
-  for (const verdict of verdicts) if (verdict.kind === 'count') await verdict.sums.close()
 }

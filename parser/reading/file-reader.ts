@@ -16,7 +16,7 @@ import type { OwnDirectories } from '../own-directories.ts'
 import { RunSums } from '../sums/index.ts'
 import { Judge } from './judge.ts'
 import { REOPENING } from './reopening-cases.ts'
-import { nothingRead, type Verdict } from './verdict.ts'
+import { closeAll, nothingRead, type Verdict } from './verdict.ts'
 import { isShortage, openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
 
 /** What is being read now, for `status`. */
@@ -357,8 +357,3 @@ const LINE_BYTES_MIN = 4
 
 /** Files that are read together are at most so large in all. */
 const TOGETHER_BYTES_MAX = 2 * 1024 * 1024
-
-/** Lets go of sums that nobody will count. */
-export async function closeAll(verdicts: readonly Verdict[]): Promise<void> {
-  for (const verdict of verdicts) if (verdict.kind === 'count') await verdict.sums.close()
-}

@@ -5,5 +5,5 @@
 
 export { changedAfterClaim } from './objection.ts'
 export { ReadingStage } from './reading-stage.ts'
-export type { Verdict } from './verdict.ts'
+export { closeAll, type Verdict } from './verdict.ts'
 export { openWorkFile, sameIdentity } from './work-file.ts'

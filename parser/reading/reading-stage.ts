@@ -6,10 +6,10 @@ import type { DiskWatch } from '../disk-watch.ts'
 import type { QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { OwnDirectories } from '../own-directories.ts'
-import { closeAll, FileReader, type FileReaderOptions, type Reading } from './file-reader.ts'
+import { FileReader, type FileReaderOptions, type Reading } from './file-reader.ts'
 import { ReadingLine } from './reading-line.ts'
 import { StepBack } from './step-back.ts'
-import type { Verdict } from './verdict.ts'
+import { closeAll, type Verdict } from './verdict.ts'
 
 /**
  * The loop between claim and ledger: gives claimed files to readers, and hands the verdicts on.

@@ -23,6 +23,11 @@ export type Verdict =
       readonly whatNow?: string
     }
 
+/** Lets go of sums that nobody will count. */
+export async function closeAll(verdicts: readonly Verdict[]): Promise<void> {
+  for (const verdict of verdicts) if (verdict.kind === 'count') await verdict.sums.close()
+}
+
 /**
  * The facts of a file that could not be read to its end. It has a hash if it was read before; else
  * none is made up, also not from what was announced.
