@@ -13,6 +13,7 @@ import {
   wholeNumber,
 } from '../terminal/cli.ts'
 import { print } from '../terminal/output.ts'
+import { whatToDoFirst } from '../terminal/reaching.ts'
 
 export const totals: Command = {
   name: 'totals',
@@ -50,10 +51,7 @@ ${DIR_HELP}
     const service = await serviceDatabase(paths)
     const { config } = service
     if (config.databaseUrl === '' && !hasPrivateDatabase(paths)) {
-      throw cannot(
-        `there are no totals in ${paths.dir} yet`,
-        'Start it with "countersink up", or name its directory with --dir.',
-      )
+      throw cannot(`there are no totals in ${paths.dir} yet`, await whatToDoFirst(paths))
     }
     return withServiceDatabase(paths, service, async session => {
       const show = async (total: Total): Promise<void> =>
