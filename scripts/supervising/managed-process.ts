@@ -121,6 +121,8 @@ export class ManagedProcess {
       return
     }
     this.#child.kill('SIGTERM')
+    // One that somebody has stopped hears it only now.
+    this.#child.kill('SIGCONT')
     const timer = setTimeout(
       () => this.kill(`it did not stop within ${this.#options.stopTimeoutMs} ms`),
       this.#options.stopTimeoutMs,
