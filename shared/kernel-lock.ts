@@ -58,7 +58,11 @@ function openLockFile(path: string): number {
     // Never written, and closed in every program that this process starts.
     return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
   } catch (cause) {
-    throw unfit(path, cause instanceof Error ? cause.message : String(cause), cause)
+    throw new CountersinkError('STATE_DIRECTORY_UNFIT', `${path} cannot be opened to lock it`, {
+      advice:
+        'It must be a file of this user or nothing yet, in a directory that this user may write to.',
+      cause,
+    })
   }
 }
 
@@ -82,10 +86,9 @@ async function runFlock(fd: number, mode: 'shared' | 'exclusive') {
   }
 }
 
-function unfit(path: string, why: string, cause?: unknown): CountersinkError {
+function unfit(path: string, why: string): CountersinkError {
   return new CountersinkError('STATE_DIRECTORY_UNFIT', `locking ${path} failed: ${why}`, {
     advice:
       'The state directory must be on a local filesystem, and flock must be util-linux’s or BusyBox’s.',
-    cause,
   })
 }

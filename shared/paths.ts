@@ -43,8 +43,9 @@ export interface StatePaths {
  * when it cannot be a state directory at all.
  */
 export function statePaths(dir: string): StatePaths {
-  refuseUnfitPlace(dir, resolve(dir))
-  const root = withoutLinks(resolve(dir))
+  const asked = fromHere(dir)
+  refuseUnfitPlace(dir, asked)
+  const root = withoutLinks(asked)
   refuseUnfitPlace(dir, root)
   const run = join(root, 'run')
   return {
@@ -72,6 +73,20 @@ export function statePaths(dir: string): StatePaths {
     mariadbSocket: fitSocketPath(join(run, 'mariadb.sock')),
     mariadbPid: join(run, 'mariadb.json'),
     log: join(root, 'log'),
+  }
+}
+
+/** @throws CountersinkError USAGE when the current directory, from which it is named, was removed. */
+function fromHere(dir: string): string {
+  try {
+    return resolve(dir)
+  } catch (cause) {
+    if (!hasCode(cause, 'ENOENT')) throw cause
+    throw new CountersinkError(
+      'USAGE',
+      `the current directory was removed, so there is no ${JSON.stringify(dir)} in it`,
+      { advice: 'Go to one that is there, or name the state directory from / on with --dir.' },
+    )
   }
 }
 

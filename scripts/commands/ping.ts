@@ -66,7 +66,9 @@ async function expected(paths: StatePaths): Promise<readonly Target[]> {
 async function pingOne(paths: StatePaths, target: Target): Promise<Answer> {
   const reached = await reach(paths, target)
   if ('silentBecause' in reached) {
-    const text = reached.isThere ? reached.silentBecause : 'not running'
+    const text = reached.isThere
+      ? reached.silentBecause
+      : reached.silentBecause.replace(`the ${target} is `, '')
     await print(`${target}: ${text}\n`)
     return 'silent'
   }

@@ -10,6 +10,7 @@ import {
   parseOptions,
   print,
   usage,
+  whatToDoFirst,
   wholeNumber,
 } from '../terminal/index.ts'
 
@@ -49,10 +50,7 @@ ${DIR_HELP}
     const service = await serviceDatabase(paths)
     const { config } = service
     if (config.databaseUrl === '' && !hasPrivateDatabase(paths)) {
-      throw cannot(
-        `there are no totals in ${paths.dir} yet`,
-        'Start it with "countersink up", or name its directory with --dir.',
-      )
+      throw cannot(`there are no totals in ${paths.dir} yet`, await whatToDoFirst(paths))
     }
     return withServiceDatabase(paths, service, async session => {
       const show = async (total: Total): Promise<void> =>

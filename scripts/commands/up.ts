@@ -69,14 +69,14 @@ ${settingsHelp}
       seed: { type: 'string' },
     })
     const env = { ...process.env, COUNTERSINK_RUN_ID: randomUUID() }
-    const overrides = {
-      [SETTINGS.files.variable]: values.files,
-      [SETTINGS.fileSize.variable]: values['file-size'],
-      [SETTINGS.consumers.variable]: values.consumers,
-      [SETTINGS.seed.variable]: values.seed,
-    }
-    for (const [variable, value] of Object.entries(overrides)) {
-      if (value !== undefined) Object.assign(env, { [variable]: value })
+    for (const option of OF_THE_GENERATOR) {
+      const value = values[option]
+      if (value === undefined) continue
+      const { variable, allowed, parse } = SETTING_OF[option]
+      if (parse(value) === undefined) {
+        throw usage(`--${option} must be ${allowed}, got ${JSON.stringify(value)}`)
+      }
+      Object.assign(env, { [variable]: value })
     }
     const config = readConfig(env)
     return supervise(values.dir, env, config, withGenerator(values, config))
@@ -89,6 +89,9 @@ type GeneratorOptions = {
 } & { readonly [option in (typeof OF_THE_GENERATOR)[number]]?: string }
 
 const OF_THE_GENERATOR = ['files', 'file-size', 'consumers', 'seed'] as const
+
+const { files, fileSize, consumers, seed } = SETTINGS
+const SETTING_OF = { files, 'file-size': fileSize, consumers, seed } as const
 
 /**
  * Whether the generator runs. What it makes up must never come into a database of somebody's own by

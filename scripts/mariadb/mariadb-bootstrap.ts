@@ -304,6 +304,8 @@ async function endServer(
   socketPath: string,
   onNotice: (text: string) => void,
 ): Promise<void> {
+  // One that somebody has stopped would neither greet nor hear the other signal.
+  signal(server, 'SIGCONT')
   onNotice(`ending mariadbd (pid ${server.pid}), left behind by a supervisor that was killed`)
   const greeted = await within(
     SETTLE_TIMEOUT_MS,

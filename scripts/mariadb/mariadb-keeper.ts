@@ -4,6 +4,7 @@ import { Bell, deferred } from '../../shared/handoff.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { Deaths, type MariadbReport } from '../state/index.ts'
 import { type PrivateMariadb, startPrivateMariadb } from './private-mariadb.ts'
+import { hasPrivateDatabase } from './service-database.ts'
 
 /**
  * Keeps the private MariaDB running.
@@ -11,7 +12,7 @@ import { type PrivateMariadb, startPrivateMariadb } from './private-mariadb.ts'
  * - **starting** → **running**: it greets. What fails at the first start is the caller's to hear.
  * - **running** → **restarting**: it died. It is started again, after pauses that `Deaths` knows; a
  *   start that fails counts as a death. After too many lately without progress it is **failed**. A
- *   disk that is full is waited for however long it takes.
+ *   disk that is full, or a data directory that is away, is waited for however long it takes.
  * - any → **stopping** → **stopped**: a start under way comes to its end first, so that what it has
  *   started is stopped in order, too.
  *
@@ -95,6 +96,8 @@ export class MariadbKeeper {
         if (signal.aborted) return
         how = `ended (${name ?? `status ${code}`})`
       }
+      await this.#untilThere(signal)
+      if (signal.aborted) return
       this.#restarts += 1
       const pauseMs = this.#deaths.note() ?? (await this.#pauseOfFullDisk())
       if (pauseMs === undefined) {
@@ -114,6 +117,17 @@ export class MariadbKeeper {
         return undefined
       })
       if (signal.aborted) await server?.stop()
+    }
+  }
+
+  /** A start would make an empty database in the place of one that is only away. */
+  async #untilThere(signal: AbortSignal): Promise<void> {
+    if (hasPrivateDatabase(this.#paths)) return
+    this.#onNotice(
+      `MariaDB ended, and its directory ${this.#paths.mariadb} is away: put it back, and it is started again; if it is lost, stop and start anew`,
+    )
+    while (!signal.aborted && !hasPrivateDatabase(this.#paths)) {
+      await this.#untilStopped.wait(signal, AWAY_PAUSE_MS)
     }
   }
 
@@ -138,3 +152,4 @@ export class MariadbKeeper {
 }
 
 const FULL_DISK_PAUSE_MS = 10_000
+const AWAY_PAUSE_MS = 500

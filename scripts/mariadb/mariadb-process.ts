@@ -142,6 +142,8 @@ export class MariadbProcess implements PrivateMariadb {
   /** The watcher is told only afterwards: if we are killed in here, it finishes the work. */
   async #end(): Promise<void> {
     this.#child.kill(this.#ready ? 'SIGTERM' : 'SIGKILL')
+    // One that somebody has stopped hears it only now.
+    this.#child.kill('SIGCONT')
     const inTime = this.exited.then(() => true)
     if (await Promise.race([inTime, sleep(STOP_TIMEOUT_MS, false, { ref: false })])) return
     this.#child.kill('SIGKILL')

@@ -111,6 +111,8 @@ export class ManagedProcess {
     const child = this.#askedToStop()
     if (child === undefined) return
     child.kill('SIGTERM')
+    // One that somebody has stopped hears it only now.
+    child.kill('SIGCONT')
     const timer = setTimeout(
       () => this.kill(`it did not stop within ${this.#options.stopTimeoutMs} ms`),
       this.#options.stopTimeoutMs,

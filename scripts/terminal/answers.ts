@@ -3,7 +3,7 @@ import { CountersinkError, hasCode } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type { AnswerTo, Question } from '../../shared/protocol.ts'
 import { cannot } from './cli.ts'
-import { reach } from './reaching.ts'
+import { reach, whatToDoFirst } from './reaching.ts'
 
 /** Where the commands get their answers from: the living parser, else its journal. */
 export type Answerer = <T extends Question>(question: T) => Promise<AnswerTo<T>>
@@ -46,7 +46,7 @@ export async function withAnswers<R>(
     if (answer !== undefined) return answer
     throw cannot(
       `nothing is known in ${paths.dir}: ${silentBecause}, and there is no journal`,
-      'Start it with "countersink up", or name its directory with --dir.',
+      await whatToDoFirst(paths),
     )
   }
   await fromJournal({ kind: 'queue', after: 0 })

@@ -16,7 +16,7 @@ export {
 export { columnsOf, fitTable, isLively, labelled, wrapFields, wrapText } from './layout.ts'
 export { fileJson, print, timeText } from './output.ts'
 export { ProgressDisplay } from './progress-display.ts'
-export { reach, type Silence, whySilent } from './reaching.ts'
+export { reach, type Silence, whatToDoFirst, whySilent } from './reaching.ts'
 export { whyNotReady } from './readiness.ts'
 export { steadyWriter } from './steady-output.ts'
 export { formatTable } from './table.ts'

@@ -3,7 +3,7 @@ import { processActivity } from '../../shared/lifecycle.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type { Health } from '../../shared/protocol.ts'
 import { type Channel, openChannel } from '../../shared/socket/index.ts'
-import { readSupervisor } from '../state/index.ts'
+import { readSupervisor, type SupervisorStatus } from '../state/index.ts'
 
 /** A process of this state directory that answers. */
 export interface Reached {
@@ -38,15 +38,25 @@ export async function reach(paths: StatePaths, name: Name): Promise<Reached | Si
   }
 }
 
+/** Advice for who asks where nothing was ever counted. */
+export async function whatToDoFirst(paths: StatePaths): Promise<string> {
+  return (await readSupervisor(paths)) === undefined
+    ? 'Start it with "countersink up", or name its directory with --dir.'
+    : 'Ask again when the service has started; "countersink status" shows what runs.'
+}
+
 /** @throws the error itself when it is not one of the socket or of who answers there. */
 export async function whySilent(paths: StatePaths, name: Name, error: unknown): Promise<Silence> {
   const path = name === 'parser' ? paths.parserSocket : paths.generatorSocket
-  const pid = (await readSupervisor(paths))?.[name]?.pid
+  const supervisor = await readSupervisor(paths)
+  const pid = supervisor?.[name]?.pid
   const activity = pid === undefined ? undefined : processActivity(pid)
   const who = activity === undefined ? `the ${name}` : `the ${name} (pid ${pid})`
   if (hasCode(error, 'ENOENT', 'ECONNREFUSED')) {
-    if (activity === undefined)
-      return { ...silence(`${who} is not running`), isThere: false, listens: false }
+    if (activity === undefined) {
+      const soon = supervisor === undefined ? '' : whatItsSupervisorDoes(supervisor, name)
+      return { ...silence(`${who} is not running${soon}`), isThere: false, listens: false }
+    }
     if (activity.isStopped) return silence(stopped(who, pid))
     const what = `${who} does not listen at ${path}: it is starting or ending`
     return { ...silence(what), listens: false }
@@ -65,6 +75,21 @@ export async function whySilent(paths: StatePaths, name: Name, error: unknown): 
   }
   if (error instanceof CountersinkError) return silence(`${who} answers: ${describeError(error)}`)
   throw error
+}
+
+/** The one that is asked for is not there now, and somebody lives who may start it. */
+function whatItsSupervisorDoes(supervisor: SupervisorStatus, name: Name): string {
+  if (name === 'generator' && !supervisor.withGenerator) return ''
+  switch (supervisor.state) {
+    case 'starting':
+      return ' yet (the service is starting)'
+    case 'running':
+      return ' (its supervisor starts it again)'
+    case 'draining':
+      return name === 'generator' ? ' (it has made its files)' : ' (its supervisor starts it again)'
+    default:
+      return ' (the service is stopping)'
+  }
 }
 
 const PING_TIMEOUT_MS = 5_000

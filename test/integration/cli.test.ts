@@ -46,6 +46,13 @@ t.test('before anything ran', async t => {
   t.match(await run('status'), { code: 0, stdout: /^supervisor {2}stopped$/m })
   const { stderr } = await run('publish', '--', '--help')
   t.match(stderr, /--help cannot be published: there is no such file/, 'it is a name here')
+  const wrong = { files: '1e3', 'file-size': '5', consumers: '-1', seed: '' }
+  for (const [option, value] of Object.entries(wrong)) {
+    const refused = await run('up', `--${option}=${value}`)
+    t.match(refused, { code: 2, stdout: '' })
+    t.match(refused.stderr, `countersink up: --${option} must be `)
+    t.match(refused.stderr, `got "${value}"`)
+  }
   const nowhere = join(dir, 'nowhere')
   for (const [command, ...rest] of [
     ...[['status'], ['hashes'], ['totals'], ['ping'], ['recover'], ['check', never]],

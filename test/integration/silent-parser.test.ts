@@ -90,6 +90,8 @@ t.test('a parser that died while its supervisor is stopped is not said to run', 
     const { stdout } = await run('status')
     return /^parser +ended/m.test(stdout) ? stdout : undefined
   })
+  const ping = await run('ping', 'parser')
   up.signal('SIGCONT')
+  t.match(ping, { code: 1, stdout: 'parser: not running (its supervisor starts it again)\n' })
   t.match(status, /^parser +ended, .*: it is not there any more/m)
 })

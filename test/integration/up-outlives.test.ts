@@ -60,6 +60,17 @@ t.test('deaths together, logs that go, a lock that is removed', async t => {
     return /-- \d+ lines are missing here/.test(readFileSync(join(log, 'parser.log'), 'utf8'))
   })
 
+  const { mariadb: database } = site.paths
+  renameSync(database, `${database}.away`)
+  const [pid, restarts] = [await pidOf(up, 'mariadb'), up.status()?.mariadb?.restarts]
+  killProcess(pid)
+  await eventually('it is waited for', () => /mariadb is away: put it back/.test(up.output()))
+  t.equal(up.status()?.mariadb?.restarts, restarts)
+  t.notOk(existsSync(database), 'no empty database takes the place of one that is away')
+  renameSync(`${database}.away`, database)
+  await pidOf(up, 'mariadb', pid)
+  await untilCounting(site)
+
   rmSync(log, { recursive: true })
   await eventually('the directory of logs is there anew', () => {
     up.signal('SIGHUP')

@@ -93,7 +93,7 @@ t.test('one at a time, seen while it runs, and stopped in order', async t => {
 t.test('what cannot be started says why', async t => {
   const site = await makeSite(t)
   const bad = await countersink(t, site, 'up', '--files', 'many')
-  t.match(bad, { code: 2, stderr: /COUNTERSINK_FILES must be a whole number .*"many"/ })
+  t.match(bad, { code: 2, stderr: /--files must be a whole number .*"many"/ })
   t.match(await countersink(t, site, 'up', '--flies', '3'), {
     code: 2,
     stderr: /no option --flies; did you mean --files\?/,

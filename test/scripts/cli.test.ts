@@ -1,5 +1,5 @@
-import { chmodSync, mkdirSync } from 'node:fs'
-import t from 'tap'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import t, { type Test } from 'tap'
 import {
   cannot,
   environment,
@@ -7,8 +7,11 @@ import {
   usage,
   wholeNumber,
 } from '../../scripts/terminal/cli.ts'
+import { whatToDoFirst, whySilent } from '../../scripts/terminal/reaching.ts'
 import { formatTable } from '../../scripts/terminal/table.ts'
+import { processIdentity } from '../../shared/lifecycle.ts'
 import { nearest } from '../../shared/nearest.ts'
+import { placeOf } from '../../shared/state-directory.ts'
 import { failureOf, tempDir } from '../shared/helpers.ts'
 
 const OPTIONS = {
@@ -96,6 +99,36 @@ t.test('the environment of a command', async t => {
   t.match(usage('x'), { code: 'USAGE', message: 'x' })
   t.match(cannot('x', 'do y'), { code: 'STOPPED', advice: 'do y' })
 })
+
+t.test('what is not there yet, or not any more, while the supervisor lives', async t => {
+  const { paths } = environment(tempDirWithInbox(t))
+  mkdirSync(paths.run)
+  const supervisor = { ...processIdentity(process.pid), place: placeOf(paths.dir) }
+  const why = async (state: string, name: 'parser' | 'generator', withGenerator = true) => {
+    const text = JSON.stringify({ ...supervisor, state, withGenerator })
+    writeFileSync(paths.supervisorStatus, text)
+    const error = Object.assign(new Error(), { code: 'ENOENT' })
+    return (await whySilent(paths, name, error)).silentBecause
+  }
+  t.equal(
+    await why('starting', 'parser'),
+    'the parser is not running yet (the service is starting)',
+  )
+  t.match(await whatToDoFirst(paths), /^Ask again when the service has started/)
+  t.match(await why('running', 'parser'), /\(its supervisor starts it again\)$/)
+  t.match(await why('draining', 'generator'), /\(it has made its files\)$/)
+  t.match(await why('stopping', 'parser'), /\(the service is stopping\)$/)
+  t.equal(await why('running', 'generator', false), 'the generator is not running')
+  supervisor.place = 'another'
+  t.equal(await why('running', 'parser'), 'the parser is not running')
+  t.match(await whatToDoFirst(paths), /^Start it/)
+})
+
+function tempDirWithInbox(t: Test): string {
+  const dir = tempDir(t)
+  mkdirSync(`${dir}/inbox`)
+  return dir
+}
 
 t.test('tables', async t => {
   const head = ['name', 'bytes', 'last']

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { ManagedProcess } from '../../scripts/supervising/managed-process.ts'
@@ -40,4 +41,28 @@ t.test('one that is stopped before that is known stays stopped', async t => {
   await setImmediate()
   t.equal(child.report.state, 'stopped')
   t.same([notices, tries()], [[], 1])
+})
+
+t.test('one that somebody has stopped is woken to end in order', async t => {
+  const logPath = `${tempDir(t)}/parser.log`
+  const started = performance.now()
+  const child = new ManagedProcess({
+    name: 'parser',
+    command: [
+      '-e',
+      "process.on('SIGTERM', () => process.exit(0)); console.error('up'); setInterval(() => {}, 9)",
+    ],
+    env: {},
+    logPath,
+    inherit: () => [],
+    stopTimeoutMs: 60_000,
+    onTrouble: () => {},
+    onNotice: text => t.fail(text),
+    onChange: () => {},
+  })
+  await eventually('it is there', () => readFileSync(logPath, 'utf8').includes('up'))
+  process.kill(child.report.pid!, 'SIGSTOP')
+  await child.stop()
+  t.equal(child.report.state, 'stopped')
+  t.ok(performance.now() - started < 30_000)
 })

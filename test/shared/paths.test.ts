@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { isAbsolute, join, resolve } from 'node:path'
 import t from 'tap'
 import { NAME_BYTES_MAX } from '../../shared/limits.ts'
@@ -177,4 +177,15 @@ t.test('names of settled files can be read back', async t => {
   ]) {
     t.equal(parseSettledName(entry), undefined, entry)
   }
+})
+
+t.test('from a directory that was removed', async t => {
+  const before = process.cwd()
+  t.teardown(() => process.chdir(before))
+  const dir = tempDir(t)
+  process.chdir(dir)
+  rmSync(dir, { recursive: true })
+  const error = await failureOf(() => statePaths('var'))
+  t.match(error, { code: 'USAGE', message: /was removed, so there is no "var" in it/ })
+  t.equal(statePaths('/var/lib/countersink').dir, '/var/lib/countersink')
 })
