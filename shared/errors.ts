@@ -143,7 +143,7 @@ export function describeError(thrown: unknown): string {
 export function explainError(thrown: unknown): string {
   const error = toError(thrown)
   const why = error.cause === undefined ? '' : toError(error.cause).message
-  const what = error.message.includes(why) ? error.message : `${error.message} (because: ${why})`
+  const what = error.message.endsWith(why) ? error.message : `${error.message} (because: ${why})`
   if (!(error instanceof CountersinkError) || error.advice === undefined) return what
   return `${what}${/[.!?…]$/.test(what) ? '' : '.'} ${error.advice}`
 }

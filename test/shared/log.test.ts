@@ -41,5 +41,5 @@ t.test('errors', async t => {
   t.notOk(hasCode(Object.assign(new Error('x'), { code: 5 }), '5'))
   t.match(toError('text'), { message: 'text', cause: 'text' })
   t.equal(toError(error), error)
-  t.equal(describeError('text'), 'text (because: text)')
+  t.equal(describeError('text'), 'text', 'nothing is said twice')
 })
