@@ -1,74 +1,13 @@
-import { execFileSync } from 'node:child_process'
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  rmdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { DiskWatch } from '../../../parser/disk-watch.ts'
+import t from 'tap'
 import type { AnnounceResult } from '../../../parser/intake/earlier-acks.ts'
-import { Inbox } from '../../../parser/intake/inbox.ts'
-import { InboxScanner } from '../../../parser/intake/inbox-scanner.ts'
 import { QueueTally } from '../../../parser/intake/queue-tally.ts'
-import { Sealer } from '../../../parser/intake/sealer.ts'
-import { OwnDirectories } from '../../../parser/own-directories.ts'
-import { MANIFEST_SUFFIX, workName } from '../../../shared/paths.ts'
-import type { Announce } from '../../../shared/protocol.ts'
+import { MANIFEST_SUFFIX } from '../../../shared/paths.ts'
 import { eventually, within } from '../../shared/helpers.ts'
-import { drop, eventsToldTo, manifestOf, openScene, sha256 } from '../helpers.ts'
+import { drop, manifestOf } from '../helpers.ts'
 import { process as bring } from '../journal/helpers.ts'
-
-/** An inbox that is not looked into unless announced, unless asked to. */
-function scene(t: Test, options: { queueFilesMax?: number; scanIntervalMs?: number } = {}) {
-  const { paths, journal, log } = openScene(t)
-  const queue = new QueueTally()
-  const counts = { commits: 0 }
-  const claim = journal.claim.bind(journal)
-  journal.claim = entries => {
-    counts.commits += 1
-    claim(entries)
-  }
-  const fullIfAny: string[] = []
-  const events = eventsToldTo(log)
-  const disk = new DiskWatch({ directories: fullIfAny, reserveBytes: 2 ** 60, events })
-  const directories = new OwnDirectories(paths, events, log)
-  const sealer = new Sealer()
-  const scanner = new InboxScanner({
-    ...{ inbox: paths.inbox, quietMs: 0, cutHoldMs: 0, log, sealer },
-    onSealed: () => inbox.lookSoon(),
-  })
-  const inbox: Inbox = new Inbox({
-    ...{ paths, journal, queue, log, disk, directories, sealer, scanner, events },
-    scanIntervalMs: options.scanIntervalMs ?? 3_600_000,
-    queueFilesMax: options.queueFilesMax ?? 1_000,
-  })
-  const abort = new AbortController()
-  let running: Promise<void> | undefined
-  const stop = async (): Promise<void> => {
-    abort.abort()
-    await running
-  }
-  t.teardown(stop)
-  return {
-    ...{ paths, journal, queue, inbox, counts, disk, fullIfAny, directories, log, sealer, scanner },
-    stop,
-    start: async () => {
-      running = inbox.run(abort.signal)
-      // Its first look is over when it answers.
-      await inbox.announce(announceOf('nothing'))
-    },
-  }
-}
-
-function announceOf(name: string, text = '1 2\n'): Announce {
-  return { type: 'announce', id: 1, name, sizeBytes: text.length, sha256: sha256(text), lines: 1 }
-}
+import { announceOf, scene } from './inbox-scene.ts'
 
 t.test('an announced file is claimed before it is acknowledged', async t => {
   const { paths, journal, queue, inbox, start } = scene(t)
@@ -134,76 +73,6 @@ t.test('an announced file that is still being written is to come later', async t
   t.match(await inbox.announce(announceOf('growing')), { outcome: 'accepted' })
 })
 
-t.test('one that cannot be synced is refused, and the others are not', async t => {
-  const { paths, inbox, sealer, log, start } = scene(t)
-  await start()
-  for (const name of ['bad', 'good']) drop(paths.inbox, name, `${name.length} 2\n`)
-  const seal = sealer.seal.bind(sealer)
-  sealer.seal = (path, identity) =>
-    /bad$/.test(path) ? Promise.resolve({ kind: 'failed', why: 'EIO' }) : seal(path, identity)
-  const [bad, good] = await Promise.all(['bad', 'good'].map(n => inbox.announce(announceOf(n))))
-  t.match(bad, { outcome: 'refused', reason: /synced: EIO/ })
-  t.match(good, { outcome: 'accepted' })
-  t.same(readdirSync(paths.inbox), ['bad'])
-  t.same(log.warnedOf(), ['bad'])
-})
-
-t.test('one that cannot be moved is left, told of once, and holds up nobody', async t => {
-  const { paths, inbox, journal, log, start } = scene(t, { scanIntervalMs: 50 })
-  await start()
-  mkdirSync(join(paths.work, workName(1_000, 'stuck')))
-  drop(paths.inbox, 'stuck', '1 2\n', manifestOf('1 2\n'))
-  t.match(await inbox.announce(announceOf('stuck')), { outcome: 'refused', reason: /moved/ })
-  drop(paths.inbox, 'good', '3 4\n', manifestOf('3 4\n'))
-  t.match(await inbox.announce(announceOf('good', '3 4\n')), { outcome: 'accepted' })
-  t.match(journal.queued(1_000), { name: 'good' })
-  t.same(readdirSync(paths.inbox), ['stuck', `stuck${MANIFEST_SUFFIX}`])
-  t.same(
-    log.warnedOf().filter(name => name === 'stuck'),
-    ['stuck'],
-  )
-})
-
-t.test('it is listed while it stays, and taken once it can be', async t => {
-  const { paths, inbox, queue, scanner, start } = scene(t, { scanIntervalMs: 50 })
-  await start()
-  const obstacle = join(paths.work, workName(1_000, 'stuck'))
-  mkdirSync(obstacle)
-  drop(paths.inbox, 'stuck', '1 2\n', manifestOf('1 2\n'))
-  await eventually('it is left', () => scanner.left !== undefined)
-  t.match(scanner.left, {
-    files: 1,
-    reasons: [{ why: /cannot be moved \(E\w+: /, names: ['stuck'] }],
-  })
-  rmdirSync(obstacle)
-  drop(paths.inbox, 'good')
-  t.match(await inbox.announce(announceOf('good')), { outcome: 'accepted' })
-  t.match(scanner.left, { files: 1 }, 'others come and go meanwhile')
-  await eventually('it is taken', () => queue.files === 2)
-  t.equal(scanner.left, undefined)
-})
-
-t.test('what stands in the place of a manifest leaves its data, whatever it is', async t => {
-  const { paths, inbox, scanner, start } = scene(t, { scanIntervalMs: 50 })
-  await start()
-  const put: Record<string, (path: string) => void> = {
-    directory: path => mkdirSync(path),
-    link: path => symlinkSync('nowhere', path),
-    pipe: path => execFileSync('mkfifo', [path]),
-  }
-  for (const [name, make] of Object.entries(put)) {
-    make(join(paths.inbox, name + MANIFEST_SUFFIX))
-    drop(paths.inbox, name)
-    t.match(await inbox.announce(announceOf(name)), {
-      outcome: 'refused',
-      reason: /^left in the inbox: its manifest is not a regular file/,
-    })
-  }
-  t.match(scanner.left, { files: 3, reasons: [{ files: 3, names: Object.keys(put) }] })
-  drop(paths.inbox, 'good')
-  t.match(await inbox.announce(announceOf('good')), { outcome: 'accepted' })
-})
-
 t.test('an announcement does not wait for a long look', async t => {
   const { paths, inbox, scanner, start } = scene(t)
   const links = 3_000
@@ -215,43 +84,6 @@ t.test('an announcement does not wait for a long look', async t => {
   const met = scanner.left?.files ?? 0
   t.ok(met < links, `${met} names were looked at by then`)
   await eventually('the look goes on to its end', () => scanner.left?.files === links)
-})
-
-t.test('an inbox that goes away and comes back', async t => {
-  const { paths, inbox, queue, scanner, log, start } = scene(t, { scanIntervalMs: 50 })
-  await start()
-  rmSync(paths.inbox, { recursive: true })
-  await eventually('it is made again', () => existsSync(paths.inbox))
-  drop(paths.inbox, 'a', '1 2\n', manifestOf('1 2\n'))
-  await eventually('and looked into', () => queue.files === 1)
-  rmSync(paths.inbox, { recursive: true })
-  symlinkSync('inbox', paths.inbox)
-  t.match(await inbox.announce(announceOf('b')), { outcome: 'later', reason: /ELOOP/ })
-  await eventually('that it is away is known', () => scanner.awayBecause !== undefined)
-  t.equal(scanner.left, undefined, 'no name is to blame')
-  rmSync(paths.inbox)
-  mkdirSync(paths.inbox)
-  drop(paths.inbox, 'b', '3 4\n', manifestOf('3 4\n'))
-  await eventually('it goes on', () => queue.files === 2)
-  t.equal(log.lines.filter(({ message }) => /inbox is away/.test(message)).length, 1)
-})
-
-t.test('without work/ nothing is taken, and no file is called missing', async t => {
-  const { paths, inbox, directories, start } = scene(t)
-  await start()
-  drop(paths.inbox, 'a', '1 2\n', manifestOf('1 2\n'))
-  rmdirSync(paths.work)
-  t.match(await inbox.announce(announceOf('a')), {
-    ...{ outcome: 'refused', reason: /directory that it goes to is gone/ },
-  })
-  writeFileSync(paths.work, 'no directory')
-  const stop = new AbortController()
-  const waiting = directories.ready(stop.signal)
-  await eventually('it is seen', () => directories.reason !== undefined)
-  t.match(await inbox.announce(announceOf('a')), { outcome: 'later', reason: /not a directory/ })
-  rmSync(paths.work)
-  await waiting
-  t.match(await inbox.announce(announceOf('a')), { outcome: 'accepted' })
 })
 
 t.test('names that are none are refused', async t => {

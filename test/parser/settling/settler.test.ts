@@ -9,22 +9,19 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { DiskWatch } from '../../../parser/disk-watch.ts'
 import type { QueueEntry } from '../../../parser/facts.ts'
-import { loadInstance } from '../../../parser/instance.ts'
 import { QueueTally } from '../../../parser/intake/queue-tally.ts'
 import { OwnDirectories } from '../../../parser/own-directories.ts'
-import { openWorkFile, sameIdentity } from '../../../parser/reading/work-file.ts'
 import { ArchiveLimit } from '../../../parser/settling/archive-limit.ts'
 import { GrowthWatch } from '../../../parser/settling/growth-watch.ts'
 import { Settler } from '../../../parser/settling/settler.ts'
 import { Unmoved } from '../../../parser/settling/unmoved.ts'
 import { settledName, workName } from '../../../shared/paths.ts'
-import { eventually, failureOf, tempDir } from '../../shared/helpers.ts'
-import { drop, eventsToldTo, manifestOf, openScene, recordingLog } from '../helpers.ts'
+import { eventually, failureOf } from '../../shared/helpers.ts'
+import { drop, eventsToldTo, manifestOf, openScene } from '../helpers.ts'
 import { digestOf, entryOf, hashOf, settlementOf } from '../journal/helpers.ts'
 
 async function scene(t: Test, archiveBytesMax = 1_000) {
@@ -324,61 +321,4 @@ t.test('the archive limit deletes the oldest disposable files only', async t => 
   t.same(readdirSync(paths.archiveDisposable).sort(), kept.sort(), 'ten bytes each')
   t.equal(readdirSync(paths.archive).length, 5, 'yours, disposable/ and three of yours')
   t.ok(statSync(join(paths.archive, 'yours')).size === 1_000)
-})
-
-t.test('at the start the oldest are those that were moved in first', async t => {
-  const dir = tempDir(t)
-  let previous = 0
-  for (const name of ['z', 'm', 'a']) {
-    // Until the clock of the filesystem has moved on.
-    await eventually('a later time', async () => {
-      await writeFile(join(dir, name), 'x'.repeat(10))
-      const { ctimeMs } = statSync(join(dir, name))
-      const later = ctimeMs > previous
-      if (later) previous = ctimeMs
-      return later
-    })
-  }
-  await mkdir(join(dir, 'directory'))
-  await symlink('/nowhere', join(dir, 'link'))
-  await writeFile(Buffer.concat([Buffer.from(`${dir}/`), Buffer.from([0xff])]), 'no UTF-8')
-  const limit = await ArchiveLimit.open(dir, 20, recordingLog())
-  const odd = ['directory', 'link', '\ufffd']
-  t.same(readdirSync(dir).sort(), ['a', 'm', ...odd].sort())
-  await limit.added('none', 5)
-  t.same(readdirSync(dir).sort(), ['a', ...odd])
-  await limit.added('huge', 100)
-  t.same(readdirSync(dir).sort(), odd, 'also when files are gone already')
-  await ArchiveLimit.open(dir, 0, recordingLog())
-})
-
-t.test('a work file is opened neither through a link nor blocking', async t => {
-  const dir = tempDir(t)
-  t.equal(await openWorkFile(join(dir, 'none')), undefined)
-  await symlink('/etc/passwd', join(dir, 'link'))
-  await mkdir(join(dir, 'directory'))
-  for (const name of ['link', 'directory']) {
-    t.match(await failureOf(openWorkFile(join(dir, name))), { code: 'FILE_UNFIT' }, name)
-  }
-  const path = join(dir, 'file')
-  await writeFile(path, '1 2\n')
-  const file = await openWorkFile(path)
-  t.equal(file?.sizeBytes, 4)
-  t.match(await failureOf(openWorkFile(join(path, 'below'))), { code: 'FILE_UNFIT' }, 'ENOTDIR')
-  const before = await file!.identity()
-  t.ok(sameIdentity(before, await file!.identity()))
-  await writeFile(path, '3 4\n5 6\n')
-  t.notOk(sameIdentity(before, await file!.identity()))
-  await file?.handle.close()
-})
-
-t.test('the instance stays the same for a state directory', async t => {
-  const path = join(tempDir(t), 'instance.json')
-  const first = await loadInstance(path)
-  t.equal(first.length, 16)
-  t.ok(first.equals(await loadInstance(path)))
-  for (const text of ['', '{}', '{"instance":"x"}', '[]', '{"instance":5}', '{"inst']) {
-    writeFileSync(path, text)
-    t.match(await failureOf(loadInstance(path)), { code: 'STATE_DIRECTORY_UNFIT' }, text)
-  }
 })
