@@ -99,10 +99,8 @@ t.test('tmp files of the dead are swept, of the living left', async t => {
   for (const entry of [living, reused, ofDead, 'notes.txt']) {
     writeFileSync(join(paths.generatorTmp, entry), '1 1\n')
   }
-  writeFileSync(join(paths.generator, '.0123456789ab.tmp'), '{')
-  t.equal(await sweepLeftovers(paths), 3)
+  t.equal(await sweepLeftovers(paths), 2)
   t.same(readdirSync(paths.generatorTmp).sort(), ['notes.txt', living])
-  t.same(readdirSync(paths.generator), ['tmp'])
 })
 
 t.test('nothing in the inbox is swept, however old it looks', async t => {
