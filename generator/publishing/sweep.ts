@@ -4,24 +4,14 @@ import { isAlive } from '../../shared/lifecycle.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { ownerOfTmp } from './tmp-names.ts'
 
-/** What a crash within `replaceFile` leaves beside the state. */
-const STATE_LEFTOVER = /^\.[0-9a-f]{12}\.tmp$/
-
 /**
- * Removes what dead generators left: their tmp files (a living owner's stay) and halves of state
- * files. Call it when nothing is pending any more. Returns how many files are gone. A manifest in the
- * inbox whose data never came is the parser's to remove, which knows how long it has stood there.
+ * Removes what dead generators and publishers left in the tmp directory; a living owner's files stay. Call
+ * it when nothing is pending any more. Returns how many files are gone. A manifest in the inbox whose data
+ * never came is the parser's to remove, which knows how long it has stood there.
  */
-export async function sweepLeftovers(paths: StatePaths): Promise<number> {
-  const doomed = [
-    ...(await readdir(paths.generatorTmp))
-      .filter(isOfDeadOwner)
-      .map(entry => join(paths.generatorTmp, entry)),
-    ...(await readdir(paths.generator))
-      .filter(entry => STATE_LEFTOVER.test(entry))
-      .map(entry => join(paths.generator, entry)),
-  ]
-  for (const path of doomed) await rm(path, { force: true })
+export async function sweepLeftovers({ generatorTmp }: StatePaths): Promise<number> {
+  const doomed = (await readdir(generatorTmp)).filter(isOfDeadOwner)
+  for (const entry of doomed) await rm(join(generatorTmp, entry), { force: true })
   return doomed.length
 }
 
