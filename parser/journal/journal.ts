@@ -5,21 +5,21 @@ import { open, type RootDatabase } from 'lmdb'
 import { CountersinkError } from '../../shared/errors.ts'
 import type { Counts, Outcome, ProcessedFile } from '../../shared/protocol.ts'
 import type { Checkpoint, DigestFacts, QueueEntry } from '../facts.ts'
+import { claimContent, letContentGo, recordContent, unlearnContent } from './content-index.ts'
 import { orJournalFailed } from './failure.ts'
 import { countIn, newState } from './journal-state.ts'
 import { allotLockFile } from './lock-file.ts'
 import { afterEvent, type EntryEvent } from './queue-entry-states.ts'
 import {
-  type ContentRecord,
   decodeState,
-  encodeContent,
   encodeProcessed,
   encodeQueueEntry,
   encodeState,
   type JournalState,
   numberKey,
 } from './records.ts'
-import { JournalView, openTables, STATE_KEY, type Tables } from './views.ts'
+import { openTables, STATE_KEY, type Tables } from './tables.ts'
+import { JournalView } from './views.ts'
 
 /**
  * The parser's durable memory in LMDB: the queue, the index of contents, and what was processed.
@@ -187,11 +187,7 @@ export class Journal extends JournalView {
     this.#commit('digest', (tables, state) => {
       for (const [i, entry] of entries.entries()) {
         this.#bring(tables, entry, 'digest')
-        const { sha256 } = files[i]!.digest
-        const content = this.content(sha256) ?? UNKNOWN
-        if (content.claim === 0) {
-          this.#putContent(tables, sha256, { ...content, claim: entry.sequence })
-        }
+        claimContent(tables, files[i]!.digest.sha256, entry.sequence)
       }
       return state
     })
@@ -277,8 +273,7 @@ export class Journal extends JournalView {
   /** The ledger does not have this content, whatever the index says: it can be claimed again. */
   unlearn(sha256: Uint8Array): void {
     this.#commit('index', (tables, state) => {
-      const content = this.content(sha256)
-      if (content !== undefined) this.#putContent(tables, sha256, { ...content, applied: 0 })
+      unlearnContent(tables, sha256)
       return state
     })
   }
@@ -293,19 +288,14 @@ export class Journal extends JournalView {
   #letGo(tables: Tables, sequence: number, sha256: string): void {
     const known = this.queued(sequence)?.digest?.sha256
     if (known === undefined || Buffer.from(known).toString('hex') === sha256) return
-    const content = this.content(known)
-    if (content?.claim === sequence) this.#putContent(tables, known, { ...content, claim: 0 })
+    letContentGo(tables, known, sequence)
   }
 
   #record(tables: Tables, file: ProcessedFile, sequence: number): void {
     tables.processed.putSync(numberKey(file.number), encodeProcessed(file))
     const sha256 = Buffer.from(file.sha256, 'hex')
-    const content = this.content(sha256) ?? UNKNOWN
-    this.#putContent(tables, sha256, {
-      applied: file.outcome === 'applied' ? file.number : content.applied,
-      last: file.number,
-      claim: content.claim === sequence ? 0 : content.claim,
-    })
+    const isApplied = file.outcome === 'applied'
+    recordContent(tables, sha256, { number: file.number, isApplied, sequence })
   }
 
   /** Writes the entry, in the stage to which the event leads from where the journal has it. */
@@ -318,10 +308,6 @@ export class Journal extends JournalView {
   #forget(tables: Tables, sequence: number): void {
     afterEvent(sequence, this.queued(sequence), 'move')
     tables.queue.removeSync(numberKey(sequence))
-  }
-
-  #putContent(tables: Tables, sha256: Uint8Array, content: ContentRecord): void {
-    tables.contents.putSync(Buffer.from(sha256), encodeContent(content))
   }
 
   #commit(what: string, change: (tables: Tables, state: JournalState) => JournalState): void {
@@ -356,5 +342,3 @@ export interface Settlement {
   readonly outcome: Outcome
   readonly facts: Omit<ProcessedFile, 'number' | 'name' | 'outcome' | 'claimedAtMs'>
 }
-
-const UNKNOWN: ContentRecord = { applied: 0, last: 0, claim: 0 }

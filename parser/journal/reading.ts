@@ -5,7 +5,8 @@ import { CountersinkError } from '../../shared/errors.ts'
 import { orJournalFailed } from './failure.ts'
 import { readerLock } from './journal-lock.ts'
 import { decodeState, type JournalState } from './records.ts'
-import { JournalView, openTables, STATE_KEY } from './views.ts'
+import { openTables, STATE_KEY } from './tables.ts'
+import { JournalView } from './views.ts'
 
 /**
  * Reads a journal whose parser is not running, and leaves it unchanged. A parser that starts

@@ -1,5 +1,4 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Database, RootDatabase } from 'lmdb'
 import { RECORDS_PER_ANSWER_MAX } from '../../shared/limits.ts'
 import type {
   AnswerTo,
@@ -12,6 +11,7 @@ import type {
   QueuePage,
 } from '../../shared/protocol.ts'
 import type { QueueEntry } from '../facts.ts'
+import { contentOf } from './content-index.ts'
 import {
   type ContentRecord,
   decodeContent,
@@ -20,33 +20,7 @@ import {
   keyNumber,
   numberKey,
 } from './records.ts'
-
-export type Table = Database<Buffer, Buffer>
-
-/** The journal's four tables. */
-export interface Tables {
-  /** One key: the journal's own state. */
-  readonly state: Table
-  /** sequence → QueueEntry, for files between claim and archive. */
-  readonly queue: Table
-  /** number → ProcessedFile, in the order of settling. */
-  readonly processed: Table
-  /** sha256 → ContentRecord, for ever. */
-  readonly contents: Table
-}
-
-export const STATE_KEY = Buffer.from('state')
-const TABLE_OPTIONS = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const
-
-export function openTables(root: RootDatabase): Tables {
-  const table = (name: string): Table => root.openDB<Buffer, Buffer>({ name, ...TABLE_OPTIONS })
-  return {
-    state: table('state'),
-    queue: table('queue'),
-    processed: table('processed'),
-    contents: table('contents'),
-  }
-}
+import type { Tables } from './tables.ts'
 
 /** Records looked at for one answer, so that a rare outcome cannot keep its asker waiting. */
 const RECORDS_PER_SCAN_MAX = 2_000
@@ -76,8 +50,7 @@ export class JournalView {
   }
 
   content(sha256: Uint8Array): ContentRecord | undefined {
-    const record = this.tables.contents.get(Buffer.from(sha256))
-    return record && decodeContent(record)
+    return contentOf(this.tables, sha256)
   }
 
   queued(sequence: number): QueueEntry | undefined {

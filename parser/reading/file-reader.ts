@@ -8,7 +8,7 @@ import type { Log } from '../../shared/log.ts'
 import { statsIfLookedAt } from '../../shared/looks.ts'
 import { type StatePaths, workName } from '../../shared/paths.ts'
 import { changeSinceClaim, changeSinceRead } from '../changes.ts'
-import { type Digest, DigestWorkers, SMALL_FILE_BYTES_MAX, SmallFiles } from '../digest/index.ts'
+import { type Digest, DigestWorkers, SmallFiles } from '../digest/index.ts'
 import type { DiskWatch } from '../disk-watch.ts'
 import type { QueueEntry, Reason } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
@@ -16,6 +16,7 @@ import type { OwnDirectories } from '../own-directories.ts'
 import { RunSums } from '../sums/index.ts'
 import { Judge } from './judge.ts'
 import { REOPENING } from './reopening-cases.ts'
+import { smallOnes } from './small-ones.ts'
 import { closeAll, nothingRead, type Verdict } from './verdict.ts'
 import { isShortage, openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
 
@@ -97,7 +98,7 @@ export class FileReader {
 
   /** How many of these entries, the first of them at least, are best read in one go. */
   portionOf(entries: readonly QueueEntry[]): number {
-    return Math.max(1, this.#smallOnes(entries).length)
+    return Math.max(1, smallOnes(entries, this.#smallPairsMax).length)
   }
 
   /**
@@ -141,7 +142,7 @@ export class FileReader {
 
   /** Verdicts on the first file or, if they are small, on as many as can be read at once. */
   async #readNext(entries: readonly QueueEntry[], signal: AbortSignal): Promise<Verdict[]> {
-    const small = this.#smallOnes(entries)
+    const small = smallOnes(entries, this.#smallPairsMax)
     const verdicts = small.length > 1 ? await this.#readTogether(small, signal) : []
     if (verdicts.length > 0) return verdicts
     const first = entries[0]!
@@ -151,22 +152,6 @@ export class FileReader {
   /** Consumers of a file whose sums wait in memory. */
   get #smallPairsMax(): number {
     return Math.min(this.#config.pairsMax, this.#config.memoryPairsMax)
-  }
-
-  /**
-   * Those at the beginning that nothing is known of yet and whose sums are sure to fit in memory: a
-   * sealed run for each of so many would take a descriptor each until all are handed on.
-   */
-  #smallOnes(entries: readonly QueueEntry[]): QueueEntry[] {
-    const fitBytes = this.#smallPairsMax * LINE_BYTES_MIN
-    let bytes = 0
-    const end = entries.findIndex(({ stage, sizeBytes, checkpoint }) => {
-      bytes += sizeBytes
-      const isFresh = stage === 'claimed' && checkpoint === undefined
-      const isSmall = sizeBytes <= SMALL_FILE_BYTES_MAX && sizeBytes < fitBytes
-      return !isFresh || !isSmall || bytes > TOGETHER_BYTES_MAX
-    })
-    return end === -1 ? [...entries] : entries.slice(0, end)
   }
 
   /**
@@ -351,9 +336,3 @@ function unfit(error: unknown): Reason {
 
 /** A file that changes is read once more; if it changes again, somebody is still writing it. */
 const READINGS_MAX = 2
-
-/** `1 2` and a line feed. */
-const LINE_BYTES_MIN = 4
-
-/** Files that are read together are at most so large in all. */
-const TOGETHER_BYTES_MAX = 2 * 1024 * 1024
