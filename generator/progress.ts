@@ -1,15 +1,3 @@
-import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
-import { replaceFile } from '../shared/durable.ts'
-import { readGeneratorState, withPendingCounted } from './state.ts'
-import { formatGeneratorState } from './state-format.ts'
-import {
-  type EarlierStream,
-  type GeneratorState,
-  NO_TOTALS,
-  type PendingFile,
-} from './state-shape.ts'
-
 /**
  * How the state moves: two durable steps a file, each one replacement of state.json.
  *
@@ -31,6 +19,19 @@ import {
  * begins another stream, with a name of its own and totals of zero; the stream it leaves is kept, so
  * that its seed, coming back, goes on after the last file instead of making the same ones again.
  */
+
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { replaceFile } from '../shared/durable.ts'
+import { readGeneratorState, withPendingCounted } from './state.ts'
+import { formatGeneratorState } from './state-format.ts'
+import {
+  type EarlierStream,
+  type GeneratorState,
+  NO_TOTALS,
+  type PendingFile,
+} from './state-shape.ts'
+
 export class Progress {
   readonly #path: string
   #state: GeneratorState | undefined

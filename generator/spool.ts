@@ -1,13 +1,3 @@
-import { join } from 'node:path'
-import { crashPoint } from '../shared/crash-points.ts'
-import { syncDirectories, syncDirectory } from '../shared/durable.ts'
-import type { ProcessIdentity } from '../shared/lifecycle.ts'
-import type { StatePaths } from '../shared/paths.ts'
-import type { FileMaker, FileRecipe, MakeOptions } from './making/index.ts'
-import { publish, tmpName } from './publishing/index.ts'
-import { standsInTmp } from './state.ts'
-import type { PendingFile } from './state-shape.ts'
-
 /**
  * The way of one file to the inbox. The caller records the steps in `progress.ts`.
  *
@@ -18,6 +8,17 @@ import type { PendingFile } from './state-shape.ts'
  * - **G2 and G3, `publish`**: into the inbox (`publish.ts`). Died here: the next start publishes the file,
  *   manifest and all, or finds that it has left the tmp directory, and announces it.
  */
+
+import { join } from 'node:path'
+import { crashPoint } from '../shared/crash-points.ts'
+import { syncDirectories, syncDirectory } from '../shared/durable.ts'
+import type { ProcessIdentity } from '../shared/lifecycle.ts'
+import type { StatePaths } from '../shared/paths.ts'
+import type { FileMaker, FileRecipe, MakeOptions } from './making/index.ts'
+import { publish, tmpName } from './publishing/index.ts'
+import { standsInTmp } from './state.ts'
+import type { PendingFile } from './state-shape.ts'
+
 export class Spool {
   readonly #paths: StatePaths
   readonly #owner: ProcessIdentity

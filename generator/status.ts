@@ -1,3 +1,12 @@
+/**
+ * What the generator is doing, for health and log.
+ *
+ * - **waiting**: for room or its directories, with the reason in a sentence; also while starting.
+ * - **writing**: a file is being made or published.
+ * - **draining**: all wanted files are published; it waits until they are settled.
+ * - **stopping**: from the request to stop to the end of the process.
+ */
+
 import type { Log } from '../shared/log.ts'
 import { formatBytes } from '../shared/numbers.ts'
 import type { GeneratorHealth } from '../shared/protocol.ts'
@@ -11,14 +20,6 @@ const PUBLISHED_LOG_MS = 1_000
 /** At full speed it waits for the parser after each file: a reason is news after this long. */
 const REASON_LOG_MS = 10_000
 
-/**
- * What the generator is doing, for health and log.
- *
- * - **waiting**: for room or its directories, with the reason in a sentence; also while starting.
- * - **writing**: a file is being made or published.
- * - **draining**: all wanted files are published; it waits until they are settled.
- * - **stopping**: from the request to stop to the end of the process.
- */
 export class Status {
   readonly #log: Log
   #state: State = 'waiting'

@@ -1,6 +1,3 @@
-import { closeSync, existsSync, openSync } from 'node:fs'
-import { join } from 'node:path'
-
 /**
  * Named places where a test can end the process as a power switch would, one before and one after
  * each durable step of ARCHITECTURE.md's crash table. Inert unless armed:
@@ -9,6 +6,10 @@ import { join } from 'node:path'
  * - `COUNTERSINK_CRASH_MARKS=directory` makes it happen once for all processes that share the
  *   directory: the point leaves a file of its name there, and where that stands already it is inert.
  */
+
+import { closeSync, existsSync, openSync } from 'node:fs'
+import { join } from 'node:path'
+
 export const CRASH_POINTS = [
   'G1-before-tmp-synced',
   'G1-tmp-synced',

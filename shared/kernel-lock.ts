@@ -1,8 +1,3 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs'
-import { CountersinkError, hasCode } from './errors.ts'
-
 /**
  * A lock of the kernel's (flock(2)) on an open file. Node has no call for it, so the program `flock`
  * (util-linux's or BusyBox's) takes it on a descriptor that it inherits: the lock belongs to the open
@@ -12,6 +7,12 @@ import { CountersinkError, hasCode } from './errors.ts'
  * - **shared**: any number of holders, as long as nobody has it exclusively.
  * - **exclusive**: one holder.
  */
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs'
+import { CountersinkError, hasCode } from './errors.ts'
+
 export interface KernelLock {
   /**
    * Whether the file of this name is still the one that is locked. One that was removed or replaced

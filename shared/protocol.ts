@@ -1,3 +1,12 @@
+/**
+ * What the processes say to each other. The first frame each way is a `hello`; then requests carry
+ * an `id` that the reply repeats, and `settled` comes unasked to whoever announced a file.
+ *
+ * Amounts are decimal strings and hashes lower-case hex on the wire. `parseMessage` is the only
+ * place that sees anything unknown: it copies the known fields into a fresh object, checks each,
+ * and never walks into nested values (a hostile payload may be circular).
+ */
+
 import type { ErrorCode } from './errors.ts'
 import { FieldReader, invalid } from './field-reader.ts'
 import type { Health } from './health.ts'
@@ -9,14 +18,6 @@ import { GENERATOR_HEALTH, misfit, PARSER_HEALTH, PROCESSED_PAGE } from './shape
 export type * from './health.ts'
 export * from './records.ts'
 
-/**
- * What the processes say to each other. The first frame each way is a `hello`; then requests carry
- * an `id` that the reply repeats, and `settled` comes unasked to whoever announced a file.
- *
- * Amounts are decimal strings and hashes lower-case hex on the wire. `parseMessage` is the only
- * place that sees anything unknown: it copies the known fields into a fresh object, checks each,
- * and never walks into nested values (a hostile payload may be circular).
- */
 export const PROTOCOL_NAME = 'countersink'
 export const PROTOCOL_VERSION = 1
 

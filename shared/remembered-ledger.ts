@@ -1,9 +1,3 @@
-import { readFile } from 'node:fs/promises'
-import type { Config } from './config.ts'
-import { replaceFile } from './durable.ts'
-import { CountersinkError, hasCode } from './errors.ts'
-import { SETTINGS } from './settings.ts'
-
 /**
  * Which database a state directory belongs to, in a file of its own (`parser/ledger.json`): so that a
  * command without the service's environment does not go by another database, and a parser whose
@@ -13,6 +7,13 @@ import { SETTINGS } from './settings.ts'
  * aside. It is replaced as a whole, so a crash leaves the old one or the new one. The password of a
  * URL is never in it.
  */
+
+import { readFile } from 'node:fs/promises'
+import type { Config } from './config.ts'
+import { replaceFile } from './durable.ts'
+import { CountersinkError, hasCode } from './errors.ts'
+import { SETTINGS } from './settings.ts'
+
 export interface RememberedLedger {
   /** `private`, or the URL without what is secret in it. */
   readonly database: string

@@ -1,6 +1,3 @@
-import type { Config } from '../../shared/config.ts'
-import { fraction53, type Sfc32 } from './sfc32.ts'
-
 /**
  * Who occurs in a line: consumers 1…n, drawn a block at a time. A sampler keeps nothing of what it
  * has drawn, so one serves any number of files.
@@ -9,6 +6,10 @@ import { fraction53, type Sfc32 } from './sfc32.ts'
  * bits, so that every consumer up to the 2^40th can occur. All arithmetic stays in integers below
  * 2^53 or in fractions whose rounding cannot leave 1…n.
  */
+
+import type { Config } from '../../shared/config.ts'
+import { fraction53, type Sfc32 } from './sfc32.ts'
+
 export interface ConsumerSampler {
   /** Fills `ids` (at most `DRAWS_MAX`) with the next consumers. */
   draw(ids: ConsumerIds, random: Sfc32): void

@@ -1,3 +1,12 @@
+/**
+ * Makes files from recipes, with two long-lived threads:
+ *
+ *     format thread ──► ring of blocks ──► store thread: SHA-256, write ──► the file
+ *
+ * The main thread opens, paces, sets the disk to work now and then (through libuv's threads), syncs
+ * and closes. None of it takes long there: pings and the parser are answered meanwhile.
+ */
+
 import assert from 'node:assert/strict'
 import { type FileHandle, open, rm } from 'node:fs/promises'
 import { extname } from 'node:path'
@@ -46,14 +55,6 @@ const WRITE_BACK_BYTES = 16 * 2 ** 20
 /** Bytes on their way to a disk that is slower than the rest; the rest waits then. */
 const UNSYNCED_BYTES_MAX = 4 * WRITE_BACK_BYTES
 
-/**
- * Makes files from recipes, with two long-lived threads:
- *
- *     format thread ──► ring of blocks ──► store thread: SHA-256, write ──► the file
- *
- * The main thread opens, paces, sets the disk to work now and then (through libuv's threads), syncs
- * and closes. None of it takes long there: pings and the parser are answered meanwhile.
- */
 export class FileMaker {
   readonly #format = new MakerThread<FormatJob, FormatResult>(sibling('format-worker'), 'format')
   readonly #store = new MakerThread<StoreJob, StoreResult>(sibling('store-worker'), 'store')

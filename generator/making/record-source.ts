@@ -1,3 +1,12 @@
+/**
+ * The records of one generated file: lines `consumer amount`, the same bytes for the same recipe,
+ * whatever the sizes of the buffers they are asked for in. `fileSizeBytes` is met to the byte: the
+ * last one to three lines are cut to fit.
+ *
+ * Lines are formatted straight into the caller's buffer, a block of random draws at a time; nothing
+ * is allocated per line and memory does not depend on the size.
+ */
+
 import assert from 'node:assert/strict'
 import type { Config } from '../../shared/config.ts'
 import type { ByteRange } from '../../shared/settings.ts'
@@ -41,14 +50,6 @@ export function fileSizeBytes(recipe: FileRecipe): number {
   return chooseSize(recipe.fileSize, randomOf(recipe).fraction())
 }
 
-/**
- * The records of one generated file: lines `consumer amount`, the same bytes for the same recipe,
- * whatever the sizes of the buffers they are asked for in. `fileSizeBytes` is met to the byte: the
- * last one to three lines are cut to fit.
- *
- * Lines are formatted straight into the caller's buffer, a block of random draws at a time; nothing
- * is allocated per line and memory does not depend on the size.
- */
 export class RecordSource {
   /** The exact length of the file. */
   readonly sizeBytes: number

@@ -1,3 +1,19 @@
+/**
+ * Tells the parser about published files, and keeps those that are not settled yet.
+ *
+ * Each file is
+ * - **due**: since it was published, or since the connection came up: whatever the parser was told
+ *   on another connection, it is told again (it answers a repetition like the first time). Leads to
+ *   asked as soon as there is a connection with less than `WINDOW` unanswered announcements.
+ * - **asked**: until the ack. `accepted` and `known` lead to accepted. `later`, or no answer in
+ *   time, leads back to due, and nothing is announced for a while. `refused` ends it: the file stays
+ *   where it is, for a person to look at, and is ours to wait for no more.
+ * - **accepted**: the parser has claimed it; `settled` ends it.
+ *
+ * `settled` ends a file in any phase. When the connection ends, all become due. The caller bounds
+ * how many there are.
+ */
+
 import { crashPoint } from '../../shared/crash-points.ts'
 import { CountersinkError, describeError, hasCode } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
@@ -35,21 +51,6 @@ interface Entry {
   phase: Phase
 }
 
-/**
- * Tells the parser about published files, and keeps those that are not settled yet.
- *
- * Each file is
- * - **due**: since it was published, or since the connection came up: whatever the parser was told
- *   on another connection, it is told again (it answers a repetition like the first time). Leads to
- *   asked as soon as there is a connection with less than `WINDOW` unanswered announcements.
- * - **asked**: until the ack. `accepted` and `known` lead to accepted. `later`, or no answer in
- *   time, leads back to due, and nothing is announced for a while. `refused` ends it: the file stays
- *   where it is, for a person to look at, and is ours to wait for no more.
- * - **accepted**: the parser has claimed it; `settled` ends it.
- *
- * `settled` ends a file in any phase. When the connection ends, all become due. The caller bounds
- * how many there are.
- */
 export class Announcer {
   readonly #path: string
   readonly #log: Log

@@ -1,7 +1,3 @@
-import { crashPoint } from '../../shared/crash-points.ts'
-import { amountOf, type Batch, type BatchFile, newBatchId } from '../ledger/index.ts'
-import { deleteRun, mergeSums, sweepRuns } from '../sums/index.ts'
-
 /**
  * Makes batches: merges the sums of files, and keeps what a batch needs until it is applied.
  *
@@ -10,6 +6,11 @@ import { deleteRun, mergeSums, sweepRuns } from '../sums/index.ts'
  * carries the batch's id in its name and in itself. A crash before P4 leaves a run that no batch in
  * the ledger asks for; the start sweeps it.
  */
+
+import { crashPoint } from '../../shared/crash-points.ts'
+import { amountOf, type Batch, type BatchFile, newBatchId } from '../ledger/index.ts'
+import { deleteRun, mergeSums, sweepRuns } from '../sums/index.ts'
+
 export class BatchMaker {
   readonly #runsDirectory: string
   readonly #chunkPairsMax: number

@@ -1,3 +1,18 @@
+/**
+ * Finishes batches that have begun and not ended.
+ *
+ * At the start: each that has its run file here, whoever began it (with the run in this directory it
+ * was us, under this or an earlier name); then each of our own from exactly its files, read again
+ * from work/ or the archive and merged: the result must have the pairs and the amount that the
+ * ledger planned. If neither is there, or there is no room to make them, the batch is **blocked**: said
+ * loudly and in `status`, never skipped; the totals are those up to its cursor.
+ *
+ * While running: a blocked batch is tried again now and then, first after `takeoverMs`, then after
+ * twice as long each time, up to `RETRY_DOUBLINGS_MAX` doublings: each try may read a whole run, or
+ * files. And a batch of another parser that stands still for `takeoverMs` although all of its
+ * files are here is taken over. Two at work on one batch cannot both move its cursor: one ends.
+ */
+
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../../shared/config.ts'
@@ -19,20 +34,6 @@ import { openWorkFile } from '../reading/index.ts'
 import { RunSums, type Sums } from '../sums/index.ts'
 import { type BatchMaker, batchRunName } from './batch-maker.ts'
 
-/**
- * Finishes batches that have begun and not ended.
- *
- * At the start: each that has its run file here, whoever began it (with the run in this directory it
- * was us, under this or an earlier name); then each of our own from exactly its files, read again
- * from work/ or the archive and merged: the result must have the pairs and the amount that the
- * ledger planned. If neither is there, or no room to make them, the batch is **blocked**: said loudly and in `status`, never
- * skipped; the totals are those up to its cursor.
- *
- * While running: a blocked batch is tried again now and then, first after `takeoverMs`, then after
- * twice as long each time, up to `RETRY_DOUBLINGS_MAX` doublings: each try may read a whole run, or
- * files. And a batch of another parser that stands still for `takeoverMs` although all of its
- * files are here is taken over. Two at work on one batch cannot both move its cursor: one ends.
- */
 export class BatchResumer {
   readonly #paths: StatePaths
   readonly #config: Config

@@ -1,21 +1,3 @@
-import { setImmediate } from 'node:timers/promises'
-import { describeError, hasCode } from '../../shared/errors.ts'
-import { Bell, type Handoff } from '../../shared/handoff.ts'
-import type { Log } from '../../shared/log.ts'
-import type { DiskWatch } from '../disk-watch.ts'
-import type { QueueEntry, Reason } from '../facts.ts'
-import type { Journal } from '../journal/index.ts'
-import type { Ledger, LedgerFile, Named } from '../ledger/index.ts'
-import { changedAfterClaim, closeAll, type Verdict } from '../reading/index.ts'
-import type { Ending, GrowthWatch, Settler } from '../settling/index.ts'
-import { attemptBatch } from './batch-attempt.ts'
-import type { BatchMaker } from './batch-maker.ts'
-import type { BatchResumer } from './batch-resumer.ts'
-import type { Refuser } from './refuser.ts'
-import { type Repeat, UndecidedFiles } from './undecided-files.ts'
-
-type Count = Extract<Verdict, { kind: 'count' }>
-
 /**
  * P4 to P8: the only loop that speaks to MariaDB. Takes all verdicts that wait, merges the sums of
  * those to be counted into one batch, adds it to the totals, writes down why the others are not,
@@ -35,6 +17,25 @@ type Count = Extract<Verdict, { kind: 'count' }>
  * A file that has changed since it was read is quarantined instead; one that changed after it was
  * counted is written down as well.
  */
+
+import { setImmediate } from 'node:timers/promises'
+import { describeError, hasCode } from '../../shared/errors.ts'
+import { Bell, type Handoff } from '../../shared/handoff.ts'
+import type { Log } from '../../shared/log.ts'
+import type { DiskWatch } from '../disk-watch.ts'
+import type { QueueEntry, Reason } from '../facts.ts'
+import type { Journal } from '../journal/index.ts'
+import type { Ledger, LedgerFile, Named } from '../ledger/index.ts'
+import { changedAfterClaim, closeAll, type Verdict } from '../reading/index.ts'
+import type { Ending, GrowthWatch, Settler } from '../settling/index.ts'
+import { attemptBatch } from './batch-attempt.ts'
+import type { BatchMaker } from './batch-maker.ts'
+import type { BatchResumer } from './batch-resumer.ts'
+import type { Refuser } from './refuser.ts'
+import { type Repeat, UndecidedFiles } from './undecided-files.ts'
+
+type Count = Extract<Verdict, { kind: 'count' }>
+
 export class CountingStage {
   readonly #input: Handoff<Verdict>
   readonly #journal: Journal

@@ -3,7 +3,7 @@
  *
  *     digest ──► hash thread   SHA-256, then helps to sum ──────────────────────┐
  *            └─► sum thread    lines ► kernel ► window, table ► sorted sums, run ┴─► Digest
- *                                                      └► runs of what does not fit (runs.ts)
+ *                                                      └► runs of what does not fit (sums/)
  *
  * P2: at fixed positions of a long file both threads tell what they know, which together is a
  * checkpoint (checkpoints.ts); a later digest of the file goes on from the last one. The sums then

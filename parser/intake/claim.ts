@@ -1,16 +1,3 @@
-import { join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
-import { crashPoint } from '../../shared/crash-points.ts'
-import { syncDirectory } from '../../shared/durable.ts'
-import { hasCode, systemReason } from '../../shared/errors.ts'
-import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
-import { exactStatsOf, statsOf } from '../../shared/looks.ts'
-import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
-import type { Expected, QueueEntry } from '../facts.ts'
-import type { Journal } from '../journal/index.ts'
-import { type MoveFailure, move, moveWithoutReplacing } from '../moves.ts'
-import { type FoundManifest, fetchManifest, readFoundManifest } from './found-manifest.ts'
-
 /**
  * P1: takes files out of the inbox for good, several in one go.
  *
@@ -31,6 +18,20 @@ import { type FoundManifest, fetchManifest, readFoundManifest } from './found-ma
  * another file by now, before its rename or after it, it stays in the inbox or goes back. Trouble
  * with one name is that name's: only what fails with work/ or the journal as a whole is thrown.
  */
+
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { crashPoint } from '../../shared/crash-points.ts'
+import { syncDirectory } from '../../shared/durable.ts'
+import { hasCode, systemReason } from '../../shared/errors.ts'
+import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
+import { exactStatsOf, statsOf } from '../../shared/looks.ts'
+import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
+import type { Expected, QueueEntry } from '../facts.ts'
+import type { Journal } from '../journal/index.ts'
+import { type MoveFailure, move, moveWithoutReplacing } from '../moves.ts'
+import { type FoundManifest, fetchManifest, readFoundManifest } from './found-manifest.ts'
+
 export interface Candidate {
   readonly name: string
   /** FoundManifest totals from an announcement; a manifest beside the file counts for more. */

@@ -1,3 +1,21 @@
+/**
+ * Looks through the inbox for files that nobody announced, or whose announcement was lost.
+ *
+ * - With a manifest a file is complete by construction: it is taken at once.
+ * - Without one it must have been **quiet** (device, inode, size and times unchanged between looks) for
+ *   `quietMs`: somebody may still be copying it. Then it is **sealed**: synced in the background. Once
+ *   it is, and still the same, it is taken.
+ * - If it is empty, or its last line has no line end, it may be a cut copy: it is **held** until it
+ *   has been quiet for `cutHoldMs`, then taken, and the configured policy decides about it.
+ *
+ * Unfinished names are left alone. Whatever else stays where it is, is told of once and counted
+ * (`LeftNames`): what cannot be taken, what has an unfinished name and has not changed for an hour.
+ *
+ * There may be any number of names, and somebody waits for an ack: a look is made in pieces of about
+ * a millisecond, each of which goes on where the one before ended, whatever was found or not. What
+ * goes wrong with one name is that name's.
+ */
+
 import type { BigIntStats, Dirent } from 'node:fs'
 import { join } from 'node:path'
 import { systemReason } from '../../shared/errors.ts'
@@ -27,23 +45,6 @@ export interface Look {
   readonly isOver: boolean
 }
 
-/**
- * Looks through the inbox for files that nobody announced, or whose announcement was lost.
- *
- * - With a manifest a file is complete by construction: it is taken at once.
- * - Without one it must have been **quiet** (device, inode, size and times unchanged between looks) for
- *   `quietMs`: somebody may still be copying it. Then it is **sealed**: synced in the background. Once
- *   it is, and still the same, it is taken.
- * - If it is empty, or its last line has no line end, it may be a cut copy: it is **held** until it
- *   has been quiet for `cutHoldMs`, then taken, and the configured policy decides about it.
- *
- * Unfinished names are left alone. Whatever else stays where it is, is told of once and counted
- * (`LeftNames`): what cannot be taken, what has an unfinished name and has not changed for an hour.
- *
- * There may be any number of names, and somebody waits for an ack: a look is made in pieces of about
- * a millisecond, each of which goes on where the one before ended, whatever was found or not. What
- * goes wrong with one name is that name's.
- */
 export class InboxScanner {
   readonly #inbox: string
   readonly #quietMs: number

@@ -1,3 +1,15 @@
+/**
+ * The way in: one loop that claims what was announced and what a look into the inbox finds.
+ *
+ * Announcements and the timer only ring the bell; the loop takes what waits, moves it, commits
+ * once, then answers all (so many announcements share one commit, and a lost one is found by the
+ * next look). An ack is given only after the commit. An announced file without a manifest is synced
+ * in the background first; the others do not wait for it.
+ *
+ * A look is made in pieces. Announcements come before each, and the loop rests between two that have
+ * found nothing, so that a long look delays neither an ack nor anything else by more than a piece.
+ */
+
 import type { BigIntStats } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
@@ -32,17 +44,6 @@ interface Waiting {
   readonly seals?: number
 }
 
-/**
- * The way in: one loop that claims what was announced and what a look into the inbox finds.
- *
- * Announcements and the timer only ring the bell; the loop takes what waits, moves it, commits
- * once, then answers all (so many announcements share one commit, and a lost one is found by the
- * next look). An ack is given only after the commit. An announced file without a manifest is synced
- * in the background first; the others do not wait for it.
- *
- * A look is made in pieces. Announcements come before each, and the loop rests between two that have
- * found nothing, so that a long look delays neither an ack nor anything else by more than a piece.
- */
 export class Inbox {
   readonly #paths: StatePaths
   readonly #journal: Journal

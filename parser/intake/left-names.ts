@@ -1,7 +1,3 @@
-import type { Log } from '../../shared/log.ts'
-import { boundedReason, type LeftInInbox } from '../../shared/protocol.ts'
-import { Seen } from './seen.ts'
-
 /**
  * What stays in the inbox although somebody may wait for it, and why: each name and reason is told of
  * once in the log, and all are counted for `status`, by reason and with some names, for as long as
@@ -11,6 +7,11 @@ import { Seen } from './seen.ts'
  * A name that a reason has gone from is still remembered until it leaves the inbox: whoever
  * exchanges it a hundred times a second fills no log.
  */
+
+import type { Log } from '../../shared/log.ts'
+import { boundedReason, type LeftInInbox } from '../../shared/protocol.ts'
+import { Seen } from './seen.ts'
+
 export class LeftNames {
   readonly #log: Log
   readonly #seen = new Seen<Left>()

@@ -1,3 +1,14 @@
+/**
+ * Manifests in the inbox beside which no data stands: it is still to come, or its maker has died
+ * between the two.
+ *
+ * One that is ours, and has stood alone for a day, is removed. Its age counts from when it was first
+ * seen here, by a clock that nobody sets: its own time may be that of the file it was copied from.
+ * Whatever else has such a name is somebody's file: it is told of once, and never removed.
+ *
+ * Each is looked at when it is due, not at each look: there may be very many.
+ */
+
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemReason } from '../../shared/errors.ts'
@@ -9,16 +20,6 @@ import { MANIFEST_SUFFIX } from '../../shared/paths.ts'
 import type { LeftNames } from './left-names.ts'
 import { Seen } from './seen.ts'
 
-/**
- * Manifests in the inbox beside which no data stands: it is still to come, or its maker has died
- * between the two.
- *
- * One that is ours, and has stood alone for a day, is removed. Its age counts from when it was first
- * seen here, by a clock that nobody sets: its own time may be that of the file it was copied from.
- * Whatever else has such a name is somebody's file: it is told of once, and never removed.
- *
- * Each is looked at when it is due, not at each look: there may be very many.
- */
 export class LoneManifests {
   readonly #inbox: string
   readonly #quietMs: number

@@ -1,3 +1,17 @@
+/**
+ * Syncs files for which no manifest vouches, before they are claimed. Whoever only copied a file has
+ * synced nothing: after a power cut an acknowledged, even a counted one would be an empty one.
+ *
+ * It happens in the background, because gigabytes of unwritten pages take seconds: a few at a time,
+ * few enough to leave the thread pool to others, and of large files one at a time, so that small
+ * ones pass them by. Those that were announced go before all that a look has found, which leave
+ * room for them: somebody waits for an ack. Nothing here is durable but what is asked for; a crash leaves the file in the
+ * inbox, where it is found again.
+ *
+ * A failure is that file's alone. It is final: after a failed sync the kernel may have dropped the
+ * pages, and a further one would report success.
+ */
+
 import { closeSync, constants, fstatSync, fsync, openSync, read as readFd } from 'node:fs'
 import { promisify } from 'node:util'
 import { hasCode, systemReason } from '../../shared/errors.ts'
@@ -15,19 +29,6 @@ export type Seal =
   /** They may be lost, and a second sync would not tell: the file must be copied anew. */
   | { readonly kind: 'failed'; readonly why: string }
 
-/**
- * Syncs files for which no manifest vouches, before they are claimed. Whoever only copied a file has
- * synced nothing: after a power cut an acknowledged, even a counted one would be an empty one.
- *
- * It happens in the background, because gigabytes of unwritten pages take seconds: a few at a time,
- * few enough to leave the thread pool to others, and of large files one at a time, so that small
- * ones pass them by. Those that were announced go before all that a look has found, which leave
- * room for them: somebody waits for an ack. Nothing here is durable but what is asked for; a crash leaves the file in the
- * inbox, where it is found again.
- *
- * A failure is that file's alone. It is final: after a failed sync the kernel may have dropped the
- * pages, and a further one would report success.
- */
 export class Sealer {
   readonly #announced: Wish[] = []
   readonly #found: Wish[] = []

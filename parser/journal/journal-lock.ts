@@ -1,12 +1,3 @@
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { CountersinkError, hasCode } from '../../shared/errors.ts'
-import { Bell } from '../../shared/handoff.ts'
-import { type KernelLock, tryKernelLock } from '../../shared/kernel-lock.ts'
-import { isAlive, type ProcessIdentity, processIdentity } from '../../shared/lifecycle.ts'
-import type { Log } from '../../shared/log.ts'
-
 /**
  * Who may open the journal. A second process that opens a living LMDB environment, even to read, can
  * make its owner lose commits that were reported durable (every opener sets the shared number of the
@@ -19,6 +10,16 @@ import type { Log } from '../../shared/log.ts'
  * end (SIGTERM), and kills those that have not after `GRACE_MS`. Killing a parser is safe at every
  * instant. Whoever waits behind a command that reads just waits.
  */
+
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CountersinkError, hasCode } from '../../shared/errors.ts'
+import { Bell } from '../../shared/handoff.ts'
+import { type KernelLock, tryKernelLock } from '../../shared/kernel-lock.ts'
+import { isAlive, type ProcessIdentity, processIdentity } from '../../shared/lifecycle.ts'
+import type { Log } from '../../shared/log.ts'
+
 export interface JournalLock {
   /**
    * Looks once a second whether the lock still keeps others out: somebody may remove its file, or put

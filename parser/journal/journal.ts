@@ -1,3 +1,17 @@
+/**
+ * The parser's durable memory in LMDB: the queue, the index of contents, and what was processed.
+ *
+ * It is progress, queue and index, never the proof: MariaDB's ledger decides what has been counted,
+ * and a deleted journal is rebuilt from it. What a commit promises:
+ *
+ * - It is durable when the call returns: `transactionSync` with `overlappingSync: false`. (lmdb-js
+ *   3.5.6 with its default can report success for a commit whose last write failed, and after a
+ *   failed one its asynchronous calls never settle; this combination throws.)
+ * - It belongs to the living owner: opening raises an epoch, every commit checks it. A process that
+ *   was replaced, or whose environment was deleted under it, ends (OWNERSHIP_LOST, JOURNAL_FAILED).
+ * - Any other failure is JOURNAL_FAILED and ends the process: LMDB must not be used after one.
+ */
+
 import assert from 'node:assert/strict'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,19 +35,6 @@ import {
 import { openTables, STATE_KEY, type Tables } from './tables.ts'
 import { JournalView } from './views.ts'
 
-/**
- * The parser's durable memory in LMDB: the queue, the index of contents, and what was processed.
- *
- * It is progress, queue and index, never the proof: MariaDB's ledger decides what has been counted,
- * and a deleted journal is rebuilt from it. What a commit promises:
- *
- * - It is durable when the call returns: `transactionSync` with `overlappingSync: false`. (lmdb-js
- *   3.5.6 with its default can report success for a commit whose last write failed, and after a
- *   failed one its asynchronous calls never settle; this combination throws.)
- * - It belongs to the living owner: opening raises an epoch, every commit checks it. A process that
- *   was replaced, or whose environment was deleted under it, ends (OWNERSHIP_LOST, JOURNAL_FAILED).
- * - Any other failure is JOURNAL_FAILED and ends the process: LMDB must not be used after one.
- */
 export class Journal extends JournalView {
   readonly #root: RootDatabase
   readonly #dataPath: string

@@ -1,3 +1,25 @@
+/**
+ * P4 to P6: adds a batch to the totals, exactly once.
+ *
+ * - **begun** (P4): one transaction writes the batch's row and one row per content (the primary key
+ *   is the hash: claim and proof in one). A crash before its COMMIT leaves nothing; after it the
+ *   batch is `applying` with its cursor before the first id.
+ * - **chunk** (P5): one transaction moves the cursor by compare-and-set, then adds the chunk's sums
+ *   in ascending order of id. A crash leaves the cursor behind the last whole chunk.
+ * - **applied** (P6): in the last chunk's own transaction, if applied equals planned.
+ * - **withdrawn**: the server refuses a row of the first chunk; the beginning is taken back, in one
+ *   transaction, as if the batch had never been.
+ * - **blocked**: the server refuses a row in mid-batch (a total that a foreign writer has raised does
+ *   not fit its column, a constraint was added); the cursor is kept, and the batch goes on once that
+ *   is mended.
+ *
+ * A batch that fits one chunk is all of this in a single transaction. A larger one can be stopped
+ * between two chunks: it stays `applying`, and whoever has its sums goes on behind the cursor.
+ *
+ * Several parsers may write to one ledger. What they all write, the row of meta, is locked last in a
+ * transaction (see `overflow.ts`): they wait for one another only where contents or consumers meet.
+ */
+
 import { crashPoint } from '../../shared/crash-points.ts'
 import { readBackAround } from './adding/read-back.ts'
 import { TotalsWriter } from './adding/totals-writer.ts'
@@ -27,27 +49,6 @@ import {
   sqlNumber,
 } from './sql-errors.ts'
 
-/**
- * P4 to P6: adds a batch to the totals, exactly once.
- *
- * - **begun** (P4): one transaction writes the batch's row and one row per content (the primary key
- *   is the hash: claim and proof in one). A crash before its COMMIT leaves nothing; after it the
- *   batch is `applying` with its cursor before the first id.
- * - **chunk** (P5): one transaction moves the cursor by compare-and-set, then adds the chunk's sums
- *   in ascending order of id. A crash leaves the cursor behind the last whole chunk.
- * - **applied** (P6): in the last chunk's own transaction, if applied equals planned.
- * - **withdrawn**: the server refuses a row of the first chunk; the beginning is taken back, in one
- *   transaction, as if the batch had never been.
- * - **blocked**: the server refuses a row in mid-batch (a total that a foreign writer has raised does
- *   not fit its column, a constraint was added); the cursor is kept, and the batch goes on once that
- *   is mended.
- *
- * A batch that fits one chunk is all of this in a single transaction. A larger one can be stopped
- * between two chunks: it stays `applying`, and whoever has its sums goes on behind the cursor.
- *
- * Several parsers may write to one ledger. What they all write, the row of meta, is locked last in a
- * transaction (see `overflow.ts`): they wait for one another only where contents or consumers meet.
- */
 export type ApplyResult =
   /** The ledger's sequences of its files, by their hash in hex. */
   | { readonly kind: 'applied'; readonly sequences: ReadonlyMap<string, bigint> }

@@ -226,6 +226,7 @@ export class Session {
     return changesOf(await this.#answered(this.#connection.execute(sql, values as unknown[])))
   }
 
+  /** Nothing of the open transaction has been; without one it does nothing. @throws MariaDB's error. */
   async rollback(): Promise<void> {
     await this.#answered(this.#connection.rollback())
   }

@@ -1,9 +1,3 @@
-import { CountersinkError, describeError, hasCode } from '../../shared/errors.ts'
-import type { Availability, LongStatement } from '../../shared/events.ts'
-import { type DatabaseAddress, Session } from './connection.ts'
-import { databaseFailed, judgeSqlError, type SqlJudgement } from './sql-errors.ts'
-import { watchStatements } from './statement-watch.ts'
-
 /**
  * Keeps one session open for a loop that must not give up: opens it when needed, has every new one
  * looked at before anything else is done with it, and after a failure that may pass closes it and
@@ -16,6 +10,13 @@ import { watchStatements } from './statement-watch.ts'
  *
  * Our own faults are thrown in both.
  */
+
+import { CountersinkError, describeError, hasCode } from '../../shared/errors.ts'
+import type { Availability, LongStatement } from '../../shared/events.ts'
+import { type DatabaseAddress, Session } from './connection.ts'
+import { databaseFailed, judgeSqlError, type SqlJudgement } from './sql-errors.ts'
+import { watchStatements } from './statement-watch.ts'
+
 export class SessionKeeper {
   readonly #address: DatabaseAddress
   readonly #signal: AbortSignal

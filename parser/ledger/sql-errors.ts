@@ -1,5 +1,3 @@
-import { CountersinkError, describeError, toError } from '../../shared/errors.ts'
-
 /**
  * What each of MariaDB's errors means for us, in one table. Whatever is not in it is waited for: the
  * next server has errors that this program has never heard of, and most of them pass.
@@ -11,6 +9,9 @@ import { CountersinkError, describeError, toError } from '../../shared/errors.ts
  *   advice; while it runs it waits, because somebody may just be changing it.
  * - **ours**: the statement itself is wrong. The process ends: waiting would hide our own fault.
  */
+
+import { CountersinkError, describeError, toError } from '../../shared/errors.ts'
+
 export type Meaning = 'wait' | 'row' | 'refused' | 'ours'
 
 interface Entry {

@@ -1,7 +1,3 @@
-import type { LongStatement } from '../../shared/events.ts'
-import { type DatabaseAddress, type ServerThread, Session } from './connection.ts'
-import { judgeSqlError } from './sql-errors.ts'
-
 /**
  * Watches one session while an action works on it: a statement whose answer does not come is asked
  * about on a second connection. A proxy, a firewall or a hung server can swallow everything without
@@ -18,6 +14,11 @@ import { judgeSqlError } from './sql-errors.ts'
  *
  * Giving up destroys the connection; whoever waits for it asks the ledger on a new one.
  */
+
+import type { LongStatement } from '../../shared/events.ts'
+import { type DatabaseAddress, type ServerThread, Session } from './connection.ts'
+import { judgeSqlError } from './sql-errors.ts'
+
 export interface StatementWatch {
   stop(): void
 }

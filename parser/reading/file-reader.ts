@@ -1,3 +1,19 @@
+/**
+ * Reads claimed files to their ends, each on one descriptor, and judges them: with threads and memory
+ * of its own, so that several can be at work side by side. Small files that wait together are read
+ * together.
+ *
+ * Nothing is said about a file before everything is known of it: hash, every line, the control
+ * totals that came with it, that it is what was claimed and did not change meanwhile, and that its
+ * content is new.
+ *
+ * A crash or a stop in mid-file leaves the entry `claimed` with its last checkpoint (P2): the next
+ * start sums on from there. One after P3 leaves it `digested`: its sealed sums are opened again, or,
+ * if they were held in memory only, the file is read again. A file for whose sums the disk has no
+ * room, or that cannot be opened for want of descriptors, is left with the same, for the caller to try
+ * again later.
+ */
+
 import { join } from 'node:path'
 import type { Config } from '../../shared/config.ts'
 import { closeQuietly } from '../../shared/durable.ts'
@@ -49,21 +65,6 @@ export interface FileReaderOptions {
   readonly sumBytesMax: number
 }
 
-/**
- * Reads claimed files to their ends, each on one descriptor, and judges them: with threads and memory
- * of its own, so that several can be at work side by side. Small files that wait together are read
- * together.
- *
- * Nothing is said about a file before everything is known of it: hash, every line, the control
- * totals that came with it, that it is what was claimed and did not change meanwhile, and that its
- * content is new.
- *
- * A crash or a stop in mid-file leaves the entry `claimed` with its last checkpoint (P2): the next
- * start sums on from there. One after P3 leaves it `digested`: its sealed sums are opened again, or,
- * if they were held in memory only, the file is read again. A file for whose sums the disk has no
- * room, or that cannot be opened for want of descriptors, is left with the same, for the caller to try
- * again later.
- */
 export class FileReader {
   readonly #paths: StatePaths
   readonly #config: Config

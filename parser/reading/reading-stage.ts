@@ -1,16 +1,3 @@
-import { availableParallelism } from 'node:os'
-import { Bell, type Handoff } from '../../shared/handoff.ts'
-import type { Log } from '../../shared/log.ts'
-import { SUM_BYTES_MAX } from '../digest/index.ts'
-import type { DiskWatch } from '../disk-watch.ts'
-import type { QueueEntry } from '../facts.ts'
-import type { Journal } from '../journal/index.ts'
-import type { OwnDirectories } from '../own-directories.ts'
-import { FileReader, type FileReaderOptions, type Reading } from './file-reader.ts'
-import { ReadingLine } from './reading-line.ts'
-import { StepBack } from './step-back.ts'
-import { closeAll, type Verdict } from './verdict.ts'
-
 /**
  * The loop between claim and ledger: gives claimed files to readers, and hands the verdicts on.
  *
@@ -24,6 +11,20 @@ import { closeAll, type Verdict } from './verdict.ts'
  * A verdict that nobody takes yet holds up the readers behind it: what is read ahead is bounded by
  * their number and by the hand-over.
  */
+
+import { availableParallelism } from 'node:os'
+import { Bell, type Handoff } from '../../shared/handoff.ts'
+import type { Log } from '../../shared/log.ts'
+import { SUM_BYTES_MAX } from '../digest/index.ts'
+import type { DiskWatch } from '../disk-watch.ts'
+import type { QueueEntry } from '../facts.ts'
+import type { Journal } from '../journal/index.ts'
+import type { OwnDirectories } from '../own-directories.ts'
+import { FileReader, type FileReaderOptions, type Reading } from './file-reader.ts'
+import { ReadingLine } from './reading-line.ts'
+import { StepBack } from './step-back.ts'
+import { closeAll, type Verdict } from './verdict.ts'
+
 export class ReadingStage {
   readonly #journal: Journal
   readonly #disk: DiskWatch

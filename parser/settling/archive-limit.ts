@@ -23,6 +23,12 @@ export class ArchiveLimit {
     this.#log = log
   }
 
+  /**
+   * Learns what stands in the directory, oldest first by when it was moved in, and brings it within the
+   * limit. What cannot be deleted is told of and left.
+   *
+   * @throws the system's error if the directory cannot be read
+   */
   static async open(directory: string, bytesMax: number, log: Log): Promise<ArchiveLimit> {
     const limit = new ArchiveLimit(directory, bytesMax, log)
     const found = []

@@ -1,3 +1,13 @@
+/**
+ * Tells of files that changed after they were counted: their outcome stands, but what was written to
+ * them later is in no total, and in the archive under a hash that is not theirs.
+ *
+ * A writer that paused for longer than the quiet time still has its file open, wherever that has
+ * been moved. So the files that came without a manifest are looked at for an hour more, some of them
+ * every second; each is told of once. Only the newest are remembered. A restart begins again with
+ * what the journal says was settled within the hour; of these the sizes are known.
+ */
+
 import type { BigIntStats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,15 +20,6 @@ import { changeSinceRead } from '../changes.ts'
 import type { DigestFacts, Growth, QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 
-/**
- * Tells of files that changed after they were counted: their outcome stands, but what was written to
- * them later is in no total, and in the archive under a hash that is not theirs.
- *
- * A writer that paused for longer than the quiet time still has its file open, wherever that has
- * been moved. So the files that came without a manifest are looked at for an hour more, some of them
- * every second; each is told of once. Only the newest are remembered. A restart begins again with
- * what the journal says was settled within the hour; of these the sizes are known.
- */
 export class GrowthWatch {
   readonly #paths: StatePaths
   readonly #journal: Journal

@@ -1,3 +1,22 @@
+/**
+ * P7 and P8: the last steps of files, whatever became of them, several in one go.
+ *
+ * The sidecars of quarantined files come first (a crash after them makes them again), then the
+ * journal says `settling` with the outcomes (P7), then the files leave work/ for archive/,
+ * duplicate/ or quarantine/ under names that carry their hash (P8), then whoever asked is told. A
+ * crash between P7 and P8 leaves settled files in work/: the start moves them. A file that is
+ * missing then was moved before the crash. A sidecar that cannot be written holds its file in work/,
+ * where both are tried again; a restart moves the file without (the journal has its reason).
+ *
+ * Nothing is written over: where a name is taken, the file gets one that is its own (`settledPlace`).
+ * One that cannot be moved stays in work/, `settling`, and holds up nobody (`Unmoved`). A directory
+ * that is gone is made again, and one that cannot be used is waited for, as a full disk is.
+ *
+ * A counted file that is not any more what was read is told of (`GrowthWatch`); it stays counted.
+ * What came as the manifest of a quarantined file, and is none of ours, follows it there: it may be
+ * a file of somebody's.
+ */
+
 import { basename, dirname, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crashPoint } from '../../shared/crash-points.ts'
@@ -36,24 +55,6 @@ export interface Ending {
   readonly counting?: { readonly startedAtMs: number; readonly endedAtMs: number }
 }
 
-/**
- * P7 and P8: the last steps of files, whatever became of them, several in one go.
- *
- * The sidecars of quarantined files come first (a crash after them makes them again), then the
- * journal says `settling` with the outcomes (P7), then the files leave work/ for archive/,
- * duplicate/ or quarantine/ under names that carry their hash (P8), then whoever asked is told. A
- * crash between P7 and P8 leaves settled files in work/: the start moves them. A file that is
- * missing then was moved before the crash. A sidecar that cannot be written holds its file in work/,
- * where both are tried again; a restart moves the file without (the journal has its reason).
- *
- * Nothing is written over: where a name is taken, the file gets one that is its own (`settledPlace`).
- * One that cannot be moved stays in work/, `settling`, and holds up nobody (`Unmoved`). A directory
- * that is gone is made again, and one that cannot be used is waited for, as a full disk is.
- *
- * A counted file that is not any more what was read is told of (`GrowthWatch`); it stays counted.
- * What came as the manifest of a quarantined file, and is none of ours, follows it there: it may be
- * a file of somebody's.
- */
 export class Settler {
   readonly #paths: StatePaths
   readonly #journal: Journal
@@ -119,6 +120,13 @@ export class Settler {
     }
   }
 
+  /**
+   * P7 and P8 of these files; durable, and told to whoever listens, when it resolves. One that cannot
+   * leave work/ is settled nevertheless. Waits for a directory that is away.
+   *
+   * @throws the signal's reason while it waits; CountersinkError JOURNAL_FAILED, OWNERSHIP_LOST,
+   *   IO_FAILED: the process must end
+   */
   async settle(endings: readonly Ending[]): Promise<void> {
     if (endings.length === 0) return
     await this.#directories.ready(this.#signal)

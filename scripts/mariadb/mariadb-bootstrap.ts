@@ -1,14 +1,3 @@
-import { spawn } from 'node:child_process'
-import { constants, existsSync } from 'node:fs'
-import { access, mkdir, open, readdir, readFile, realpath, rm, stat } from 'node:fs/promises'
-import { connect } from 'node:net'
-import { delimiter, dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { makeDirectories, renameDurably, syncDirectory } from '../../shared/durable.ts'
-import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
-import { isAlive, type ProcessIdentity, processIdentity } from '../../shared/lifecycle.ts'
-import type { ServerMemory } from './server-memory.ts'
-
 /**
  * What must be so before the private server can start: its program found, nobody at work on the
  * data directory, and that directory made, by the server program alone.
@@ -20,6 +9,17 @@ import type { ServerMemory } from './server-memory.ts'
  *   2. Every file and directory in it is synced.                                       The same.
  *   3. It is renamed to `DIR`.                              From here on it is complete and stays.
  */
+
+import { spawn } from 'node:child_process'
+import { constants, existsSync } from 'node:fs'
+import { access, mkdir, open, readdir, readFile, realpath, rm, stat } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { delimiter, dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { makeDirectories, renameDurably, syncDirectory } from '../../shared/durable.ts'
+import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
+import { isAlive, type ProcessIdentity, processIdentity } from '../../shared/lifecycle.ts'
+import type { ServerMemory } from './server-memory.ts'
 
 export interface ServerProgram {
   readonly path: string

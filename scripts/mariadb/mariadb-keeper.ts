@@ -1,11 +1,3 @@
-import type { Socket } from 'node:net'
-import { CountersinkError, describeError, toError } from '../../shared/errors.ts'
-import { Bell, deferred } from '../../shared/handoff.ts'
-import type { StatePaths } from '../../shared/paths.ts'
-import { Deaths, type MariadbReport } from '../state/index.ts'
-import { type PrivateMariadb, startPrivateMariadb } from './private-mariadb.ts'
-import { hasPrivateDatabase } from './service-database.ts'
-
 /**
  * Keeps the private MariaDB running.
  *
@@ -18,6 +10,15 @@ import { hasPrivateDatabase } from './service-database.ts'
  *
  * The parser waits for its database meanwhile, and finds it again by itself.
  */
+
+import type { Socket } from 'node:net'
+import { CountersinkError, describeError, toError } from '../../shared/errors.ts'
+import { Bell, deferred } from '../../shared/handoff.ts'
+import type { StatePaths } from '../../shared/paths.ts'
+import { Deaths, type MariadbReport } from '../state/index.ts'
+import { type PrivateMariadb, startPrivateMariadb } from './private-mariadb.ts'
+import { hasPrivateDatabase } from './service-database.ts'
+
 export class MariadbKeeper {
   readonly #paths: StatePaths
   readonly #poolBytes: number

@@ -1,23 +1,3 @@
-import { rm, stat } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { makeDirectories } from '../../shared/durable.ts'
-import { CountersinkError } from '../../shared/errors.ts'
-import { fitSocketPath } from '../../shared/paths.ts'
-import { shellWord } from '../../shared/printable.ts'
-import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
-import {
-  endLeftovers,
-  ensureDataDirectory,
-  findServerProgram,
-  greets,
-} from './mariadb-bootstrap.ts'
-import { openLog, readFrom, withLogTail } from './mariadb-log.ts'
-import { MariadbProcess, NO_FILES, type Places, type PrivateMariadb } from './mariadb-process.ts'
-import { serverMemory } from './server-memory.ts'
-
-export type { Ending, PrivateMariadb } from './mariadb-process.ts'
-
 /**
  * The private MariaDB server: one mariadbd on a UNIX socket inside the state directory.
  *
@@ -43,6 +23,26 @@ export type { Ending, PrivateMariadb } from './mariadb-process.ts'
  *
  * Killing mariadbd itself, at any time, costs a recovery at the next start and nothing else.
  */
+
+import { rm, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { makeDirectories } from '../../shared/durable.ts'
+import { CountersinkError } from '../../shared/errors.ts'
+import { fitSocketPath } from '../../shared/paths.ts'
+import { shellWord } from '../../shared/printable.ts'
+import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
+import {
+  endLeftovers,
+  ensureDataDirectory,
+  findServerProgram,
+  greets,
+} from './mariadb-bootstrap.ts'
+import { openLog, readFrom, withLogTail } from './mariadb-log.ts'
+import { MariadbProcess, NO_FILES, type Places, type PrivateMariadb } from './mariadb-process.ts'
+import { serverMemory } from './server-memory.ts'
+
+export type { Ending, PrivateMariadb } from './mariadb-process.ts'
 
 export interface PrivateMariadbOptions extends Places {
   /** Of its pool; 0: as fits the machine. Left out, it is a small one. */

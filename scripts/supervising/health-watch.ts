@@ -1,3 +1,14 @@
+/**
+ * Pings a child over its socket and judges whether it is alive.
+ *
+ * A missing pong alone is no death: a journal commit may stand behind gigabytes of write-back, and
+ * a kill would only make it wait again. So a silent process is killed when it has also done
+ * nothing the kernel can see (no CPU time, not waiting for the disk) for `SILENT_MS`, or after
+ * `SILENT_MAX_MS` whatever it does; and one that answers, when it has work, a database and room,
+ * and yet made no progress for `STALLED_MS`. One that says what it waits for waits: a fresh start
+ * would wait for the same.
+ */
+
 import { Bell } from '../../shared/handoff.ts'
 import { processActivity } from '../../shared/lifecycle.ts'
 import type { Health } from '../../shared/protocol.ts'
@@ -12,16 +23,6 @@ export interface HealthWatchOptions {
   readonly onProgress: () => void
 }
 
-/**
- * Pings a child over its socket and judges whether it is alive.
- *
- * A missing pong alone is no death: a journal commit may stand behind gigabytes of write-back, and
- * a kill would only make it wait again. So a silent process is killed when it has also done
- * nothing the kernel can see (no CPU time, not waiting for the disk) for `SILENT_MS`, or after
- * `SILENT_MAX_MS` whatever it does; and one that answers, when it has work, a database and room,
- * and yet made no progress for `STALLED_MS`. One that says what it waits for waits: a fresh start
- * would wait for the same.
- */
 export class HealthWatch {
   readonly #process: ManagedProcess
   readonly #socketPath: string

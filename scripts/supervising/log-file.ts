@@ -1,3 +1,17 @@
+/**
+ * A log that keeps itself within 16 MiB: at 8 MiB it becomes `.1`, the former `.1` is dropped.
+ *
+ * It never throws, as no log is worth the end of what it tells of:
+ *
+ * - **open**: lines go into the file that has the name. One that was moved away or removed is left,
+ *   and a new one made, within a second of writing, or at `reopen`.
+ * - **away**: it cannot be opened or written (a full disk, a directory that is gone). That is said
+ *   once, lines are lost and counted, and it is tried again once a second; the first line in the
+ *   log then says how many are missing.
+ *
+ * A crash leaves all lines written so far: they are the kernel's at once.
+ */
+
 import {
   closeSync,
   constants,
@@ -16,19 +30,6 @@ const LOG_BYTES_MAX = 8 * 2 ** 20
 /** How often a log that cannot be written is tried again, and one that can be is looked for. */
 const LOOK_INTERVAL_MS = 1_000
 
-/**
- * A log that keeps itself within 16 MiB: at 8 MiB it becomes `.1`, the former `.1` is dropped.
- *
- * It never throws, as no log is worth the end of what it tells of:
- *
- * - **open**: lines go into the file that has the name. One that was moved away or removed is left,
- *   and a new one made, within a second of writing, or at `reopen`.
- * - **away**: it cannot be opened or written (a full disk, a directory that is gone). That is said
- *   once, lines are lost and counted, and it is tried again once a second; the first line in the
- *   log then says how many are missing.
- *
- * A crash leaves all lines written so far: they are the kernel's at once.
- */
 export class LogFile {
   readonly #path: string
   readonly #onTrouble: (text: string) => void

@@ -1,3 +1,15 @@
+/**
+ * A child process that is kept alive; its states are in `managed-process-states.ts`.
+ *
+ * One that died, or could not be started for want of memory, processes or descriptors, comes back
+ * after a pause that `Deaths` knows. After too many of these lately without durable progress, or one
+ * with the status that says that a restart cannot help, it is given up. A death of a full disk is none
+ * of those: it waits for room however long that takes. To be stopped it gets SIGTERM, then SIGKILL.
+ *
+ * It runs in a session of its own, so that a terminal's Ctrl-C reaches only the supervisor, and its
+ * standard input is a pipe that ends with us: it then stops by itself.
+ */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable, Stream } from 'node:stream'
@@ -31,17 +43,6 @@ export interface ManagedProcessOptions {
   readonly onChange: () => void
 }
 
-/**
- * A child process that is kept alive; its states are in `managed-process-states.ts`.
- *
- * One that died, or could not be started for want of memory, processes or descriptors, comes back
- * after a pause that `Deaths` knows. After too many of these lately without durable progress, or one
- * with the status that says that a restart cannot help, it is given up. A death of a full disk is none
- * of those: it waits for room however long that takes. To be stopped it gets SIGTERM, then SIGKILL.
- *
- * It runs in a session of its own, so that a terminal's Ctrl-C reaches only the supervisor, and its
- * standard input is a pipe that ends with us: it then stops by itself.
- */
 export class ManagedProcess {
   readonly #options: ManagedProcessOptions
   readonly #end = deferred()

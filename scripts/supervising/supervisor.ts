@@ -1,3 +1,18 @@
+/**
+ * Keeps MariaDB (unless it is yours), the parser and the generator running on one state directory.
+ * Its states are in `supervisor-states.ts`.
+ *
+ * It takes the state lock and starts MariaDB, the parser and the generator, each when the one before
+ * is ready. It pings both sockets, restarts what dies or hangs, and looks whether its lock still is the
+ * one that keeps others out. With a number of files, `drained` resolves when the generator has ended
+ * by itself and the parser's queue is empty. It stops generator, parser and MariaDB in this order, each
+ * drained; then the lock is freed.
+ *
+ * `failed` rejects when a child cannot be kept alive, the lock is another's, or something of ours
+ * fails. Killed itself, it leaves nothing running: the children see their pipe end, and MariaDB goes
+ * when nobody holds its lifeline any more.
+ */
+
 import { existsSync } from 'node:fs'
 import type { Config } from '../../shared/config.ts'
 import { makeDirectories, replaceFile } from '../../shared/durable.ts'
@@ -23,20 +38,6 @@ import { LogFile } from './log-file.ts'
 import { ManagedProcess } from './managed-process.ts'
 import { SUPERVISOR_STATES, type SupervisorEvent } from './supervisor-states.ts'
 
-/**
- * Keeps MariaDB (unless it is yours), the parser and the generator running on one state directory.
- * Its states are in `supervisor-states.ts`.
- *
- * It takes the state lock and starts MariaDB, the parser and the generator, each when the one before
- * is ready. It pings both sockets, restarts what dies or hangs, and looks whether its lock still is the
- * one that keeps others out. With a number of files, `drained` resolves when the generator has ended
- * by itself and the parser's queue is empty. It stops generator, parser and MariaDB in this order, each
- * drained; then the lock is freed.
- *
- * `failed` rejects when a child cannot be kept alive, the lock is another's, or something of ours
- * fails. Killed itself, it leaves nothing running: the children see their pipe end, and MariaDB goes
- * when nobody holds its lifeline any more.
- */
 export interface SupervisorOptions {
   readonly paths: StatePaths
   readonly config: Config

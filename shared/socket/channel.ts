@@ -1,3 +1,19 @@
+/**
+ * One connection between two processes, either side.
+ *
+ * Its states are in `channel-states.ts`. Our hello is sent at once; the peer's must come within
+ * `HELLO_TIMEOUT_MS` and match protocol and version. Then messages flow: a reply settles the request
+ * of its id; what this role may say to ours goes to `onMessage`, which must only enqueue, or returns a
+ * promise: then nothing more of this peer is read until it is settled. It ends by either side, by an
+ * offence of the peer (it is told the code first), or by us; every waiting request is rejected, and
+ * `onClose` is called once.
+ *
+ * Whatever the peer does, memory and time stay bounded: a frame is at most 64 KiB, an incomplete one
+ * has a deadline from its first byte, anything that was not to be expected is an offence, one that has
+ * many requests unanswered is read no further, and one that does not read is cut off with what it was
+ * owed. What a handler throws is a fault of ours and ends the process: it is not caught here.
+ */
+
 import { connect, type Socket } from 'node:net'
 import { CountersinkError, hasCode, toError } from '../errors.ts'
 import {
@@ -26,21 +42,6 @@ import { encodeFrame } from './frames.ts'
 import { MessageReader } from './message-reader.ts'
 import { Requests } from './requests.ts'
 
-/**
- * One connection between two processes, either side.
- *
- * Its states are in `channel-states.ts`. Our hello is sent at once; the peer's must come within
- * `HELLO_TIMEOUT_MS` and match protocol and version. Then messages flow: a reply settles the request
- * of its id; what this role may say to ours goes to `onMessage`, which must only enqueue, or returns a
- * promise: then nothing more of this peer is read until it is settled. It ends by either side, by an
- * offence of the peer (it is told the code first), or by us; every waiting request is rejected, and
- * `onClose` is called once.
- *
- * Whatever the peer does, memory and time stay bounded: a frame is at most 64 KiB, an incomplete one
- * has a deadline from its first byte, anything that was not to be expected is an offence, one that has
- * many requests unanswered is read no further, and one that does not read is cut off with what it was
- * owed. What a handler throws is a fault of ours and ends the process: it is not caught here.
- */
 export interface ChannelHandlers {
   /** The peer's hello was good. */
   onOpen?(channel: Channel, hello: Hello): void

@@ -1,8 +1,3 @@
-import { CountersinkError } from '../errors.ts'
-import { CONNECTIONS_MAX, GREETINGS_MAX } from '../limits.ts'
-import type { Hello } from '../protocol.ts'
-import type { Channel } from './channel.ts'
-
 /**
  * Who may stay connected to a server, so that peers which do nothing never lock others out.
  *
@@ -15,6 +10,12 @@ import type { Channel } from './channel.ts'
  *   Others can lie about that, so its holder gives way to the next who says so, unless it is just being
  *   answered: the true one asks and is answered, and never announces; the false one cannot keep it out.
  */
+
+import { CountersinkError } from '../errors.ts'
+import { CONNECTIONS_MAX, GREETINGS_MAX } from '../limits.ts'
+import type { Hello } from '../protocol.ts'
+import type { Channel } from './channel.ts'
+
 export class Places {
   readonly #atTheDoor = new Set<Channel>()
   readonly #taken = new Set<Channel>()

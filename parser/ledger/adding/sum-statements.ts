@@ -1,3 +1,17 @@
+/**
+ * The statements that add sums to the totals.
+ *
+ * Many numbers travel as one value of digits of a fixed width, from which the server cuts each with
+ * SUBSTR: much faster than a list of numbers, each of which it would parse into an item of its own.
+ * They are bytes (were they text, the server would walk along multi-byte characters to find the
+ * place), and go to a prepared statement: as a literal they would be looked through character by
+ * character, which takes longer than cutting them up.
+ *
+ * Ids and amounts are written from 64-bit halves, so there is nothing but digits, and nothing rounds.
+ * Digits are written in one of two pairs of buffers, in turn: a statement is made while the one before
+ * it is on its way.
+ */
+
 import assert from 'node:assert/strict'
 import { u64 } from '../../sums/index.ts'
 import type { LedgerNames } from '../schema/tables.ts'
@@ -17,19 +31,6 @@ export interface Prepared {
 /** What `list` takes of a piece: all its sums, or those that are zero. */
 export type Selection = 'all' | 'zeros'
 
-/**
- * The statements that add sums to the totals.
- *
- * Many numbers travel as one value of digits of a fixed width, from which the server cuts each with
- * SUBSTR: much faster than a list of numbers, each of which it would parse into an item of its own.
- * They are bytes (were they text, the server would walk along multi-byte characters to find the
- * place), and go to a prepared statement: as a literal they would be looked through character by
- * character, which takes longer than cutting them up.
- *
- * Ids and amounts are written from 64-bit halves, so there is nothing but digits, and nothing rounds.
- * Digits are written in one of two pairs of buffers, in turn: a statement is made while the one before
- * it is on its way.
- */
 export class SumStatements {
   readonly #names: LedgerNames
   readonly #digitBytesMax: number

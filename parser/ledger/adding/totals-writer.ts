@@ -1,3 +1,19 @@
+/**
+ * Adds chunks of sums to the totals, inside the caller's transaction.
+ *
+ * - **A dense piece whose rows are probably there**: one UPDATE of the range. It touches each row
+ *   once and in order, where an upsert first fails to insert it. The number of changed rows proves
+ *   that none was missing (see `SumStatements.update`); otherwise the missing ones, and no others, are
+ *   inserted. Sums of zero, which that proof cannot see, are upserted besides: they make rows too.
+ * - **What that does not prove**: rows without an amount; a row that somebody else has made between
+ *   UPDATE and INSERT; a server without the SEQUENCE engine. All is undone back to a savepoint, and
+ *   the piece is upserted.
+ * - **All else**: INSERT … ON DUPLICATE KEY UPDATE.
+ *
+ * It keeps a guess of which rows are there from one batch to the next. That is about speed alone,
+ * and bounded.
+ */
+
 import { CountersinkError } from '../../../shared/errors.ts'
 import type { PairChunk } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
@@ -33,21 +49,6 @@ const LIMITS: WriterLimits = {
   upsertPairsMin: 64,
 }
 
-/**
- * Adds chunks of sums to the totals, inside the caller's transaction.
- *
- * - **A dense piece whose rows are probably there**: one UPDATE of the range. It touches each row
- *   once and in order, where an upsert first fails to insert it. The number of changed rows proves
- *   that none was missing (see `SumStatements.update`); otherwise the missing ones, and no others, are
- *   inserted. Sums of zero, which that proof cannot see, are upserted besides: they make rows too.
- * - **What that does not prove**: rows without an amount; a row that somebody else has made between
- *   UPDATE and INSERT; a server without the SEQUENCE engine. All is undone back to a savepoint, and
- *   the piece is upserted.
- * - **All else**: INSERT … ON DUPLICATE KEY UPDATE.
- *
- * It keeps a guess of which rows are there from one batch to the next. That is about speed alone,
- * and bounded.
- */
 export class TotalsWriter {
   readonly #names: LedgerNames
   readonly #limits: WriterLimits

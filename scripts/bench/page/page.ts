@@ -1,8 +1,3 @@
-import type { Machine } from '../machine.ts'
-import { machineText, plain } from '../report.ts'
-import type { Row } from '../row.ts'
-import type { Scale } from '../scale.ts'
-
 /**
  * The blocks of BENCHMARKS.md that a run fills, each between two comments; all other text is a
  * person's. Rows that a run did not measure stay as they are, with the date that they were measured.
@@ -11,6 +6,12 @@ import type { Scale } from '../scale.ts'
  *     …
  *     <!-- /bench -->
  */
+
+import type { Machine } from '../machine.ts'
+import { machineText, plain } from '../report.ts'
+import type { Row } from '../row.ts'
+import type { Scale } from '../scale.ts'
+
 export type Block = 'machine' | 'table' | 'missed' | 'figures'
 
 const HEAD = [
