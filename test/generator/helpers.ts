@@ -9,8 +9,9 @@ import { fileURLToPath } from 'node:url'
 import { type Config, readConfig } from '../../shared/config.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import type { AckOutcome, Announce, GeneratorHealth, Hello } from '../../shared/protocol.ts'
-import { askOnce, type Channel } from '../../shared/socket/channel.ts'
+import type { Channel } from '../../shared/socket/channel.ts'
 import { ChannelServer } from '../../shared/socket/channel-server.ts'
+import { askOnce } from '../../shared/socket/connecting.ts'
 import { spawnNode } from '../helpers/processes.ts'
 
 /** The part of a tap test that the helpers need. */

@@ -1,7 +1,7 @@
 import { readJournal } from '../../parser/journal/reading.ts'
 import { hasCode } from '../../shared/errors.ts'
 import type { AnswerTo, Question } from '../../shared/protocol.ts'
-import { askOnce } from '../../shared/socket/channel.ts'
+import { askOnce } from '../../shared/socket/connecting.ts'
 import { eventually } from './eventually.ts'
 import type { Site } from './state-dir.ts'
 

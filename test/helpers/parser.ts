@@ -1,7 +1,7 @@
 import { hasCode } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type { Counts, ParserHealth } from '../../shared/protocol.ts'
-import { askOnce } from '../../shared/socket/channel.ts'
+import { askOnce } from '../../shared/socket/connecting.ts'
 import { eventually } from './eventually.ts'
 import { type Ended, type Program, startProgram, type Teardown } from './processes.ts'
 import type { Site } from './state-dir.ts'

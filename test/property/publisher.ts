@@ -1,7 +1,7 @@
 import { readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
-import { openChannel } from '../../shared/socket/channel.ts'
+import { openChannel } from '../../shared/socket/connecting.ts'
 import { amountOf, linesOf, sha256Of } from '../helpers/files.ts'
 import type { PlannedFile } from './contents.ts'
 

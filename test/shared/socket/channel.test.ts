@@ -3,13 +3,9 @@ import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { REQUESTS_PER_CHANNEL_MAX } from '../../../shared/limits.ts'
 import type { Message } from '../../../shared/protocol.ts'
-import {
-  askOnce,
-  type Channel,
-  type ChannelHandlers,
-  openChannel,
-} from '../../../shared/socket/channel.ts'
+import type { Channel, ChannelHandlers } from '../../../shared/socket/channel.ts'
 import { ChannelServer } from '../../../shared/socket/channel-server.ts'
+import { askOnce, openChannel } from '../../../shared/socket/connecting.ts'
 import { encodeFrame } from '../../../shared/socket/frames.ts'
 import {
   eventually,

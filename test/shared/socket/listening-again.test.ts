@@ -10,8 +10,8 @@ import {
 import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { createLog } from '../../../shared/log.ts'
-import { askOnce, openChannel } from '../../../shared/socket/channel.ts'
 import { ChannelServer } from '../../../shared/socket/channel-server.ts'
+import { askOnce, openChannel } from '../../../shared/socket/connecting.ts'
 import { eventually, failureOf, tempDir } from '../helpers.ts'
 
 async function listening(t: Test) {

@@ -1,8 +1,9 @@
 import t, { type Test } from 'tap'
 import { CONNECTIONS_MAX, GREETINGS_MAX } from '../../../shared/limits.ts'
 import type { Message } from '../../../shared/protocol.ts'
-import { type Channel, openChannel } from '../../../shared/socket/channel.ts'
+import type { Channel } from '../../../shared/socket/channel.ts'
 import { ChannelServer, type ServerHandlers } from '../../../shared/socket/channel-server.ts'
+import { openChannel } from '../../../shared/socket/connecting.ts'
 import { eventually, failureOf, HEALTH, HELLO, type RawPeer, rawPeer, tempDir } from '../helpers.ts'
 
 // Who gives way when all places are taken, and who does not.

@@ -2,8 +2,8 @@ import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { REQUESTS_IN_HAND_MAX } from '../../../shared/limits.ts'
 import type { Message } from '../../../shared/protocol.ts'
-import { openChannel } from '../../../shared/socket/channel.ts'
 import { ChannelServer } from '../../../shared/socket/channel-server.ts'
+import { openChannel } from '../../../shared/socket/connecting.ts'
 import { encodeFrame } from '../../../shared/socket/frames.ts'
 import {
   eventually,
