@@ -1,7 +1,7 @@
 import { type DigestFacts, type Evidence, NO_HASH, type QueueEntry, type Reason } from '../facts.ts'
 import type { Sums } from '../sums/index.ts'
 
-/** What reading a file has led to; the ledger stage does it. */
+/** What reading a file has led to; the counting stage does it. */
 export type Verdict =
   | {
       readonly kind: 'count'

@@ -41,7 +41,7 @@ import type { GrowthWatch } from './growth-watch.ts'
 import { quarantineName, settledPlace, sidecarPath } from './settled-place.ts'
 import { Unmoved } from './unmoved.ts'
 
-/** The end of one file's way, as the ledger stage knows it. */
+/** The end of one file's way, as the counting stage knows it. */
 export interface Ending {
   readonly entry: QueueEntry
   readonly outcome: Outcome
