@@ -24,11 +24,10 @@ import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import type { Checkpoint } from '../facts.ts'
 import { RunKeeper } from '../sums/index.ts'
 import { unfitCheckpoint } from './checkpoint.ts'
-import { Checkpoints } from './checkpoints.ts'
 import { digestOf } from './digest-result.ts'
 import { assertOptions, assertRange, type Digest, type DigestOptions } from './digest-types.ts'
+import { OneReading, PrefixChanged } from './one-reading.ts'
 import { canNumberSegments, type Help, type NewTeam, newTeam } from './segment-board.ts'
-import { SlowerOfTwo } from './slower-of-two.ts'
 import { SEGMENT_BYTES_MAX } from './sum-kernel.ts'
 import type {
   HashEvent,
@@ -40,7 +39,7 @@ import type {
   SumJob,
   SumResult,
 } from './worker-messages.ts'
-import { JobCancelled, WorkerThread } from './worker-thread.ts'
+import { WorkerThread } from './worker-thread.ts'
 
 export type { PairChunk, Sums } from '../sums/index.ts'
 export type { Digest, DigestOptions, DigestVerdict } from './digest-types.ts'
@@ -174,83 +173,43 @@ export class DigestWorkers {
     runs: RunKeeper,
     known = resume,
   ): Promise<Digest> {
-    const { sizeBytes } = options
-    const progress = new SlowerOfTwo(sizeBytes, options.onProgress)
-    // The first failure counts; it also ends the other thread's work.
-    let failure: Error | undefined
-    let changedPrefixBytes: number | undefined
-    const fail = (error: unknown) => {
-      if (!(error instanceof JobCancelled)) failure ??= toError(error)
-      // At once: what the threads still tell may rest on a checkpoint that is not this file's.
-      void checkpoints.stop()
-      this.#cancel()
-      return undefined
-    }
-    const checkpoints = new Checkpoints({
-      runs,
-      signal: options.signal,
-      onCheckpoint: options.onCheckpoint ?? (() => {}),
-      onSettled: count => this.#settleCheckpoints(count),
-      onFailure: fail,
-    })
-    const team = this.#team(options, resume)
-    const hashing = this.#hash.run(
-      { ...this.#hashJob(options, resume, known), help: team?.helps[0] },
+    const reading = new OneReading(
+      { options, resume, known, runs },
       {
-        onPosition: at => progress.hashAt(at),
-        onEvent: event => {
-          if (event.positionBytes !== known?.positionBytes) checkpoints.addHashPart(event)
-          else if (Buffer.compare(event.sha256, known.prefixSha256) !== 0) {
-            if (resume !== undefined) return fail(new PrefixChanged(event.positionBytes))
-            changedPrefixBytes = event.positionBytes
-            // Whoever goes on after a crash must find this out again.
-            void checkpoints.stop()
-            this.#settleCheckpoints(CHECKPOINTS_UNLIMITED)
-          }
-        },
+        settleCheckpoints: count => this.#settleCheckpoints(count),
+        cancel: () => this.#cancel(),
       },
+    )
+    const team = this.#team(options, resume)
+    const hashJob = this.#hashJob(options, resume, known)
+    const hashing = this.#hash.run(
+      { ...hashJob, help: team?.helps[0] },
+      reading.hashListener,
       portsOf(team?.helps[0]),
     )
     const helping = this.#helpers.map((helper, i) => {
       const help = team?.helps[i + 1]
       if (help === undefined) return undefined
-      const job = { ...this.#hashJob(options, resume, known), help }
-      return helper.run(job, { onPosition() {}, onEvent() {} }, portsOf(help)).catch(fail)
+      const listener = { onPosition() {}, onEvent() {} }
+      return helper.run({ ...hashJob, help }, listener, portsOf(help)).catch(reading.failed)
     })
     runs.use(resume?.runs ?? [])
     const summing = this.#sum.run(
       { ...this.#sumJob(options, resume, known), team: team?.lead },
-      {
-        onPosition: at => progress.sumAt(at),
-        onEvent(event) {
-          if (event.kind === 'checkpoint') checkpoints.addSumPart(event)
-          else if (event.kind === 'runs') runs.use(event.runs)
-          else progress.alive()
-        },
-      },
+      reading.sumListener,
       [...(team?.lead.ports ?? [])],
     )
     const [hash, sum] = await Promise.all([
-      hashing.then(result => {
-        progress.hashAt(sizeBytes)
-        return result
-      }, fail),
-      summing.then(async result => {
-        progress.sumAt(sizeBytes) // a bad line ends its reading early …
-        if (result.verdict.ok) return result
-        runs.use([])
-        await checkpoints.stop() // … and then the hash thread must not wait for it
-        this.#settleCheckpoints(CHECKPOINTS_UNLIMITED)
-        return result
-      }, fail),
+      hashing.then(result => reading.hashed(result), reading.failed),
+      summing.then(result => reading.summed(result), reading.failed),
     ])
     await Promise.all(helping)
-    await checkpoints.stop()
-    options.signal?.throwIfAborted()
+    await reading.end()
     this.#throwIfClosed()
-    if (failure !== undefined) throw failure
+    reading.throwIfFailed()
     assert(hash !== undefined && sum !== undefined)
     const digest = await digestOf(options, resume, runs, hash, sum)
+    const { changedPrefixBytes } = reading
     return changedPrefixBytes === undefined ? digest : { ...digest, changedPrefixBytes }
   }
 
@@ -312,16 +271,6 @@ export class DigestWorkers {
     if (this.#closing !== undefined) throw new CountersinkError('STOPPED', 'the digest is closed')
   }
 }
-
-/** What the checkpoint told of is not the beginning of this file. */
-class PrefixChanged extends Error {
-  constructor(positionBytes: number) {
-    super(`the first ${positionBytes} bytes of the file are not those of the checkpoint`)
-  }
-}
-
-/** Lets a thread pass any number of checkpoints. */
-const CHECKPOINTS_UNLIMITED = 2 ** 31 - 1
 
 function portsOf(help: Help | undefined): MessagePort[] {
   return help === undefined ? [] : [help.port]
