@@ -57,7 +57,7 @@ export function limitsAsEnv(limits: Limits): Record<string, string> {
     COUNTERSINK_RESERVE: '0',
     COUNTERSINK_MARIADB_POOL: '256MiB',
     COUNTERSINK_PAIRS_MAX: String(limits.pairsMax),
-    COUNTERSINK_MEMORY_PAIRS_MAX: String(limits.memoryPairsMax),
+    COUNTERSINK_MEMORY_PAIRS_MAX: String(Math.min(limits.memoryPairsMax, limits.pairsMax)),
     COUNTERSINK_CHECKPOINT: String(limits.checkpointBytes),
     COUNTERSINK_CHUNK_PAIRS_MAX: String(limits.chunkPairsMax),
     COUNTERSINK_BATCH_FILES_MAX: String(limits.batchFilesMax),
