@@ -13,12 +13,12 @@
  * files are here is taken over. Two at work on one batch cannot both move its cursor: one ends.
  */
 
-import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../../shared/config.ts'
 import { CountersinkError, describeError, hasCode } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
-import { type StatePaths, settledName, workName } from '../../shared/paths.ts'
+import { isThere } from '../../shared/looks.ts'
+import type { StatePaths } from '../../shared/paths.ts'
 import type { DigestWorkers } from '../digest/index.ts'
 import { reasonText } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
@@ -32,6 +32,7 @@ import {
 } from '../ledger/index.ts'
 import { openWorkFile } from '../reading/index.ts'
 import { RunSums, type Sums } from '../sums/index.ts'
+import { locateFiles } from './batch-files.ts'
 import { type BatchMaker, batchRunName } from './batch-maker.ts'
 
 export class BatchResumer {
@@ -97,7 +98,7 @@ export class BatchResumer {
     const needed = new Set<string>()
     for (const batch of await this.#ledger.openBatches()) {
       const name = batchRunName(batch.id)
-      const hasRun = await isThere(join(this.#paths.runs, name))
+      const hasRun = isThere(join(this.#paths.runs, name))
       if (!hasRun && !this.#ledger.isFromThisParser(batch)) continue
       if (!(await this.#finish(batch, signal))) needed.add(name)
     }
@@ -213,9 +214,7 @@ export class BatchResumer {
     rows: readonly LedgerFile[],
     signal: AbortSignal,
   ): Promise<Sums | undefined> {
-    const queuedAs = await this.#queuedAs(rows)
-    const located = await Promise.all(rows.map(row => this.#locate(row, queuedAs)))
-    const found = located.flatMap(one => one ?? [])
+    const found = await locateFiles(rows, this.#paths, this.#journal)
     if (found.length < rows.length || rows.length === 0) return undefined
     const workers = this.#newWorkers()
     const files: BatchFile[] = []
@@ -290,50 +289,6 @@ export class BatchResumer {
       await file.handle.close()
     }
   }
-
-  /** Where a counted file's content is, and under which sequence if it is still in work/. */
-  async #locate(
-    row: LedgerFile,
-    queuedAs: ReadonlyMap<string, readonly number[]>,
-  ): Promise<{ path: string; workSequence: number | undefined } | undefined> {
-    const first = await this.#inWork(row, Number(row.workSequence))
-    if (first !== undefined) return first
-    for (const workSequence of queuedAs.get(row.sha256.toString('hex')) ?? []) {
-      const found = await this.#inWork(row, workSequence)
-      if (found !== undefined) return found
-    }
-    const own = settledName(row.name, row.sha256, Number(row.workSequence))
-    for (const name of [own, settledName(row.name, row.sha256)]) {
-      for (const directory of [this.#paths.archive, this.#paths.archiveDisposable]) {
-        const path = join(directory, name)
-        if (await isThere(path)) return { path, workSequence: undefined }
-      }
-    }
-    return undefined
-  }
-
-  async #inWork(
-    row: LedgerFile,
-    workSequence: number,
-  ): Promise<{ path: string; workSequence: number } | undefined> {
-    const name = this.#journal.queued(workSequence)?.name ?? row.name
-    const path = join(this.#paths.work, workName(workSequence, name))
-    return (await isThere(path)) ? { path, workSequence } : undefined
-  }
-
-  /** Under which sequences these contents wait, as far as it is known: one walk for all of them. */
-  async #queuedAs(rows: readonly LedgerFile[]): Promise<ReadonlyMap<string, number[]>> {
-    const found = new Map(rows.map(row => [row.sha256.toString('hex'), [] as number[]]))
-    for await (const slice of this.#journal.queueInSlices()) {
-      for (const { sequence, expected, digest } of slice) {
-        const read = digest && Buffer.from(digest.sha256).toString('hex')
-        for (const sha256 of new Set([expected?.sha256, read])) {
-          if (sha256 !== undefined) found.get(sha256)?.push(sequence)
-        }
-      }
-    }
-    return found
-  }
 }
 
 /** A batch that stands still until somebody helps. */
@@ -377,14 +332,4 @@ const NO_SUMS: Sums = {
   },
   find: async () => undefined,
   close: async () => {},
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await access(path)
-    return true
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return false
-    throw error
-  }
 }
