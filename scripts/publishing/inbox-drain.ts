@@ -152,7 +152,8 @@ export class InboxDrain {
       const { body } = await channel.request<'answer'>({ type: 'query', question })
       return body as AnswerTo<T>
     }
-    await this.#readSettled(channel, health, isOwn)
+    this.#number = this.#goOnFrom(health, isOwn)
+    await this.#readSettled(channel)
     // Until the journal agrees with the ledger, and where nothing can be written, nothing is known.
     const notReady = whyNotReady(health) ?? health.inboxAway
     if (notReady !== undefined) {
@@ -162,7 +163,7 @@ export class InboxDrain {
     const areNamesDone = await this.#areNamesDone(ask)
     const { files } = health.queue
     const isQueueDone = areNamesDone ? await this.#isQueueDone(ask) : files === 0
-    await this.#readSettled(channel, health, isOwn)
+    await this.#readSettled(channel)
     const why = health.reason === undefined ? '' : ` (${health.reason})`
     this.#cannotBecause = isQueueDone ? undefined : `${files} files are not settled yet${why}`
     if (!areNamesDone || !isQueueDone || this.#hasSomeGone()) return false
@@ -212,12 +213,16 @@ export class InboxDrain {
     return true
   }
 
-  async #readSettled(channel: Channel, health: ParserHealth, isOwn: boolean): Promise<void> {
-    const { applied, duplicate, quarantined } = health.sinceStart
+  /** @param health of just now: what is older knows of fewer records than were read since. */
+  #goOnFrom({ processed, sinceStart }: ParserHealth, isOwn: boolean): number {
+    const { applied, duplicate, quarantined } = sinceStart
     // What a parser of ours has settled before it was first asked is of this run as well.
-    this.#number ??= health.processed - (isOwn ? applied + duplicate + quarantined : 0)
-    // Another journal took the place of the one that was begun with.
-    if (health.processed < this.#number) this.#number = health.processed
+    const first = processed - (isOwn ? applied + duplicate + quarantined : 0)
+    // Fewer than before: another journal took the place of the one that was begun with.
+    return Math.min(this.#number ?? first, processed)
+  }
+
+  async #readSettled(channel: Channel): Promise<void> {
     for (;;) {
       const question = { kind: 'after', number: this.#number }
       const page = processedPage(await channel.request<'answer'>({ type: 'query', question }))
