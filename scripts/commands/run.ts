@@ -49,7 +49,8 @@ ${DIR_HELP}
   --json             one line on standard output however it ends: version (1), exit, outcome (settled,
                      left, cannot, interrupted), reason (why not settled; else null), applied, duplicate,
                      quarantined, left (how many), quarantinedFiles [{name, sha256, reason}], leftFiles
-                     [{name, why}] (the first hundred of each), seconds
+                     [{name, why}] (the first hundred of each), seconds. What was settled while it waited
+                     for another's work is in it, too
 `,
   async run(args) {
     const { values } = parseOptions(args, {

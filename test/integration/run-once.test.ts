@@ -89,18 +89,29 @@ t.test('a file that is written to all the time is left, and holds up nobody', as
   t.same(list(site.paths.archive).length > 0, true, 'its neighbour is counted')
 })
 
-t.test('a database that is away, and a lock that is held', async t => {
+t.test('a database that is away, a lock that is held, a disk that is full', async t => {
   const site = await makeSite(t, undefined, {
     COUNTERSINK_DATABASE_URL: 'mariadb://nobody:none@127.0.0.1:1/none',
   })
   drop(site.paths, [good])
-  const away = await once(t, site, '--timeout', '2', '--json')
+  const full = await makeSite(t, server, { COUNTERSINK_RESERVE: '1024TiB' })
+  drop(full.paths, [good])
+  const [away, paused] = await Promise.all([
+    once(t, site, '--timeout', '6', '--json'),
+    once(t, full, '--timeout', '6'),
+  ])
   t.match(away, { code: 3, stderr: /MariaDB is unavailable: .*ECONNREFUSED.*the next run goes on/ })
   t.match(jsonLines(away)[0], { exit: 3, outcome: 'cannot', reason: /ECONNREFUSED/, applied: 0 })
   const lock = await tryKernelLock(site.paths.supervisorLock, 'exclusive')
   t.teardown(() => lock?.release())
   const held = await once(t, site, '--timeout', '1')
   t.match(held, { code: 3, stdout: '', stderr: /a countersink is at work in / })
+  t.match(paused, {
+    code: 3,
+    stdout: '',
+    stderr: /paused: .* are kept in reserve\. Nothing is lost/,
+  })
+  t.same(list(full.paths.inbox).length, 2, 'it is where it was')
   t.ok(existsSync(join(site.paths.inbox, good.name)) || list(site.paths.work).length > 0)
 })
 
