@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { CountersinkError, describeError } from '../shared/errors.ts'
 import type { AnswerTo, ContentAnswer, Question } from '../shared/protocol.ts'
-import type { QueueTally } from './intake/index.ts'
+import type { InboxScanner, QueueTally } from './intake/index.ts'
 import { type Journal, withWaiting } from './journal/index.ts'
 import { judgeSqlError, type Ledger, withLedgerRows } from './ledger/index.ts'
 
@@ -13,23 +13,30 @@ import { judgeSqlError, type Ledger, withLedgerRows } from './ledger/index.ts'
 export class Answers {
   readonly #journal: Journal
   readonly #queue: QueueTally
+  readonly #scanner: InboxScanner
   readonly #ledger: Ledger
   readonly #isProvisional: () => boolean
 
   constructor(options: {
     journal: Journal
     queue: QueueTally
+    scanner: InboxScanner
     ledger: Ledger
     /** Whether the journal was not compared with the ledger yet. */
     isProvisional: () => boolean
   }) {
     this.#journal = options.journal
     this.#queue = options.queue
+    this.#scanner = options.scanner
     this.#ledger = options.ledger
     this.#isProvisional = options.isProvisional
   }
 
   async answer(question: Question): Promise<AnswerTo<Question>> {
+    if (question.kind === 'inbox') {
+      await setImmediate()
+      return this.#scanner.whatOf(question.name)
+    }
     if (question.kind === 'content') return this.#content(question.prefix)
     const steps = this.#journal.answering(question)
     for (;;) {

@@ -84,6 +84,8 @@ export class HealthReport {
         grewAfterwards: sources.growth.report,
         leftInInbox: scanner.left,
         inboxAway: scanner.awayBecause,
+        noRoom: disk.reason,
+        blockedBatch: sources.resumer.reason,
         unmoved: sources.settler.unmoved,
       }),
     }

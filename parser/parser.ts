@@ -86,7 +86,7 @@ export class Parser implements Service {
     const parts = makeParts(ground)
     this.#parts = parts
     const answers = new Answers({
-      ...{ journal, queue: parts.queue, ledger: parts.ledger },
+      ...{ journal, queue: parts.queue, scanner: parts.scanner, ledger: parts.ledger },
       isProvisional: () => this.#state.state === 'starting',
     })
     const listener = new Listener({

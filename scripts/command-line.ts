@@ -7,6 +7,7 @@ import { type Command, EXIT } from './terminal/index.ts'
 /** The command line: finds the subcommand, runs it, turns its end into an exit status. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   up: async () => (await import('./commands/up.ts')).up,
+  run: async () => (await import('./commands/run.ts')).run,
   publish: async () => (await import('./commands/publish.ts')).publish,
   hashes: async () => (await import('./commands/hashes.ts')).hashes,
   check: async () => (await import('./commands/check.ts')).check,

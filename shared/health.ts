@@ -48,6 +48,10 @@ export interface ParserHealth extends CommonHealth {
   readonly leftInInbox?: LeftInInbox
   /** Why the inbox cannot be looked into now; absent if it can. */
   readonly inboxAway?: string
+  /** What free room is lacking, so that nothing new is begun; absent if there is enough. */
+  readonly noRoom?: string
+  /** A batch that only a person can help to go on; absent if there is none. */
+  readonly blockedBatch?: string
   /** Settled, and still in work/; absent if there are none. */
   readonly unmoved?: UnmovedFiles
 }

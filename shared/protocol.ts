@@ -174,7 +174,7 @@ export function parseMessage(value: unknown): Message {
 
 function parseQuestion(map: object): Question {
   const f = new FieldReader(map)
-  const kind = f.oneOf('kind', ['newest', 'after', 'content', 'queue'])
+  const kind = f.oneOf('kind', ['newest', 'after', 'content', 'queue', 'inbox'])
   switch (kind) {
     case 'newest':
       return {
@@ -186,6 +186,8 @@ function parseQuestion(map: object): Question {
       return { kind, number: f.count('number') }
     case 'queue':
       return { kind, after: f.count('after') }
+    case 'inbox':
+      return { kind, name: f.text('name', 1_000) }
     case 'content': {
       const prefix = f.text('prefix', 64)
       if (!/^[0-9a-f]{8,64}$/.test(prefix)) throw invalid('prefix must be 8 to 64 hex digits')

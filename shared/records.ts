@@ -9,6 +9,7 @@ export type Question =
   | { readonly kind: 'after'; readonly number: number }
   | { readonly kind: 'content'; readonly prefix: string }
   | { readonly kind: 'queue'; readonly after: number }
+  | { readonly kind: 'inbox'; readonly name: string }
 
 /** What is kept of a processed file; times are milliseconds since 1970. */
 export interface ProcessedFile {
@@ -62,7 +63,17 @@ export type AnswerTo<T extends Question> = T extends { kind: 'content' }
   ? ContentAnswer
   : T extends { kind: 'queue' }
     ? QueuePage
-    : ProcessedPage
+    : T extends { kind: 'inbox' }
+      ? InboxAnswer
+      : ProcessedPage
+
+/** The answer to `inbox`: what is known of a name there. Neither: it was not met yet, or has gone. */
+export interface InboxAnswer {
+  /** Why it stays. */
+  readonly left?: string
+  /** What it has to wait for until it is taken, without anybody's doing. */
+  readonly waits?: string
+}
 
 /** The answer to `content`: the contents whose hash begins with the prefix, two at the most. */
 export interface ContentAnswer {

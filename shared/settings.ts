@@ -48,6 +48,15 @@ const databaseUrl: Setting<string> = {
   },
 }
 
+const alertCommand: Setting<string> = {
+  variable: 'COUNTERSINK_ALERT_COMMAND',
+  meaning:
+    'run by /bin/sh with a JSON event on standard input when a person is needed; empty: none',
+  default: '',
+  allowed: 'a command line of at most 4096 characters',
+  parse: text => (text.length <= 4_096 && !text.includes('\0') ? text : undefined),
+}
+
 /** Every tunable, in the order of `up --help`. What holds between several of them is in `config.ts`. */
 export const SETTINGS = {
   databaseUrl,
@@ -213,4 +222,5 @@ export const SETTINGS = {
     0,
     1_000_000_000,
   ),
+  alertCommand,
 } as const

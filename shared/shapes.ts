@@ -54,6 +54,7 @@ export const PARSER_HEALTH: Shape = {
   ...{ database: 'string', 'databaseReason?': 'string' },
   'statement?': { ageSeconds: 'number', waitsFor: 'string' },
   ...{ sinceStart: COUNTS, ever: COUNTS, processed: 'number' },
+  ...{ 'noRoom?': 'string', 'blockedBatch?': 'string' },
   'sameNames?': { files: 'number', newest: [{ name: 'string', contents: 'number' }] },
   'grewAfterwards?': { files: 'number', newest: [{ name: 'string', change: 'string' }] },
 }

@@ -23,8 +23,9 @@ import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-ide
 import { CLAIMS_PER_COMMIT_MAX } from '../../shared/limits.ts'
 import type { Log } from '../../shared/log.ts'
 import { exactStatsOf } from '../../shared/looks.ts'
+import { formatDuration } from '../../shared/numbers.ts'
 import { classifyName, isHidden, MANIFEST_SUFFIX, whyNoDataName } from '../../shared/paths.ts'
-import type { LeftInInbox } from '../../shared/protocol.ts'
+import type { InboxAnswer, LeftInInbox } from '../../shared/protocol.ts'
 import { InboxDirectory } from './inbox-directory.ts'
 import { LeftNames } from './left-names.ts'
 import { LoneManifests } from './lone-manifests.ts'
@@ -86,6 +87,20 @@ export class InboxScanner {
   /** What stands in the inbox and is not taken, for `status`. */
   get left(): LeftInInbox | undefined {
     return this.#left.report
+  }
+
+  /** What the last look knows of a name. */
+  whatOf(name: string): InboxAnswer {
+    const left = this.#left.whyLeft(name)
+    if (left !== undefined) return { left }
+    const plain = this.#plain.peek(name)
+    if (plain === undefined) return {}
+    const quietForMs = performance.now() - plain.sinceMs
+    if (quietForMs < this.#quietMs) {
+      return { waits: `it must not have changed for ${formatDuration(this.#quietMs)}` }
+    }
+    const isHeld = typeof plain.seal === 'object' && quietForMs < this.#cutHoldMs
+    return { waits: isHeld ? `it may be cut, ${HELD} ${formatDuration(this.#cutHoldMs)}` : SOON }
   }
 
   /** Why the inbox cannot be looked into. */
@@ -242,6 +257,8 @@ interface Unfinished {
 }
 
 const NO_FILE = 'it is not a regular file'
+const HELD = 'and is held until it has not changed for'
+const SOON = 'it is synced first, and taken by one of the next looks'
 /** How long a piece of a look takes; somebody may wait for an ack meanwhile. */
 const PIECE_MS = 1
 /** What is found is worth more: claiming it takes longer. */

@@ -38,6 +38,11 @@ export class LeftNames {
     return { files, reasons }
   }
 
+  /** Why it stays; undefined: it does not. */
+  whyLeft(name: string): string | undefined {
+    return this.#seen.peek(name)?.why
+  }
+
   /** It stays; its reason is what it is, which each look sees again. */
   leave(name: string, why: string): void {
     this.#leave(name, boundedReason(why), 0)

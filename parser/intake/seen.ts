@@ -11,6 +11,11 @@ export class Seen<T> {
     return this.#entries.size
   }
 
+  /** What is remembered of it, as somebody asks who has not met it. */
+  peek(name: string): T | undefined {
+    return this.#entries.get(name)?.value
+  }
+
   /** Also counts as having met the name. */
   get(name: string): T | undefined {
     const entry = this.#entries.get(name)

@@ -2,16 +2,15 @@ import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Config, readConfig } from '../../shared/config.ts'
-import { CountersinkError, describeError } from '../../shared/errors.ts'
+import { CountersinkError } from '../../shared/errors.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { printable, shellWord } from '../../shared/printable.ts'
 import { processedPage } from '../../shared/protocol.ts'
-import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
 import { closingReport } from '../reports/index.ts'
-import { Supervisor } from '../supervising/index.ts'
+import { outliveTheTerminal, refuseAnotherDatabase, Supervisor } from '../supervising/index.ts'
 import {
   type Command,
   columnsOf,
@@ -121,19 +120,6 @@ function withGenerator(options: GeneratorOptions, config: Config): boolean {
   )
 }
 
-/**
- * A service that has lost its environment must not begin with an empty private MariaDB. With a URL it
- * goes on: the server may have moved, and the parser looks whether the ledger is the same.
- */
-async function refuseAnotherDatabase(paths: StatePaths, config: Config): Promise<void> {
-  if (config.databaseUrl !== '') return
-  const remembered = await readRememberedLedger(paths.rememberedLedger)
-  if (remembered === undefined || remembered.database === PRIVATE_DATABASE) return
-  throw usage(
-    `${paths.dir} works with the database ${remembered.database}, and ${SETTINGS.databaseUrl.variable} is not set: set it, or choose another directory with --dir`,
-  )
-}
-
 const DRAW_INTERVAL_MS = 200
 
 async function supervise(
@@ -215,23 +201,6 @@ async function supervise(
     await supervisor.stop()
     return report.addsUp ? EXIT.ok : EXIT.no
   }
-}
-
-/**
- * A service is not its terminal's: whoever read its output may go, and a hangup means that the logs
- * were moved away. A fault of ours that nothing has caught still ends in order what was started.
- */
-function outliveTheTerminal(supervisor: Supervisor): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.once('error', error => {
-      supervisor.note(`nobody reads what is printed any more: ${describeError(error)}`)
-      stream.on('error', () => {
-        // Said once.
-      })
-    })
-  }
-  process.on('SIGHUP', () => supervisor.reopenLogs())
-  process.on('uncaughtException', error => supervisor.fail(error))
 }
 
 /** For a person who has seen it work once. */

@@ -1,8 +1,10 @@
 /**
- * What the command line needs to publish: a source at rest, its hash, where it stands now.
+ * What the command line needs to publish (a source at rest, its hash, where it stands now), and to know
+ * that an inbox is empty.
  */
 
 export { hashFile } from './hash-file.ts'
+export { InboxDrain } from './inbox-drain.ts'
 export { type PublishedFile, publishFile, type Source } from './publication.ts'
 export { SettlementWatch } from './settlement-watch.ts'
 export { SourceRest } from './source-rest.ts'

@@ -2,5 +2,6 @@
  * Keeps parser and generator alive, watches their health, and ends everything in order.
  */
 
+export { outliveTheTerminal, refuseAnotherDatabase } from './before-start.ts'
 export { childCommand } from './child-command.ts'
 export { Supervisor } from './supervisor.ts'

@@ -41,6 +41,8 @@ export interface ManagedProcessOptions {
   /** What became of it, in a sentence. */
   readonly onNotice: (text: string) => void
   readonly onChange: () => void
+  /** It has died of a full disk, and comes back when there may be room. */
+  readonly onDiskFull?: (why: string) => void
 }
 
 export class ManagedProcess {
@@ -182,6 +184,7 @@ export class ManagedProcess {
   #died(how: string, code: number | null | undefined): void {
     this.#child = undefined
     this.#startedAtMs = undefined
+    if (code === EXIT_DISK_FULL) this.#options.onDiskFull?.(this.#lastError)
     const pauseMs = code === 0 ? undefined : this.#pauseAfter(code)
     const died = pauseMs === undefined ? 'died for good' : 'died'
     const state = this.#states.on(code === 0 ? 'ended' : died)

@@ -11,7 +11,8 @@
  *
  * - `ready`: whatever was to answer at the start has done so, or has ended.
  * - `generator ended`: by itself, or because it was asked to; it does so once.
- * - `children stop asked`: all but MariaDB are to end, for a last look at it.
+ * - `children stop asked`: all but MariaDB are to end, for a last look at what they leave; nobody else
+ *   may have the directory yet.
  * - `stop asked`: everything is to end in order.
  * - `abandoned`: the children were killed.
  * - `all ended`: in order; the start has come to its end before.
@@ -42,7 +43,7 @@ export const SUPERVISOR_STATES = {
   running: {
     ready: REFUSED,
     'generator ended': 'draining',
-    'children stop asked': REFUSED,
+    'children stop asked': 'running',
     'stop asked': 'stopping',
     abandoned: 'stopping',
     'all ended': REFUSED,

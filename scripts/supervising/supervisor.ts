@@ -10,13 +10,13 @@
  *
  * `failed` rejects when a child cannot be kept alive, the lock is another's, or something of ours
  * fails. Killed itself, it leaves nothing running: the children see their pipe end, and MariaDB goes
- * when nobody holds its lifeline any more.
+ * when nobody holds its lifeline any more. What needs a person it tells `Alerts` of.
  */
 
 import { existsSync } from 'node:fs'
 import type { Config } from '../../shared/config.ts'
 import { makeDirectories, replaceFile } from '../../shared/durable.ts'
-import { describeError, toError } from '../../shared/errors.ts'
+import { describeError, hasCode, toError } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { createLog, type Log } from '../../shared/log.ts'
@@ -32,6 +32,7 @@ import {
 import { StateMachine } from '../../shared/state-table.ts'
 import { MariadbKeeper } from '../mariadb/index.ts'
 import { StateLock, type SupervisorState, type SupervisorStatus } from '../state/index.ts'
+import { Alerts } from './alerts.ts'
 import { childCommand } from './child-command.ts'
 import { HealthWatch } from './health-watch.ts'
 import { LogFile } from './log-file.ts'
@@ -70,6 +71,7 @@ export class Supervisor {
       this.#changed()
     },
   )
+  readonly #alerts: Alerts
   #lock: StateLock | undefined
   #lockTimer: NodeJS.Timeout | undefined
   #logFile: LogFile | undefined
@@ -91,8 +93,16 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options
-    this.failed.catch(() => {
-      // Whoever awaits it is told.
+    this.#alerts = new Alerts({
+      command: options.config.alertCommand,
+      stateDirectory: options.paths.dir,
+      note: text => this.note(text),
+      parserChannel: () => this.parserChannel,
+    })
+    // Whoever awaits it is told as well.
+    this.failed.catch(error => {
+      if (!hasCode(error, 'CHILD_FAILED')) return
+      this.#alerts.happened('child-given-up', describeError(error))
     })
   }
 
@@ -151,6 +161,7 @@ export class Supervisor {
   async stopChildren(): Promise<void> {
     this.#states.on('children stop asked')
     await this.#generator?.stop()
+    await this.#alerts.hearOnceMore()
     await this.#parser?.stop()
     for (const watch of this.#watches.splice(0)) await watch.stop()
   }
@@ -178,6 +189,7 @@ export class Supervisor {
     for (const step of [() => this.stopChildren(), async () => this.#mariadb?.stop()]) {
       await step().catch(error => failures.push(toError(error)))
     }
+    await this.#alerts.close()
     clearInterval(this.#lockTimer)
     this.#states.on('all ended')
     await this.#writing
@@ -255,6 +267,7 @@ export class Supervisor {
       },
       stopTimeoutMs: CHILD_STOP_TIMEOUT_MS[name],
       onTrouble: onNotice,
+      onDiskFull: why => this.#alerts.happened('low-disk', why),
       onNotice: text => this.#notice(text),
       onChange: () => this.#changed(),
     })
@@ -267,7 +280,9 @@ export class Supervisor {
       socketPath,
       onHealth: health => {
         answered.resolve()
-        if (health.role === 'parser') this.#checkDrained(health)
+        if (health.role !== 'parser') return
+        this.#checkDrained(health)
+        this.#alerts.heard(health)
       },
       onProgress: () => this.#mariadb?.progressed(),
     })

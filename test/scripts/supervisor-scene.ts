@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import type { SupervisorStatus } from '../../scripts/state/supervisor-status.ts'
 import { Supervisor } from '../../scripts/supervising/supervisor.ts'
 import { readConfig } from '../../shared/config.ts'
-import { EXIT_CONFIG } from '../../shared/errors.ts'
+import { EXIT_CONFIG, EXIT_DISK_FULL } from '../../shared/errors.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { BUILT } from '../helpers/processes.ts'
@@ -15,21 +15,29 @@ export type Name = 'parser' | 'generator'
 export type Manner = 'good' | 'mute' | 'stubborn'
 
 /** What a child is told by a signal. */
-const TOLD = { end: 'SIGHUP', die: 'SIGIO', failForGood: 'SIGPWR', emptyQueue: 'SIGUSR2' } as const
+const TOLD = {
+  end: 'SIGHUP',
+  die: 'SIGIO',
+  failForGood: 'SIGPWR',
+  emptyQueue: 'SIGUSR2',
+  fillDisk: 'SIGWINCH',
+} as const
 
 /**
  * A parser or a generator, as far as the supervisor knows them: it answers pings, and writes down what
  * happens to it.
  */
 const PROGRAM = `
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { ChannelServer } from '${BUILT}shared/socket/channel-server.js'
-const [role, manner, path, diary] = process.argv.slice(1)
+const [role, manner, path, diary, words] = process.argv.slice(1)
+const said = () => existsSync(words) ? JSON.parse(readFileSync(words, 'utf8')) : {}
 const note = what => appendFileSync(diary, role + ' ' + what + '\\n')
 const end = status => { note('ends'); process.exit(status) }
 let queued = 1
 process.on('${TOLD.end}', () => end(0))
 process.on('${TOLD.die}', () => end(1))
+process.on('${TOLD.fillDisk}', () => { console.error('t ERROR parser no room'); end(${EXIT_DISK_FULL}) })
 process.on('${TOLD.failForGood}', () => end(${EXIT_CONFIG}))
 process.on('${TOLD.emptyQueue}', () => { queued = 0 })
 process.on('SIGTERM', () => { note('is asked to stop'); if (manner !== 'stubborn') end(0) })
@@ -41,13 +49,16 @@ const counts = { applied: 0, duplicate: 0, quarantined: 0, bytes: 0, lines: 0 }
 const health = {
   parser: () => ({
     ...common(), state: 'running', queue: { files: queued, bytes: queued }, database: 'ready',
-    sinceStart: counts, ever: counts, processed: 0,
+    sinceStart: counts, ever: counts, processed: 0, ...said(),
   }),
   generator: () => ({
     ...common(), state: 'writing', connected: true, unsettled: 0, sinceStart: { files: 0, bytes: 0 },
   }),
 }
-const onMessage = ({ id }, channel) => channel.send({ type: 'pong', id, health: health[role]() })
+const page = () => ({ files: said().files ?? [] })
+const onMessage = ({ type, id }, channel) => channel.send(
+  type === 'ping' ? { type: 'pong', id, health: health[role]() } : { type: 'answer', id, body: page() },
+)
 note('starts')
 if (manner !== 'mute') {
   await ChannelServer.listen(path, role, { onMessage, onOpen: () => note('is reached') })
@@ -64,19 +75,31 @@ export class SupervisorScene {
   constructor(
     t: Test,
     manners: Readonly<Partial<Record<Name, Manner>>> = {},
-    { withGenerator = true, dir = tempDir(t) } = {},
+    {
+      withGenerator = true,
+      dir = tempDir(t),
+      settings = {},
+    }: {
+      withGenerator?: boolean
+      dir?: string
+      settings?: Readonly<Record<string, string>>
+    } = {},
   ) {
     this.paths = statePaths(dir)
     this.#diary = `${dir}/diary`
     this.supervisor = new Supervisor({
       paths: this.paths,
       // Of somebody else's, which the supervisor does not look at.
-      config: readConfig({ COUNTERSINK_DATABASE_URL: 'mariadb://nobody:none@127.0.0.1:1/none' }),
+      config: readConfig({
+        COUNTERSINK_DATABASE_URL: 'mariadb://nobody:none@127.0.0.1:1/none',
+        ...settings,
+      }),
       env: { PATH: process.env.PATH },
       withGenerator,
       childCommand: (name, paths) => [
         ...['--input-type=module', '-e', PROGRAM, '--', name, manners[name] ?? 'good'],
         ...[name === 'parser' ? paths.parserSocket : paths.generatorSocket, this.#diary],
+        `${dir}/words`,
       ],
       onNotice: text => this.notices.push(text),
     })
@@ -108,6 +131,12 @@ export class SupervisorScene {
 
   async happens(line: string): Promise<void> {
     await eventually(line, () => this.diary.includes(line))
+  }
+
+  /** What stands in the parser's pongs from now on, besides what always does. */
+  parserSays(words: Readonly<Record<string, unknown>>): void {
+    writeFileSync(`${this.paths.dir}/.words`, JSON.stringify(words))
+    renameSync(`${this.paths.dir}/.words`, `${this.paths.dir}/words`)
   }
 
   tell(name: Name, what: keyof typeof TOLD): void {

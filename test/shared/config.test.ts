@@ -37,6 +37,13 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
     sumThreads: counts(0, 16),
     memoryPairsMax: counts(0, 1_000_000),
     checkpointBytes: sizes(1_024, 2 ** 40),
+    alertCommand: {
+      good: [
+        ['', ''],
+        ['mail -s x root', 'mail -s x root'],
+      ],
+      bad: ['a\0b', 'x'.repeat(4_097)],
+    },
     batchFilesMax: counts(1, 10_000),
     chunkPairsMax: counts(1, 1_000_000),
     takeoverMs: counts(100, 86_400_000),
