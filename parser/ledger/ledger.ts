@@ -24,6 +24,7 @@ import { findOverflow, type Overflow, tightenBound } from './overflow.ts'
 import { findRefusedConsumer } from './refused-row.ts'
 import { seemsUnchanged } from './schema/glance.ts'
 import { type Known, type LedgerIdentity, NOTHING_KNOWN, openLedger } from './schema/opening.ts'
+import { checkRights } from './schema/rights.ts'
 import { type LedgerNames, ledgerNames, type TotalsRange } from './schema/tables.ts'
 import { NewestCounted } from './schema/witnesses.ts'
 import { SessionKeeper } from './session-keeper.ts'
@@ -77,7 +78,11 @@ export class Ledger {
     this.#keeper = new SessionKeeper({
       address: options.address,
       signal: options.signal,
-      inspect: session => this.#inspect(session),
+      inspect: async session => {
+        await this.#inspect(session)
+        // Only here: what people ask for must not wait for whoever locks the tables against writing.
+        await checkRights(session, this.#names)
+      },
       onChange: availability => options.events.emit('database', availability),
       onLongStatement: statement => options.events.emit('statement', statement),
     })

@@ -111,7 +111,7 @@ export class SessionKeeper {
         `this MariaDB cannot be used: ${judged.reason}`,
         {
           advice:
-            'Grant this account SELECT, INSERT, UPDATE and DELETE on the database, and for the first start CREATE, ALTER and INDEX.',
+            'Have the database administrator run what "countersink schema" prints: the tables, and the rights that this account needs. One that makes them itself needs SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER and INDEX on the database.',
         },
       )
     }
