@@ -10,7 +10,7 @@
  * - **ours**: the statement itself is wrong. The process ends: waiting would hide our own fault.
  */
 
-import { CountersinkError, describeError, toError } from '../../shared/errors.ts'
+import { CountersinkError, describeError, hasCode, toError } from '../../shared/errors.ts'
 
 export type Meaning = 'wait' | 'row' | 'refused' | 'ours'
 
@@ -235,6 +235,14 @@ export function databaseFailed(what: string, thrown: unknown): CountersinkError 
 
 export function databaseUnavailable(why: string, cause?: unknown): CountersinkError {
   return new CountersinkError('DATABASE_UNAVAILABLE', why, cause === undefined ? {} : { cause })
+}
+
+/** What a person has to mend: the account, the server, the ledger in it. */
+export function isUnfit(error: unknown): error is CountersinkError {
+  return (
+    error instanceof CountersinkError &&
+    hasCode(error, 'DATABASE_UNFIT', 'LEDGER_UNFIT', 'LEDGER_BEHIND')
+  )
 }
 
 /** This account, database or server will not do. */

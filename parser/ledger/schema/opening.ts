@@ -25,6 +25,8 @@ export interface Known {
   readonly applied: readonly Witness[]
   /** Begun batches are still to be finished: of these contents some may be found in one. */
   readonly isResuming: boolean
+  /** Asked before one is made; throws why none may be. */
+  readonly mayBegin?: () => Promise<void>
 }
 
 /** The ledger as it is found on a new connection. */
@@ -59,6 +61,7 @@ export async function openLedger(
   const there = await tablesThere(session, config)
   const found = there.has('meta') ? await readMeta(session, names) : undefined
   if (found === undefined && known.uuid !== undefined) throw noLedger(config, known.uuid)
+  if (found === undefined) await known.mayBegin?.()
   const meta = found ?? (await makeLedger(session, config, there))
   assertVersion(meta, names)
   if (known.uuid !== undefined && meta.uuid !== known.uuid) {
