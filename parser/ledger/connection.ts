@@ -296,7 +296,7 @@ function connectFailure(error: Error): CountersinkError {
   if (judged?.meaning === 'refused') {
     return databaseUnfit(
       `the connection is refused: ${judged.reason}`,
-      'Check user, password, database and TLS (?ssl=verify-full&ca=FILE) in COUNTERSINK_DATABASE_URL.',
+      'Check user, password, database and TLS (?ssl=verify-full&ca=FILE, and &cert=FILE&key=FILE where a certificate is demanded) in COUNTERSINK_DATABASE_URL.',
       error,
     )
   }
