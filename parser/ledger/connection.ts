@@ -133,16 +133,19 @@ export class Session {
   async #setUp(): Promise<void> {
     const [about] = await this.query<{
       version: string
+      comment: string
       bytes: bigint
       thread: bigint
       server: string
     }>(
-      `SELECT @@version AS version, @@max_allowed_packet AS bytes, CONNECTION_ID() AS thread,
+      `SELECT @@version AS version, @@version_comment AS comment, @@max_allowed_packet AS bytes, CONNECTION_ID() AS thread,
               CONCAT_WS(':', @@hostname, @@port, @@server_id) AS server`,
     )
     if (about === undefined || !/mariadb/i.test(about.version)) {
+      const told =
+        about === undefined ? 'it tells no version' : `${about.version}, ${about.comment}`
       throw databaseUnfit(
-        `it is not MariaDB (${about?.version ?? 'it tells no version'})`,
+        `it is ${/mysql/i.test(told) ? 'MySQL, ' : ''}not MariaDB (${told})`,
         'Point countersink at a MariaDB server.',
       )
     }

@@ -109,6 +109,8 @@ const BY_NUMBER: ReadonlyMap<number, Entry> = new Map([
     4151: 'this account is locked',
     // The connector's own.
     45023: 'it has no TLS, which is asked for',
+    45044:
+      'it asks for the password in the way of MySQL: it is MySQL, or has this account from there',
     45056: 'its certificate is not to be trusted',
     45057: 'its certificate is not to be trusted',
     45059: 'its certificate is for another host',
