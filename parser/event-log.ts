@@ -39,6 +39,11 @@ export function logEvents(events: ParserEvents, log: Log): void {
       log.warn('MariaDB is away', { reason: now.awayBecause })
     }
   })
+  events.on('host', ({ host, passedOver }) => {
+    const over = passedOver.map(one => `${one.host}: ${one.because}`).join('; ')
+    if (over === '') log.info('MariaDB is used', { host })
+    else log.warn('MariaDB is used on another host', { host, passedOver: over })
+  })
   events.on('statement', statement => {
     if (statement !== undefined && statementWaitsFor !== statement.waitsFor) {
       log.warn('a statement takes long', { ...statement })

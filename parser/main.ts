@@ -14,5 +14,7 @@ const log = createLog('parser')
 await runService(log, values.supervised ?? false, async () => {
   const paths = statePaths(values.dir)
   const config = readConfig(process.env)
-  return Parser.start({ paths, config, address: databaseAddress(config, paths), log })
+  // Anew for each connection, so that a password can change without a restart.
+  const address = () => databaseAddress(readConfig(process.env), paths)
+  return Parser.start({ paths, config, address, log })
 })

@@ -24,7 +24,7 @@ import { goOnFromJournal, goOnFromLedger } from './start-up.ts'
 export interface ParserOptions {
   readonly paths: StatePaths
   readonly config: Config
-  readonly address: DatabaseAddress
+  readonly address: () => DatabaseAddress
   readonly log: Log
 }
 

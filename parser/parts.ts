@@ -23,7 +23,7 @@ import { type ArchiveLimit, GrowthWatch, Settler } from './settling/index.ts'
 export interface Ground {
   readonly paths: StatePaths
   readonly config: Config
-  readonly address: DatabaseAddress
+  readonly address: () => DatabaseAddress
   readonly log: Log
   readonly instance: Buffer
   readonly journal: Journal

@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./commands/check.ts')).check,
   totals: async () => (await import('./commands/totals.ts')).totals,
   status: async () => (await import('./commands/status.ts')).status,
+  schema: async () => (await import('./commands/schema.ts')).schema,
   recover: async () => (await import('./commands/recover.ts')).recover,
   ping: async () => (await import('./commands/ping.ts')).ping,
 }

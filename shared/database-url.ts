@@ -2,7 +2,7 @@ import { nearest } from './nearest.ts'
 
 /**
  * A MariaDB as its users write it:
- * `mariadb://user:password@host:port/database?ssl=verify-full&ca=FILE`. Nothing in it is ignored:
+ * `mariadb://user:password@host:port,host2:port/database?ssl=verify-full&ca=FILE`. Nothing in it is ignored:
  * what is not known is refused, as a misspelt `ssl` would send the password in clear.
  */
 export interface DatabaseUrl {
@@ -35,8 +35,45 @@ const PARAMETERS = ['socketPath', 'ssl', 'ca', 'cert', 'key'] as const
 const TLS_MODES = ['required', 'verify-ca', 'verify-full'] as const
 const DEFAULT_PORT = 3306
 
-/** @returns it, or why it cannot be one, in words that hold nothing secret. */
+/** Scheme, login with its @, hosts, and what is behind them. */
+const PARTS = /^([a-z][a-z0-9+.-]*:\/\/)((?:[^/?#]*@)?)([^/?#@]*)(.*)$/is
+const HOSTS_MAX = 16
+
+/** The same URL for each host that it names; one that names none, or a socket, stays as it is. */
+export function oneUrlPerHost(text: string): readonly string[] {
+  const [, scheme, login, hosts, rest] = PARTS.exec(text) ?? []
+  return hosts?.split(',').map(host => `${scheme}${login}${host}${rest}`) ?? [text]
+}
+
+/** What is not secret in it: all but the password. */
+export function withoutPassword(text: string): string {
+  const urls = oneUrlPerHost(text).map(one => new URL(one))
+  for (const url of urls) url.password = ''
+  const [, scheme, login, , rest] = PARTS.exec(urls[0]?.href ?? '') ?? []
+  return `${scheme}${login}${urls.map(({ host }) => host).join(',')}${rest}`
+}
+
+/**
+ * @returns it (of several hosts the first), or why it cannot be one, in words that hold nothing secret.
+ */
 export function parseDatabaseUrl(text: string): DatabaseUrl | { readonly wrong: string } {
+  const urls = oneUrlPerHost(text)
+  const parsed: DatabaseUrl[] = []
+  for (const url of urls.slice(0, HOSTS_MAX)) {
+    const one = parseOneHost(url)
+    if ('wrong' in one) return one
+    const isTwice = parsed.some(({ host, port }) => host === one.host && port === one.port)
+    if (isTwice) return { wrong: `it names ${one.host}:${one.port} twice` }
+    if (urls.length > 1 && one.socketPath !== undefined) {
+      return { wrong: 'it names several hosts, and a socketPath instead of them' }
+    }
+    parsed.push(one)
+  }
+  if (urls.length > HOSTS_MAX) return { wrong: `it names more than ${HOSTS_MAX} hosts` }
+  return parsed[0] ?? { wrong: 'it names no host' }
+}
+
+function parseOneHost(text: string): DatabaseUrl | { readonly wrong: string } {
   if (!URL.canParse(text)) return { wrong: 'it cannot be read as a URL' }
   const url = new URL(text)
   if (!SCHEMES.includes(url.protocol)) return { wrong: `it begins with ${url.protocol}//` }

@@ -45,6 +45,8 @@ export interface ParserEventMap {
   resumed: [{ for: WaitedFor }]
   /** MariaDB came, went, or is not as it must be. */
   database: [Availability]
+  /** Of several hosts another one is used than before. */
+  host: [HostInUse]
   /** A statement has not been answered for long; undefined: it is. */
   statement: [LongStatement | undefined]
 }
@@ -56,6 +58,17 @@ export interface Availability {
   readonly awayBecause: string | undefined
   /** It answers, but is not, or not as, it must be: somebody has to look. */
   readonly isUnfit: boolean
+}
+
+export interface PassedOver {
+  readonly host: string
+  readonly because: string
+}
+
+export interface HostInUse {
+  readonly host: string
+  /** Those that were tried before it. */
+  readonly passedOver: readonly PassedOver[]
 }
 
 export interface LongStatement {

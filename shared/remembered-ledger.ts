@@ -10,6 +10,7 @@
 
 import { readFile } from 'node:fs/promises'
 import type { Config } from './config.ts'
+import { oneUrlPerHost, withoutPassword } from './database-url.ts'
 import { replaceFile } from './durable.ts'
 import { CountersinkError, hasCode } from './errors.ts'
 import { SETTINGS } from './settings.ts'
@@ -89,8 +90,9 @@ export async function rememberLedger(
  * server count as two: then the ledger's UUID tells.
  */
 export function isRememberedDatabase(remembered: RememberedLedger, config: Database): boolean {
+  const here = placesOf(nameOf(config.databaseUrl).database)
   return (
-    placeOf(remembered.database) === placeOf(nameOf(config.databaseUrl).database) &&
+    placesOf(remembered.database).some(place => here.includes(place)) &&
     remembered.tables.tablePrefix === config.tablePrefix
   )
 }
@@ -111,20 +113,20 @@ export function nameOfDatabase(config: Pick<Config, 'databaseUrl'>): string {
 
 function nameOf(databaseUrl: string): { database: string; isWhole: boolean } {
   if (databaseUrl === '') return { database: PRIVATE_DATABASE, isWhole: true }
-  const url = new URL(databaseUrl)
-  const isWhole = url.password === ''
+  const [url = databaseUrl] = oneUrlPerHost(databaseUrl)
   // Nothing else in it is secret: parameters name files at the most.
-  url.password = ''
-  return { database: url.href, isWhole }
+  return { database: withoutPassword(databaseUrl), isWhole: new URL(url).password === '' }
 }
 
-/** Host and port, or socket, and database: what two URLs of one database have in common. */
-function placeOf(database: string): string {
-  if (database === PRIVATE_DATABASE) return database
-  const url = new URL(database)
-  const server =
-    url.searchParams.get('socketPath') ?? `${url.hostname.toLowerCase()}:${url.port || '3306'}`
-  return `${server} ${decodeURIComponent(url.pathname)}`
+/** Host and port, or socket, and database: two URLs of one database have at least one in common. */
+function placesOf(database: string): readonly string[] {
+  if (database === PRIVATE_DATABASE) return [database]
+  return oneUrlPerHost(database).map(one => {
+    const url = new URL(one)
+    const server =
+      url.searchParams.get('socketPath') ?? `${url.hostname.toLowerCase()}:${url.port || '3306'}`
+    return `${server} ${decodeURIComponent(url.pathname)}`
+  })
 }
 
 function parse(text: string): RememberedLedger | undefined {

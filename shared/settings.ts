@@ -37,7 +37,7 @@ const seed: Setting<bigint | 'random'> = {
 
 const databaseUrl: Setting<string> = {
   variable: 'COUNTERSINK_DATABASE_URL',
-  meaning: `your MariaDB, as ${DATABASE_URL_FORM}, with ?ssl=verify-full&ca=FILE for TLS or ?socketPath=FILE; empty: a private one`,
+  meaning: `your MariaDB, as ${DATABASE_URL_FORM}, with several as HOST:PORT,HOST:PORT, ?ssl=verify-full&ca=FILE for TLS or ?socketPath=FILE; empty: a private one`,
   default: '',
   allowed: DATABASE_URL_FORM,
   parse: text => (text === '' || !('wrong' in parseDatabaseUrl(text)) ? text : undefined),

@@ -15,7 +15,7 @@ import {
 } from './sql-errors.ts'
 import { tlsOptions } from './tls-options.ts'
 
-/** Where MariaDB is: a URL, or the private server's UNIX socket. */
+/** Where MariaDB is: a URL, of one host or of several, or the private server's UNIX socket. */
 export type DatabaseAddress = { readonly url: string } | { readonly socketPath: string }
 
 /** The configured database, or the private server of this state directory. */
@@ -42,6 +42,8 @@ export interface ServerThread {
 
 /** One connection with the settings that exactness needs. Not shared between two users. */
 export class Session {
+  /** The one server it is on. */
+  readonly address: DatabaseAddress
   readonly #connection: Connection
   #lost: Error | undefined
   #packetBytesMax = 0
@@ -51,7 +53,8 @@ export class Session {
   /** Rejects when the connection is given up: the connector itself may then answer nothing at all. */
   readonly #givenUp = deferred()
 
-  private constructor(connection: Connection) {
+  private constructor(connection: Connection, address: DatabaseAddress) {
+    this.address = address
     this.#connection = connection
     this.#givenUp.promise.catch(() => {
       // Whoever waits for an answer is told.
@@ -62,7 +65,10 @@ export class Session {
     })
   }
 
-  /** @throws CountersinkError DATABASE_UNAVAILABLE (try again), DATABASE_UNFIT (wrong settings). */
+  /**
+   * @param address of several hosts the first: `hosts.ts` tries them in turn.
+   * @throws CountersinkError DATABASE_UNAVAILABLE (try again), DATABASE_UNFIT (wrong settings).
+   */
   static async open(address: DatabaseAddress): Promise<Session> {
     let connection: Connection
     const where = await addressOptions(address)
@@ -88,7 +94,7 @@ export class Session {
     } catch (thrown) {
       throw connectFailure(toError(thrown))
     }
-    const session = new Session(connection)
+    const session = new Session(connection, address)
     const timer = setTimeout(() => {
       session.#lost = databaseUnavailable(
         `it accepts connections and answers nothing for ${SET_UP_TIMEOUT_MS} ms`,
@@ -127,16 +133,19 @@ export class Session {
   async #setUp(): Promise<void> {
     const [about] = await this.query<{
       version: string
+      comment: string
       bytes: bigint
       thread: bigint
       server: string
     }>(
-      `SELECT @@version AS version, @@max_allowed_packet AS bytes, CONNECTION_ID() AS thread,
+      `SELECT @@version AS version, @@version_comment AS comment, @@max_allowed_packet AS bytes, CONNECTION_ID() AS thread,
               CONCAT_WS(':', @@hostname, @@port, @@server_id) AS server`,
     )
     if (about === undefined || !/mariadb/i.test(about.version)) {
+      const told =
+        about === undefined ? 'it tells no version' : `${about.version}, ${about.comment}`
       throw databaseUnfit(
-        `it is not MariaDB (${about?.version ?? 'it tells no version'})`,
+        `it is ${/mysql/i.test(told) ? 'MySQL, ' : ''}not MariaDB (${told})`,
         'Point countersink at a MariaDB server.',
       )
     }
@@ -290,7 +299,7 @@ function connectFailure(error: Error): CountersinkError {
   if (judged?.meaning === 'refused') {
     return databaseUnfit(
       `the connection is refused: ${judged.reason}`,
-      'Check user, password, database and TLS (?ssl=verify-full&ca=FILE) in COUNTERSINK_DATABASE_URL.',
+      'Check user, password, database and TLS (?ssl=verify-full&ca=FILE, and &cert=FILE&key=FILE where a certificate is demanded) in COUNTERSINK_DATABASE_URL.',
       error,
     )
   }

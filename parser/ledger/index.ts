@@ -17,8 +17,15 @@ export {
 export { amountOf, type Batch, type BatchFile, newBatchId } from './batch.ts'
 export { type DatabaseAddress, databaseAddress, Session } from './connection.ts'
 export type { LedgerFile } from './file-rows.ts'
+export { openSession } from './hosts.ts'
 export { Ledger, type LedgerResult, type OpenBatch } from './ledger.ts'
 export { findLedger } from './schema/opening.ts'
+export {
+  type Account,
+  quotedAccount,
+  type SchemaStatements,
+  schemaStatements,
+} from './schema/printed.ts'
 export { fromSqlTime, type LedgerNames, ledgerNames } from './schema/tables.ts'
 export { WITNESSES_MAX, type Witness } from './schema/witnesses.ts'
 export { isMissingTable, judgeSqlError } from './sql-errors.ts'

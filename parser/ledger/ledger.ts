@@ -20,10 +20,13 @@ import type { Batch } from './batch.ts'
 import { blockBatch, findBatch } from './batch-row.ts'
 import type { DatabaseAddress, Session } from './connection.ts'
 import type { LedgerFile } from './file-rows.ts'
+import { Hosts } from './hosts.ts'
 import { findOverflow, type Overflow, tightenBound } from './overflow.ts'
 import { findRefusedConsumer } from './refused-row.ts'
+import { assertNoOtherLedger } from './schema/first-contact.ts'
 import { seemsUnchanged } from './schema/glance.ts'
 import { type Known, type LedgerIdentity, NOTHING_KNOWN, openLedger } from './schema/opening.ts'
+import { checkRights } from './schema/rights.ts'
 import { type LedgerNames, ledgerNames, type TotalsRange } from './schema/tables.ts'
 import { NewestCounted } from './schema/witnesses.ts'
 import { SessionKeeper } from './session-keeper.ts'
@@ -52,6 +55,7 @@ export type LedgerResult =
  * succeeded before, or fails for good; one call at a time.
  */
 export class Ledger {
+  readonly #hosts: Hosts
   readonly #keeper: SessionKeeper
   readonly #config: Config
   readonly #names: LedgerNames
@@ -67,21 +71,27 @@ export class Ledger {
 
   constructor(options: {
     config: Config
-    address: DatabaseAddress
+    /** Asked at each new connection: a password may have changed. */
+    address: () => DatabaseAddress
     /** 16 bytes that name this state directory's parser. */
     instance: Uint8Array
     /** Ends waiting for a database that is away, and a batch between two of its chunks. */
     signal: AbortSignal
     events: ParserEvents
   }) {
+    this.#hosts = new Hosts(options.address, host => options.events.emit('host', host))
     this.#keeper = new SessionKeeper({
-      address: options.address,
+      hosts: this.#hosts,
       signal: options.signal,
-      inspect: session => this.#inspect(session),
+      inspect: async session => {
+        await this.#inspect(session)
+        // Only here: what people ask for must not wait for whoever locks the tables against writing.
+        await checkRights(session, this.#names)
+      },
       onChange: availability => options.events.emit('database', availability),
       onLongStatement: statement => options.events.emit('statement', statement),
     })
-    this.#side = new SideSession(options.address, session => this.#inspect(session))
+    this.#side = new SideSession(this.#hosts, session => this.#inspect(session))
     this.#config = options.config
     this.#names = ledgerNames(options.config)
     this.#instance = options.instance
@@ -122,7 +132,8 @@ export class Ledger {
   async #inspect(session: Session): Promise<void> {
     const { newestFirst: applied } = this.#counted
     const known = { uuid: this.#uuid, applied, isResuming: this.#isResuming }
-    this.#identity = await openLedger(session, this.#config, known)
+    const mayBegin = () => assertNoOtherLedger(this.#hosts.others(session), this.#config)
+    this.#identity = await openLedger(session, this.#config, { ...known, mayBegin })
     this.#uuid = this.#identity.uuid
   }
 

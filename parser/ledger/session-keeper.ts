@@ -11,14 +11,15 @@
  * Our own faults are thrown in both.
  */
 
-import { CountersinkError, describeError, hasCode } from '../../shared/errors.ts'
+import { CountersinkError, describeError } from '../../shared/errors.ts'
 import type { Availability, LongStatement } from '../../shared/events.ts'
-import { type DatabaseAddress, Session } from './connection.ts'
-import { databaseFailed, judgeSqlError, type SqlJudgement } from './sql-errors.ts'
+import type { Session } from './connection.ts'
+import type { Hosts } from './hosts.ts'
+import { databaseFailed, isUnfit, judgeSqlError, type SqlJudgement } from './sql-errors.ts'
 import { watchStatements } from './statement-watch.ts'
 
 export class SessionKeeper {
-  readonly #address: DatabaseAddress
+  readonly #hosts: Hosts
   readonly #signal: AbortSignal
   readonly #inspect: (session: Session) => Promise<void>
   readonly #onChange: (availability: Availability) => void
@@ -28,7 +29,7 @@ export class SessionKeeper {
   #wasFit = false
 
   constructor(options: {
-    address: DatabaseAddress
+    hosts: Hosts
     /** Ends the waiting; the action in hand is not interrupted. */
     signal: AbortSignal
     /** Looks at each new session before it is used; throws what is wrong with it. */
@@ -39,7 +40,7 @@ export class SessionKeeper {
     onLongStatement?: (statement: LongStatement | undefined) => void
     random?: () => number
   }) {
-    this.#address = options.address
+    this.#hosts = options.hosts
     this.#signal = options.signal
     this.#inspect = options.inspect ?? (async () => {})
     this.#onChange = options.onChange ?? (() => {})
@@ -79,15 +80,15 @@ export class SessionKeeper {
   async #fitSession(): Promise<Session> {
     if (this.#session !== undefined && !this.#session.isUsable) this.#drop()
     if (this.#session !== undefined) return this.#session
-    const session = await Session.open(this.#address)
-    this.#session = session
-    await this.#watched(session, () => this.#inspect(session))
+    this.#session = await this.#hosts.open(session =>
+      this.#watched(session, () => this.#inspect(session)),
+    )
     this.#wasFit = true
-    return session
+    return this.#session
   }
 
   async #watched<T>(session: Session, action: (session: Session) => Promise<T>): Promise<T> {
-    const watch = watchStatements(session, this.#address, this.#onLongStatement)
+    const watch = watchStatements(session, this.#onLongStatement)
     try {
       return await action(session)
     } finally {
@@ -97,7 +98,7 @@ export class SessionKeeper {
 
   /** Tells what is waited for. @throws the error, if waiting is of no use. */
   #waitFor(error: unknown): Pick<SqlJudgement, 'pauseMs'> {
-    if (error instanceof CountersinkError && hasCode(error, ...UNFIT_CODES)) {
+    if (isUnfit(error)) {
       if (!this.#wasFit) throw error
       this.#onChange({ awayBecause: describeError(error), isUnfit: true })
       return { pauseMs: UNFIT_PAUSE_MS }
@@ -111,7 +112,7 @@ export class SessionKeeper {
         `this MariaDB cannot be used: ${judged.reason}`,
         {
           advice:
-            'Grant this account SELECT, INSERT, UPDATE and DELETE on the database, and for the first start CREATE, ALTER and INDEX.',
+            'Have the database administrator run what "countersink schema" prints: the tables, and the rights that this account needs. One that makes them itself needs SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER and INDEX on the database.',
         },
       )
     }
@@ -125,7 +126,6 @@ export class SessionKeeper {
   }
 }
 
-const UNFIT_CODES = ['DATABASE_UNFIT', 'LEDGER_UNFIT', 'LEDGER_BEHIND']
 const UNFIT_PAUSE_MS: readonly [number, number] = [250, 10_000]
 
 /** Doubling from the first to the longest pause, each shortened by up to half at random. */

@@ -1,4 +1,5 @@
-import { type DatabaseAddress, Session } from './connection.ts'
+import type { Session } from './connection.ts'
+import type { Hosts } from './hosts.ts'
 import { databaseUnavailable } from './sql-errors.ts'
 
 /**
@@ -7,7 +8,7 @@ import { databaseUnavailable } from './sql-errors.ts'
  * answered in time fails, and so do those behind it that cannot be.
  */
 export class SideSession {
-  readonly #address: DatabaseAddress
+  readonly #hosts: Hosts
   readonly #inspect: (session: Session) => Promise<void>
   #session: Session | undefined
   #last: Promise<unknown> = Promise.resolve()
@@ -15,8 +16,8 @@ export class SideSession {
   #closing: NodeJS.Timeout | undefined
 
   /** @param inspect looks at each new session before it is asked; throws what is wrong with it. */
-  constructor(address: DatabaseAddress, inspect: (session: Session) => Promise<void>) {
-    this.#address = address
+  constructor(hosts: Hosts, inspect: (session: Session) => Promise<void>) {
+    this.#hosts = hosts
     this.#inspect = inspect
   }
 
@@ -52,8 +53,11 @@ export class SideSession {
     try {
       if (this.#session?.isUsable !== true) {
         this.#session = undefined
-        this.#session = await Session.open(this.#address)
-        await this.#inspect(this.#session)
+        this.#session = await this.#hosts.open(async session => {
+          // For the timer: it may be this that is not answered.
+          this.#session = session
+          await this.#inspect(session)
+        })
       }
       return await question(this.#session)
     } catch (error) {

@@ -10,7 +10,7 @@
  * - **ours**: the statement itself is wrong. The process ends: waiting would hide our own fault.
  */
 
-import { CountersinkError, describeError, toError } from '../../shared/errors.ts'
+import { CountersinkError, describeError, hasCode, toError } from '../../shared/errors.ts'
 
 export type Meaning = 'wait' | 'row' | 'refused' | 'ours'
 
@@ -93,7 +93,7 @@ const BY_NUMBER: ReadonlyMap<number, Entry> = new Map([
   }),
   ...entries('refused', LONG, {
     1044: 'this account may not use the database',
-    1045: 'user or password is wrong',
+    1045: 'user or password is wrong, or this account demands TLS or a certificate',
     1046: 'no database is named',
     1049: 'there is no such database',
     1142: 'this account lacks a privilege',
@@ -109,6 +109,8 @@ const BY_NUMBER: ReadonlyMap<number, Entry> = new Map([
     4151: 'this account is locked',
     // The connector's own.
     45023: 'it has no TLS, which is asked for',
+    45044:
+      'it asks for the password in the way of MySQL: it is MySQL, or has this account from there',
     45056: 'its certificate is not to be trusted',
     45057: 'its certificate is not to be trusted',
     45059: 'its certificate is for another host',
@@ -168,7 +170,9 @@ function entryOf(error: Error): Entry | undefined {
   // SIGNAL in a trigger may name any number; the class of its state is that of unhandled conditions.
   if (typeof state === 'string' && state.startsWith('45')) return BY_NUMBER.get(1644)
   // Before what is waited for: a certificate does not mend itself.
-  if (isOfCertificate(error)) return CERTIFICATE
+  const code = certificateCode(error)
+  if (code !== undefined)
+    return { ...CERTIFICATE, says: CERTIFICATE_SAYS[code] ?? CERTIFICATE.says }
   if ('fatal' in error && error.fatal === true) return NETWORK
   if ('code' in error && typeof error.code === 'string' && NETWORK_CODE.test(error.code)) {
     return NETWORK
@@ -182,13 +186,19 @@ const CERTIFICATE: Entry = {
   pauseMs: LONG,
 }
 
+const CERTIFICATE_SAYS: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'its certificate has expired, or this clock is wrong',
+  CERT_NOT_YET_VALID: 'its certificate is not in force yet, or this clock is wrong',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host',
+}
+
 /** OpenSSL's words for what it verifies, or Node's for the name; maybe inside of the connector's. */
 const CERTIFICATE_CODE =
   /^(CERT_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT|ERR_OSSL_(PEM|X509)|ERR_SSL_)/
 
-function isOfCertificate(error: Error): boolean {
-  const isNamed = 'code' in error && CERTIFICATE_CODE.test(String(error.code))
-  return isNamed || (error.cause instanceof Error && isOfCertificate(error.cause))
+function certificateCode(error: Error): string | undefined {
+  if ('code' in error && CERTIFICATE_CODE.test(String(error.code))) return String(error.code)
+  return error.cause instanceof Error ? certificateCode(error.cause) : undefined
 }
 
 const NETWORK_CODE =
@@ -235,6 +245,14 @@ export function databaseFailed(what: string, thrown: unknown): CountersinkError 
 
 export function databaseUnavailable(why: string, cause?: unknown): CountersinkError {
   return new CountersinkError('DATABASE_UNAVAILABLE', why, cause === undefined ? {} : { cause })
+}
+
+/** What a person has to mend: the account, the server, the ledger in it. */
+export function isUnfit(error: unknown): error is CountersinkError {
+  return (
+    error instanceof CountersinkError &&
+    hasCode(error, 'DATABASE_UNFIT', 'LEDGER_UNFIT', 'LEDGER_BEHIND')
+  )
 }
 
 /** This account, database or server will not do. */

@@ -16,7 +16,7 @@
  */
 
 import type { LongStatement } from '../../shared/events.ts'
-import { type DatabaseAddress, type ServerThread, Session } from './connection.ts'
+import { Session } from './connection.ts'
 import { judgeSqlError } from './sql-errors.ts'
 
 export interface StatementWatch {
@@ -36,7 +36,6 @@ type Finding =
 
 export function watchStatements(
   session: Session,
-  address: DatabaseAddress,
   told: (statement: LongStatement | undefined) => void,
 ): StatementWatch {
   let probing = false
@@ -56,7 +55,7 @@ export function watchStatements(
     }
     if (probing || performance.now() < nextProbeMs) return
     probing = true
-    const found = await probe(address, session.serverThread)
+    const found = await probe(session)
     probing = false
     nextProbeMs = performance.now() + PROBE_INTERVAL_MS
     if (session.waitingMs < SILENT_MS_MAX) return
@@ -82,7 +81,7 @@ export function watchStatements(
   }
 }
 
-async function probe(address: DatabaseAddress, of: ServerThread): Promise<Finding> {
+async function probe({ address, serverThread: of }: Session): Promise<Finding> {
   let second: Session
   try {
     second = await Session.open(address)

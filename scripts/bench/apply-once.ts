@@ -27,7 +27,7 @@ export function ourTotals({ config }: Site): PairsColumn {
 export function ledgerOf(site: Site): Ledger {
   return new Ledger({
     config: site.config,
-    address: site.address,
+    address: () => site.address,
     instance: randomBytes(16),
     signal: new AbortController().signal,
     events: new ParserEvents(),

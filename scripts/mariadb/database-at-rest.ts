@@ -1,7 +1,8 @@
 import {
   type DatabaseAddress,
   databaseAddress,
-  Session,
+  openSession,
+  type Session,
   watchStatements,
 } from '../../parser/ledger/index.ts'
 import type { Config } from '../../shared/config.ts'
@@ -21,9 +22,9 @@ export async function withSession<R>(
   address: DatabaseAddress,
   use: (session: Session) => Promise<R>,
 ): Promise<R> {
-  const session = await Session.open(address)
+  const session = await openSession(address)
   // A person at a terminal must not wait for ever for what will not answer.
-  const watch = watchStatements(session, address, statement => {
+  const watch = watchStatements(session, statement => {
     if (statement === undefined) return
     process.stderr.write(
       `(MariaDB has not answered for ${statement.ageSeconds} s: ${statement.waitsFor})\n`,

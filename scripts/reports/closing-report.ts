@@ -1,6 +1,11 @@
 import { readPublished, runNames } from '../../generator/state.ts'
 import { readJournal } from '../../parser/journal/index.ts'
-import { type Balance, databaseAddress, readBalance, Session } from '../../parser/ledger/index.ts'
+import {
+  type Balance,
+  databaseAddress,
+  openSession,
+  readBalance,
+} from '../../parser/ledger/index.ts'
 import type { Config } from '../../shared/config.ts'
 import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
@@ -32,7 +37,7 @@ export async function closingReport(
   const names =
     published?.run == null ? new Set<string>() : new Set(runNames(published.stream, published.run))
   const files = await filesOf(paths, names)
-  const session = await Session.open(databaseAddress(config, paths))
+  const session = await openSession(databaseAddress(config, paths))
   try {
     const streams = published === undefined ? [] : [published, ...published.earlier]
     const balance = await readBalance(

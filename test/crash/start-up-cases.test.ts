@@ -88,7 +88,13 @@ async function lay(t: Test, site: Site): Promise<void> {
   }
   function ledgerOf(instance: Uint8Array): Ledger {
     const { signal } = new AbortController()
-    return new Ledger({ config, address, instance, signal, events: new ParserEvents() })
+    return new Ledger({
+      config,
+      address: () => address,
+      instance,
+      signal,
+      events: new ParserEvents(),
+    })
   }
   const journal = Journal.open(paths.journal)
   try {

@@ -1,5 +1,10 @@
 import t from 'tap'
-import { maskedUrl, parseDatabaseUrl } from '../../shared/database-url.ts'
+import {
+  maskedUrl,
+  oneUrlPerHost,
+  parseDatabaseUrl,
+  withoutPassword,
+} from '../../shared/database-url.ts'
 
 t.test('what its users write', async t => {
   t.match(parseDatabaseUrl('mariadb://app:p%40ss%3Aw%2Frd%231%25@[::1]:3307/usage'), {
@@ -29,6 +34,10 @@ t.test('nothing is ignored, and no refusal shows a password', async t => {
     ['mariadb://sp:S3CRET@db/x?ca=/c', /ca, cert or key, but no ssl/],
     ['mariadb://sp:S3CRET@db/x?ssl=true&cert=/c', /cert and key belong together/],
     ['mariadb://sp:S3CRET@db/x?ssl=true&ssl=false', /ssl is given twice/],
+    ['mariadb://sp:S3CRET@a,,b/x', /cannot be read as a URL/],
+    ['mariadb://sp:S3CRET@a,b:0x/x', /cannot be read as a URL/],
+    ['mariadb://sp:S3CRET@a,b,a:3306/x', /names a:3306 twice/],
+    ['mariadb://sp:S3CRET@a,b/x?socketPath=/s', /several hosts, and a socketPath/],
     ['S3CRET', /cannot be read as a URL/],
   ] as const) {
     const parsed = parseDatabaseUrl(url)
@@ -36,4 +45,20 @@ t.test('nothing is ignored, and no refusal shows a password', async t => {
     t.notMatch(maskedUrl(url) + ('wrong' in parsed ? parsed.wrong : ''), /S3|CRET/)
   }
   t.equal(maskedUrl('mysql2://bob:S3CRET@db:1/x?a=b'), 'mysql2://***@db:1/x?a=***')
+})
+
+t.test('several hosts', async t => {
+  const url = 'mariadb://app:p%40,ss@one:3307,[::1],three/usage?ssl=required'
+  t.match(parseDatabaseUrl(url), { host: 'one', port: 3307, password: 'p@,ss' })
+  t.same(
+    oneUrlPerHost(url).map(one => parseDatabaseUrl(one)),
+    [
+      { ...parseDatabaseUrl(url), host: 'one', port: 3307 },
+      { ...parseDatabaseUrl(url), host: '::1', port: 3306 },
+      { ...parseDatabaseUrl(url), host: 'three', port: 3306 },
+    ],
+  )
+  t.equal(withoutPassword(url), 'mariadb://app@one:3307,[::1],three/usage?ssl=required')
+  t.equal(withoutPassword('mariadb://:x@db/usage'), 'mariadb://db/usage')
+  t.same(oneUrlPerHost('S3CRET'), ['S3CRET'])
 })

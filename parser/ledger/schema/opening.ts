@@ -25,6 +25,8 @@ export interface Known {
   readonly applied: readonly Witness[]
   /** Begun batches are still to be finished: of these contents some may be found in one. */
   readonly isResuming: boolean
+  /** Asked before one is made; throws why none may be. */
+  readonly mayBegin?: () => Promise<void>
 }
 
 /** The ledger as it is found on a new connection. */
@@ -59,6 +61,7 @@ export async function openLedger(
   const there = await tablesThere(session, config)
   const found = there.has('meta') ? await readMeta(session, names) : undefined
   if (found === undefined && known.uuid !== undefined) throw noLedger(config, known.uuid)
+  if (found === undefined) await known.mayBegin?.()
   const meta = found ?? (await makeLedger(session, config, there))
   assertVersion(meta, names)
   if (known.uuid !== undefined && meta.uuid !== known.uuid) {
@@ -166,8 +169,9 @@ async function makeLedger(
     if (!there.has(table)) await session.execute(statements[table])
   }
   // An earlier version may have come so far and no further.
-  const isOlder = LEDGER_TABLES.some(table => there.has(table))
-  for (const statement of isOlder ? migrateToVersion2(names) : []) await session.execute(statement)
+  if (!(await isVersion2(session, config))) {
+    for (const statement of migrateToVersion2(names)) await session.execute(statement)
+  }
   // One statement, so that the balance is that of one instant; the first of several parsers wins.
   await session.execute(
     `INSERT INTO ${names.meta}
@@ -216,10 +220,26 @@ async function ifThere<T>(rows: Promise<T[]>): Promise<T[]> {
   }
 }
 
+/**
+ * Whether the tables have everything that version 2 has added: then nothing has to be altered, which
+ * the account may not be allowed to, and an administrator has done it or the tables are new.
+ */
+async function isVersion2(session: Session, { tablePrefix }: Config): Promise<boolean> {
+  const [row] = await session.query<{ changes: bigint }>(
+    `SELECT (SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
+              AND (table_name = ? AND column_name = 'table_prefix'
+                OR table_name = ? AND column_name = 'outcome' AND column_type LIKE '%grew%'))
+          + (SELECT COUNT(DISTINCT index_name) FROM information_schema.statistics
+              WHERE table_schema = DATABASE() AND table_name = ? AND index_name = 'by_work') AS changes`,
+    [`${tablePrefix}meta`, `${tablePrefix}sighting`, `${tablePrefix}file`],
+  )
+  return Number(row?.changes ?? 0) === 3
+}
+
 /** From version 1, which did not know how the totals were called. */
 async function migrate(session: Session, config: Config): Promise<void> {
   const names = ledgerNames(config)
-  const statements = migrateToVersion2(names)
+  const statements = (await isVersion2(session, config)) ? [] : migrateToVersion2(names)
   try {
     for (const statement of statements) await session.execute(statement)
   } catch (error) {

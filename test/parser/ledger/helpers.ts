@@ -6,7 +6,7 @@ import { Ledger } from '../../../parser/ledger/ledger.ts'
 import type { Sums } from '../../../parser/sums/sums.ts'
 import { startPrivateMariadb } from '../../../scripts/mariadb/private-mariadb.ts'
 import { type Config, readConfig } from '../../../shared/config.ts'
-import { ParserEvents } from '../../../shared/events.ts'
+import { type HostInUse, ParserEvents } from '../../../shared/events.ts'
 import { type Teardown, tempDir } from '../../shared/helpers.ts'
 
 /** A private server for one test file. Each test takes a database of its own from it. */
@@ -42,7 +42,7 @@ export async function startServer(t: Teardown): Promise<Server> {
   }
 }
 
-export function addressOf(socketPath: string, database: string): DatabaseAddress {
+export function addressOf(socketPath: string, database: string): { readonly url: string } {
   return {
     url: `mariadb://root@localhost/${database}?socketPath=${encodeURIComponent(socketPath)}`,
   }
@@ -60,6 +60,8 @@ export interface LedgerScene {
   readonly config: Config
   /** Why the database was away, each time. */
   readonly outages: string[]
+  /** Which of several hosts were used. */
+  readonly hosts: HostInUse[]
   /** As at the end of the parser. */
   readonly abort: AbortController
   totals(): Promise<Record<string, string>>
@@ -73,21 +75,24 @@ export async function openLedgerScene(
   options: {
     env?: Record<string, string>
     instance?: Uint8Array
-    through?: DatabaseAddress
+    through?: DatabaseAddress | (() => DatabaseAddress)
     onChunk?: () => void
   } = {},
 ): Promise<LedgerScene> {
   const config = readConfig(options.env ?? {})
+  const through = options.through ?? address
   const abort = new AbortController()
+  const hosts: HostInUse[] = []
   const outages: string[] = []
   const events = new ParserEvents()
   events.on('database', ({ awayBecause }) => {
     if (awayBecause !== undefined) outages.push(awayBecause)
   })
+  events.on('host', host => hosts.push(host))
   events.on('chunk', () => options.onChunk?.())
   const ledger = new Ledger({
     config,
-    address: options.through ?? address,
+    address: typeof through === 'function' ? through : () => through,
     instance: options.instance ?? Buffer.alloc(16, 7),
     signal: abort.signal,
     events,
@@ -102,6 +107,7 @@ export async function openLedgerScene(
     session,
     config,
     outages,
+    hosts,
     abort,
     async totals() {
       const found: Record<string, string> = {}

@@ -1,0 +1,223 @@
+import { cpSync } from 'node:fs'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import { Session } from '../../../parser/ledger/connection.ts'
+import { openSession as openAnyHost } from '../../../parser/ledger/hosts.ts'
+import { startPrivateMariadb } from '../../../scripts/mariadb/private-mariadb.ts'
+import { eventually, failureOf, tempDir, within } from '../../shared/helpers.ts'
+import { addressOf, batchFor, openLedgerScene, openSession } from './helpers.ts'
+
+// Several hosts in one URL: which of them is used, and that going over to another one loses nothing
+// and counts nothing twice. The second server is a copy of the first, made while it was stopped.
+
+const dir = tempDir(t)
+const WITH_CHUNKS = { COUNTERSINK_CHUNK_PAIRS_MAX: '1' }
+
+function start(name: string) {
+  const at = `${dir}/${name}`
+  return startPrivateMariadb({
+    dataDir: `${at}/d`,
+    socketPath: `${at}/r/s`,
+    pidPath: `${at}/r/p`,
+    logPath: `${at}/l`,
+  })
+}
+
+/** A port that leads to a server's socket while it is open. */
+class Host {
+  readonly socketPath: string
+  readonly #sockets = new Set<Socket>()
+  #server: Server | undefined
+  #port = 0
+
+  constructor(socketPath: string) {
+    this.socketPath = socketPath
+  }
+
+  get name(): string {
+    return `127.0.0.1:${this.#port}`
+  }
+
+  async open(): Promise<void> {
+    this.#server = createServer(client => {
+      const upstream = connect(this.socketPath)
+      client.pipe(upstream).pipe(client)
+      for (const socket of [client, upstream]) {
+        this.#sockets.add(socket)
+        socket.on('error', () => {})
+        socket.on('close', () => {
+          this.#sockets.delete(socket)
+          client.destroy()
+          upstream.destroy()
+        })
+      }
+    })
+    await new Promise<void>(done => this.#server?.listen(this.#port, '127.0.0.1', done))
+    this.#port = (this.#server.address() as AddressInfo).port
+  }
+
+  /** As when its host loses its network: also for those that are connected. */
+  close(): void {
+    this.#server?.close()
+    for (const socket of this.#sockets) socket.destroy()
+  }
+}
+
+let first = await start('first')
+t.teardown(() => first.stop())
+const [one, two] = [new Host(first.socketPath), new Host(`${dir}/second/r/s`)]
+const counted = addressOf(first.socketPath, 'counted')
+{
+  const session = await Session.open({ socketPath: first.socketPath })
+  await session.execute('CREATE DATABASE counted')
+  const { ledger } = await openLedgerScene(t, counted)
+  await ledger.open()
+  await ledger.apply(batchFor([[1n, 100n]]))
+  await ledger.close()
+  await session.close()
+  await first.stop()
+  cpSync(`${dir}/first/d`, `${dir}/second/d`, { recursive: true })
+}
+first = await start('first')
+const second = await start('second')
+t.teardown(() => second.stop())
+for (const host of [one, two]) {
+  await host.open()
+  t.teardown(() => host.close())
+}
+
+function hostsUrl(database: string) {
+  return { url: `mariadb://root@${one.name},${two.name}/${database}` }
+}
+
+/** A new database of this name on both. */
+async function emptyOnBoth(t: Test, database: string) {
+  for (const { socketPath } of [one, two]) {
+    const session = await openSession(t, { socketPath })
+    await session.execute(`CREATE DATABASE ${database}`)
+  }
+  return [one, two].map(({ socketPath }) => addressOf(socketPath, database))
+}
+
+async function tables(t: Test, address: ReturnType<typeof addressOf>): Promise<number> {
+  const session = await openSession(t, address)
+  return (await session.query('SHOW TABLES')).length
+}
+
+t.test('a host that goes away in the middle of a batch', async t => {
+  let chunks = 0
+  const scene = await openLedgerScene(t, addressOf(two.socketPath, 'counted'), {
+    env: WITH_CHUNKS,
+    through: hostsUrl('counted'),
+    onChunk() {
+      chunks += 1
+      if (chunks === 2) one.close()
+    },
+  })
+  const { ledger, hosts, outages, totals } = scene
+  await ledger.open()
+  ledger.resumed()
+  t.same(hosts, [{ host: one.name, passedOver: [] }])
+  const batch = batchFor([
+    [1n, 1n],
+    [2n, 2n],
+    [3n, 3n],
+    [4n, 4n],
+  ])
+  t.match(await within('it is counted', ledger.apply(batch)), { kind: 'applied' })
+  t.match(hosts[1], { host: two.name, passedOver: [{ host: one.name, because: /ECONNREFUSED/ }] })
+  const all = { 1: '101', 2: '2', 3: '3', 4: '4' }
+  t.same(await totals(), all, 'nothing is lost or there twice')
+
+  await one.open()
+  two.close()
+  outages.length = 0
+  const waiting = ledger.apply(batchFor([[4n, 1n]]))
+  await eventually('both reasons are told', () => {
+    const told = outages.at(-1) ?? ''
+    return /which was counted, is not counted to its end there/.test(told) && /REFUSED/.test(told)
+  })
+  await two.open()
+  t.match(await within('it goes on with the one that has all', waiting), { kind: 'applied' })
+  t.same(await totals(), { ...all, 4: '5' })
+})
+
+t.test('a host that became read only is passed over, also by a question', async t => {
+  const [at, other] = await emptyOnBoth(t, 'switched')
+  const { ledger, hosts } = await openLedgerScene(t, at!, { through: hostsUrl('switched') })
+  await ledger.open()
+  const admin = await openSession(t, { socketPath: one.socketPath })
+  await admin.execute('SET GLOBAL read_only = 1')
+  t.teardown(() => admin.execute('SET GLOBAL read_only = 0'))
+  const session = await openAnyHost(hostsUrl('switched'))
+  t.match(session.address, { url: new RegExp(`@${two.name}/`) })
+  await session.close()
+  // As a replica would have it.
+  for (const table of ['consumption', 'meta', 'batch', 'file', 'sighting']) {
+    const name = table === 'consumption' ? table : `countersink_${table}`
+    const [made] = await (await openSession(t, at!)).query<Record<string, string>>(
+      `SHOW CREATE TABLE ${name}`,
+    )
+    await (await openSession(t, other!)).execute(made?.['Create Table'] ?? '')
+  }
+  const [meta] = await (await openSession(t, at!)).query<Record<string, unknown>>(
+    'SELECT * FROM countersink_meta',
+  )
+  const values = Object.values(meta ?? {})
+  await (await openSession(t, other!)).execute(
+    `INSERT INTO countersink_meta VALUES (${values.map(() => '?').join(',')})`,
+    values,
+  )
+  t.match(await within('it is counted', ledger.apply(batchFor([[1n, 1n]]))), { kind: 'applied' })
+  t.match(hosts.at(-1), { host: two.name, passedOver: [{ because: /read only/ }] })
+})
+
+t.test('a ledger is begun only when no host has one', async t => {
+  const [at, other] = await emptyOnBoth(t, 'begun')
+  one.close()
+  const scene = await openLedgerScene(t, at!, { through: hostsUrl('begun') })
+  const opening = scene.ledger.open()
+  await eventually('it is told', () => /each host was asked/.test(scene.outages.at(-1) ?? ''))
+  t.equal(await tables(t, other!), 0, 'nothing is made where it could be')
+  await one.open()
+  const { uuid } = await within('it starts', opening)
+  t.equal(await tables(t, other!), 0)
+
+  const reversed = { url: `mariadb://root@${two.name},${one.name}/begun` }
+  const late = await openLedgerScene(t, at!, { through: reversed })
+  t.match(await late.ledger.open(), { uuid }, 'the one that is there is used')
+  t.match(late.hosts, [{ host: one.name, passedOver: [{ because: /but one on/ }] }])
+})
+
+t.test('hosts none of which can be used are refused at a start, each with its reason', async t => {
+  const through = { url: `mariadb://nobody:x@${one.name},${two.name}/counted` }
+  const { ledger } = await openLedgerScene(t, counted, { through })
+  const error = await failureOf(ledger.open())
+  t.match(error, { code: 'DATABASE_UNFIT', message: new RegExp(`${one.name}: .*${two.name}: `) })
+})
+
+t.test('a password that changes is taken up without a restart', async t => {
+  const admin = await openSession(t, { socketPath: one.socketPath })
+  await admin.execute('CREATE DATABASE rotated')
+  await admin.execute("CREATE USER app@localhost IDENTIFIED BY 'old'")
+  await admin.execute('GRANT ALL ON rotated.* TO app@localhost')
+  let password: string | undefined = 'old'
+  const address = addressOf(one.socketPath, 'rotated')
+  const { ledger, outages, totals } = await openLedgerScene(t, address, {
+    through() {
+      if (password === undefined) throw new Error('its file is just being written')
+      return { url: address.url.replace('root@', `app:${password}@`) }
+    },
+  })
+  await ledger.open()
+  password = undefined
+  await admin.execute("ALTER USER app@localhost IDENTIFIED BY 'new'")
+  await admin.execute('KILL USER app')
+  const waiting = ledger.apply(batchFor([[1n, 1n]]))
+  await eventually('that is told', () => /just being written/.test(outages.at(-1) ?? ''))
+  password = 'old'
+  await eventually('it is refused, and waits', () => /1045/.test(outages.at(-1) ?? ''))
+  password = 'new'
+  t.match(await within('it goes on', waiting), { kind: 'applied' })
+  t.same(await totals(), { 1: '1' })
+})

@@ -1,0 +1,146 @@
+import { execFileSync } from 'node:child_process'
+import t, { type Test } from 'tap'
+import { readTotal } from '../../../parser/ledger/asking/totals.ts'
+import { Session } from '../../../parser/ledger/connection.ts'
+import { schemaStatements } from '../../../parser/ledger/schema/printed.ts'
+import { RIGHTS } from '../../../parser/ledger/schema/rights.ts'
+import { readConfig } from '../../../shared/config.ts'
+import { failureOf } from '../../shared/helpers.ts'
+import { addressOf, batchFor, openLedgerScene, openSession, startServer } from './helpers.ts'
+
+// An account that may not make tables works where an administrator has run what is printed; each right
+// that it lacks is named before anything is written.
+
+const server = await startServer(t)
+const NAMES = { COUNTERSINK_TOTALS_TABLE: 'usage_of', COUNTERSINK_TABLE_PREFIX: 'cs_' }
+const config = readConfig(NAMES)
+let made = 0
+
+/** A database for which everything was printed and run; its accounts have passwords now. */
+async function printed() {
+  made += 1
+  const [database, user, reader] = [`p${made}`, `service${made}`, `o'reader${made}`]
+  const host = 'localhost'
+  const statements = schemaStatements(config, {
+    database,
+    service: { user, host },
+    reader: { user: reader, host },
+  })
+  const all = Object.values(statements).flat()
+  // Everything can be run again.
+  for (const statement of [...all, ...all]) await server.admin.execute(statement)
+  await server.admin.execute(`ALTER USER '${user}'@localhost IDENTIFIED BY 'x' ACCOUNT UNLOCK`)
+  return { database, user, reader, address: as(database, user) }
+}
+
+function as(database: string, user: string) {
+  const root = addressOf(server.socketPath, database) as { url: string }
+  return { url: root.url.replace('root@', `${encodeURIComponent(user)}:x@`) }
+}
+
+async function open(t: Test, at: { database: string; address: { url: string } }) {
+  const root = addressOf(server.socketPath, at.database)
+  return openLedgerScene(t, root, { through: at.address, env: NAMES })
+}
+
+t.test('an account without CREATE counts where the printed SQL was run', async t => {
+  const at = await printed()
+  const { ledger, totals, session } = await open(t, at)
+  t.match(await ledger.open(), { seesTriggers: false })
+  t.match(await ledger.apply(batchFor([[5n, 7n]])), { kind: 'applied' })
+  t.same(await totals(), { 5: '7' })
+  const [meta] = await session.query('SELECT opening_rows, table_prefix FROM cs_meta')
+  t.match(meta, { opening_rows: 0n, table_prefix: 'cs_' })
+  const own = await openSession(t, at.address)
+  t.equal(await own.hasSequences(), true, 'and as fast as any other')
+  await (await open(t, at)).ledger.open()
+})
+
+t.test('what is printed is what the service makes itself', async t => {
+  const { database } = await printed()
+  const own = await server.database()
+  const { ledger, session } = await openLedgerScene(t, own, { env: NAMES })
+  await ledger.open()
+  for (const table of ['usage_of', 'cs_meta', 'cs_batch', 'cs_file', 'cs_sighting']) {
+    const [mine] = await session.query<Record<string, string>>(`SHOW CREATE TABLE ${table}`)
+    const [theirs] = await server.admin.query(`SHOW CREATE TABLE ${database}.${table}`)
+    t.same(theirs, mine)
+  }
+})
+
+t.test('where it was not run the account is told of it, and nothing is made', async t => {
+  const at = await printed()
+  await server.admin.execute(`CREATE OR REPLACE DATABASE ${at.database}`)
+  const { ledger, session } = await open(t, at)
+  t.match(await failureOf(ledger.open()), {
+    code: 'DATABASE_UNFIT',
+    message: /CREATE command denied/,
+    advice: /countersink schema/,
+  })
+  t.same(await session.query('SHOW TABLES'), [])
+})
+
+for (const [table, rights] of Object.entries(RIGHTS)) {
+  const name = table === 'totals' ? 'usage_of' : `cs_${table}`
+  t.test(`each right on ${name} is missed by name`, async t => {
+    const at = await printed()
+    for (const right of rights) {
+      const about = `${right} ON ${at.database}.${name}`
+      await server.admin.execute(`REVOKE ${about} FROM '${at.user}'@localhost`)
+      const error = await failureOf((await open(t, at)).ledger.open())
+      t.match(error, { code: 'DATABASE_UNFIT', advice: /countersink schema/ }, about)
+      t.match(error.message, new RegExp(`${right} .*denied.*${name}`), about)
+      await server.admin.execute(`GRANT ${about} TO '${at.user}'@localhost`)
+    }
+    t.match(await (await open(t, at)).ledger.open(), { uuid: String })
+  })
+}
+
+t.test('tables of an older version are changed by an administrator, and go on', async t => {
+  const at = await printed()
+  await (await open(t, at)).ledger.open()
+  const admin = (sql: string) => server.admin.execute(sql)
+  await admin(`USE ${at.database}`)
+  await admin('UPDATE cs_meta SET schema_version = 1')
+  await admin('ALTER TABLE cs_meta DROP COLUMN table_prefix, DROP COLUMN totals_table')
+  await admin('ALTER TABLE cs_file DROP KEY by_work')
+  const error = await failureOf((await open(t, at)).ledger.open())
+  t.match(error, { code: 'LEDGER_UNFIT', advice: /ALTER TABLE `cs_meta`.*cs_sighting/ })
+  const account = { user: at.user, host: 'localhost' }
+  const accounts = { service: account, reader: { ...account, user: at.reader } }
+  const { migrations } = schemaStatements(config, { database: at.database, ...accounts })
+  for (const statement of migrations) await admin(statement)
+  const { ledger, session } = await open(t, at)
+  await ledger.open()
+  const [meta] = await session.query('SELECT schema_version AS v, table_prefix AS p FROM cs_meta')
+  t.match(meta, { v: 2n, p: 'cs_' })
+})
+
+t.test('the command prints it, and the account for questions only asks', async t => {
+  const program = new URL('../../../dist/scripts/countersink.js', import.meta.url).pathname
+  const env = { ...process.env, ...NAMES, COUNTERSINK_DATABASE_URL: 'mariadb://app@db/printed' }
+  const schema = (...args: string[]) =>
+    execFileSync(process.execPath, [program, 'schema', '--reader', 'looks@localhost', ...args], {
+      encoding: 'utf8',
+      env,
+    })
+  const { version, ...statements } = JSON.parse(schema('--json'))
+  t.equal(version, 1)
+  const sql = schema().replace(/^--.*$/gm, '')
+  const run = sql.split(/;\n/).filter(one => one.trim() !== '')
+  t.equal(run.length, Object.values(statements).flat().length)
+  const dba = await openSession(t, { socketPath: server.socketPath })
+  for (const statement of run) await dba.execute(statement)
+  const looks = as('printed', 'looks')
+  t.match(await failureOf(Session.open(looks)), { message: /locked|denied/ }, 'locked at first')
+  await dba.execute("ALTER USER looks@localhost IDENTIFIED BY 'x' ACCOUNT UNLOCK")
+  await dba.execute("ALTER USER app@'%' IDENTIFIED BY 'x' ACCOUNT UNLOCK")
+  const at = { database: 'printed', address: as('printed', 'app') }
+  const { ledger } = await open(t, at)
+  await ledger.open()
+  await ledger.apply(batchFor([[5n, 7n]]))
+  const session = await openSession(t, looks)
+  t.match(await readTotal(session, config, 5n), { amount: 7n })
+  const denied = await failureOf(session.execute('UPDATE usage_of SET resource_consumption = 0'))
+  t.match(denied, { message: /UPDATE command denied/ })
+})
