@@ -1,8 +1,10 @@
 import { parseArgs } from 'node:util'
-import { readConfig } from '../shared/config.ts'
+import { configOf } from '../shared/config.ts'
+import { defaultDirectory } from '../shared/config-places.ts'
 import { CountersinkError, toError } from '../shared/errors.ts'
 import { fatal, runService } from '../shared/lifecycle.ts'
 import { createLog } from '../shared/log.ts'
+import { statePaths } from '../shared/paths.ts'
 import { startGenerator } from './generator.ts'
 
 const log = createLog('generator')
@@ -11,7 +13,7 @@ const { dir, supervised } = readArguments()
 await runService(log, supervised, () =>
   startGenerator({
     dir,
-    config: readConfig(process.env),
+    config: configOf(statePaths(dir).dir, process.env),
     runId: process.env.COUNTERSINK_RUN_ID,
     log,
   }),
@@ -21,7 +23,7 @@ function readArguments(): { dir: string; supervised: boolean } {
   try {
     return parseArgs({
       options: {
-        dir: { type: 'string', default: 'var' },
+        dir: { type: 'string', default: defaultDirectory(process.env) },
         supervised: { type: 'boolean', default: false },
       },
     }).values

@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   totals: async () => (await import('./commands/totals.ts')).totals,
   status: async () => (await import('./commands/status.ts')).status,
   recover: async () => (await import('./commands/recover.ts')).recover,
+  config: async () => (await import('./commands/config.ts')).config,
   ping: async () => (await import('./commands/ping.ts')).ping,
 }
 
@@ -80,7 +81,7 @@ Usage: countersink COMMAND [OPTION]…
 
 ${list.join('\n')}
 
-Every command knows --help and --dir D (the state directory, default ./var).
+Every command knows --help and --dir D (the state directory, default ./var) and --config FILE.
 Exit status: 0 yes or done, 1 the negative answer, 2 wrong usage, 3 cannot answer now,
 130 interrupted before there was an answer.
 `

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type Config, readConfig } from '../../shared/config.ts'
+import { type Config, configOf } from '../../shared/config.ts'
+import { logsDirectory } from '../../shared/config-places.ts'
 import { CountersinkError, describeError } from '../../shared/errors.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
@@ -56,11 +57,11 @@ ${DIR_HELP}
   --consumers N      consumers in the generated stream (default: ${SETTINGS.consumers.default})
   --seed S           seed of the generated stream (default: ${SETTINGS.seed.default})
 
-Everything else is set by environment variables:
+Everything else is set by environment variables, or in the configuration file (countersink config --help):
 ${settingsHelp}
 `,
   async run(args) {
-    const { values } = parseOptions(args, {
+    const { values, isDirGiven } = parseOptions(args, {
       generator: { type: 'boolean', default: false },
       'no-generator': { type: 'boolean', default: false },
       files: { type: 'string' },
@@ -78,8 +79,10 @@ ${settingsHelp}
       }
       Object.assign(env, { [variable]: value })
     }
-    const config = readConfig(env)
-    return supervise(values.dir, env, config, withGenerator(values, config))
+    const own = statePaths(values.dir)
+    const config = configOf(own.dir, env)
+    const paths = { ...own, log: logsDirectory(env, isDirGiven) ?? own.log }
+    return supervise(paths, env, config, withGenerator(values, config))
   },
 }
 
@@ -137,13 +140,12 @@ async function refuseAnotherDatabase(paths: StatePaths, config: Config): Promise
 const DRAW_INTERVAL_MS = 200
 
 async function supervise(
-  dir: string,
+  paths: StatePaths,
   env: NodeJS.ProcessEnv,
   config: Config,
   withGenerator: boolean,
 ): Promise<number> {
   process.umask(0o077)
-  const paths = statePaths(dir)
   if (existsSync(paths.dir)) await refuseDirectoriesOfOthers(paths.dir)
   await refuseAnotherDatabase(paths, config)
   const display = new ProgressDisplay({
