@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { configOf } from '../shared/config.ts'
 import { defaultDirectory } from '../shared/config-places.ts'
+import { LiveConfig } from '../shared/config-reload.ts'
 import { runService } from '../shared/lifecycle.ts'
 import { createLog } from '../shared/log.ts'
 import { statePaths } from '../shared/paths.ts'
@@ -15,8 +16,20 @@ const { values } = parseArgs({
 })
 const log = createLog('parser')
 
-await runService(log, values.supervised ?? false, async () => {
-  const paths = statePaths(values.dir)
-  const config = configOf(paths.dir, process.env)
-  return Parser.start({ paths, config, address: databaseAddress(config, paths), log })
+let live: LiveConfig | undefined
+let parser: Parser | undefined
+
+await runService(log, values.supervised ?? false, start, () => {
+  const reload = live?.reload()
+  if (reload === undefined) return
+  log[reload.isRefused ? 'warn' : 'info'](reload.text)
+  parser?.reconsider()
 })
+
+async function start(): Promise<Parser> {
+  const paths = statePaths(values.dir)
+  live = new LiveConfig(() => configOf(paths.dir, process.env))
+  const { config } = live
+  parser = await Parser.start({ paths, config, address: databaseAddress(config, paths), log })
+  return parser
+}

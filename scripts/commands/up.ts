@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Config, configOf } from '../../shared/config.ts'
 import { logsDirectory } from '../../shared/config-places.ts'
+import { LiveConfig } from '../../shared/config-reload.ts'
 import { CountersinkError, describeError } from '../../shared/errors.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
@@ -41,8 +42,8 @@ Usage: countersink up [--dir D] [--generator | --no-generator] [--files N] [--fi
                       [--consumers N] [--seed S]
 
 Starts a private MariaDB (unless COUNTERSINK_DATABASE_URL names yours), the parser and the
-generator, keeps them running, and stops them in order on Ctrl-C or SIGTERM. On SIGHUP it opens its logs anew;
-it goes on when its terminal closes.
+generator, keeps them running, and stops them in order on Ctrl-C or SIGTERM. On SIGHUP it opens its logs anew
+and reads the configuration again; it goes on when its terminal closes.
 
 The generator makes up usage, which is counted like any other: into a database of yours only with
 --generator.
@@ -80,9 +81,10 @@ ${settingsHelp}
       Object.assign(env, { [variable]: value })
     }
     const own = statePaths(values.dir)
-    const config = configOf(own.dir, env)
+    const live = new LiveConfig(() => configOf(own.dir, env))
+    const { config } = live
     const paths = { ...own, log: logsDirectory(env, isDirGiven) ?? own.log }
-    return supervise(paths, env, config, withGenerator(values, config))
+    return supervise(paths, env, live, withGenerator(values, config))
   },
 }
 
@@ -142,9 +144,10 @@ const DRAW_INTERVAL_MS = 200
 async function supervise(
   paths: StatePaths,
   env: NodeJS.ProcessEnv,
-  config: Config,
+  live: LiveConfig,
   withGenerator: boolean,
 ): Promise<number> {
+  const { config } = live
   process.umask(0o077)
   if (existsSync(paths.dir)) await refuseDirectoriesOfOthers(paths.dir)
   await refuseAnotherDatabase(paths, config)
@@ -159,7 +162,7 @@ async function supervise(
     ...{ paths, config, env, withGenerator },
     onNotice: text => display.say(printable(text)),
   })
-  outliveTheTerminal(supervisor)
+  outliveTheTerminal(supervisor, live)
   const stopRequest = stopRequested(false, () => {
     display.end()
     supervisor.abandon()
@@ -221,9 +224,9 @@ async function supervise(
 
 /**
  * A service is not its terminal's: whoever read its output may go, and a hangup means that the logs
- * were moved away. A fault of ours that nothing has caught still ends in order what was started.
+ * were moved away, or the configuration changed. A fault of ours that nothing has caught still ends in order what was started.
  */
-function outliveTheTerminal(supervisor: Supervisor): void {
+function outliveTheTerminal(supervisor: Supervisor, live: LiveConfig): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.once('error', error => {
       supervisor.note(`nobody reads what is printed any more: ${describeError(error)}`)
@@ -232,7 +235,10 @@ function outliveTheTerminal(supervisor: Supervisor): void {
       })
     })
   }
-  process.on('SIGHUP', () => supervisor.reopenLogs())
+  process.on('SIGHUP', () => {
+    supervisor.reopenLogs()
+    supervisor.reload(live.reload())
+  })
   process.on('uncaughtException', error => supervisor.fail(error))
 }
 

@@ -96,6 +96,11 @@ export class ManagedProcess {
     this.#deaths.forget()
   }
 
+  /** It reads its configuration again. */
+  hangUp(): void {
+    this.#child?.kill('SIGHUP')
+  }
+
   /** Its log has been moved away. */
   reopenLog(): void {
     this.#log.reopen()

@@ -15,6 +15,7 @@
 
 import { existsSync } from 'node:fs'
 import type { Config } from '../../shared/config.ts'
+import type { Reload } from '../../shared/config-reload.ts'
 import { makeDirectories, replaceFile } from '../../shared/durable.ts'
 import { describeError, toError } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
@@ -221,6 +222,14 @@ export class Supervisor {
     this.#parser?.reopenLog()
     this.#generator?.reopenLog()
     this.#notice('logs opened anew')
+  }
+
+  /** What has become of the configuration; the children look for themselves, unless it is unfit. */
+  reload({ text, isRefused }: Reload): void {
+    this.#notice(text)
+    if (isRefused) return
+    this.#parser?.hangUp()
+    this.#generator?.hangUp()
   }
 
   /** Something that nothing here has caught: everything is stopped in order, as `failed` says why. */
