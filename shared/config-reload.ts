@@ -39,13 +39,16 @@ export class LiveConfig {
     ) as Config
   }
 
+  /** Why a start would be refused now. */
+  whyUnfit(): string | undefined {
+    const next = this.#readOrWhyNot()
+    return 'unfit' in next ? `the configuration cannot be used: ${next.unfit}` : undefined
+  }
+
   reload(): Reload {
-    let next: Config
-    try {
-      next = this.#read()
-    } catch (error) {
-      if (!hasCode(error, 'CONFIG_INVALID')) throw error
-      const text = `the configuration cannot be used, and stays as it was: ${describeError(error)}`
+    const next = this.#readOrWhyNot()
+    if ('unfit' in next) {
+      const text = `the configuration cannot be used, and stays as it was: ${next.unfit}`
       return { text, isRefused: true }
     }
     const differing = SETTING_KEYS.filter(key => !isDeepStrictEqual(next[key], this.#now[key]))
@@ -61,6 +64,15 @@ export class LiveConfig {
     ]
     const what = parts.length === 0 ? 'nothing has changed' : parts.join('; ')
     return { text: `configuration read again: ${what}`, isRefused: false }
+  }
+
+  #readOrWhyNot(): Config | { readonly unfit: string } {
+    try {
+      return this.#read()
+    } catch (error) {
+      if (!hasCode(error, 'CONFIG_INVALID')) throw error
+      return { unfit: describeError(error) }
+    }
   }
 }
 

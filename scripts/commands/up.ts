@@ -160,6 +160,7 @@ async function supervise(
   })
   const supervisor = new Supervisor({
     ...{ paths, config, env, withGenerator },
+    whyUnfit: () => live.whyUnfit(),
     onNotice: text => display.say(printable(text)),
   })
   outliveTheTerminal(supervisor, live)

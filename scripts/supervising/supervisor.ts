@@ -45,6 +45,8 @@ export interface SupervisorOptions {
   /** For the children: the configuration as environment variables. */
   readonly env: NodeJS.ProcessEnv
   readonly withGenerator: boolean
+  /** Why the configuration, as it stands now, would end a child that is started with it. */
+  readonly whyUnfit?: () => string | undefined
   /** How a child is started, if not as it was built. */
   readonly childCommand?: typeof childCommand
   /** Something the person at the terminal should know. */
@@ -251,7 +253,7 @@ export class Supervisor {
   }
 
   #startChild(name: 'parser' | 'generator'): ManagedProcess {
-    const { paths, env, onNotice, childCommand: command = childCommand } = this.#options
+    const { paths, env, onNotice, whyUnfit, childCommand: command = childCommand } = this.#options
     return new ManagedProcess({
       name,
       command: [...command(name, paths), '--supervised'],
@@ -262,6 +264,7 @@ export class Supervisor {
         const lifeline = name === 'parser' ? this.#mariadb?.lifeline : undefined
         return lifeline === undefined ? [] : [lifeline]
       },
+      ...(whyUnfit === undefined ? {} : { whyUnfit }),
       stopTimeoutMs: CHILD_STOP_TIMEOUT_MS[name],
       onTrouble: onNotice,
       onNotice: text => this.#notice(text),

@@ -1,14 +1,20 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { countersink } from '../helpers/cli.ts'
 import { startDatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { drop, seededFile, totalsText } from '../helpers/files.ts'
-import { spawnParser, startParser, stopProgram, untilSettled } from '../helpers/parser.ts'
+import {
+  pingParser,
+  spawnParser,
+  startParser,
+  stopProgram,
+  untilSettled,
+} from '../helpers/parser.ts'
 import { startProgram } from '../helpers/processes.ts'
 import { makeSite, type Site } from '../helpers/state-dir.ts'
-import { startUp } from '../helpers/up.ts'
+import { pidOf, startUp } from '../helpers/up.ts'
 
 const server = await startDatabaseServer(t)
 const HOUR_MS = 3_600_000
@@ -92,6 +98,16 @@ t.test('up goes by a file, and reads it again on SIGHUP', async t => {
   configured(made, '{"quietMs": 1')
   up.signal('SIGHUP')
   await eventually('the file is refused', () => /and stays as it was/.test(logOf('supervisor')))
+  const killed = await pidOf(up, 'parser')
+  process.kill(killed, 'SIGKILL')
+  await eventually('a parser that died waits for a better one', () => {
+    return /the parser waits to be started again: .* is not JSON/.test(logOf('supervisor'))
+  })
+  configured(made, content)
+  await pidOf(up, 'parser', killed)
+  await eventually('it counts again', async () => {
+    return (await pingParser(site.paths))?.database === 'ready'
+  })
   configured(made, { ...content, scanIntervalMs: 50, readers: 2 })
   up.signal('SIGHUP')
   const told = /read again: scanIntervalMs 3600000 -> 50; a restart is needed for readers/
@@ -130,7 +146,7 @@ t.test('logs go where systemd says', async t => {
   const env = { ...made.env, STATE_DIRECTORY: dir, LOGS_DIRECTORY: `${logs}:/nowhere` }
   const up = startProgram(t, dir, ['scripts/countersink.js', 'up'], env)
   await eventually('the parser has a log there', () => {
-    return /started/.test(readFileSync(join(logs, 'parser.log'), { encoding: 'utf8', flag: 'a+' }))
+    return existsSync(logs) && /started/.test(readFileSync(join(logs, 'parser.log'), 'utf8'))
   })
   t.match(await stopProgram(up), { code: 0 })
 })
