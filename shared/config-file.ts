@@ -23,7 +23,10 @@ import { fileKeyOf, SETTINGS, type SettingKey } from './settings.ts'
 export function fileLayer({ path, isNamed }: ConfigPlace, problems: Problem[]): Layer {
   const layer = new Map<SettingKey, Given>()
   try {
-    const { text, stats } = readSmallFile(path, isNamed ? CONFIG_VARIABLE : 'the configuration')
+    const { text, stats } = readSmallFile(
+      path,
+      isNamed ? `named by --config or ${CONFIG_VARIABLE}` : 'the configuration',
+    )
     const entries = parseObject(path, text, problems)
     const isForAll = (stats.mode & 0o077) !== 0
     for (const [name, value] of entries) setOne(layer, { path, name, value, isForAll }, problems)

@@ -44,7 +44,7 @@ t.test('only a file that was named must be there', async t => {
   const named = join(dir, 'x.json')
   t.match(await failureOf(() => configOf(dir, { COUNTERSINK_CONFIG: named })), {
     code: 'CONFIG_INVALID',
-    message: `${named} (COUNTERSINK_CONFIG) cannot be read: ENOENT`,
+    message: `${named} (named by --config or COUNTERSINK_CONFIG) cannot be read: ENOENT`,
   })
   mkdirSync(join(dir, 'countersink.json'))
   t.match(messages(dir), [/countersink.json .* cannot be read: it is not a regular file/])
