@@ -1,27 +1,34 @@
 import { parseArgs } from 'node:util'
-import { readConfig } from '../shared/config.ts'
+import { configOf } from '../shared/config.ts'
+import { defaultDirectory } from '../shared/config-places.ts'
+import { LiveConfig } from '../shared/config-reload.ts'
 import { CountersinkError, toError } from '../shared/errors.ts'
-import { fatal, runService } from '../shared/lifecycle.ts'
+import { fatal, runService, type Service } from '../shared/lifecycle.ts'
 import { createLog } from '../shared/log.ts'
+import { statePaths } from '../shared/paths.ts'
 import { startGenerator } from './generator.ts'
 
 const log = createLog('generator')
 const { dir, supervised } = readArguments()
 
-await runService(log, supervised, () =>
-  startGenerator({
-    dir,
-    config: readConfig(process.env),
-    runId: process.env.COUNTERSINK_RUN_ID,
-    log,
-  }),
-)
+let live: LiveConfig | undefined
+
+await runService(log, supervised, start, () => {
+  const reload = live?.reload()
+  if (reload !== undefined) log[reload.isRefused ? 'warn' : 'info'](reload.text)
+})
+
+function start(): Promise<Service> {
+  live = new LiveConfig(() => configOf(statePaths(dir).dir, process.env))
+  const runId = process.env.COUNTERSINK_RUN_ID
+  return startGenerator({ ...{ dir, runId, log }, config: live.config })
+}
 
 function readArguments(): { dir: string; supervised: boolean } {
   try {
     return parseArgs({
       options: {
-        dir: { type: 'string', default: 'var' },
+        dir: { type: 'string', default: defaultDirectory(process.env) },
         supervised: { type: 'boolean', default: false },
       },
     }).values

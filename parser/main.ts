@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util'
-import { readConfig } from '../shared/config.ts'
+import { configOf } from '../shared/config.ts'
+import { defaultDirectory } from '../shared/config-places.ts'
+import { LiveConfig } from '../shared/config-reload.ts'
 import { runService } from '../shared/lifecycle.ts'
 import { createLog } from '../shared/log.ts'
 import { statePaths } from '../shared/paths.ts'
@@ -7,14 +9,29 @@ import { databaseAddress } from './ledger/index.ts'
 import { Parser } from './parser.ts'
 
 const { values } = parseArgs({
-  options: { dir: { type: 'string', default: 'var' }, supervised: { type: 'boolean' } },
+  options: {
+    dir: { type: 'string', default: defaultDirectory(process.env) },
+    supervised: { type: 'boolean' },
+  },
 })
 const log = createLog('parser')
 
-await runService(log, values.supervised ?? false, async () => {
-  const paths = statePaths(values.dir)
-  const config = readConfig(process.env)
-  // Anew for each connection, so that a password can change without a restart.
-  const address = () => databaseAddress(readConfig(process.env), paths)
-  return Parser.start({ paths, config, address, log })
+let live: LiveConfig | undefined
+let parser: Parser | undefined
+
+await runService(log, values.supervised ?? false, start, () => {
+  const reload = live?.reload()
+  if (reload === undefined) return
+  log[reload.isRefused ? 'warn' : 'info'](reload.text)
+  parser?.reconsider()
 })
+
+async function start(): Promise<Parser> {
+  const paths = statePaths(values.dir)
+  live = new LiveConfig(() => configOf(paths.dir, process.env))
+  const { config } = live
+  // Anew for each connection, so that a password can change without a restart.
+  const address = () => databaseAddress(configOf(paths.dir, process.env), paths)
+  parser = await Parser.start({ paths, config, address, log })
+  return parser
+}

@@ -98,6 +98,11 @@ export class Parser implements Service {
     events.on('settled', ({ file, sequence }) => listener.settled(file, sequence))
   }
 
+  /** The configuration has changed: a look that was to come much later may be due now. */
+  reconsider(): void {
+    this.#parts.inbox.lookSoon()
+  }
+
   stop(): Promise<void> {
     this.#stopping ??= this.#drainAndClose()
     return this.#stopping

@@ -46,8 +46,12 @@ export function makeParts(ground: Ground) {
     queue: new QueueTally(),
     disk: new DiskWatch({
       directories: [paths.work, paths.journal, paths.runs, paths.mariadb],
-      reserveBytes: config.reserveBytes,
-      reserveInodes: config.reserveInodes,
+      get reserveBytes() {
+        return config.reserveBytes
+      },
+      get reserveInodes() {
+        return config.reserveInodes
+      },
       events,
     }),
     directories: new OwnDirectories(paths, events, log),
@@ -70,14 +74,22 @@ function makeIntake({ paths, config, journal, log, events }: Ground, around: Aro
   const sealer = new Sealer()
   const scanner = new InboxScanner({
     ...{ inbox: paths.inbox, log, sealer },
-    quietMs: config.quietMs,
-    cutHoldMs: config.cutHoldMs,
+    get quietMs() {
+      return config.quietMs
+    },
+    get cutHoldMs() {
+      return config.cutHoldMs
+    },
     onSealed: () => inbox.lookSoon(),
   })
   const inbox: Inbox = new Inbox({
     ...{ paths, journal, log, events, sealer, scanner, ...around },
-    scanIntervalMs: config.scanIntervalMs,
-    queueFilesMax: config.queueFilesMax,
+    get scanIntervalMs() {
+      return config.scanIntervalMs
+    },
+    get queueFilesMax() {
+      return config.queueFilesMax
+    },
   })
   return { scanner, inbox }
 }

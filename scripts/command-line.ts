@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import('./commands/status.ts')).status,
   schema: async () => (await import('./commands/schema.ts')).schema,
   recover: async () => (await import('./commands/recover.ts')).recover,
+  config: async () => (await import('./commands/config.ts')).config,
   ping: async () => (await import('./commands/ping.ts')).ping,
 }
 
@@ -82,7 +83,7 @@ Usage: countersink COMMAND [OPTION]…
 
 ${list.join('\n')}
 
-Every command knows --help and --dir D (the state directory, default ./var).
+Every command knows --help and --dir D (the state directory, default ./var) and --config FILE.
 Exit status: 0 yes or done, 1 the negative answer, 2 wrong usage, 3 cannot answer now,
 130 interrupted before there was an answer.
 `

@@ -1,79 +1,124 @@
 import assert from 'node:assert/strict'
+import { fileLayer } from './config-file.ts'
+import {
+  defaultsLayer,
+  type Environment,
+  environmentLayer,
+  type Given,
+  type Layer,
+  type Problem,
+} from './config-layers.ts'
+import { configPlace } from './config-places.ts'
 import { CountersinkError } from './errors.ts'
-import { nearest } from './nearest.ts'
 import type { Setting } from './setting-kinds.ts'
-import { SETTINGS } from './settings.ts'
+import { SETTING_KEYS, SETTINGS, type SettingKey } from './settings.ts'
 
 /**
- * Every setting, resolved once at the edge of each process from environment variables into a
- * readonly record. Nothing deeper reads `process.env` or applies a default. The supervisor turns
- * its own options into these variables for its children.
+ * Every setting, resolved once at the edge of each process into a readonly record: defaults, over them
+ * the configuration file, over it the environment. Nothing deeper reads `process.env` or applies a
+ * default. A command turns its own options into variables, for itself and its children.
  */
 export type Config = {
-  readonly [K in keyof typeof SETTINGS]: Exclude<
-    ReturnType<(typeof SETTINGS)[K]['parse']>,
-    undefined
-  >
+  readonly [K in SettingKey]: Exclude<ReturnType<(typeof SETTINGS)[K]['parse']>, undefined>
+}
+
+/** Everything that is in force, where each value comes from, and all that is wrong with it. */
+export interface Resolved {
+  /** undefined: something is wrong. */
+  readonly config: Config | undefined
+  readonly given: Layer
+  readonly problems: readonly Problem[]
 }
 
 /**
- * @throws CountersinkError CONFIG_INVALID naming the variable, the value and what is allowed; for a
- * variable that nothing here knows, the nearest one; and for settings that contradict each other, both.
+ * What holds in a state directory.
+ *
+ * @param remembered variables, as the service would have them: less than what anybody says now.
  */
-export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
-  refuseUnknown(env)
-  const entries = Object.entries(SETTINGS).map(([key, setting]: [string, Setting<unknown>]) => {
-    const text = env[setting.variable] ?? setting.default
-    const value = setting.parse(text)
-    if (value === undefined) {
-      const found = setting.refused?.(text) ?? JSON.stringify(text)
-      throw new CountersinkError(
-        'CONFIG_INVALID',
-        `${setting.variable} must be ${setting.allowed}; got ${found}`,
-        { advice: `It means: ${setting.meaning}. The default is ${setting.default || 'empty'}.` },
-      )
-    }
-    return [key, value]
-  })
-  const config = Object.freeze(Object.fromEntries(entries)) as Config
-  refuseCollisions(config)
-  refuseContradictions(env, config)
-  return config
+export function resolveConfig(
+  dir: string,
+  env: Environment,
+  remembered: Environment = {},
+): Resolved {
+  const problems: Problem[] = []
+  return resolve(problems, [
+    defaultsLayer(),
+    environmentLayer(remembered, problems, 'remembered'),
+    fileLayer(configPlace(dir, env), problems),
+    environmentLayer(env, problems),
+  ])
 }
 
-/** Not settings: what one process tells another, and what tests and the benchmark go by. */
-const OTHER_VARIABLES = [
-  ...['COUNTERSINK_MARIADBD', 'COUNTERSINK_RUN_ID', 'COUNTERSINK_CRASH_AT'],
-  ...['COUNTERSINK_CRASH_MARKS', 'COUNTERSINK_TEST_DIRECTORY', 'COUNTERSINK_HISTORIES'],
-  ...['COUNTERSINK_FIRST_SEED', 'COUNTERSINK_SEED_HISTORY', 'COUNTERSINK_BENCH_MODULES'],
-]
+/**
+ * @throws CountersinkError CONFIG_INVALID naming the setting as it was given, the value and what is
+ * allowed; for a name that nothing here knows, the nearest one; and for settings that contradict each
+ * other, both.
+ */
+export function configOf(dir: string, env: Environment, remembered?: Environment): Config {
+  return sound(resolveConfig(dir, env, remembered))
+}
 
-/** A misspelt variable would be ignored without a word, and something else be done than was meant. */
-function refuseUnknown(env: Readonly<Record<string, string | undefined>>): void {
-  const known = Object.values(SETTINGS).map(({ variable }) => variable)
-  for (const [variable, value] of Object.entries(env)) {
-    if (!variable.startsWith('COUNTERSINK_') || value === undefined) continue
-    if (known.includes(variable) || OTHER_VARIABLES.includes(variable)) continue
-    const near = nearest(variable, known)
-    throw new CountersinkError('CONFIG_INVALID', `there is no setting ${variable}`, {
-      advice: near === undefined ? 'Unset it.' : `Is ${near} what is meant? Otherwise unset it.`,
-    })
+/** The same without a configuration file. */
+export function readConfig(env: Environment): Config {
+  const problems: Problem[] = []
+  return sound(resolve(problems, [defaultsLayer(), environmentLayer(env, problems)]))
+}
+
+function sound({ config, problems }: Resolved): Config {
+  const [first, ...more] = problems
+  if (config !== undefined && first === undefined) return config
+  assert(first !== undefined)
+  const others = `${more.length} more: see "countersink config check".`
+  throw new CountersinkError('CONFIG_INVALID', first.message, {
+    advice: more.length === 0 ? first.advice : `${first.advice} ${others}`,
+  })
+}
+
+function resolve(problems: Problem[], layers: readonly Layer[]): Resolved {
+  const given: Layer = new Map(layers.flatMap(layer => [...layer]))
+  const found = new Map<SettingKey, unknown>()
+  for (const [key, one] of given) {
+    const value = SETTINGS[key].parse(one.text)
+    if (value === undefined) problems.push(notAllowed(SETTINGS[key], one))
+    else found.set(key, value)
+  }
+  const values = Object.fromEntries(SETTING_KEYS.map(key => [key, found.get(key)]))
+  if (found.size === SETTING_KEYS.length) {
+    refuseCollisions(values as Config, given, problems)
+    refuseContradictions(values as Config, given, problems)
+  }
+  const config = problems.length === 0 ? Object.freeze(values as Config) : undefined
+  return { config, given, problems }
+}
+
+function notAllowed(setting: Setting<unknown>, { name, text, shown }: Given): Problem {
+  const found = setting.refused?.(text) ?? shown ?? JSON.stringify(text)
+  return {
+    message: `${name} must be ${setting.allowed}; got ${found}`,
+    advice: `It means: ${setting.meaning}. The default is ${setting.default || 'empty'}.`,
   }
 }
 
 /** The server compares names of columns, and on some systems of tables, without regard to case. */
-function refuseCollisions(config: Config): void {
-  const { totalsTable, totalsIdColumn, totalsAmountColumn, tablePrefix } = SETTINGS
+function refuseCollisions(config: Config, given: Layer, problems: Problem[]): void {
   const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
+  const collide = (one: SettingKey, other: SettingKey, name: string): void => {
+    problems.push({
+      message: `${nameOf(one, given)} and ${nameOf(other, given)} both lead to the name ${name}`,
+      advice: `They are: ${SETTINGS[one].meaning}; ${SETTINGS[other].meaning}. Choose different names.`,
+    })
+  }
   if (same(config.totalsIdColumn, config.totalsAmountColumn)) {
-    throw collision(totalsIdColumn, totalsAmountColumn, config.totalsIdColumn)
+    collide('totalsIdColumn', 'totalsAmountColumn', config.totalsIdColumn)
   }
   const taken = LEDGER_TABLES.find(table => {
     return same(`${config.tablePrefix}${table}`, config.totalsTable)
   })
-  if (taken !== undefined) {
-    throw collision(totalsTable, tablePrefix, `${config.tablePrefix}${taken}`)
-  }
+  if (taken !== undefined) collide('totalsTable', 'tablePrefix', `${config.tablePrefix}${taken}`)
+}
+
+function nameOf(key: SettingKey, given: Layer): string {
+  return given.get(key)?.name ?? SETTINGS[key].variable
 }
 
 interface Order {
@@ -100,28 +145,17 @@ const ORDERS: readonly Order[] = [
  * Each of two values may be allowed and both together make no sense: one of them then does nothing. Of
  * a default nobody has said that it is wanted: it gives way without a word.
  */
-function refuseContradictions(
-  env: Readonly<Record<string, string | undefined>>,
-  config: Config,
-): void {
+function refuseContradictions(config: Config, given: Layer, problems: Problem[]): void {
   for (const { smaller, larger, otherwise } of ORDERS) {
-    const [less, more] = [SETTINGS[smaller], SETTINGS[larger]]
-    if (env[less.variable] === undefined || env[more.variable] === undefined) continue
+    const [less, more] = [given.get(smaller), given.get(larger)]
+    if (less === undefined || less.source === 'default') continue
+    if (more === undefined || more.source === 'default') continue
     if (config[smaller] <= config[larger]) continue
-    throw new CountersinkError(
-      'CONFIG_INVALID',
-      `${more.variable} (${config[larger]}) must be at least ${less.variable} (${config[smaller]}): ${otherwise}`,
-      { advice: `They are: ${more.meaning}; ${less.meaning}. Change one of them.` },
-    )
+    problems.push({
+      message: `${more.name} (${config[larger]}) must be at least ${less.name} (${config[smaller]}): ${otherwise}`,
+      advice: `They are: ${SETTINGS[larger].meaning}; ${SETTINGS[smaller].meaning}. Change one of them.`,
+    })
   }
-}
-
-function collision(one: Setting<string>, other: Setting<string>, name: string): CountersinkError {
-  return new CountersinkError(
-    'CONFIG_INVALID',
-    `${one.variable} and ${other.variable} both lead to the name ${name}`,
-    { advice: `They are: ${one.meaning}; ${other.meaning}. Choose different names.` },
-  )
 }
 
 /** The ledger's own tables, as they are called behind the prefix. */

@@ -64,12 +64,13 @@ export interface Service {
  *
  * The first signal drains, a second one ends at once (but not within a second: npm sends a terminal's
  * Ctrl-C once more to its child, which has had it already). An error ends the process with a status that
- * tells the supervisor whether a restart can help.
+ * tells the supervisor whether a restart can help. A hangup (SIGHUP) never ends it.
  */
 export async function runService(
   log: Log,
   supervised: boolean,
   start: () => Promise<Service>,
+  onHangup: () => void = () => {},
 ): Promise<never> {
   process.umask(0o077)
   // Nothing here builds code from strings; msgpackr does so for peers' records unless forbidden.
@@ -77,7 +78,7 @@ export async function runService(
   process.on('uncaughtException', error => fatal(log, error))
   outliveItsReaders()
   // A terminal that closes, or somebody who moves logs away: neither is a reason to end.
-  process.on('SIGHUP', () => {})
+  process.on('SIGHUP', onHangup)
   const stopping = stopRequested(supervised, () => {
     log.warn('ended at once on a second signal')
     process.exit(130)

@@ -1,5 +1,14 @@
 import { formatBytes, parseBytes } from './numbers.ts'
 
+/** What a value is in the configuration file, as JSON Schema says it. */
+export interface ValueSchema {
+  readonly type: 'string' | 'integer' | readonly ['integer', 'string']
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly enum?: readonly string[]
+  readonly pattern?: string
+}
+
 /** What one tunable is: how it is called, what it means, and which texts are values of it. */
 export interface Setting<T> {
   /** The environment variable. */
@@ -9,11 +18,19 @@ export interface Setting<T> {
   readonly default: string
   /** What is allowed, for the message of a refusal. */
   readonly allowed: string
+  readonly schema: ValueSchema
+  /** It may hold a password: never shown as it is, and it may stand in a file of its own. */
+  readonly isSecret?: true
   /** undefined: not allowed. */
   parse(text: string): T | undefined
   /** A value that is not allowed, for its refusal: without what is secret in it, and why. */
   refused?(text: string): string
 }
+
+/** What a size looks like; whether it is in the range is seen when it is read. */
+const SIZE = String.raw`\s*\d+(\.\d+)?\s*([kKmMgGtT]([iI]?[bB])|[bB])?\s*`
+const SIZE_PATTERN = `^${SIZE}$`
+export const SIZES_PATTERN = `^${SIZE}(-${SIZE})?$`
 
 const SQL_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,47}$/
 
@@ -29,6 +46,7 @@ export function count(
     meaning,
     default: String(fallback),
     allowed: `a whole number from ${min} to ${max}`,
+    schema: { type: 'integer', minimum: min, maximum: max },
     parse(text: string): number | undefined {
       const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
       return value >= min && value <= max ? value : undefined
@@ -48,6 +66,10 @@ export function bytes(
     meaning,
     default: fallback,
     allowed: `a size from ${formatBytes(min)} to ${formatBytes(max)}, such as 64MiB`,
+    schema: {
+      type: ['integer', 'string'],
+      ...{ minimum: min, maximum: max, pattern: SIZE_PATTERN },
+    },
     parse(text: string): number | undefined {
       const value = parseBytes(text)
       return value !== undefined && value >= min && value <= max ? value : undefined
@@ -65,6 +87,7 @@ export function choice<T extends string>(
     meaning,
     default: options[0],
     allowed: options.join(' or '),
+    schema: { type: 'string', enum: options },
     parse: (text: string): T | undefined => options.find(option => option === text),
   } satisfies Setting<T>
 }
@@ -75,6 +98,7 @@ export function sqlName(variable: string, meaning: string, fallback: string) {
     meaning,
     default: fallback,
     allowed: 'a name of letters, digits and _ (at most 48)',
+    schema: { type: 'string', pattern: SQL_NAME.source },
     parse: (text: string): string | undefined => (SQL_NAME.test(text) ? text : undefined),
   } satisfies Setting<string>
 }

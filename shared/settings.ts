@@ -1,7 +1,7 @@
 import { DATABASE_URL_FORM, maskedUrl, parseDatabaseUrl } from './database-url.ts'
 import { U64_MAX } from './limits.ts'
 import { parseBytes, parseU64 } from './numbers.ts'
-import { bytes, choice, count, type Setting, sqlName } from './setting-kinds.ts'
+import { bytes, choice, count, type Setting, SIZES_PATTERN, sqlName } from './setting-kinds.ts'
 
 export interface ByteRange {
   readonly minBytes: number
@@ -16,6 +16,7 @@ const fileSize: Setting<ByteRange> = {
   meaning: 'sizes of generated files, smallest-largest',
   default: '10MiB-64MiB',
   allowed: 'two sizes such as 10MiB-2GiB, from 1 KiB to 64 GiB, the smaller first',
+  schema: { type: ['integer', 'string'], minimum: GENERATED_BYTES_MIN, pattern: SIZES_PATTERN },
   parse(text) {
     const [from = '', to = from, ...more] = text.split('-')
     const minBytes = parseBytes(from)
@@ -32,6 +33,8 @@ const seed: Setting<bigint | 'random'> = {
   meaning: 'seed of the generated stream, kept in its state from the first start on',
   default: 'random',
   allowed: `a whole number from 0 to ${U64_MAX}, or random`,
+  // What JSON has beyond 2^53 is not what was written: it is written as a string.
+  schema: { type: ['integer', 'string'], minimum: 0, pattern: String.raw`^(random|\d{1,39})$` },
   parse: text => (text === 'random' ? text : parseU64(text)),
 }
 
@@ -40,6 +43,8 @@ const databaseUrl: Setting<string> = {
   meaning: `your MariaDB, as ${DATABASE_URL_FORM}, with several as HOST:PORT,HOST:PORT, ?ssl=verify-full&ca=FILE for TLS or ?socketPath=FILE; empty: a private one`,
   default: '',
   allowed: DATABASE_URL_FORM,
+  schema: { type: 'string' },
+  isSecret: true,
   parse: text => (text === '' || !('wrong' in parseDatabaseUrl(text)) ? text : undefined),
   refused(text) {
     const parsed = parseDatabaseUrl(text)
@@ -55,6 +60,7 @@ const alertCommand: Setting<string> = {
   default: '',
   allowed: 'a command line of at most 4096 characters',
   parse: text => (text.length <= 4_096 && !text.includes('\0') ? text : undefined),
+  schema: { type: 'string', pattern: '^.{0,4096}$' },
 }
 
 /** Every tunable, in the order of `up --help`. What holds between several of them is in `config.ts`. */
@@ -224,3 +230,14 @@ export const SETTINGS = {
   ),
   alertCommand,
 } as const
+
+export type SettingKey = keyof typeof SETTINGS
+export const SETTING_KEYS = Object.keys(SETTINGS) as SettingKey[]
+
+/** How a setting is called in the configuration file: `COUNTERSINK_QUIET_MS` is `quietMs`. */
+export function fileKeyOf(variable: string): string {
+  return variable
+    .replace(/^COUNTERSINK_/, '')
+    .toLowerCase()
+    .replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+}

@@ -18,6 +18,7 @@
 
 import type { BigIntStats, Dirent } from 'node:fs'
 import { join } from 'node:path'
+import type { Config } from '../../shared/config.ts'
 import { systemReason } from '../../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
 import { CLAIMS_PER_COMMIT_MAX } from '../../shared/limits.ts'
@@ -46,10 +47,13 @@ export interface Look {
   readonly isOver: boolean
 }
 
+/** How long a file without a manifest must be unchanged; and how long if it may be cut. */
+type Waits = Pick<Config, 'quietMs' | 'cutHoldMs'>
+
 export class InboxScanner {
   readonly #inbox: string
-  readonly #quietMs: number
-  readonly #cutHoldMs: number
+  /** Asked each time: they may change. */
+  readonly #waits: Waits
   readonly #sealer: Sealer
   readonly #onSealed: () => void
   readonly #directory: InboxDirectory
@@ -64,24 +68,23 @@ export class InboxScanner {
   readonly #toSeal = new Set<{ readonly path: string; readonly plain: Plain }>()
   #sealing = 0
 
-  constructor(options: {
-    inbox: string
-    quietMs: number
-    cutHoldMs: number
-    sealer: Sealer
-    /** All files that the last looks wanted synced are: another look may find them ready. */
-    onSealed?: () => void
-    log: Log
-  }) {
-    const { inbox, quietMs, log } = options
+  constructor(
+    options: {
+      inbox: string
+      sealer: Sealer
+      /** All files that the last looks wanted synced are: another look may find them ready. */
+      onSealed?: () => void
+      log: Log
+    } & Waits,
+  ) {
+    const { inbox, log } = options
     this.#inbox = inbox
-    this.#quietMs = quietMs
-    this.#cutHoldMs = options.cutHoldMs
+    this.#waits = options
     this.#sealer = options.sealer
     this.#onSealed = options.onSealed ?? (() => {})
     this.#directory = new InboxDirectory(inbox, log)
     this.#left = new LeftNames(log)
-    this.#lone = new LoneManifests({ ...{ inbox, quietMs, log }, left: this.#left })
+    this.#lone = new LoneManifests({ inbox, log, waits: options, left: this.#left })
   }
 
   /** What stands in the inbox and is not taken, for `status`. */
@@ -96,11 +99,13 @@ export class InboxScanner {
     const plain = this.#plain.peek(name)
     if (plain === undefined) return {}
     const quietForMs = performance.now() - plain.sinceMs
-    if (quietForMs < this.#quietMs) {
-      return { waits: `it must not have changed for ${formatDuration(this.#quietMs)}` }
+    if (quietForMs < this.#waits.quietMs) {
+      return { waits: `it must not have changed for ${formatDuration(this.#waits.quietMs)}` }
     }
-    const isHeld = typeof plain.seal === 'object' && quietForMs < this.#cutHoldMs
-    return { waits: isHeld ? `it may be cut, ${HELD} ${formatDuration(this.#cutHoldMs)}` : SOON }
+    const isHeld = typeof plain.seal === 'object' && quietForMs < this.#waits.cutHoldMs
+    return {
+      waits: isHeld ? `it may be cut, ${HELD} ${formatDuration(this.#waits.cutHoldMs)}` : SOON,
+    }
   }
 
   /** Why the inbox cannot be looked into. */
@@ -195,7 +200,7 @@ export class InboxScanner {
       if (!this.#plain.set(name, plain)) return undefined
     }
     const quietForMs = nowMs - plain.sinceMs
-    if (quietForMs < this.#quietMs) return undefined
+    if (quietForMs < this.#waits.quietMs) return undefined
     const { seal } = plain
     if (seal === undefined) {
       plain.seal = 'going'
@@ -208,7 +213,9 @@ export class InboxScanner {
     }
     if (seal.kind === 'unreadable') return { name, sealed: identity }
     if (seal.kind !== 'sealed') return undefined
-    return seal.mayBeCut && quietForMs < this.#cutHoldMs ? undefined : { name, sealed: identity }
+    return seal.mayBeCut && quietForMs < this.#waits.cutHoldMs
+      ? undefined
+      : { name, sealed: identity }
   }
 
   /** As many as the sealer takes; the others follow as it gets on, without another look. */

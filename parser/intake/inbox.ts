@@ -13,6 +13,7 @@
 import type { BigIntStats } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import type { Config } from '../../shared/config.ts'
 import { systemReason } from '../../shared/errors.ts'
 import type { ParserEvents } from '../../shared/events.ts'
 import { type FileIdentity, identityOf } from '../../shared/file-identity.ts'
@@ -51,7 +52,7 @@ export class Inbox {
   readonly #scanner: InboxScanner
   readonly #sealer: Sealer
   readonly #pace: LookPace
-  readonly #queueFilesMax: number
+  readonly #limits: Pick<Config, 'queueFilesMax'>
   readonly #disk: DiskWatch
   readonly #events: ParserEvents
   readonly #directories: OwnDirectories
@@ -65,27 +66,27 @@ export class Inbox {
   #stopped = false
   #nextAdoptionMs = 0
 
-  constructor(options: {
-    paths: StatePaths
-    journal: Journal
-    queue: QueueTally
-    scanner: InboxScanner
-    sealer: Sealer
-    scanIntervalMs: number
-    queueFilesMax: number
-    disk: DiskWatch
-    directories: OwnDirectories
-    /** New entries are in the journal. */
-    events: ParserEvents
-    log: Log
-  }) {
+  constructor(
+    options: {
+      paths: StatePaths
+      journal: Journal
+      queue: QueueTally
+      scanner: InboxScanner
+      sealer: Sealer
+      disk: DiskWatch
+      directories: OwnDirectories
+      /** New entries are in the journal. */
+      events: ParserEvents
+      log: Log
+    } & Pick<Config, 'scanIntervalMs' | 'queueFilesMax'>,
+  ) {
     this.#paths = options.paths
     this.#journal = options.journal
     this.#queue = options.queue
     this.#scanner = options.scanner
     this.#sealer = options.sealer
-    this.#pace = new LookPace(options.scanIntervalMs)
-    this.#queueFilesMax = options.queueFilesMax
+    this.#pace = new LookPace(options)
+    this.#limits = options
     this.#disk = options.disk
     this.#events = options.events
     this.#directories = options.directories
@@ -131,7 +132,7 @@ export class Inbox {
   }
 
   get #room(): number {
-    return this.#waitsFor === undefined ? this.#queueFilesMax - this.#queue.files : 0
+    return this.#waitsFor === undefined ? this.#limits.queueFilesMax - this.#queue.files : 0
   }
 
   /** Why nothing can be taken, whatever it is. */
@@ -153,7 +154,7 @@ export class Inbox {
         this.#earlier.onItsWay(announce) ??
           later(
             this.#waitsFor ??
-              `${this.#queue.files} files are queued, at most ${this.#queueFilesMax} may be`,
+              `${this.#queue.files} files are queued, at most ${this.#limits.queueFilesMax} may be`,
           ),
       )
     }

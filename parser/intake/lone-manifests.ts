@@ -11,6 +11,7 @@
 
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Config } from '../../shared/config.ts'
 import { systemReason } from '../../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
 import type { Log } from '../../shared/log.ts'
@@ -22,14 +23,19 @@ import { Seen } from './seen.ts'
 
 export class LoneManifests {
   readonly #inbox: string
-  readonly #quietMs: number
+  readonly #waits: Pick<Config, 'quietMs'>
   readonly #left: LeftNames
   readonly #log: Log
   readonly #seen = new Seen<Lone>()
 
-  constructor(options: { inbox: string; quietMs: number; left: LeftNames; log: Log }) {
+  constructor(options: {
+    inbox: string
+    waits: Pick<Config, 'quietMs'>
+    left: LeftNames
+    log: Log
+  }) {
     this.#inbox = options.inbox
-    this.#quietMs = options.quietMs
+    this.#waits = options.waits
     this.#left = options.left
     this.#log = options.log
   }
@@ -45,7 +51,7 @@ export class LoneManifests {
     const isNew = lone === undefined || !isSameFile(lone.identity, identity)
     if (isNew || exactStatsOf(data) !== undefined) {
       this.#left.reconsider(name)
-      const nextLookMs = nowMs + this.#quietMs
+      const nextLookMs = nowMs + this.#waits.quietMs
       this.#seen.set(name, { identity, sinceMs: nowMs, isJudged: false, nextLookMs })
       return
     }

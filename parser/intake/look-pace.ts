@@ -5,15 +5,18 @@
  * a rest: a look that finds nothing takes a tenth of the time at the most, however many names there
  * are. Between two looks lies the interval, unless one is wished for earlier.
  */
+
+import type { Config } from '../../shared/config.ts'
+
 export class LookPace {
-  readonly #intervalMs: number
+  readonly #pace: Pick<Config, 'scanIntervalMs'>
   #isWished = true
   #isLooking = false
   #begunMs = 0
   #nextMs = 0
 
-  constructor(intervalMs: number) {
-    this.#intervalMs = intervalMs
+  constructor(pace: Pick<Config, 'scanIntervalMs'>) {
+    this.#pace = pace
   }
 
   /** In the middle of a look. */
@@ -43,7 +46,7 @@ export class LookPace {
     const nowMs = performance.now()
     const restMs = found > 0 ? 0 : (nowMs - this.#begunMs) * RESTS_PER_PIECE
     this.#isLooking = !isOver
-    this.#nextMs = nowMs + (isOver ? this.#intervalMs : restMs)
+    this.#nextMs = nowMs + (isOver ? this.#pace.scanIntervalMs : restMs)
   }
 }
 

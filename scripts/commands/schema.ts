@@ -4,8 +4,9 @@ import {
   type SchemaStatements,
   schemaStatements,
 } from '../../parser/ledger/index.ts'
-import { readConfig } from '../../shared/config.ts'
+import { configOf } from '../../shared/config.ts'
 import { parseDatabaseUrl } from '../../shared/database-url.ts'
+import { statePaths } from '../../shared/paths.ts'
 import { type Command, EXIT, parseOptions, print, usage } from '../terminal/index.ts'
 
 export const schema: Command = {
@@ -32,7 +33,7 @@ there stays as it is. New accounts are locked until they are given a password.
       reader: { type: 'string', default: 'countersink_reader' },
       json: { type: 'boolean', default: false },
     })
-    const config = readConfig(process.env)
+    const config = configOf(statePaths(values.dir).dir, process.env)
     const url = config.databaseUrl === '' ? undefined : parseDatabaseUrl(config.databaseUrl)
     const named = url === undefined || 'wrong' in url ? undefined : url
     const database = values.database ?? named?.database ?? 'countersink'

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type Config, readConfig } from '../../shared/config.ts'
+import { type Config, configOf } from '../../shared/config.ts'
+import { logsDirectory } from '../../shared/config-places.ts'
+import { LiveConfig } from '../../shared/config-reload.ts'
 import { CountersinkError } from '../../shared/errors.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
@@ -39,8 +41,8 @@ Usage: countersink up [--dir D] [--generator | --no-generator] [--files N] [--fi
                       [--consumers N] [--seed S]
 
 Starts a private MariaDB (unless COUNTERSINK_DATABASE_URL names yours), the parser and the
-generator, keeps them running, and stops them in order on Ctrl-C or SIGTERM. On SIGHUP it opens its logs anew;
-it goes on when its terminal closes.
+generator, keeps them running, and stops them in order on Ctrl-C or SIGTERM. On SIGHUP it opens its logs anew
+and reads the configuration again; it goes on when its terminal closes.
 
 The generator makes up usage, which is counted like any other: into a database of yours only with
 --generator.
@@ -55,11 +57,11 @@ ${DIR_HELP}
   --consumers N      consumers in the generated stream (default: ${SETTINGS.consumers.default})
   --seed S           seed of the generated stream (default: ${SETTINGS.seed.default})
 
-Everything else is set by environment variables:
+Everything else is set by environment variables, or in the configuration file (countersink config --help):
 ${settingsHelp}
 `,
   async run(args) {
-    const { values } = parseOptions(args, {
+    const { values, isDirGiven } = parseOptions(args, {
       generator: { type: 'boolean', default: false },
       'no-generator': { type: 'boolean', default: false },
       files: { type: 'string' },
@@ -77,8 +79,11 @@ ${settingsHelp}
       }
       Object.assign(env, { [variable]: value })
     }
-    const config = readConfig(env)
-    return supervise(values.dir, env, config, withGenerator(values, config))
+    const own = statePaths(values.dir)
+    const live = new LiveConfig(() => configOf(own.dir, env))
+    const { config } = live
+    const paths = { ...own, log: logsDirectory(env, isDirGiven) ?? own.log }
+    return supervise(paths, env, live, withGenerator(values, config))
   },
 }
 
@@ -123,13 +128,13 @@ function withGenerator(options: GeneratorOptions, config: Config): boolean {
 const DRAW_INTERVAL_MS = 200
 
 async function supervise(
-  dir: string,
+  paths: StatePaths,
   env: NodeJS.ProcessEnv,
-  config: Config,
+  live: LiveConfig,
   withGenerator: boolean,
 ): Promise<number> {
+  const { config } = live
   process.umask(0o077)
-  const paths = statePaths(dir)
   if (existsSync(paths.dir)) await refuseDirectoriesOfOthers(paths.dir)
   await refuseAnotherDatabase(paths, config)
   const display = new ProgressDisplay({
@@ -141,9 +146,10 @@ async function supervise(
   })
   const supervisor = new Supervisor({
     ...{ paths, config, env, withGenerator },
+    whyUnfit: () => live.whyUnfit(),
     onNotice: text => display.say(printable(text)),
   })
-  outliveTheTerminal(supervisor)
+  outliveTheTerminal(supervisor, () => supervisor.reload(live.reload()))
   const stopRequest = stopRequested(false, () => {
     display.end()
     supervisor.abandon()

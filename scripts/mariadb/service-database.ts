@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { findLedger, type Session } from '../../parser/ledger/index.ts'
-import { type Config, readConfig } from '../../shared/config.ts'
+import { type Config, configOf, resolveConfig } from '../../shared/config.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import {
   environmentOf,
@@ -29,22 +29,20 @@ export async function serviceDatabase(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<ServiceDatabase> {
   const remembered = await readRememberedLedger(paths.rememberedLedger)
-  if (remembered === undefined) return { config: readConfig(env), remembered }
+  if (remembered === undefined) return { config: configOf(paths.dir, env), remembered }
   const { databaseUrl } = SETTINGS
-  const given = Object.entries(env).filter(([variable, text]) => {
-    return text !== undefined && !(variable === databaseUrl.variable && text === '')
-  })
-  const isNamed = given.some(([variable]) => variable === databaseUrl.variable)
+  // An empty one says nothing here.
+  const said =
+    env[databaseUrl.variable] === '' ? { ...env, [databaseUrl.variable]: undefined } : env
+  const url = resolveConfig(paths.dir, said).given.get('databaseUrl')
+  const isNamed = url !== undefined && url.text !== ''
   if (!isNamed && remembered.needsPassword) {
     throw cannot(
       `the database of ${paths.dir} is ${remembered.database}, whose password is not kept here`,
       `Set ${databaseUrl.variable} as for the service.`,
     )
   }
-  return {
-    config: readConfig({ ...environmentOf(remembered), ...Object.fromEntries(given) }),
-    remembered,
-  }
+  return { config: configOf(paths.dir, said, environmentOf(remembered)), remembered }
 }
 
 /**

@@ -25,10 +25,11 @@ export async function refuseAnotherDatabase(paths: StatePaths, config: Config): 
 
 /**
  * A service is not its terminal's: whoever read its output may go, and a hangup means that the logs
- * were moved away. A fault of ours that nothing has caught still ends in order what was started.
+ * were moved away, or that the configuration has changed. A fault of ours that nothing has caught still ends in order what was started.
  */
 export function outliveTheTerminal(
   supervisor: Pick<Supervisor, 'note' | 'reopenLogs' | 'fail'>,
+  onHangup: () => void = () => {},
 ): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.once('error', error => {
@@ -38,6 +39,9 @@ export function outliveTheTerminal(
       })
     })
   }
-  process.on('SIGHUP', () => supervisor.reopenLogs())
+  process.on('SIGHUP', () => {
+    supervisor.reopenLogs()
+    onHangup()
+  })
   process.on('uncaughtException', error => supervisor.fail(error))
 }

@@ -36,6 +36,8 @@ export interface ManagedProcessOptions {
   readonly inherit: () => readonly Stream[]
   /** From SIGTERM to SIGKILL. */
   readonly stopTimeoutMs: number
+  /** Why it would not get through a start now, though it did before. */
+  readonly whyUnfit?: () => string | undefined
   /** A warning or an error of the child, for the terminal. */
   readonly onTrouble: (line: string) => void
   /** What became of it, in a sentence. */
@@ -44,6 +46,8 @@ export interface ManagedProcessOptions {
   /** It has died of a full disk, and comes back when there may be room. */
   readonly onDiskFull?: (why: string) => void
 }
+
+const FIT_INTERVAL_MS = 1_000
 
 export class ManagedProcess {
   readonly #options: ManagedProcessOptions
@@ -55,6 +59,8 @@ export class ManagedProcess {
   #restarts = 0
   readonly #deaths = new Deaths()
   #lastError = ''
+  #isHangUpDue = false
+  #toldOfUnfit: string | undefined
   #restartTimer: NodeJS.Timeout | undefined
 
   /** Resolves when it has ended for good: stopped, or by itself. Rejects when it failed. */
@@ -91,11 +97,18 @@ export class ManagedProcess {
   /** It answers. */
   ready(): void {
     this.#states.on('answered')
+    if (this.#isHangUpDue) this.hangUp()
   }
 
   /** It has made something durable: earlier deaths no longer count. */
   progressed(): void {
     this.#deaths.forget()
+  }
+
+  /** It reads its configuration again: one that is only starting would die of it, and does so later. */
+  hangUp(): void {
+    this.#isHangUpDue = this.#states.state !== 'running'
+    if (!this.#isHangUpDue) this.#child?.kill('SIGHUP')
   }
 
   /** Its log has been moved away. */
@@ -208,10 +221,21 @@ export class ManagedProcess {
 
   #startAgain(how: string, pauseMs: number): void {
     this.#restarts += 1
-    this.#restartTimer = setTimeout(() => this.#spawn(), pauseMs)
+    this.#restartTimer = setTimeout(() => this.#spawnWhenFit(), pauseMs)
     const when = pauseMs === 0 ? 'at once' : `in ${pauseMs} ms`
     this.#options.onNotice(`the ${this.name} ${how}; it is started again ${when}`)
     this.#options.onChange()
+  }
+
+  /** A configuration that somebody is editing must not end what ran with the one before. */
+  #spawnWhenFit(): void {
+    const why = this.#options.whyUnfit?.()
+    if (why !== undefined && why !== this.#toldOfUnfit) {
+      this.#options.onNotice(`the ${this.name} waits to be started again: ${why}`)
+    }
+    this.#toldOfUnfit = why
+    if (why === undefined) this.#spawn()
+    else this.#restartTimer = setTimeout(() => this.#spawnWhenFit(), FIT_INTERVAL_MS)
   }
 
   #entered(state: ProcessState): void {

@@ -15,6 +15,7 @@
 
 import { existsSync } from 'node:fs'
 import type { Config } from '../../shared/config.ts'
+import type { Reload } from '../../shared/config-reload.ts'
 import { makeDirectories, replaceFile } from '../../shared/durable.ts'
 import { describeError, hasCode, toError } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
@@ -45,6 +46,8 @@ export interface SupervisorOptions {
   /** For the children: the configuration as environment variables. */
   readonly env: NodeJS.ProcessEnv
   readonly withGenerator: boolean
+  /** Why the configuration, as it stands now, would end a child that is started with it. */
+  readonly whyUnfit?: () => string | undefined
   /** How a child is started, if not as it was built. */
   readonly childCommand?: typeof childCommand
   /** Something the person at the terminal should know. */
@@ -235,6 +238,14 @@ export class Supervisor {
     this.#notice('logs opened anew')
   }
 
+  /** What has become of the configuration; the children look for themselves, unless it is unfit. */
+  reload({ text, isRefused }: Reload): void {
+    this.#notice(text)
+    if (isRefused) return
+    this.#parser?.hangUp()
+    this.#generator?.hangUp()
+  }
+
   /** Something that nothing here has caught: everything is stopped in order, as `failed` says why. */
   fail(error: unknown): void {
     const { message, stack } = toError(error)
@@ -254,7 +265,7 @@ export class Supervisor {
   }
 
   #startChild(name: 'parser' | 'generator'): ManagedProcess {
-    const { paths, env, onNotice, childCommand: command = childCommand } = this.#options
+    const { paths, env, onNotice, whyUnfit, childCommand: command = childCommand } = this.#options
     return new ManagedProcess({
       name,
       command: [...command(name, paths), '--supervised'],
@@ -265,6 +276,7 @@ export class Supervisor {
         const lifeline = name === 'parser' ? this.#mariadb?.lifeline : undefined
         return lifeline === undefined ? [] : [lifeline]
       },
+      ...(whyUnfit === undefined ? {} : { whyUnfit }),
       stopTimeoutMs: CHILD_STOP_TIMEOUT_MS[name],
       onTrouble: onNotice,
       onDiskFull: why => this.#alerts.happened('low-disk', why),

@@ -1,6 +1,8 @@
 import { existsSync, opendirSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
-import { readConfig } from '../../shared/config.ts'
+import { configOf } from '../../shared/config.ts'
+import { CONFIG_VARIABLE, defaultDirectory } from '../../shared/config-places.ts'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import { nearest } from '../../shared/nearest.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
@@ -66,13 +68,24 @@ export function parseOptions<const T extends Options>(
         : `${positionals.what} is missing`,
     )
   }
-  return parsed
+  const { dir, config } = parsed.values as { dir?: string; config?: string }
+  // As a variable it reaches whatever reads the configuration, and the children of this process.
+  if (config !== undefined) process.env[CONFIG_VARIABLE] = resolve(config)
+  return {
+    ...parsed,
+    values: { ...parsed.values, dir: dir ?? defaultDirectory(process.env) },
+    isDirGiven: dir !== undefined,
+  }
 }
 
-/** `--dir` is everywhere. */
-const COMMON = { dir: { type: 'string', default: 'var' } } as const satisfies Options
+/** `--dir` and `--config` are everywhere. */
+const COMMON = {
+  dir: { type: 'string' },
+  config: { type: 'string' },
+} as const satisfies Options
 
-export const DIR_HELP = '  --dir D            the state directory (default: ./var)'
+export const DIR_HELP = `  --dir D            the state directory (default: COUNTERSINK_DIR, systemd's, or ./var)
+  --config FILE      the configuration (default: COUNTERSINK_CONFIG, or countersink.json in D)`
 
 export function usage(message: string): CountersinkError {
   return new CountersinkError('USAGE', message)
@@ -99,9 +112,9 @@ export function wholeNumber(option: string, text: string, min: number, max: numb
  * @throws CountersinkError STOPPED when the directory is none of ours
  */
 export function environment(dir: string) {
-  const config = readConfig(process.env)
   const paths: StatePaths = statePaths(dir)
   refuseWhatIsDenied(paths)
+  const config = configOf(paths.dir, process.env)
   const made = [paths.inbox, paths.run, paths.parser, paths.mariadb, paths.archive]
   if (!made.some(path => existsSync(path))) {
     const what = existsSync(paths.dir)
