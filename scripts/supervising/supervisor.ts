@@ -16,7 +16,7 @@
 import { existsSync } from 'node:fs'
 import type { Config } from '../../shared/config.ts'
 import type { Reload } from '../../shared/config-reload.ts'
-import { makeDirectories, replaceFile } from '../../shared/durable.ts'
+import { makeDirectories } from '../../shared/durable.ts'
 import { describeError, hasCode, toError } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
@@ -38,6 +38,7 @@ import { childCommand } from './child-command.ts'
 import { HealthWatch } from './health-watch.ts'
 import { LogFile } from './log-file.ts'
 import { ManagedProcess } from './managed-process.ts'
+import { StatusFile } from './status-file.ts'
 import { SUPERVISOR_STATES, type SupervisorEvent } from './supervisor-states.ts'
 
 export interface SupervisorOptions {
@@ -75,6 +76,7 @@ export class Supervisor {
     },
   )
   readonly #alerts: Alerts
+  readonly #statusFile: StatusFile
   #lock: StateLock | undefined
   #lockTimer: NodeJS.Timeout | undefined
   #logFile: LogFile | undefined
@@ -83,9 +85,7 @@ export class Supervisor {
   #parser: ManagedProcess | undefined
   #generator: ManagedProcess | undefined
   #watches: HealthWatch[] = []
-  #lastSaid = ''
   #place = ''
-  #writing: Promise<void> = Promise.resolve()
   #starting: Promise<void> = Promise.resolve()
   #stopping: Promise<void> | undefined
 
@@ -96,6 +96,7 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options
+    this.#statusFile = new StatusFile(options.paths.supervisorStatus, text => this.#notice(text))
     this.#alerts = new Alerts({
       command: options.config.alertCommand,
       stateDirectory: options.paths.dir,
@@ -195,7 +196,7 @@ export class Supervisor {
     await this.#alerts.close()
     clearInterval(this.#lockTimer)
     this.#states.on('all ended')
-    await this.#writing
+    await this.#statusFile.written()
     this.#logFile?.close()
     this.#lock?.release()
     const [first] = failures
@@ -301,10 +302,7 @@ export class Supervisor {
     watch.failed.catch(error => this.#failure.reject(error))
     this.#watches.push(watch)
     if (child.name === 'parser') {
-      child.ended.then(
-        () => {},
-        error => this.#failure.reject(error),
-      )
+      child.ended.catch(error => this.#failure.reject(error))
     }
     await Promise.race([answered.promise, child.ended, this.#stopRequested.promise])
   }
@@ -313,21 +311,8 @@ export class Supervisor {
     if (this.state === 'draining' && health.queue.files === 0) this.#drained.resolve()
   }
 
-  /** Writes the status file; the last change wins, writes never overlap. */
   #changed(): void {
-    if (this.#lock === undefined) return
-    this.#writing = this.#writing
-      .then(() =>
-        replaceFile(this.#options.paths.supervisorStatus, `${JSON.stringify(this.status)}\n`),
-      )
-      // What others read of us; what we do does not depend on it.
-      .catch(error => this.#saidOnce(describeError(error)))
-  }
-
-  #saidOnce(text: string): void {
-    if (text === this.#lastSaid) return
-    this.#lastSaid = text
-    this.#notice(text)
+    if (this.#lock !== undefined) this.#statusFile.write(() => this.status)
   }
 
   get status(): SupervisorStatus {
