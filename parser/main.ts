@@ -30,8 +30,11 @@ async function start(): Promise<Parser> {
   const paths = statePaths(values.dir)
   live = new LiveConfig(() => configOf(paths.dir, process.env))
   const { config } = live
-  // Anew for each connection, so that a password can change without a restart.
-  const address = () => databaseAddress(configOf(paths.dir, process.env), paths)
+  // Anew for each connection, so that a password can change without a restart. The private server is
+  // the supervisor's, and goes with a restart only.
+  const isPrivate = config.databaseUrl === ''
+  const address = () =>
+    databaseAddress(isPrivate ? config : configOf(paths.dir, process.env), paths)
   parser = await Parser.start({ paths, config, address, log })
   return parser
 }

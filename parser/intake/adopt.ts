@@ -43,7 +43,7 @@ export async function adoptWork(
     if (looked % LOOKED_AT_ONCE_MAX === 0) await setImmediate()
     const work = parseWorkName(name)
     if (work !== undefined) journal.skipSequences(work.sequence)
-    const known = work === undefined ? 'nothing' : knownOf(work, taken, journal)
+    const known = work === undefined ? 'nothing' : knownOf(work, taken, journal, isReading)
     const what = foundAs(name, isFile, work !== undefined, found)
     const adoption = ADOPTION[what][known]
     assert(adoption !== REFUSED, `${name}: ${what} cannot be known as ${known}`)
@@ -59,8 +59,8 @@ export async function adoptWork(
     }
     const stats = statsIfLookedAt(join(paths.work, name))
     if (!stats?.isFile()) continue
-    const keepsIt = adoption === 'adopt' && !isReading
-    const sequence = keepsIt ? work.sequence : await ownSequence(work, paths, journal, log)
+    const sequence =
+      adoption === 'adopt' ? work.sequence : await ownSequence(work, paths, journal, log)
     if (sequence === undefined) continue
     const path = join(paths.work, workName(sequence, work.name))
     const sizeBytes = Number(stats.size)
@@ -128,6 +128,7 @@ function knownOf(
   { sequence, name }: WorkName,
   taken: ReadonlySet<number>,
   journal: Journal,
+  isReading: boolean,
 ): KnownToJournal {
   const known = journal.queued(sequence)?.name
   if (known !== undefined) {
@@ -135,7 +136,7 @@ function knownOf(
   }
   if (taken.has(sequence)) return 'another'
   const wasGiven = !journal.isNew && sequence < journal.firstUncommittedSequence
-  return wasGiven ? 'given' : 'nothing'
+  return wasGiven || isReading ? 'given' : 'nothing'
 }
 
 /** One that cannot be read is what is wrong with its file. */

@@ -20,7 +20,8 @@ export type FoundInWork = 'foreign' | 'data' | 'manifest' | 'lone manifest' | 'n
 /**
  * - **this**: the entry under this sequence has this name, or this is its manifest.
  * - **another**: an entry under this sequence has another name, or one has just been adopted.
- * - **given**: the sequence was given in a commit, and the journal has no entry of it any more.
+ * - **given**: the sequence was given in a commit, and the journal has no entry of it any more. While
+ *   others are read, all count as given: who reads goes by sequence, and has passed those in names.
  * - **nothing**: the sequence is in no commit, or the journal is new.
  */
 export type KnownToJournal = 'this' | 'another' | 'given' | 'nothing'
@@ -28,8 +29,7 @@ export type KnownToJournal = 'this' | 'another' | 'given' | 'nothing'
 /**
  * - **leave**: whoever has the entry, or its data, sees to it. **tell**: left alone, and told of.
  * - **put back**: to the inbox, where its data is or will be.
- * - **adopt**: claimed under the sequence in its name; under one of its own when others are read
- *   already, because who reads has passed those in names. **adopt anew**: always so.
+ * - **adopt**: claimed under the sequence in its name. **adopt anew**: under one of its own.
  */
 export type Adoption = 'leave' | 'tell' | 'put back' | 'adopt' | 'adopt anew'
 

@@ -34,7 +34,7 @@ import { type FoundManifest, fetchManifest, readFoundManifest } from './found-ma
 
 export interface Candidate {
   readonly name: string
-  /** FoundManifest totals from an announcement; a manifest beside the file counts for more. */
+  /** Control totals from an announcement; a manifest beside the file counts for more. */
   readonly announced: Expected | undefined
   /** As it was when its bytes were on the disk; needed where no manifest vouches for it. */
   readonly sealed?: FileIdentity | undefined

@@ -4,8 +4,9 @@
  */
 
 export { hasTotals, knownContents } from './asking/at-rest.ts'
-export { contentsWithPrefix, ownNewest, processedFile, withLedgerRows } from './asking/contents.ts'
+export { contentsWithPrefix, processedFile, withLedgerRows } from './asking/contents.ts'
 export type { Named } from './asking/namesakes.ts'
+export { ownFrom } from './asking/rows.ts'
 export {
   type Balance,
   readBalance,

@@ -12,7 +12,7 @@ import {
   lastOwnSequence,
   type OpenBatch,
   openBatches,
-  ownOldest,
+  ownFrom,
   rowOfWorkFile,
   rowsOfContents,
 } from './asking/rows.ts'
@@ -172,7 +172,7 @@ export class Ledger {
   /** Counted files of this parser that were claimed under this sequence or a later one. */
   ownFrom(workSequence: number, limit: number): Promise<LedgerFile[]> {
     return this.#keeper.run(session =>
-      ownOldest(session, this.#names, this.#instance, workSequence, limit),
+      ownFrom(session, this.#names, this.#instance, { workSequence, limit, first: 'oldest' }),
     )
   }
 

@@ -5,7 +5,7 @@ import {
   type LedgerFile,
   type LedgerNames,
   ledgerNames,
-  ownNewest,
+  ownFrom,
   processedFile,
   type Session,
 } from '../../parser/ledger/index.ts'
@@ -35,9 +35,10 @@ export async function askForUnknown(
   limit: number,
 ): Promise<LedgerAnswer<ProcessedFile>> {
   const instance = await loadInstance(paths.instance)
-  return ask(paths, async (session, names) =>
-    (await ownNewest(session, names, instance, nextSequence, limit)).map(processedFile),
-  )
+  return ask(paths, async (session, names) => {
+    const which = { workSequence: nextSequence, limit, first: 'newest' } as const
+    return (await ownFrom(session, names, instance, which)).map(processedFile)
+  })
 }
 
 async function ask<T>(

@@ -15,22 +15,6 @@ export function contentsWithPrefix(
   )
 }
 
-/** Counted files of a parser that were claimed under this sequence or a later one, newest first. */
-export function ownNewest(
-  session: Session,
-  names: LedgerNames,
-  instance: Uint8Array,
-  workSequence: number,
-  limit: number,
-): Promise<LedgerFile[]> {
-  return session.query<LedgerFile>(
-    `SELECT ${FILE_COLUMNS} FROM ${names.file}
-      WHERE instance = ? AND work_sequence >= ? AND state = 'applied'
-      ORDER BY work_sequence DESC LIMIT ?`,
-    [instance, workSequence, limit],
-  )
-}
-
 /** What the journal knows of a content, and what the ledger says, which decides. */
 export function withLedgerRows(
   fromJournal: ContentAnswer,

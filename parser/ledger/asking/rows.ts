@@ -34,19 +34,22 @@ export async function rowsOfContents(
   return found
 }
 
-/** Counted files of a parser that were claimed under this sequence or a later one, oldest first. */
-export function ownOldest(
+/** Counted files of a parser that were claimed under this sequence or a later one, in this order. */
+export function ownFrom(
   session: Session,
   names: LedgerNames,
   instance: Uint8Array,
-  workSequence: number,
-  limit: number,
+  which: {
+    readonly workSequence: number
+    readonly limit: number
+    readonly first: 'oldest' | 'newest'
+  },
 ): Promise<LedgerFile[]> {
   return session.query<LedgerFile>(
     `SELECT ${FILE_COLUMNS} FROM ${names.file}
       WHERE instance = ? AND work_sequence >= ? AND state = 'applied'
-      ORDER BY work_sequence LIMIT ?`,
-    [instance, workSequence, limit],
+      ORDER BY work_sequence ${which.first === 'oldest' ? 'ASC' : 'DESC'} LIMIT ?`,
+    [instance, which.workSequence, which.limit],
   )
 }
 
