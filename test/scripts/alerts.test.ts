@@ -13,7 +13,6 @@ import { SupervisorScene } from './supervisor-scene.ts'
 startNodeWithoutLoader(t)
 
 t.jobs = 4
-const parallel = { buffered: true }
 const COUNTS = { applied: 0, duplicate: 0, bytes: 0, lines: 0 }
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 
@@ -47,7 +46,7 @@ const processed = (name: string) => ({
   ...{ digestStartedAtMs: 1, digestedAtMs: 2 },
 })
 
-t.test('a condition is told of once, however long it lasts', parallel, async t => {
+t.test('a condition is told of once, however long it lasts', { buffered: true }, async t => {
   const { scene, told, is } = await running(t)
   const beforeMs = Date.now()
   scene.parserSays({ noRoom: '1 MiB free in /x' })
@@ -79,7 +78,7 @@ t.test('a condition is told of once, however long it lasts', parallel, async t =
   )
 })
 
-t.test('files that are quarantined, and a last one before the end', parallel, async t => {
+t.test('files that are quarantined, and a last one before the end', { buffered: true }, async t => {
   // What was there before is not news.
   const { scene, told, is } = await running(t, undefined, {
     ...{ sinceStart: { ...COUNTS, quarantined: 2 }, ever: { ...COUNTS, quarantined: 7 } },
@@ -99,7 +98,7 @@ t.test('files that are quarantined, and a last one before the end', parallel, as
   t.match(other.told(), [{ kind: 'quarantine', reason: 'c.txt: ID_MISSING: line 2' }])
 })
 
-t.test('a child that is given up, or dies of a full disk', parallel, async t => {
+t.test('a child that is given up, or dies of a full disk', { buffered: true }, async t => {
   const { scene, told, is } = await running(t)
   scene.tell('parser', 'fillDisk')
   await is(1)
@@ -112,7 +111,7 @@ t.test('a child that is given up, or dies of a full disk', parallel, async t => 
   t.match(other.told(), [{ kind: 'child-given-up', reason: /the parser ended with status 78/ }])
 })
 
-t.test('a command that fails is said once, and harms nothing', parallel, async t => {
+t.test('a command that fails is said once, and harms nothing', { buffered: true }, async t => {
   const { scene, log } = await running(t, 'cat >> told; echo no such pager >&2; exit 3')
   scene.parserSays({ noRoom: 'x', blockedBatch: 'y' })
   await eventually('it is said', () => log().includes('COUNTERSINK_ALERT_COMMAND'))
@@ -126,7 +125,7 @@ t.test('a command that fails is said once, and harms nothing', parallel, async t
   t.match(lines[0], /WARN supervisor .* was not told of .*: it ended with status 3 no such pager/)
 })
 
-t.test('one that does not end is ended, with what it started', parallel, async t => {
+t.test('one that does not end is ended, with what it started', { buffered: true }, async t => {
   const pidFile = `${tempDir(t)}/pid`
   const command = `sleep 300 & echo $! > ${pidFile}; wait`
   t.equal(await runCommand(command, '{}\n', 500), 'it did not end within 500 ms')

@@ -10,32 +10,38 @@ import { SupervisorScene } from './supervisor-scene.ts'
 startNodeWithoutLoader(t)
 
 t.jobs = 4
-const parallel = { buffered: true }
 
-t.test('starts the generator when the parser answers, and stops it before', parallel, async t => {
-  const scene = new SupervisorScene(t)
-  await scene.supervisor.start()
-  t.equal(scene.state, 'running')
-  await eventually('it is told to others', () => scene.told.state === 'running')
-  t.match(scene.told, {
-    pid: process.pid,
-    parser: { state: 'running', pid: Number, restarts: 0 },
-    generator: { state: 'running', pid: Number, restarts: 0 },
-    mariadb: undefined,
-  })
-  t.match(scene.supervisor.health, { parser: { role: 'parser' }, generator: { role: 'generator' } })
-  t.match(scene.notices, [/^running/])
-  await scene.supervisor.stop()
-  t.same(scene.diary, [
-    ...['parser starts', 'parser is reached', 'generator starts', 'generator is reached'],
-    ...['generator is asked to stop', 'generator ends'],
-    ...['parser is asked to stop', 'parser ends'],
-  ])
-  t.same(scene.way, ['running', 'stopping', 'stopped'])
-  t.match(scene.told, { state: 'stopped', parser: { state: 'stopped', pid: undefined } })
-})
+t.test(
+  'starts the generator when the parser answers, and stops it before',
+  { buffered: true },
+  async t => {
+    const scene = new SupervisorScene(t)
+    await scene.supervisor.start()
+    t.equal(scene.state, 'running')
+    await eventually('it is told to others', () => scene.told.state === 'running')
+    t.match(scene.told, {
+      pid: process.pid,
+      parser: { state: 'running', pid: Number, restarts: 0 },
+      generator: { state: 'running', pid: Number, restarts: 0 },
+      mariadb: undefined,
+    })
+    t.match(scene.supervisor.health, {
+      parser: { role: 'parser' },
+      generator: { role: 'generator' },
+    })
+    t.match(scene.notices, [/^running/])
+    await scene.supervisor.stop()
+    t.same(scene.diary, [
+      ...['parser starts', 'parser is reached', 'generator starts', 'generator is reached'],
+      ...['generator is asked to stop', 'generator ends'],
+      ...['parser is asked to stop', 'parser ends'],
+    ])
+    t.same(scene.way, ['running', 'stopping', 'stopped'])
+    t.match(scene.told, { state: 'stopped', parser: { state: 'stopped', pid: undefined } })
+  },
+)
 
-t.test('without a generator it runs when the parser answers', parallel, async t => {
+t.test('without a generator it runs when the parser answers', { buffered: true }, async t => {
   const scene = new SupervisorScene(t, {}, { withGenerator: false })
   await scene.supervisor.start()
   t.equal(scene.state, 'running')
@@ -43,26 +49,30 @@ t.test('without a generator it runs when the parser answers', parallel, async t 
   t.notOk(scene.diary.some(line => line.startsWith('generator')))
 })
 
-t.test('drains when the generator has ended, until the queue is empty', parallel, async t => {
-  const scene = new SupervisorScene(t)
-  const { supervisor } = scene
-  let isDrained = false
-  void supervisor.drained.then(() => (isDrained = true))
-  await supervisor.start()
-  scene.tell('generator', 'end')
-  await scene.becomes('draining')
-  t.equal(supervisor.health.parser?.queue.files, 1)
-  t.notOk(isDrained)
-  scene.tell('parser', 'emptyQueue')
-  await supervisor.drained
-  t.equal(scene.state, 'draining', 'nothing has ended of what one may look at')
-  await supervisor.stopChildren()
-  await supervisor.stopChildren()
-  await supervisor.stop()
-  t.same(scene.way, ['running', 'draining', 'stopping', 'stopped'])
-})
+t.test(
+  'drains when the generator has ended, until the queue is empty',
+  { buffered: true },
+  async t => {
+    const scene = new SupervisorScene(t)
+    const { supervisor } = scene
+    let isDrained = false
+    void supervisor.drained.then(() => (isDrained = true))
+    await supervisor.start()
+    scene.tell('generator', 'end')
+    await scene.becomes('draining')
+    t.equal(supervisor.health.parser?.queue.files, 1)
+    t.notOk(isDrained)
+    scene.tell('parser', 'emptyQueue')
+    await supervisor.drained
+    t.equal(scene.state, 'draining', 'nothing has ended of what one may look at')
+    await supervisor.stopChildren()
+    await supervisor.stopChildren()
+    await supervisor.stop()
+    t.same(scene.way, ['running', 'draining', 'stopping', 'stopped'])
+  },
+)
 
-t.test('an empty queue is not the end while the generator lives', parallel, async t => {
+t.test('an empty queue is not the end while the generator lives', { buffered: true }, async t => {
   const scene = new SupervisorScene(t)
   let isDrained = false
   void scene.supervisor.drained.then(() => (isDrained = true))
@@ -72,7 +82,7 @@ t.test('an empty queue is not the end while the generator lives', parallel, asyn
   t.same([scene.state, isDrained], ['running', false])
 })
 
-t.test('what dies is started again, and nothing else changes', parallel, async t => {
+t.test('what dies is started again, and nothing else changes', { buffered: true }, async t => {
   const scene = new SupervisorScene(t)
   await scene.supervisor.start()
   const before = scene.supervisor.status
@@ -87,18 +97,22 @@ t.test('what dies is started again, and nothing else changes', parallel, async t
 })
 
 for (const name of ['parser', 'generator'] as const) {
-  t.test(`a ${name} that fails for good is told of, and ends nothing else`, parallel, async t => {
-    const scene = new SupervisorScene(t)
-    await scene.supervisor.start()
-    scene.tell(name, 'failForGood')
-    t.match(await failureOf(scene.supervisor.failed), { code: 'CHILD_FAILED' })
-    t.equal(scene.state, 'running')
-    await scene.supervisor.stop()
-    t.equal(scene.supervisor.status[name]?.state, 'failed')
-    t.same(scene.way, ['running', 'stopping', 'stopped'])
-  })
+  t.test(
+    `a ${name} that fails for good is told of, and ends nothing else`,
+    { buffered: true },
+    async t => {
+      const scene = new SupervisorScene(t)
+      await scene.supervisor.start()
+      scene.tell(name, 'failForGood')
+      t.match(await failureOf(scene.supervisor.failed), { code: 'CHILD_FAILED' })
+      t.equal(scene.state, 'running')
+      await scene.supervisor.stop()
+      t.equal(scene.supervisor.status[name]?.state, 'failed')
+      t.same(scene.way, ['running', 'stopping', 'stopped'])
+    },
+  )
 
-  t.test(`a start ends when the ${name} fails for good`, parallel, async t => {
+  t.test(`a start ends when the ${name} fails for good`, { buffered: true }, async t => {
     const scene = new SupervisorScene(t, { [name]: 'mute' })
     const failure = failureOf(scene.supervisor.start())
     await scene.happens(`${name} starts`)
@@ -110,7 +124,7 @@ for (const name of ['parser', 'generator'] as const) {
   })
 }
 
-t.test('a stop while the parser starts leaves the generator alone', parallel, async t => {
+t.test('a stop while the parser starts leaves the generator alone', { buffered: true }, async t => {
   const scene = new SupervisorScene(t, { parser: 'mute' })
   const started = scene.supervisor.start()
   await scene.happens('parser starts')
@@ -120,7 +134,7 @@ t.test('a stop while the parser starts leaves the generator alone', parallel, as
   t.same(scene.notices, [], 'nobody is told that it runs')
 })
 
-t.test('a stop before the start has done anything starts nothing', parallel, async t => {
+t.test('a stop before the start has done anything starts nothing', { buffered: true }, async t => {
   const scene = new SupervisorScene(t)
   const started = scene.supervisor.start()
   await scene.supervisor.stop()
@@ -128,7 +142,7 @@ t.test('a stop before the start has done anything starts nothing', parallel, asy
   t.same([scene.diary, scene.state], [[], 'stopped'])
 })
 
-t.test('all who stop it share one stop', parallel, async t => {
+t.test('all who stop it share one stop', { buffered: true }, async t => {
   const scene = new SupervisorScene(t)
   await scene.supervisor.start()
   const stop = scene.supervisor.stop()
@@ -137,23 +151,27 @@ t.test('all who stop it share one stop', parallel, async t => {
   t.equal(scene.supervisor.stop(), stop)
 })
 
-t.test('one that is abandoned starts nothing again, and can be stopped', parallel, async t => {
-  const scene = new SupervisorScene(t, { parser: 'stubborn', generator: 'stubborn' })
-  await scene.supervisor.start()
-  const { parser, generator } = scene.supervisor.status
-  const processes = [parser, generator].map(child => processIdentity(child!.pid!)!)
-  scene.supervisor.abandon()
-  await eventually('both are gone', () => !processes.some(isAlive))
-  await scene.supervisor.stop()
-  t.match(scene.supervisor.status, {
-    state: 'stopped',
-    parser: { state: 'stopped', restarts: 0 },
-    generator: { state: 'stopped', restarts: 0 },
-  })
-  t.notOk(scene.diary.includes('generator is asked to stop'))
-})
+t.test(
+  'one that is abandoned starts nothing again, and can be stopped',
+  { buffered: true },
+  async t => {
+    const scene = new SupervisorScene(t, { parser: 'stubborn', generator: 'stubborn' })
+    await scene.supervisor.start()
+    const { parser, generator } = scene.supervisor.status
+    const processes = [parser, generator].map(child => processIdentity(child!.pid!)!)
+    scene.supervisor.abandon()
+    await eventually('both are gone', () => !processes.some(isAlive))
+    await scene.supervisor.stop()
+    t.match(scene.supervisor.status, {
+      state: 'stopped',
+      parser: { state: 'stopped', restarts: 0 },
+      generator: { state: 'stopped', restarts: 0 },
+    })
+    t.notOk(scene.diary.includes('generator is asked to stop'))
+  },
+)
 
-t.test('a directory has one supervisor, and another afterwards', parallel, async t => {
+t.test('a directory has one supervisor, and another afterwards', { buffered: true }, async t => {
   const dir = tempDir(t)
   const first = new SupervisorScene(t, {}, { dir, withGenerator: false })
   await first.supervisor.start()
