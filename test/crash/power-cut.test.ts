@@ -75,7 +75,7 @@ t.test('a power cut', { skip: why ?? false }, async t => {
 })
 
 function whyNot(): string | undefined {
-  if (process.getuid?.() !== 0) return 'only root can mount'
+  if (process.getuid?.() !== 0) return 'the kernel lets only root mount'
   const dir = join(tmpdir(), `cs-probe-${process.pid}`)
   try {
     mkdirSync(dir)
@@ -85,7 +85,7 @@ function whyNot(): string | undefined {
     execFileSync('umount', [dir])
     return undefined
   } catch (error) {
-    return `no filesystem of its own can be mounted: ${error}`
+    return `the kernel mounts no filesystem of its own: ${error}`
   } finally {
     rmSync(dir, { recursive: true, force: true })
     rmSync(`${dir}.img`, { force: true })
