@@ -35,8 +35,8 @@ The service may see and do little besides its own: what it was not meant to need
 Settings are read from /etc/countersink/environment, if it is there, or from the configuration file.
 
   --once                    a service and a timer instead of a service that goes on
-  --user NAME               whose it is (default: a user that systemd makes up while it runs; then only
-                            root can bring files into its inbox)
+  --user NAME               whose it is (default: a user that systemd makes up while it runs; then root
+                            alone can "publish", what that user may read)
   --dir D                   the state directory, which must be NAME's (default: /var/lib/countersink,
                             made by systemd, with logs in /var/log/countersink)
   --config FILE             the configuration (default: countersink.json in the state directory)

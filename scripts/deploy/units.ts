@@ -49,6 +49,7 @@ export function serviceUnits(place: Deployment): Unit[] {
       'ExecReload=/bin/sh -c "kill -HUP $MAINPID"',
       '# It ends by itself what hangs under it; this is for when that does not help.',
       'WatchdogSec=60',
+      `SyslogIdentifier=${NAME}`,
       ...['Restart=on-failure', 'RestartSec=5'],
       '# Wrong usage or configuration: another start would be no different.',
       'RestartPreventExitStatus=2 78',
@@ -72,6 +73,7 @@ export function timerUnits(place: Deployment): Unit[] {
     Service: [
       'Type=oneshot',
       `ExecStart=${commandLine(place, 'run', '--once', '--timeout', '3600')}`,
+      `SyslogIdentifier=${NAME}`,
       ...['KillMode=mixed', 'TimeoutStopSec=300', 'OOMPolicy=continue'],
       ...home(place),
       ...credentials(place),
@@ -103,7 +105,7 @@ function alertUnit(place: Deployment): Unit {
     ],
     Service: [
       ...['Type=oneshot', `ExecStart=${commandLine(place, 'systemd')} --failed %i`],
-      ...['TimeoutStartSec=60', 'SyslogLevel=err'],
+      ...['TimeoutStartSec=60', 'SyslogLevel=err', `SyslogIdentifier=${NAME}`],
       ...home(place),
       ...confinement(place),
     ],

@@ -10,6 +10,7 @@ export interface Notice {
 }
 
 export interface NotifyReceiver {
+  readonly pid: number | undefined
   readonly notices: readonly Notice[]
   /** How long ago this line came last. */
   quietMs(line: string): number
@@ -52,6 +53,7 @@ export async function receiveNotices(t: Teardown, path: string): Promise<NotifyR
   const lines = (prefix = ''): string[] =>
     notices.flatMap(({ lines }) => lines.filter(line => line.startsWith(prefix)))
   return {
+    pid: receiver.pid,
     notices,
     lines,
     quietMs: line => {

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { ServiceNotices, takeServiceManager } from '../../scripts/supervising/service-notices.ts'
+import { processIdentity } from '../../shared/lifecycle.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { receiveNotices } from '../helpers/notify-socket.ts'
 import { startNodeWithoutLoader } from '../helpers/plain-node.ts'
+import { killProcess, processesOf } from '../helpers/processes.ts'
 import { tempDir } from '../shared/helpers.ts'
 import { SupervisorScene } from './supervisor-scene.ts'
 
@@ -60,6 +62,18 @@ t.test('a name that is in no directory', async t => {
   notices.reloading(() => {})
   await eventually('a reload', () => manager.lines('READY=1').length === 2)
   t.same(manager.lines('WATCHDOG'), [], 'there is time')
+})
+
+t.test('a helper that is killed has a successor', async t => {
+  const path = `${tempDir(t)}/notify`
+  const manager = await receiveNotices(t, path)
+  await running(t, path, { watchdogMs: 60 })
+  await manager.hears('WATCHDOG=1')
+  const helper = processesOf(path).find(({ pid }) => pid !== manager.pid)
+  killProcess(helper!.pid)
+  await eventually('it is gone', () => processIdentity(helper!.pid) === undefined)
+  const told = manager.lines('WATCHDOG=1').length
+  await eventually('another tells on', () => manager.lines('WATCHDOG=1').length > told + 1)
 })
 
 t.test('nobody there, and nobody who could tell them', async t => {

@@ -14,6 +14,7 @@ import { systemdAnalyze, whyNoSystemdAnalyze } from '../helpers/systemd-analyze.
 import { execStart } from '../helpers/units.ts'
 import { tempDir } from '../shared/helpers.ts'
 
+t.jobs = 4
 const skip = whyNoSystemdAnalyze()
 const EXPOSURE_MAX = 20
 
@@ -46,7 +47,7 @@ for (const [what, units] of [
   })
 }
 
-t.test('each file is printed under its path', async t => {
+t.test('each file is printed under its path', { buffered: true }, async t => {
   const { stdout } = await run(t, tempDir(t), ['--once'])
   const { units } = JSON.parse((await run(t, tempDir(t), ['--once', '--json'])).stdout)
   t.equal(
@@ -60,7 +61,7 @@ t.test('each file is printed under its path', async t => {
   ])
 })
 
-t.test('what is said of it', async t => {
+t.test('what is said of it', { buffered: true }, async t => {
   const text = (place: Partial<Deployment> = {}): string =>
     serviceUnits({ ...PLACE, ...place })[0]!.text
   for (const line of ['Type=notify', 'RestartPreventExitStatus=2 78', 'DynamicUser=yes']) {
@@ -83,7 +84,7 @@ t.test('what is said of it', async t => {
   t.same(execStart(service!.text).slice(2), ['run', '--once', '--timeout', '3600'])
 })
 
-t.test('what would keep it from running is said', async t => {
+t.test('what would keep it from running is said', { buffered: true }, async t => {
   const dir = tempDir(t)
   chmodSync(dir, 0o755)
   mkdirSync(join(dir, 'closed'), { mode: 0o700 })
@@ -95,7 +96,7 @@ t.test('what would keep it from running is said', async t => {
   t.match(notesOn({ ...PLACE, node: '/tmp/node' }), [/hidden from a user that systemd makes up/])
 })
 
-t.test('what is there is not written over', async t => {
+t.test('what is there is not written over', { buffered: true }, async t => {
   const dir = tempDir(t)
   t.match(await run(t, dir, ['--output', dir]), {
     code: 0,
@@ -112,14 +113,14 @@ t.test('what is there is not written over', async t => {
   t.match(await run(t, dir, ['--output', join(dir, 'none')]), { code: 3, stderr: /no directory/ })
 })
 
-t.test('wrong usage', async t => {
+t.test('wrong usage', { buffered: true }, async t => {
   const dir = tempDir(t)
   t.match(await run(t, dir, ['--dir', dir]), { code: 2, stderr: /name the user with --user/ })
   t.match(await run(t, dir, ['--user', 'a b']), { code: 2, stderr: /--user must be .*"a b"/ })
   t.match(await run(t, dir, ['--user', 'x', '--dir', '/srv/a\nb']), { code: 2 })
 })
 
-t.test('the alert unit tells the command, else the journal', async t => {
+t.test('the alert unit tells the command, else the journal', { buffered: true }, async t => {
   const dir = tempDir(t)
   const { stdout } = await run(t, dir, [])
   const line = execStart(stdout.slice(stdout.indexOf('countersink-alert@.service\n')))
