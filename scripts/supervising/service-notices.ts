@@ -95,7 +95,8 @@ export class ServiceNotices {
     await this.#socket.close()
   }
 
+  /** The manager does not watch before it is told that we are ready. */
   #beat(): void {
-    if (this.#supervisor.isAlive) this.#socket.send('WATCHDOG=1')
+    if (this.#told !== undefined && this.#supervisor.isAlive) this.#socket.send('WATCHDOG=1')
   }
 }

@@ -51,7 +51,14 @@ t.test('the service, as its unit starts it', async t => {
   service.signal('SIGTERM')
   t.match(await service.ended, { code: 0, stdout: /stopping in order \(SIGTERM\)/ })
   const lines = manager.lines()
-  const order = ['STATUS=starting', 'READY=1', 'RELOADING=1', 'STOPPING=1', 'STATUS=stopped']
+  const order = [
+    'STATUS=starting',
+    'READY=1',
+    'WATCHDOG=1',
+    'RELOADING=1',
+    'STOPPING=1',
+    'STATUS=stopped',
+  ]
   const places = order.map(line => lines.indexOf(line))
   t.same(
     places,
