@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   schema: async () => (await import('./commands/schema.ts')).schema,
   recover: async () => (await import('./commands/recover.ts')).recover,
   config: async () => (await import('./commands/config.ts')).config,
+  systemd: async () => (await import('./commands/systemd.ts')).systemd,
   ping: async () => (await import('./commands/ping.ts')).ping,
 }
 

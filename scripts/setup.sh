@@ -2,7 +2,8 @@
 # What `npm start` and `npm test` need and a clone lacks: the locked packages, the build and a
 # MariaDB server program. Each step looks first whether it has anything to do; when none has, this
 # prints nothing and takes a few hundredths of a second. By hand: `npm run setup`. With --build, as npm
-# runs it before it packs, links or installs this package: the build alone.
+# runs it before it packs, links or installs this package: the build alone. With --test, before `npm test`:
+# where CI is set, also the system's programs that some tests need, which they leave out elsewhere.
 #
 # A run that is killed leaves either no stamp (the step is done again) or a finished step.
 set -eu
@@ -102,28 +103,38 @@ mariadbd_is_there() {
 mariadbd_is_settled() { [ -n "${COUNTERSINK_DATABASE_URL:-}" ] || mariadbd_is_there; }
 
 install_mariadbd() {
-  wanted='a MariaDB server program (mariadbd) is needed'
-  command -v apt-get >/dev/null ||
-    refuse "$wanted: install your system's MariaDB server package, or set COUNTERSINK_DATABASE_URL to use a database of yours."
+  install_package mariadb-server-core 'a MariaDB server program (mariadbd) is needed' \
+    'set COUNTERSINK_DATABASE_URL to use a database of yours'
+  mariadbd_is_there || refuse 'mariadb-server-core was installed, and there is still no mariadbd.'
+}
+
+systemd_is_settled() { [ -z "$for_tests" ] || command -v systemd-analyze >/dev/null; }
+
+install_systemd() {
+  install_package systemd 'systemd-analyze is needed to test units' 'run the tests without CI set'
+}
+
+# install_package PACKAGE WHY OTHERWISE: of Debian's.
+install_package() {
+  command -v apt-get >/dev/null || refuse "$2: install your system's package for it, or $3."
   if [ "$(id -u)" -eq 0 ]; then
     as_root=
   elif sudo -n true 2>/dev/null; then
     as_root='sudo -n'
   else
-    refuse "$wanted: run 'sudo apt-get install --no-install-recommends mariadb-server-core', or set COUNTERSINK_DATABASE_URL to use a database of yours."
+    refuse "$2: run 'sudo apt-get install --no-install-recommends $1', or $3."
   fi
-  say "$wanted; installing Debian's mariadb-server-core (no service is started, nothing is removed) ..."
-  if ! apt_get install >"$output" 2>&1 </dev/null; then
+  say "$2; installing Debian's $1 (no service is started, nothing is removed) ..."
+  if ! apt_get install "$1" >"$output" 2>&1 </dev/null; then
     say 'refreshing the package lists first ...'
     quietly apt_get update || refuse 'the package lists could not be refreshed (apt-get, above).'
-    quietly apt_get install || refuse 'mariadb-server-core could not be installed (apt-get, above).'
+    quietly apt_get install "$1" || refuse "$1 could not be installed (apt-get, above)."
   fi
-  mariadbd_is_there || refuse 'mariadb-server-core was installed, and there is still no mariadbd.'
 }
 
 apt_get() {
   case $1 in
-  install) set -- install -y --no-remove --no-install-recommends mariadb-server-core ;;
+  install) set -- install -y --no-remove --no-install-recommends "$2" ;;
   esac
   # shellcheck disable=SC2086 # empty, or two words
   $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@"
@@ -141,10 +152,12 @@ wait_for_turn() {
 }
 
 check_node
+build_only= for_tests=
 case ${1:-} in
-'') build_only= ;;
+'') ;;
 --build) build_only=yes ;;
-*) refuse "$1 is not known here; there is --build only." ;;
+--test) for_tests=${CI:-} ;;
+*) refuse "$1 is not known here; there are --build and --test." ;;
 esac
 if [ -n "$build_only" ]; then
   # npm has just installed what it was told to, perhaps without what builds; only before it packs or
@@ -159,7 +172,7 @@ if [ -n "$build_only" ]; then
   mariadbd_is_settled() { :; }
   mariadbd_is_there() { :; }
 fi
-packages_are_there && build_is_there && mariadbd_is_settled && exit
+packages_are_there && build_is_there && mariadbd_is_settled && systemd_is_settled && exit
 
 wait_for_turn
 output=$(mktemp)
@@ -169,5 +182,6 @@ trap 'exit 143' TERM
 packages_are_there || install_packages
 build_is_there || build
 mariadbd_is_settled || install_mariadbd
+systemd_is_settled || install_systemd
 mariadbd_is_there ||
   say 'note: there is no mariadbd here; COUNTERSINK_DATABASE_URL is set, so none is needed to start.'

@@ -12,7 +12,14 @@ import { processedPage } from '../../shared/protocol.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
 import { closingReport } from '../reports/index.ts'
-import { outliveTheTerminal, refuseAnotherDatabase, Supervisor } from '../supervising/index.ts'
+import {
+  outliveTheTerminal,
+  refuseAnotherDatabase,
+  type ServiceManager,
+  ServiceNotices,
+  Supervisor,
+  takeServiceManager,
+} from '../supervising/index.ts'
 import {
   type Command,
   columnsOf,
@@ -69,6 +76,7 @@ ${settingsHelp}
       consumers: { type: 'string' },
       seed: { type: 'string' },
     })
+    const manager = takeServiceManager(process.env)
     const env = { ...process.env, COUNTERSINK_RUN_ID: randomUUID() }
     for (const option of OF_THE_GENERATOR) {
       const value = values[option]
@@ -83,7 +91,7 @@ ${settingsHelp}
     const live = new LiveConfig(() => configOf(own.dir, env))
     const { config } = live
     const paths = { ...own, log: logsDirectory(env, isDirGiven) ?? own.log }
-    return supervise(paths, env, live, withGenerator(values, config))
+    return supervise(paths, env, live, withGenerator(values, config), manager)
   },
 }
 
@@ -132,6 +140,7 @@ async function supervise(
   env: NodeJS.ProcessEnv,
   live: LiveConfig,
   withGenerator: boolean,
+  manager: ServiceManager | undefined,
 ): Promise<number> {
   const { config } = live
   process.umask(0o077)
@@ -147,9 +156,15 @@ async function supervise(
   const supervisor = new Supervisor({
     ...{ paths, config, env, withGenerator },
     whyUnfit: () => live.whyUnfit(),
+    onState: () => notices?.look(),
     onNotice: text => display.say(printable(text)),
   })
-  outliveTheTerminal(supervisor, () => supervisor.reload(live.reload()))
+  const notices = manager && new ServiceNotices(manager, supervisor)
+  outliveTheTerminal(supervisor, () => {
+    const reload = (): void => supervisor.reload(live.reload())
+    if (notices === undefined) reload()
+    else notices.reloading(reload)
+  })
   const stopRequest = stopRequested(false, () => {
     display.end()
     supervisor.abandon()
@@ -193,6 +208,7 @@ async function supervise(
   } finally {
     clearInterval(timer)
     display.end()
+    await notices?.close()
   }
 
   async function finish(): Promise<number> {

@@ -40,6 +40,7 @@ export type AlertKind =
   | 'low-disk'
   | 'quarantine'
   | 'child-given-up'
+  | 'service-failed'
 
 const KINDS: Readonly<Record<AlertKind, Kind>> = {
   'batch-blocked': {
@@ -60,6 +61,7 @@ const KINDS: Readonly<Record<AlertKind, Kind>> = {
   },
   quarantine: { what: 'files were quarantined' },
   'child-given-up': { what: 'a process is not started again, and the service ends' },
+  'service-failed': { what: 'the service has ended abnormally' },
 }
 
 interface Kind {
@@ -74,6 +76,36 @@ function whyUnfit({ database, databaseReason }: ParserHealth): string | undefine
 
 function isBehind(health: ParserHealth): boolean {
   return whyUnfit(health)?.startsWith('LEDGER_BEHIND') ?? false
+}
+
+/**
+ * What a service cannot tell of itself any more.
+ *
+ * @returns why the command was not told; undefined: it was.
+ */
+export function tellOfFailure(
+  command: string,
+  stateDirectory: string,
+  reason: string,
+): Promise<string | undefined> {
+  const nowMs = Date.now()
+  return tell(command, alertEvent('service-failed', reason, nowMs, nowMs, stateDirectory))
+}
+
+function alertEvent(
+  kind: AlertKind,
+  reason: string,
+  sinceMs: number,
+  atMs: number,
+  stateDirectory: string,
+): AlertEvent {
+  const [since, at] = [sinceMs, atMs].map(ms => new Date(ms).toISOString()) as [string, string]
+  const { what } = KINDS[kind]
+  return { version: 1, kind, what, reason, since, at, stateDirectory, host: hostname() }
+}
+
+function tell(command: string, event: AlertEvent): Promise<string | undefined> {
+  return runCommand(command, `${JSON.stringify(event)}\n`, ALERT_TIMEOUT_MS).catch(describeError)
 }
 
 /** Of one kind. */
@@ -201,23 +233,18 @@ export class Alerts {
     if (this.#command === '') return
     this.#toldMs.set(kind, performance.now())
     const nowMs = Date.now()
-    const since = new Date(this.#sinceMs.get(kind) ?? nowMs).toISOString()
+    const sinceMs = this.#sinceMs.get(kind) ?? nowMs
     const asking = reasonOf()
     this.#asking = Promise.all([this.#asking, asking]).then(() => {})
     const told = asking.then(reason =>
-      this.#run({
-        ...{ version: 1, kind, what: KINDS[kind].what, reason, since },
-        ...{ at: new Date(nowMs).toISOString(), stateDirectory: this.#stateDirectory },
-        host: hostname(),
-      }),
+      this.#run(alertEvent(kind, reason, sinceMs, nowMs, this.#stateDirectory)),
     )
     this.#running.set(kind, told)
     void told.finally(() => this.#running.delete(kind))
   }
 
   async #run(event: AlertEvent): Promise<void> {
-    const input = `${JSON.stringify(event)}\n`
-    const why = await runCommand(this.#command, input, ALERT_TIMEOUT_MS).catch(describeError)
+    const why = await tell(this.#command, event)
     if (why !== undefined && !this.#isFailureTold) {
       this.#note(`${SETTINGS.alertCommand.variable} was not told of ${event.kind}: ${why}`)
     }

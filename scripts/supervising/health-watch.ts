@@ -59,6 +59,11 @@ export class HealthWatch {
     return this.#channel?.isOpen ? this.#channel : undefined
   }
 
+  /** Whether it answers, or does something that the kernel can see, or has no process that could hang. */
+  get isAlive(): boolean {
+    return performance.now() - this.#aliveAtMs < HANGS_MS
+  }
+
   async stop(): Promise<void> {
     this.#abort.abort()
     await this.#loop
@@ -69,7 +74,8 @@ export class HealthWatch {
     while (!signal.aborted) {
       const { pid } = this.#process.report
       if (pid !== this.#pid) this.#startedAnew(pid)
-      if (pid !== undefined) {
+      if (pid === undefined) this.#aliveAtMs = performance.now()
+      else {
         await this.#ping(pid)
         if (!signal.aborted) this.#judge(pid)
       }
@@ -140,6 +146,8 @@ export class HealthWatch {
 const INTERVAL_MS = 250
 const STARTING_INTERVAL_MS = 25
 const PING_TIMEOUT_MS = 2_000
+/** Long enough to be said of it, and short of its end. */
+const HANGS_MS = 3_000
 const SILENT_MS = 10_000
 const SILENT_MAX_MS = 120_000
 const STALLED_MS = 10 * 60_000

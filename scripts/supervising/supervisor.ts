@@ -22,7 +22,6 @@ import { deferred } from '../../shared/handoff.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { createLog, type Log } from '../../shared/log.ts'
 import type { StatePaths } from '../../shared/paths.ts'
-import type { GeneratorHealth, ParserHealth } from '../../shared/protocol.ts'
 import { lackOfRoom } from '../../shared/room.ts'
 import type { Channel } from '../../shared/socket/index.ts'
 import {
@@ -51,6 +50,7 @@ export interface SupervisorOptions {
   readonly whyUnfit?: () => string | undefined
   /** How a child is started, if not as it was built. */
   readonly childCommand?: typeof childCommand
+  readonly onState?: () => void
   /** Something the person at the terminal should know. */
   readonly onNotice: (text: string) => void
 }
@@ -73,6 +73,7 @@ export class Supervisor {
     state => {
       this.#log?.info(state)
       this.#changed()
+      this.#options.onState?.()
     },
   )
   readonly #alerts: Alerts
@@ -152,6 +153,11 @@ export class Supervisor {
 
   get state(): SupervisorState {
     return this.#states.state
+  }
+
+  /** Whether nothing that it keeps hangs. */
+  get isAlive(): boolean {
+    return this.#watches.every(watch => watch.isAlive)
   }
 
   get #isStopping(): boolean {
@@ -294,7 +300,7 @@ export class Supervisor {
       onHealth: health => {
         answered.resolve()
         if (health.role !== 'parser') return
-        this.#checkDrained(health)
+        if (this.state === 'draining' && health.queue.files === 0) this.#drained.resolve()
         this.#alerts.heard(health)
       },
       onProgress: () => this.#mariadb?.progressed(),
@@ -305,10 +311,6 @@ export class Supervisor {
       child.ended.catch(error => this.#failure.reject(error))
     }
     await Promise.race([answered.promise, child.ended, this.#stopRequested.promise])
-  }
-
-  #checkDrained(health: ParserHealth): void {
-    if (this.state === 'draining' && health.queue.files === 0) this.#drained.resolve()
   }
 
   #changed(): void {
@@ -333,13 +335,12 @@ export class Supervisor {
   }
 
   /** The last pongs, for the display. */
-  get health(): { parser?: ParserHealth; generator?: GeneratorHealth } {
-    const found: { parser?: ParserHealth; generator?: GeneratorHealth } = {}
-    for (const { health } of this.#watches) {
-      if (health?.role === 'parser') found.parser = health
-      if (health?.role === 'generator') found.generator = health
+  get health() {
+    const all = this.#watches.flatMap(({ health }) => health ?? [])
+    return {
+      parser: all.find(health => health.role === 'parser'),
+      generator: all.find(health => health.role === 'generator'),
     }
-    return found
   }
 
   /** The way to ask the parser something, while it answers. */

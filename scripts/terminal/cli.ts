@@ -107,7 +107,7 @@ export function wholeNumber(option: string, text: string, min: number, max: numb
 /**
  * The state directory and the configuration of a command on a service. Only `up` makes a state
  * directory: any other command has nothing to do in one that is not there, which is most likely
- * mistyped.
+ * mistyped. Root acts as the directory's owner from here on.
  *
  * @throws CountersinkError STOPPED when the directory is none of ours
  */
@@ -125,7 +125,20 @@ export function environment(dir: string) {
       'Name the directory of the service with --dir, or start one there with "countersink up".',
     )
   }
+  becomeOwnerOf(paths.dir)
   return { paths, config }
+}
+
+/**
+ * What root makes in a directory of somebody's would be closed to the service, which is no wish of
+ * whoever types a command as root: from here on, all is done as its owner.
+ */
+function becomeOwnerOf(dir: string): void {
+  const { uid, gid } = statSync(dir)
+  if (process.geteuid?.() !== 0 || uid === 0) return
+  process.setgroups?.([gid])
+  process.setgid?.(gid)
+  process.setuid?.(uid)
 }
 
 /** What this user may not look into would seem not to be there. */

@@ -1,0 +1,150 @@
+import { existsSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { resolveConfig } from '../../shared/config.ts'
+import { statePaths } from '../../shared/paths.ts'
+import { printable, shellWord } from '../../shared/printable.ts'
+import { SETTINGS } from '../../shared/settings.ts'
+import {
+  type Deployment,
+  notesOn,
+  otherUnits,
+  serviceUnits,
+  timerUnits,
+  UNIT_DIRECTORY,
+  type Unit,
+  writeUnits,
+} from '../deploy/index.ts'
+import { tellOfFailure } from '../supervising/index.ts'
+import { type Command, cannot, EXIT, parseOptions, print, usage } from '../terminal/index.ts'
+
+export const systemd: Command = {
+  name: 'systemd',
+  summary: 'print the units of a service, or of a timer (--once), for systemd',
+  help: `
+Usage: countersink systemd [--once] [--user NAME] [--dir D] [--config FILE] [--database-url-file FILE]
+                           [--output DIR] [--json]
+       countersink systemd --failed UNIT [--dir D]
+
+Prints countersink.service, which runs "up --no-generator" and restarts it when it fails, each file under
+a line with its path; with --once, a service that runs "run --once", and a timer that starts it each
+minute. When the service has failed for good, countersink-alert@.service tells COUNTERSINK_ALERT_COMMAND,
+or the journal. Node.js and the program are named where they are now: print it again when they move.
+
+The service may see and do little besides its own: what it was not meant to need is denied.
+Settings are read from /etc/countersink/environment, if it is there, or from the configuration file.
+
+  --once                    a service and a timer instead of a service that goes on
+  --user NAME               whose it is (default: a user that systemd makes up while it runs; then root
+                            alone can "publish", what that user may read)
+  --dir D                   the state directory, which must be NAME's (default: /var/lib/countersink,
+                            made by systemd, with logs in /var/log/countersink)
+  --config FILE             the configuration (default: countersink.json in the state directory)
+  --database-url-file FILE  holds COUNTERSINK_DATABASE_URL; may be root's alone, the service gets a copy
+  --output DIR              write the files there, such as to ${UNIT_DIRECTORY}; one that is there
+                            and says something else is left, and nothing is written (3)
+  --json                    one object: version (1), units [{name, path, text}], notes
+  --failed UNIT             what the alert unit runs: tells that UNIT has ended abnormally
+`,
+  async run(args) {
+    const { values, isDirGiven } = parseOptions(args, {
+      once: { type: 'boolean', default: false },
+      user: { type: 'string' },
+      'database-url-file': { type: 'string' },
+      output: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      failed: { type: 'string' },
+    })
+    if (values.failed !== undefined) return tellThatFailed(values.failed, values.dir)
+    const place: Deployment = {
+      node: process.execPath,
+      program: PROGRAM,
+      user: values.user,
+      dir: isDirGiven ? statePaths(values.dir).dir : undefined,
+      configFile: absolute(values.config),
+      databaseUrlFile: absolute(values['database-url-file']),
+    }
+    refuseUnfit(place)
+    const units = values.once ? timerUnits(place) : serviceUnits(place)
+    const directory = absolute(values.output)
+    const listed = units.map(({ name, text }) => {
+      return { name, path: join(directory ?? UNIT_DIRECTORY, name), text }
+    })
+    if (directory !== undefined) await write(directory, units)
+    const notes = notesOn(place)
+    if (values.json) await print(`${JSON.stringify({ version: 1, units: listed, notes })}\n`)
+    else if (directory === undefined) {
+      await print(listed.map(({ path, text }) => `# ${path}\n${text}`).join('\n'))
+    } else {
+      const enabled = values.once ? 'countersink.timer' : 'countersink.service'
+      await print(
+        `${listed.map(({ path }) => `${path}\n`).join('')}\nNext: systemctl daemon-reload && systemctl enable --now ${enabled}\n`,
+      )
+    }
+    for (const note of notes) process.stderr.write(`countersink systemd: ${printable(note)}\n`)
+    return EXIT.ok
+  },
+}
+
+/** As it was built: where this file is, and not what a link in PATH points to today. */
+const PROGRAM = fileURLToPath(new URL('../countersink.js', import.meta.url))
+
+function absolute(path: string | undefined): string | undefined {
+  return path === undefined ? undefined : resolve(path)
+}
+
+/** @throws CountersinkError USAGE */
+function refuseUnfit(place: Deployment): void {
+  const { user, dir } = place
+  if (user !== undefined && !/^([a-z_][\w-]{0,30}|\d{1,10})$/i.test(user)) {
+    throw usage(`--user must be the name of a user, got ${JSON.stringify(user)}`)
+  }
+  if (dir !== undefined && user === undefined) {
+    throw usage('--dir is a directory of somebody’s: name the user with --user')
+  }
+  for (const path of [place.node, place.program, dir, place.configFile, place.databaseUrlFile]) {
+    if (path !== undefined && printable(path) !== path) {
+      throw usage(`a path with ${JSON.stringify(path)} in it cannot stand in a unit`)
+    }
+  }
+}
+
+/** @throws CountersinkError STOPPED */
+async function write(directory: string, units: readonly Unit[]): Promise<void> {
+  if (!existsSync(directory) || !statSync(directory).isDirectory()) {
+    throw cannot(`${directory} is no directory`, 'Make it, or name another with --output.')
+  }
+  const others = otherUnits(directory, units)
+  if (others.length > 0) {
+    const paths = others.map(shellWord).join(' ')
+    throw cannot(
+      `there is already something else in ${others.join(', ')}; nothing was written`,
+      `Put it away first: mkdir -p old && mv ${paths} old/. Changes of your own belong into "systemctl edit".`,
+    )
+  }
+  await writeUnits(directory, units)
+}
+
+/**
+ * The configuration may be why it failed: what it says of the command holds all the same. What systemd
+ * knows of the failure it tells in variables, from version 251 on.
+ */
+async function tellThatFailed(unit: string, dir: string): Promise<number> {
+  const paths = statePaths(dir)
+  const { MONITOR_SERVICE_RESULT: result, MONITOR_EXIT_STATUS: status } = process.env
+  const known = [result, status && `status ${status}`].filter(word => word).join(', ')
+  const reason = `${unit}: ${known || 'failed'}; "journalctl -u ${unit}" tells more`
+  const command = resolveConfig(paths.dir, process.env).given.get('alertCommand')?.text ?? ''
+  if (command === '') {
+    process.stderr.write(
+      printable(
+        `countersink has ended abnormally: ${reason}; ${SETTINGS.alertCommand.variable} is not set`,
+      ),
+    )
+    process.stderr.write('\n')
+    return EXIT.ok
+  }
+  const why = await tellOfFailure(command, paths.dir, reason)
+  if (why === undefined) return EXIT.ok
+  throw cannot(`${SETTINGS.alertCommand.variable} was not told of ${reason}: ${why}`)
+}

@@ -1,0 +1,28 @@
+import { chmodSync, chownSync, lstatSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { countersink } from '../helpers/cli.ts'
+import { makeSite } from '../helpers/state-dir.ts'
+import { tempDir } from '../shared/helpers.ts'
+
+const SOMEBODY = 65_534
+const skip = process.geteuid?.() === 0 ? false : 'only root can become another user'
+
+t.test('what root does in a directory of somebody’s is that user’s', { skip }, async t => {
+  const site = await makeSite(t)
+  for (const path of [site.paths.inbox, site.paths.dir]) chownSync(path, SOMEBODY, SOMEBODY)
+  const dir = tempDir(t)
+  chmodSync(dir, 0o711)
+  const file = join(dir, 'a.txt')
+  writeFileSync(file, '1 2\n', { mode: 0o600 })
+  t.match(
+    await countersink(t, site, 'publish', file),
+    { code: 3, stderr: /a\.txt cannot be published: EACCES/ },
+    'what the service may not read does not come in',
+  )
+  chmodSync(file, 0o644)
+  t.match(await countersink(t, site, 'publish', file), { code: 0, stdout: /^queued / })
+  const made = readdirSync(site.paths.dir, { recursive: true, encoding: 'utf8' })
+  t.ok(made.some(path => path.endsWith('.manifest.json')))
+  for (const path of made) t.equal(lstatSync(join(site.paths.dir, path)).uid, SOMEBODY, path)
+})
