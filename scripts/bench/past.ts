@@ -3,6 +3,7 @@ import { closeSync, openSync, writeSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { Journal } from '../../parser/journal/index.ts'
 import { ledgerNames, type Session } from '../../parser/ledger/index.ts'
+import { loadData } from './pairs-table.ts'
 import type { Site } from './site.ts'
 import type { Workspace } from './workspace.ts'
 
@@ -86,8 +87,10 @@ async function insertPast(
      VALUES (?, ?, 'add', 'applied', 0, 0, 0, 0, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))`,
     [id, id],
   )
-  await session.execute(
-    `LOAD DATA INFILE '${path}' INTO TABLE ${file} FIELDS TERMINATED BY ' '
+  await loadData(
+    session,
+    path,
+    within => `LOAD DATA INFILE '${within}' INTO TABLE ${file} FIELDS TERMINATED BY ' '
        (@hash, sequence, name)
      SET sha256 = UNHEX(@hash), batch_id = REPEAT(CHAR(7), 16), instance = REPEAT(CHAR(7), 16),
          work_sequence = sequence, size_bytes = ${10_000_000} + sequence, \`lines\` = 800000,
