@@ -34,6 +34,7 @@ const INNER_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly stri
   scripts: {
     state: [],
     terminal: ['state'],
+    'command-table': ['terminal'],
     reports: ['terminal'],
     mariadb: ['terminal', 'state'],
     publishing: ['terminal', 'state'],
@@ -41,6 +42,7 @@ const INNER_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly stri
     supervising: ['mariadb', 'state'],
     commands: [
       ...['supervising', 'mariadb', 'publishing', 'recovery', 'reports', 'terminal', 'state'],
+      'command-table',
     ],
     bench: ['supervising', 'mariadb', 'reports', 'terminal', 'state'],
   },

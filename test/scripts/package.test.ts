@@ -16,6 +16,7 @@ t.test('what is packed runs, and has no tests', async t => {
   for (const needed of [
     ...[bin.countersink, 'dist/parser/main.js', 'dist/generator/main.js', 'package.json'],
     ...['dist/parser/digest/kernel/sums.wasm', 'dist/scripts/commands/up.js', 'README.md'],
+    'dist/countersink.1',
   ]) {
     t.ok(paths.includes(needed), needed)
   }
