@@ -11,6 +11,7 @@ const LABEL_COLUMNS = { min: 18, max: 24 }
 
 export function helpText(command: Command): string {
   const usage = labelled(`Usage: countersink ${command.name} `, filled(synopsis(command)))
+  if (usage.length === 0) usage.push(`Usage: countersink ${command.name}`)
   const parts = [usage, [command.about.trim()]]
   if (command.words?.kind === 'choice') parts.push(labelledLines(command.words.choices))
   const exits = Object.entries(command.exits).map(([status, what]) => `${status} ${what}`)
