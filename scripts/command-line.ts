@@ -46,6 +46,13 @@ function endWithTheReader(): void {
   })
 }
 
+/** What a service does goes on without one, and its exit status tells how it ended. */
+function outliveTheReader(): void {
+  process.stdout.on('error', () => {
+    // Whatever is printed now is printed to nobody.
+  })
+}
+
 async function main([name, ...args]: string[]): Promise<number> {
   if (name === undefined || name === '--help' || name === '-h') {
     endWithTheReader()
@@ -63,7 +70,8 @@ async function main([name, ...args]: string[]): Promise<number> {
     const command = await findCommand(COMMANDS, name)
     who = `countersink ${name}`
     const isHelpWanted = options.includes('--help') || options.includes('-h')
-    if (!command.isService || isHelpWanted) endWithTheReader()
+    if (command.isService && !isHelpWanted) outliveTheReader()
+    else endWithTheReader()
     if (!isHelpWanted) return await command.run(args, COMMANDS)
     process.stdout.write(helpText(command))
     return EXIT.ok
