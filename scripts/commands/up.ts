@@ -11,21 +11,8 @@ import { printable, shellWord } from '../../shared/printable.ts'
 import { processedPage } from '../../shared/protocol.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
-import {
-  command,
-  count,
-  digits,
-  FILE_SHAPE,
-  fields,
-  fileJson,
-  flag,
-  list,
-  one,
-  oneOf,
-  orNull,
-  text,
-} from '../command-table/index.ts'
-import { type ClosingReport, closingReport } from '../reports/index.ts'
+import { command } from '../command-table/index.ts'
+import { closingReport } from '../reports/index.ts'
 import { outliveTheTerminal, refuseAnotherDatabase, Supervisor } from '../supervising/index.ts'
 import {
   columnsOf,
@@ -35,6 +22,7 @@ import {
   steadyWriter,
   usage,
 } from '../terminal/index.ts'
+import { reportJson, UP_ANSWER } from './up-answer.ts'
 
 const settingsHelp = Object.values(SETTINGS)
   .map(
@@ -89,30 +77,7 @@ The generator makes up usage, which is counted like any other: into a database o
   ],
   notes: `Everything else is set by environment variables, or in the configuration file (countersink config --help):
 ${settingsHelp}`,
-  answer: one(
-    fields({
-      exit: count('the exit status'),
-      outcome: oneOf('adds-up', 'does-not-add-up', 'stopped', 'interrupted'),
-      reason: orNull(text(), 'what stopped it'),
-      report: orNull(
-        fields({
-          ...{ addsUp: flag(), filesWanted: count(), filesSettled: count() },
-          files: list(FILE_SHAPE, 'the newest two hundred, oldest first'),
-          balance: orNull(
-            fields({
-              ...{ totals: digits(), opening: digits('what stood there at first contact') },
-              ledger: digits('all that is counted'),
-              generated: fields({ files: count(), amount: digits() }),
-              batchesOpen: count(),
-            }),
-            'null: there is no ledger',
-          ),
-          control: fields({ files: count(), amount: digits() }),
-        }),
-        'with --files; "control" is what the generator says it made',
-      ),
-    }),
-  ),
+  answer: UP_ANSWER,
   async run({ values, isDirGiven, answer }) {
     const env = { ...process.env, COUNTERSINK_RUN_ID: randomUUID() }
     for (const option of OF_THE_GENERATOR) {
@@ -273,25 +238,8 @@ async function supervise(
       for (const line of whatNext(paths)) display.say(line)
     }
     await supervisor.stop()
-    const { addsUp, files, filesWanted, filesSettled, balance, control } = report
-    return {
-      outcome: addsUp ? 'adds-up' : 'does-not-add-up',
-      reason: null,
-      report: {
-        ...{ addsUp, filesWanted, filesSettled, files: files.map(fileJson) },
-        balance: balance === undefined ? null : balanceJson(balance),
-        control: { files: control.files, amount: `${control.amount}` },
-      },
-    }
-  }
-}
-
-function balanceJson(balance: NonNullable<ClosingReport['balance']>) {
-  const { totalsAmount, openingAmount, ledgerAmount, namedFiles, namedAmount } = balance
-  return {
-    ...{ totals: `${totalsAmount}`, opening: `${openingAmount}`, ledger: `${ledgerAmount}` },
-    generated: { files: namedFiles, amount: `${namedAmount}` },
-    batchesOpen: balance.batchesOpen,
+    const outcome = report.addsUp ? 'adds-up' : 'does-not-add-up'
+    return { outcome, reason: null, report: reportJson(report) }
   }
 }
 
