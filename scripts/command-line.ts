@@ -1,11 +1,23 @@
-import { readFileSync } from 'node:fs'
-import { CountersinkError, describeError, explainError } from '../shared/errors.ts'
-import { nearest } from '../shared/nearest.ts'
-import { printable, printableLines } from '../shared/printable.ts'
-import { type Command, EXIT } from './terminal/index.ts'
+/**
+ * The command line: finds the subcommand, runs it, turns its end into an exit status. A command is a row
+ * of this table (`command-table/`), loaded when it is wanted.
+ */
 
-/** The command line: finds the subcommand, runs it, turns its end into an exit status. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+import { CountersinkError, describeError, explainError, hasCode } from '../shared/errors.ts'
+import { printableLines } from '../shared/printable.ts'
+import {
+  type CommandTable,
+  commandsOf,
+  errorFields,
+  findCommand,
+  helpText,
+  jsonLine,
+  overviewText,
+} from './command-table/index.ts'
+import { programVersion } from './program-version.ts'
+import { EXIT, print } from './terminal/index.ts'
+
+export const COMMANDS: CommandTable = {
   up: async () => (await import('./commands/up.ts')).up,
   run: async () => (await import('./commands/run.ts')).run,
   publish: async () => (await import('./commands/publish.ts')).publish,
@@ -18,6 +30,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   config: async () => (await import('./commands/config.ts')).config,
   systemd: async () => (await import('./commands/systemd.ts')).systemd,
   ping: async () => (await import('./commands/ping.ts')).ping,
+  help: async () => (await import('./commands/help.ts')).help,
+  completion: async () => (await import('./commands/completion.ts')).completion,
+  man: async () => (await import('./commands/man.ts')).man,
 }
 
 /** The whole life of the process, but for what ends it early. */
@@ -32,66 +47,41 @@ function endWithTheReader(): void {
   })
 }
 
+/** What a service does goes on without one, and its exit status tells how it ended. */
+function outliveTheReader(): void {
+  process.stdout.on('error', () => {
+    // Whatever is printed now is printed to nobody.
+  })
+}
+
 async function main([name, ...args]: string[]): Promise<number> {
-  const load = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  const command = await load?.()
-  const end = args.indexOf('--')
-  const options = end === -1 ? args : args.slice(0, end)
-  const isHelpWanted = options.includes('--help') || options.includes('-h')
-  if (!command?.isService || isHelpWanted) endWithTheReader()
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    process.stdout.write(await overview())
+  if (name === undefined || name === '--help' || name === '-h') {
+    endWithTheReader()
+    process.stdout.write(overviewText(await commandsOf(COMMANDS)))
     return name === undefined ? EXIT.usage : EXIT.ok
   }
   if (name === '--version' || name === '-V') {
-    process.stdout.write(`${version()}\n`)
+    process.stdout.write(`${programVersion()}\n`)
     return EXIT.ok
   }
-  if (command === undefined) {
-    const near = nearest(name, Object.keys(COMMANDS))
-    const hint = near === undefined ? '' : ` Did you mean ${near}?`
-    const shown = printable(JSON.stringify(name))
-    if (name.startsWith('-')) {
-      process.stderr.write(`countersink: a command comes first, then its options; found ${shown}\n`)
-      return EXIT.usage
-    }
-    process.stderr.write(`countersink: there is no command ${shown}.${hint}\n`)
-    return EXIT.usage
-  }
-  if (isHelpWanted) {
-    process.stdout.write(`${command.help.trim()}\n`)
-    return EXIT.ok
-  }
+  const end = args.indexOf('--')
+  const options = end === -1 ? args : args.slice(0, end)
+  let who = 'countersink'
   try {
-    return await command.run(args)
+    const command = await findCommand(COMMANDS, name)
+    who = `countersink ${name}`
+    const isHelpWanted = options.includes('--help') || options.includes('-h')
+    if (command.isService && !isHelpWanted) outliveTheReader()
+    else endWithTheReader()
+    if (!isHelpWanted) return await command.run(args, COMMANDS)
+    process.stdout.write(helpText(command))
+    return EXIT.ok
   } catch (error) {
-    const isUsage =
-      error instanceof CountersinkError &&
-      (error.code === 'USAGE' || error.code === 'CONFIG_INVALID')
+    const isUsage = hasCode(error, 'USAGE', 'CONFIG_INVALID')
     const text = error instanceof CountersinkError ? explainError(error) : describeError(error)
-    const more = isUsage ? `\nSee: countersink ${name} --help` : ''
-    process.stderr.write(printableLines(`countersink ${name}: ${text}${more}\n`))
+    const more = isUsage && who.endsWith(name) ? `\nSee: ${who} --help` : ''
+    process.stderr.write(printableLines(`${who}: ${text}${more}\n`))
+    if (options.includes('--json')) await print(jsonLine(name, errorFields(error)))
     return isUsage ? EXIT.usage : EXIT.cannot
   }
-}
-
-async function overview(): Promise<string> {
-  const commands = await Promise.all(Object.values(COMMANDS).map(load => load()))
-  const list = commands.map(({ name, summary }) => `  ${name.padEnd(9)} ${summary}`)
-  return `countersink turns files of lines "consumer amount" into exact totals in MariaDB.
-
-Usage: countersink COMMAND [OPTION]…
-
-${list.join('\n')}
-
-Every command knows --help and --dir D (the state directory, default ./var) and --config FILE.
-Exit status: 0 yes or done, 1 the negative answer, 2 wrong usage, 3 cannot answer now,
-130 interrupted before there was an answer.
-`
-}
-
-function version(): string {
-  // Built files stand in dist/scripts/.
-  const file = new URL('../../package.json', import.meta.url)
-  return JSON.parse(readFileSync(file, 'utf8')).version
 }

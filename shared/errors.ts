@@ -141,11 +141,16 @@ export function describeError(thrown: unknown): string {
 
 /** The same without the code and with its line breaks, for a terminal. */
 export function explainError(thrown: unknown): string {
+  const what = withCause(thrown)
+  if (!(thrown instanceof CountersinkError) || thrown.advice === undefined) return what
+  return `${what}${/[.!?…]$/.test(what) ? '' : '.'} ${thrown.advice}`
+}
+
+/** What happened and why, without the advice. */
+export function withCause(thrown: unknown): string {
   const error = toError(thrown)
   const why = error.cause === undefined ? '' : toError(error.cause).message
-  const what = error.message.endsWith(why) ? error.message : `${error.message} (because: ${why})`
-  if (!(error instanceof CountersinkError) || error.advice === undefined) return what
-  return `${what}${/[.!?…]$/.test(what) ? '' : '.'} ${error.advice}`
+  return error.message.endsWith(why) ? error.message : `${error.message} (because: ${why})`
 }
 
 /** What the system said, without the paths it said it of: `EPERM: operation not permitted`. */

@@ -34,6 +34,7 @@ const INNER_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly stri
   scripts: {
     state: [],
     terminal: ['state'],
+    'command-table': ['terminal'],
     reports: ['terminal'],
     mariadb: ['terminal', 'state'],
     publishing: ['terminal', 'state'],
@@ -50,6 +51,7 @@ const INNER_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly stri
         'reports',
         'terminal',
         'state',
+        'command-table',
       ],
     ],
     bench: ['supervising', 'mariadb', 'reports', 'terminal', 'state'],

@@ -7,42 +7,72 @@ import { formatCount } from '../../shared/numbers.ts'
 import { MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
 import { quotedName } from '../../shared/printable.ts'
 import type { ContentAnswer, ContentMatch } from '../../shared/protocol.ts'
+import {
+  command,
+  FILE_SHAPE,
+  fields,
+  fileJson,
+  flag,
+  one,
+  oneOf,
+  text,
+} from '../command-table/index.ts'
 import { askForContents } from '../mariadb/index.ts'
 import { hashFile } from '../publishing/index.ts'
 import {
-  type Command,
   cannot,
-  DIR_HELP,
   EXIT,
   environment,
-  parseOptions,
   print,
   timeText,
   usage,
   withAnswers,
 } from '../terminal/index.ts'
 
-export const check: Command = {
+const STATES = [
+  'counted',
+  'being-counted',
+  'waiting',
+  'refused',
+  'never-seen',
+  'ledger-lacks-it',
+] as const
+type State = (typeof STATES)[number]
+
+export const check = command({
   name: 'check',
   summary: 'tell whether a content is counted in the totals',
-  help: `
-Usage: countersink check [--dir D] FILE|SHA256|PREFIX
-
-Tells whether this content is counted in the totals, when, and as what. An existing path is a file
+  about: `Tells whether this content is counted in the totals, when, and as what. An existing path is a file
 and is hashed; anything else must be at least 8 hex digits of a SHA-256. MariaDB's ledger decides;
-while it cannot be asked, what the journal knows to be counted is told, and nothing is denied.
-
-Exit status: 0 counted; 1 not counted (never seen, waiting, or quarantined); 2 the prefix fits
-several contents; 3 it cannot be known now.
-
-${DIR_HELP}
-`,
-  async run(args) {
-    const { values, positionals } = parseOptions(
-      args,
-      {},
-      { min: 1, max: 1, what: 'a file, a SHA-256 or the beginning of one' },
-    )
+while it cannot be asked, what the journal knows to be counted is told, and nothing is denied.`,
+  words: {
+    ...{ kind: 'file', value: 'FILE|SHA256|PREFIX', min: 1, max: 1 },
+    missing: 'a file, a SHA-256 or the beginning of one',
+  },
+  options: {},
+  exits: {
+    0: 'counted',
+    1: 'not counted (never seen, waiting, or quarantined)',
+    2: 'the prefix fits several contents',
+    3: 'it cannot be known now',
+  },
+  examples: [
+    { line: 'countersink check usage.txt', what: 'whether this file is in the totals' },
+    {
+      line: 'countersink check 5891b5b522d5df08',
+      what: 'the same, of a hash from "countersink hashes"',
+    },
+  ],
+  answer: one(
+    fields(
+      {
+        sha256: text('of the content; the beginning that was given, where nothing is known of it'),
+        ...{ counted: flag('as the exit status'), state: oneOf(...STATES) },
+      },
+      { file: { ...FILE_SHAPE, description: 'what was done with it last' } },
+    ),
+  ),
+  async run({ values, positionals, answer }) {
     const { paths } = environment(values.dir)
     const prefix = await prefixOf(positionals[0]!)
     const { matches, ledgerSilentBecause } = await withAnswers(paths, async (ask, from) => {
@@ -54,16 +84,24 @@ ${DIR_HELP}
       throw usage(`${prefix} is the beginning of several: ${match?.sha256}, ${another.sha256}, …`)
     }
     const inInbox = match?.applied === undefined && (await standsInInbox(paths.inbox, prefix))
-    const isCounted = match?.applied !== undefined && match.ledger !== 'absent'
+    const state = stateOf(match, inInbox)
+    const isCounted = state === 'counted'
+    const said = `${match?.sha256 ?? prefix}  ${verdict(state, match)}`
     if (!isCounted && ledgerSilentBecause !== undefined) {
       throw cannot(
-        `${match?.sha256 ?? prefix} ${verdict(match, inInbox)} as far as the journal knows, and MariaDB cannot be asked: ${ledgerSilentBecause}`,
+        `${said.replace('  ', ' ')} as far as the journal knows, and MariaDB cannot be asked: ${ledgerSilentBecause}`,
       )
     }
-    await print(`${match?.sha256 ?? prefix}  ${verdict(match, inInbox)}\n`)
+    const file = match?.applied ?? match?.last
+    if (values.json) {
+      await answer({
+        ...{ sha256: match?.sha256 ?? prefix, counted: isCounted, state },
+        ...(file === undefined ? {} : { file: fileJson(file) }),
+      })
+    } else await print(`${said}\n`)
     return isCounted ? EXIT.ok : EXIT.no
   },
-}
+})
 
 async function withLedger(
   paths: StatePaths,
@@ -109,21 +147,31 @@ async function prefixOf(argument: string): Promise<string> {
   return argument.toLowerCase()
 }
 
-function verdict(match: ContentMatch | undefined, inInbox: boolean): string {
-  if (match?.applied !== undefined) {
-    const { name, settledAtMs, lines, amount } = match.applied
-    if (match.ledger === 'absent') {
-      return `not counted: the journal has it as ${quotedName(name)}, ${timeText(settledAtMs)} UTC, but MariaDB's ledger does not: it is an older or another database`
-    }
-    return `counted ${timeText(settledAtMs)} UTC as ${quotedName(name)}: ${formatCount(lines)} lines, amount ${formatCount(BigInt(amount))}`
+function stateOf(match: ContentMatch | undefined, inInbox: boolean): State {
+  if (match?.applied !== undefined) return match.ledger === 'absent' ? 'ledger-lacks-it' : 'counted'
+  if (match?.ledger === 'applying') return 'being-counted'
+  if (match?.waiting || inInbox) return 'waiting'
+  return match?.last === undefined ? 'never-seen' : 'refused'
+}
+
+function verdict(state: State, match: ContentMatch | undefined): string {
+  const file = match?.applied ?? match?.last
+  const at = file === undefined ? '' : `${timeText(file.settledAtMs)} UTC`
+  const name = file === undefined ? '' : quotedName(file.name)
+  switch (state) {
+    case 'counted':
+      return `counted ${at} as ${name}: ${formatCount(file!.lines)} lines, amount ${formatCount(BigInt(file!.amount))}`
+    case 'ledger-lacks-it':
+      return `not counted: the journal has it as ${name}, ${at}, but MariaDB's ledger does not: it is an older or another database`
+    case 'being-counted':
+      return 'not counted yet: its batch has begun'
+    case 'waiting':
+      return 'not counted yet: it waits'
+    case 'refused':
+      return `not counted: ${file!.outcome} ${at} as ${name}: ${file!.reason ?? ''}`
+    case 'never-seen':
+      return 'not counted: never seen'
   }
-  if (match?.ledger === 'applying') return 'not counted yet: its batch has begun'
-  if (match?.waiting || inInbox) return 'not counted yet: it waits'
-  if (match?.last !== undefined) {
-    const { outcome, settledAtMs, name, reason } = match.last
-    return `not counted: ${outcome} ${timeText(settledAtMs)} UTC as ${quotedName(name)}: ${reason ?? ''}`
-  }
-  return 'not counted: never seen'
 }
 
 /** Whether an unclaimed file's manifest names this content (the parser may be down). */

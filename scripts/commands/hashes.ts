@@ -2,49 +2,46 @@ import { readJournal } from '../../parser/journal/index.ts'
 import { formatBytes, formatCount } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { quotedName } from '../../shared/printable.ts'
-import { OUTCOMES, type Outcome, type ProcessedFile, type Question } from '../../shared/protocol.ts'
+import { OUTCOMES, type ProcessedFile, type Question } from '../../shared/protocol.ts'
+import { command, FILE_SHAPE, fileJson, lines } from '../command-table/index.ts'
 import { askForUnknown } from '../mariadb/index.ts'
 import {
-  type Command,
   columnsOf,
-  DIR_HELP,
   EXIT,
   environment,
-  fileJson,
-  parseOptions,
   print,
   timeText,
-  usage,
-  wholeNumber,
   withAnswers,
   wrapFields,
 } from '../terminal/index.ts'
 
-export const hashes: Command = {
+export const hashes = command({
   name: 'hashes',
   summary: 'list processed content hashes, newest first',
-  help: `
-Usage: countersink hashes [--dir D] [--outcome O] [--limit N] [--json]
-
-Lists what was processed, newest first: sha256, size, lines, amount, outcome, name, time (UTC).
-While no parser runs, what only MariaDB's ledger knows (the journal was restored) comes first.
-
-${DIR_HELP}
-  --outcome O        only these: ${OUTCOMES.join(', ')}
-  --limit N          at most so many (default: 20; 0: all)
-  --json             one object a line; amounts are strings
-`,
-  async run(args) {
-    const { values } = parseOptions(args, {
-      outcome: { type: 'string' },
-      limit: { type: 'string', default: '20' },
-      json: { type: 'boolean', default: false },
-    })
-    const outcome = parseOutcome(values.outcome)
-    const limit = wholeNumber('limit', values.limit, 0, 1_000_000_000) || Number.POSITIVE_INFINITY
+  about: `Lists what was processed, newest first: sha256, size, lines, amount, outcome, name, time (UTC).
+While no parser runs, what only MariaDB's ledger knows (the journal was restored) comes first.`,
+  options: {
+    outcome: { kind: 'choice', value: 'O', choices: OUTCOMES, help: 'only these' },
+    limit: {
+      ...{ kind: 'number', value: 'N', min: 0, max: 1_000_000_000, default: 20 },
+      help: 'at most so many; 0: all',
+    },
+  },
+  exits: { 0: 'listed', 3: 'there is no journal, or its parser does not answer' },
+  examples: [
+    {
+      line: 'countersink hashes --outcome quarantined',
+      what: 'what was refused last, with its names',
+    },
+    { line: 'countersink hashes --limit 0 --json', what: 'everything that was ever processed' },
+  ],
+  answer: lines(FILE_SHAPE),
+  async run({ values, answer }) {
+    const { outcome } = values
+    const limit = values.limit || Number.POSITIVE_INFINITY
     const { paths } = environment(values.dir)
     const show = (file: ProcessedFile): Promise<void> =>
-      print(values.json ? `${JSON.stringify(fileJson(file))}\n` : `${row(file)}\n`)
+      values.json ? answer(fileJson(file)) : print(`${row(file)}\n`)
     return withAnswers(paths, async (ask, from) => {
       let left = limit
       if (from === 'journal' && (outcome ?? 'applied') === 'applied') {
@@ -68,7 +65,7 @@ ${DIR_HELP}
       return EXIT.ok
     })
   },
-}
+})
 
 const PROVISIONAL =
   '(the parser has not compared its journal with MariaDB yet: counted files may be missing here)\n'
@@ -89,13 +86,6 @@ async function unknownToJournal(
 }
 
 const UNKNOWN_MAX = 100_000
-
-function parseOutcome(text: string | undefined): Outcome | undefined {
-  if (text === undefined) return undefined
-  const found = OUTCOMES.find(one => one === text)
-  if (found !== undefined) return found
-  throw usage(`--outcome must be one of ${OUTCOMES.join(', ')}, got ${JSON.stringify(text)}`)
-}
 
 /** On a narrow terminal the hash is shortened; `check` knows a content by its first 8 digits. */
 function row(file: ProcessedFile): string {

@@ -4,6 +4,18 @@ import { processIdentity } from '../../shared/lifecycle.ts'
 import { formatDuration } from '../../shared/numbers.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
 import {
+  command,
+  count,
+  errorFields,
+  fields,
+  lines,
+  list,
+  oneOf,
+  problem,
+  sha256,
+  text,
+} from '../command-table/index.ts'
+import {
   type PublishedFile,
   publishFile,
   SettlementWatch,
@@ -13,51 +25,55 @@ import {
   whyQuarantined,
 } from '../publishing/index.ts'
 import { readSupervisor } from '../state/index.ts'
-import {
-  type Command,
-  DIR_HELP,
-  EXIT,
-  environment,
-  parseOptions,
-  print,
-  usage,
-  wholeNumber,
-  whySilent,
-} from '../terminal/index.ts'
+import { EXIT, environment, print, whySilent } from '../terminal/index.ts'
 
-export const publish: Command = {
+export const publish = command({
   name: 'publish',
   summary: 'bring existing files into the inbox',
-  help: `
-Usage: countersink publish [--dir D] FILE… [--wait [--timeout S]]
-
-Copies each file (the source is never touched), writes its manifest, renames it into the inbox and
+  about: `Copies each file (the source is never touched), writes its manifest, renames it into the inbox and
 announces it. Prints a line per file: applied|duplicate|quarantined|queued SHA256 BASENAME.
 Works while the parser is down: the files are then taken at its next start.
 
 A file that was written to less than COUNTERSINK_QUIET_MS ago is waited for until it has not changed
 for so long; one that does not come to rest is refused. So is one that ends in the middle of
-a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
-
-Exit status: 0; 1 when a file was quarantined; 3 when a file could not be brought in, or is not settled
-when --wait ends.
-
-${DIR_HELP}
-  --wait             wait until each file is settled, also while the service starts or restarts, and
-                     say how; why one was quarantined stands below its line, on standard error
-  --timeout S        wait at most S seconds; without it, as long as a service runs in the directory
-`,
-  async run(args) {
-    const { values, positionals } = parseOptions(
-      args,
-      { wait: { type: 'boolean', default: false }, timeout: { type: 'string' } },
-      { min: 1, max: Number.POSITIVE_INFINITY, what: 'a file to publish' },
-    )
-    if (values.timeout !== undefined && !values.wait) throw usage('--timeout is for --wait')
+a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.`,
+  words: {
+    ...{ kind: 'file', value: 'FILE', min: 1, max: Number.POSITIVE_INFINITY },
+    missing: 'a file to publish',
+  },
+  options: {
+    wait: {
+      kind: 'switch',
+      help: 'wait until each file is settled, also while the service starts or restarts, and say how; why one was quarantined stands below its line, on standard error',
+    },
+    timeout: {
+      ...{ kind: 'number', value: 'S', min: 0, max: 1_000_000_000, onlyWith: 'wait' },
+      help: 'wait at most S seconds; without it, as long as a service runs in the directory',
+    },
+  },
+  exits: {
+    0: 'all are in the inbox, or settled',
+    1: 'a file was quarantined',
+    3: 'a file could not be brought in, or is not settled when --wait ends',
+  },
+  examples: [
+    { line: 'countersink publish usage-*.txt', what: 'bring these in' },
+    { line: 'countersink publish usage.txt --wait --json', what: 'and tell what became of it' },
+  ],
+  answer: lines(
+    fields(
+      {
+        file: text('as it was named'),
+        outcome: oneOf('applied', 'duplicate', 'quarantined', 'queued'),
+        ...{ sha256, name: text('in the inbox'), size: count('bytes') },
+      },
+      { reasons: list(text(), 'why it was quarantined, and where it is') },
+    ),
+    fields({ file: text('one that could not be brought in'), error: problem }),
+  ),
+  async run({ values, positionals, answer }) {
     const timeoutMs =
-      values.timeout === undefined
-        ? Number.POSITIVE_INFINITY
-        : wholeNumber('timeout', values.timeout, 0, TIMEOUT_SECONDS_MAX) * 1_000
+      values.timeout === undefined ? Number.POSITIVE_INFINITY : values.timeout * 1_000
     const { paths, config } = environment(values.dir)
     const owner = processIdentity(process.pid)!
     const watch = new SettlementWatch(paths.parserSocket)
@@ -71,8 +87,9 @@ ${DIR_HELP}
           await watch.announce(file)
           return file
         },
-        refused: error => {
+        refused: async (path, error) => {
           process.stderr.write(`countersink publish: ${printable(explainError(error))}\n`)
+          if (values.json) await answer({ file: path, ...errorFields(error) })
           status = EXIT.cannot
         },
       })
@@ -82,17 +99,19 @@ ${DIR_HELP}
         onAbsence: () => void process.stderr.write('(the parser is not there; waiting for it …)\n'),
       }
       let unsettled = 0
-      for (const file of published) {
+      for (const [path, file] of published) {
         const outcome = values.wait ? await watch.outcomeOf(file, patience) : undefined
-        await print(`${outcome ?? 'queued'} ${file.sha256} ${quotedName(file.basename)}\n`)
+        const reasons = outcome === 'quarantined' ? await whyQuarantined(paths, file) : undefined
+        const told = outcome ?? 'queued'
+        if (values.json) {
+          const { sha256, name, sizeBytes } = file
+          const why = reasons === undefined ? {} : { reasons }
+          await answer({ file: path, outcome: told, sha256, name, size: sizeBytes, ...why })
+        } else await print(`${told} ${file.sha256} ${quotedName(file.basename)}\n`)
         if (file.sizeBytes === 0) process.stderr.write('  it is empty: nothing of it is counted\n')
-        if (outcome === 'quarantined') {
-          for (const line of await whyQuarantined(paths, file))
-            process.stderr.write(`  ${printable(line)}\n`)
-          if (status === EXIT.ok) status = EXIT.no
-        } else if (outcome === undefined) {
-          unsettled += 1
-        }
+        for (const line of reasons ?? []) process.stderr.write(`  ${printable(line)}\n`)
+        if (outcome === 'quarantined' && status === EXIT.ok) status = EXIT.no
+        if (outcome === undefined) unsettled += 1
       }
       if (values.wait && unsettled > 0) {
         status = EXIT.cannot
@@ -108,9 +127,7 @@ ${DIR_HELP}
     }
     return status
   },
-}
-
-const TIMEOUT_SECONDS_MAX = 1_000_000_000
+})
 
 /** Looks are this much more frequent than what is waited for, within reason. */
 const LOOKS = 10
@@ -129,9 +146,9 @@ async function publishAtRest(
     readonly quietMs: number
     readonly mayBeCut: boolean
     readonly publish: (source: Source) => Promise<PublishedFile>
-    readonly refused: (error: CountersinkError) => void
+    readonly refused: (path: string, error: CountersinkError) => Promise<void>
   },
-): Promise<PublishedFile[]> {
+): Promise<[path: string, file: PublishedFile][]> {
   const { quietMs, mayBeCut } = options
   const sources = paths.map(path => new SourceRest(path, quietMs))
   const published = new Map<SourceRest, PublishedFile>()
@@ -154,7 +171,7 @@ async function publishAtRest(
         }
         const isOfThisFile = hasCode(error, 'FILE_UNFIT', 'IO_FAILED', 'STOPPED')
         if (!isOfThisFile || !(error instanceof CountersinkError)) throw error
-        options.refused(error)
+        await options.refused(source.path, error)
       }
     }
     waiting = restless
@@ -165,7 +182,10 @@ async function publishAtRest(
     }
     await sleep(intervalMs)
   }
-  return sources.flatMap(source => published.get(source) ?? [])
+  return sources.flatMap(source => {
+    const file = published.get(source)
+    return file === undefined ? [] : [[source.path, file]]
+  })
 }
 
 const NAMED_MAX = 3

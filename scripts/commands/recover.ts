@@ -4,28 +4,35 @@ import type { StatePaths } from '../../shared/paths.ts'
 import { isRememberedDatabase, nameOfDatabase } from '../../shared/remembered-ledger.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import {
+  command,
+  count,
+  digits,
+  fields,
+  flag,
+  lines,
+  oneOf,
+  sha256,
+  text,
+} from '../command-table/index.ts'
+import {
   notTheServices,
   type ServiceDatabase,
   serviceDatabase,
   withDatabaseAtRest,
 } from '../mariadb/index.ts'
-import { JournalRecords, outliveReaders, recoverFrom } from '../recovery/index.ts'
 import {
-  type Command,
-  cannot,
-  DIR_HELP,
-  EXIT,
-  environment,
-  parseOptions,
-} from '../terminal/index.ts'
+  type Finding,
+  JournalRecords,
+  outliveReaders,
+  recoverFrom,
+  tell,
+} from '../recovery/index.ts'
+import { cannot, EXIT, environment } from '../terminal/index.ts'
 
-export const recover: Command = {
+export const recover = command({
   name: 'recover',
   summary: 'count again what a restored or replaced MariaDB lacks',
-  help: `
-Usage: countersink recover [--dir D] [--dry-run] [--other-database] [--onto-totals]
-
-For when the parser refuses to go on because MariaDB is older than its journal (restored from a
+  about: `For when the parser refuses to go on because MariaDB is older than its journal (restored from a
 backup) or is another one. Looks at every archived file; those whose content the ledger lacks, and
 whose bytes are still what was archived, go back into the inbox, to be counted at the next start. The
 journal is put aside and made anew from the ledger then. Nothing may be running in the state
@@ -33,24 +40,39 @@ directory. It can be interrupted at any time and run again.
 
 What was counted, but is neither in the ledger nor in a file here any more, is listed as LOST HERE:
 its content must be brought in again from elsewhere. An archived file that is not what was archived is
-listed as CHANGED and stays where it is.
-
-Exit status: 0 everything is counted or on its way; 1 something is lost or changed here; 3 it could
-not be done.
-
-${DIR_HELP}
-  --dry-run          only say what would be done
-  --other-database   the database in COUNTERSINK_DATABASE_URL has replaced the one that was worked
-                     with: count into it what it lacks
-  --onto-totals      the database has no ledger, and what stands in its table of totals is from before
-                     countersink: count everything on top of it
-`,
-  async run(args) {
-    const { values } = parseOptions(args, {
-      'dry-run': { type: 'boolean', default: false },
-      'other-database': { type: 'boolean', default: false },
-      'onto-totals': { type: 'boolean', default: false },
-    })
+listed as CHANGED and stays where it is.`,
+  options: {
+    'dry-run': { kind: 'switch', help: 'only say what would be done' },
+    'other-database': {
+      kind: 'switch',
+      help: 'the database in COUNTERSINK_DATABASE_URL has replaced the one that was worked with: count into it what it lacks',
+    },
+    'onto-totals': {
+      kind: 'switch',
+      help: 'the database has no ledger, and what stands in its table of totals is from before countersink: count everything on top of it',
+    },
+  },
+  exits: {
+    0: 'everything is counted or on its way',
+    1: 'something is lost or changed here',
+    3: 'it could not be done',
+  },
+  examples: [
+    { line: 'countersink recover --dry-run', what: 'what would go back into the inbox' },
+    { line: 'countersink recover', what: 'after a restore, with the service stopped' },
+  ],
+  answer: lines(
+    fields({ event: oneOf('back'), file: text('in the archive') }),
+    fields({ event: oneOf('changed'), file: text('in the archive'), reason: text() }),
+    fields({ event: oneOf('lost'), sha256, name: text(), amount: digits() }),
+    fields({ event: oneOf('journal-aside'), path: text() }),
+    fields({
+      event: oneOf('end'),
+      ...{ looked: count('archived files'), back: count(), changed: count(), lost: count() },
+      dryRun: flag(),
+    }),
+  ),
+  async run({ values, jsonText }) {
     outliveReaders()
     const { paths } = environment(values.dir)
     refuseNothing(paths)
@@ -62,10 +84,30 @@ ${DIR_HELP}
       if (ledgerUuid === undefined && !values['onto-totals']) await refuseTotals(session, service)
       const { config } = service
       const isDryRun = values['dry-run']
-      const found = await recoverFrom({ session, paths, config, journal, ledgerUuid, isDryRun })
+      const found = await recoverFrom({
+        ...{ session, paths, config, journal, ledgerUuid, isDryRun },
+        tell: finding => tell(values.json ? jsonText(finding) : inWords(finding)),
+      })
       return found.lost + found.changed === 0 ? EXIT.ok : EXIT.no
     })
   },
+})
+
+function inWords(found: Finding): string {
+  switch (found.event) {
+    case 'back':
+      return `back to the inbox  ${found.file}\n`
+    case 'changed':
+      return `CHANGED            ${found.file}: ${found.reason}\n`
+    case 'lost':
+      return `LOST HERE          ${found.sha256}  ${found.name}  amount ${found.amount}\n`
+    case 'journal-aside':
+      return `the journal was put aside as ${found.path}\n`
+    case 'end': {
+      const changed = found.changed === 0 ? '' : `, ${found.changed} are not what was archived`
+      return `${found.looked} archived files looked at, ${found.back} ${found.dryRun ? 'would go' : 'went'} back to the inbox${changed}, ${found.lost} contents are lost here\n`
+    }
+  }
 }
 
 /** Before anything is made: a mistyped directory must stay as it is. */

@@ -9,61 +9,71 @@ import { stopRequested } from '../../shared/lifecycle.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
+import {
+  command,
+  count,
+  fields,
+  list,
+  measure,
+  one,
+  oneOf,
+  orNull,
+  sha256,
+  text,
+} from '../command-table/index.ts'
 import { InboxDrain } from '../publishing/index.ts'
 import { outliveTheTerminal, refuseAnotherDatabase, Supervisor } from '../supervising/index.ts'
-import {
-  type Command,
-  DIR_HELP,
-  EXIT,
-  environment,
-  parseOptions,
-  print,
-  usage,
-  wholeNumber,
-} from '../terminal/index.ts'
+import { EXIT, environment, print } from '../terminal/index.ts'
 
-export const run: Command = {
+export const run = command({
   name: 'run',
   isService: true,
   summary: 'count what is in the inbox, and end (--once; for cron)',
-  help: `
-Usage: countersink run --once [--dir D] [--timeout S] [--json]
-
-Counts what stands in the inbox when it starts, and what is queued, and ends. It starts what "up"
+  about: `Counts what stands in the inbox when it starts, and what is queued, and ends. It starts what "up"
 starts (without a generator), and stops it in order. A file without a manifest is waited for until it
 has not changed for COUNTERSINK_QUIET_MS; what comes later is left to the next run.
 
 Where "up" or another run is at work in the directory, that one counts the files and this one waits.
 When that ends too early, this one goes on by itself.
 
-Says nothing when all is well and nobody sits at a terminal. Whatever ends it, the next one goes on.
-
-Exit status: 0 all counted, or counted before; 1 something was quarantined, or stays in the inbox (names
-and reasons are on standard error); 3 when it is not all settled after S seconds or cannot be, and why;
-130 interrupted.
-
-${DIR_HELP}
-  --once             must be given: a service that goes on is "countersink up --no-generator"
-  --timeout S        how long it may take, with all that is waited for: a lock, a database, a disk, a file
-                     that is written to; default 600. To stop in order takes a little more
-  --json             one line on standard output however it ends: version (1), exit, outcome (settled,
-                     left, cannot, interrupted), reason (why not settled; else null), applied, duplicate,
-                     quarantined, left (how many), quarantinedFiles [{name, sha256, reason}], leftFiles
-                     [{name, why}] (the first hundred of each), seconds. What was settled while it waited
-                     for another's work is in it, too
-`,
-  async run(args) {
-    const { values } = parseOptions(args, {
-      once: { type: 'boolean', default: false },
-      timeout: { type: 'string', default: String(TIMEOUT_SECONDS) },
-      json: { type: 'boolean', default: false },
-    })
-    if (!values.once) {
-      throw usage(
+Says nothing when all is well and nobody sits at a terminal. Whatever ends it, the next one goes on.`,
+  options: {
+    once: {
+      kind: 'switch',
+      help: 'must be given: a service that goes on is "countersink up --no-generator"',
+      required:
         'run counts what is there and ends, and --once says so; what goes on is "countersink up --no-generator"',
-      )
-    }
-    const timeoutMs = wholeNumber('timeout', values.timeout, 0, TIMEOUT_SECONDS_MAX) * 1_000
+    },
+    timeout: {
+      ...{ kind: 'number', value: 'S', min: 0, max: 1_000_000_000, default: 600 },
+      help: 'how long it may take, with all that is waited for: a lock, a database, a disk, a file that is written to; to stop in order takes a little more',
+    },
+  },
+  exits: {
+    0: 'all counted, or counted before',
+    1: 'something was quarantined, or stays in the inbox (names and reasons are on standard error)',
+    3: 'it is not all settled after S seconds or cannot be, and why',
+    130: 'interrupted',
+  },
+  examples: [
+    { line: 'countersink run --once --dir /srv/countersink --timeout 3600', what: 'as from cron' },
+  ],
+  answer: one(
+    fields({
+      exit: count('the exit status'),
+      outcome: oneOf('settled', 'left', 'cannot', 'interrupted'),
+      reason: orNull(text(), 'why not all is settled'),
+      ...{ applied: count(), duplicate: count(), quarantined: count(), left: count() },
+      quarantinedFiles: list(
+        fields({ name: text(), sha256 }, { reason: text() }),
+        'the first hundred; also of what was settled while another did the work',
+      ),
+      leftFiles: list(fields({ name: text(), why: text() }), 'the first hundred'),
+      seconds: measure(),
+    }),
+  ),
+  async run({ values, answer }) {
+    const timeoutMs = values.timeout * 1_000
     const startedMs = performance.now()
     process.umask(0o077)
     const { paths, config } = environment(values.dir)
@@ -71,13 +81,12 @@ ${DIR_HELP}
     await refuseAnotherDatabase(paths, config)
     const end = await runOnce(paths, config, startedMs + timeoutMs)
     const seconds = Math.round(performance.now() - startedMs) / 1_000
+    if (values.json) await answer(asJson(end, seconds))
     await tell(end, seconds, values.json)
     return EXIT_OF[end.outcome]
   },
-}
+})
 
-const TIMEOUT_SECONDS = 600
-const TIMEOUT_SECONDS_MAX = 1_000_000_000
 const LOOK_INTERVAL_MS = 100
 const LOCK_INTERVAL_MS = 500
 
@@ -225,18 +234,19 @@ async function readTheRest(paths: StatePaths, drain: InboxDrain): Promise<void> 
   if (page !== undefined) drain.noteSettled(page)
 }
 
+function asJson({ outcome, reason, drain }: End, seconds: number) {
+  const { counts, quarantined, left } = drain
+  return {
+    ...{ exit: EXIT_OF[outcome], outcome, reason: reason ?? null, ...counts, left: left.files },
+    quarantinedFiles: quarantined.map(({ name, sha256, reason }) => ({ name, sha256, reason })),
+    ...{ leftFiles: left.first, seconds },
+  }
+}
+
 async function tell(end: End, seconds: number, isJson: boolean): Promise<void> {
   const { outcome, reason, drain } = end
   const { counts, quarantined, left } = drain
-  if (isJson) {
-    const summary = {
-      ...{ version: 1, exit: EXIT_OF[outcome], outcome, reason: reason ?? null },
-      ...{ ...counts, left: left.files },
-      quarantinedFiles: quarantined.map(({ name, sha256, reason }) => ({ name, sha256, reason })),
-      ...{ leftFiles: left.first, seconds },
-    }
-    await print(`${JSON.stringify(summary)}\n`)
-  } else if (process.stdout.isTTY) {
+  if (!isJson && process.stdout.isTTY) {
     const { applied, duplicate } = counts
     const parts = [`${applied} applied`, `${duplicate} duplicate`]
     parts.push(`${counts.quarantined} quarantined`, `${left.files} left in the inbox`)

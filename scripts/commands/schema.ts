@@ -7,32 +7,45 @@ import {
 import { configOf } from '../../shared/config.ts'
 import { parseDatabaseUrl } from '../../shared/database-url.ts'
 import { statePaths } from '../../shared/paths.ts'
-import { type Command, EXIT, parseOptions, print, usage } from '../terminal/index.ts'
+import { command, fields, list, one, text } from '../command-table/index.ts'
+import { EXIT, print, usage } from '../terminal/index.ts'
 
-export const schema: Command = {
+export const schema = command({
   name: 'schema',
   summary: 'print the SQL of the tables and of the accounts’ rights',
-  help: `
-Usage: countersink schema [--database NAME] [--service USER[@HOST]] [--reader USER[@HOST]] [--json]
-
-Prints the SQL with which a database administrator makes (or brings up to date) the tables of totals
+  about: `Prints the SQL with which a database administrator makes (or brings up to date) the tables of totals
 and ledger, under the names that COUNTERSINK_TOTALS_TABLE, _ID, _AMOUNT and COUNTERSINK_TABLE_PREFIX
 give, and two accounts with as few rights as will do: the service's, which then makes no table itself,
 and one that only asks. It connects to nothing. All of it can be run again. A table of totals that is
-there stays as it is. New accounts are locked until they are given a password.
-
-  --database NAME        where (default: that of COUNTERSINK_DATABASE_URL, else countersink)
-  --service USER[@HOST]  the service's account (default: that of the URL, else countersink; host %)
-  --reader USER[@HOST]   the account for questions (default: countersink_reader)
-  --json                 one object: the statements by what they are for
-`,
-  async run(args) {
-    const { values } = parseOptions(args, {
-      database: { type: 'string' },
-      service: { type: 'string' },
-      reader: { type: 'string', default: 'countersink_reader' },
-      json: { type: 'boolean', default: false },
-    })
+there stays as it is. New accounts are locked until they are given a password.`,
+  options: {
+    database: {
+      ...{ kind: 'text', value: 'NAME' },
+      help: 'where (default: that of COUNTERSINK_DATABASE_URL, else countersink)',
+    },
+    service: {
+      ...{ kind: 'text', value: 'USER[@HOST]' },
+      help: "the service's account (default: that of the URL, else countersink; host %)",
+    },
+    reader: {
+      ...{ kind: 'text', value: 'USER[@HOST]', default: 'countersink_reader' },
+      help: 'the account for questions',
+    },
+  },
+  exits: { 0: 'printed' },
+  examples: [
+    { line: 'countersink schema --database billing | mariadb', what: 'make all of it' },
+    { line: 'countersink schema --json', what: 'the statements by what they are for' },
+  ],
+  answer: one(
+    fields({
+      ...{ database: list(text()), tables: list(text()) },
+      migrations: list(text(), 'tables of an older version'),
+      service: list(text(), 'its account and rights'),
+      reader: list(text(), 'the account for questions'),
+    }),
+  ),
+  async run({ values, answer }) {
     const config = configOf(statePaths(values.dir).dir, process.env)
     const url = config.databaseUrl === '' ? undefined : parseDatabaseUrl(config.databaseUrl)
     const named = url === undefined || 'wrong' in url ? undefined : url
@@ -50,14 +63,11 @@ there stays as it is. New accounts are locked until they are given a password.
       throw usage('--service and --reader are the same account')
     }
     const statements = schemaStatements(config, { database, service, reader })
-    await print(
-      values.json
-        ? `${JSON.stringify({ version: 1, ...statements })}\n`
-        : script(statements, service, reader),
-    )
+    if (values.json) await answer(statements)
+    else await print(script(statements, service, reader))
     return EXIT.ok
   },
-}
+})
 
 function script(statements: SchemaStatements, service: Account, reader: Account): string {
   const section = (title: string, lines: readonly string[]): string =>

@@ -14,38 +14,37 @@ import type {
   UnmovedFiles,
 } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
+import { command, one } from '../command-table/index.ts'
 import { type ProcessReport, readSupervisor, type SupervisorStatus } from '../state/index.ts'
 import {
-  type Command,
   columnsOf,
-  DIR_HELP,
   EXIT,
   environment,
   labelled,
-  parseOptions,
   print,
   reach,
   type Silence,
   wrapText,
 } from '../terminal/index.ts'
+import { PICTURE_SHAPE } from './status-shape.ts'
 
-export const status: Command = {
+export const status = command({
   name: 'status',
   summary: 'show what runs, the queue, the file being read, the database, and counts',
-  help: `
-Usage: countersink status [--dir D] [--json]
-
-${DIR_HELP}
-  --json             one object; times are UTC ISO-8601
-`,
-  async run(args) {
-    const { values } = parseOptions(args, { json: { type: 'boolean', default: false } })
+  about: `Shows what runs and what it waits for, the queue, the file that is being read, the database, counts, what is
+left in the inbox and why, names that came again, and files that changed after they were counted.`,
+  options: {},
+  exits: { 0: 'shown, whatever there is to show' },
+  examples: [{ line: 'countersink status --json', what: 'for a monitor' }],
+  answer: one(PICTURE_SHAPE),
+  async run({ values, answer }) {
     const { paths, config } = environment(values.dir)
     const picture = await look(paths, config.databaseUrl === '' ? 'private' : 'yours')
-    await print(values.json ? `${JSON.stringify(picture)}\n` : text(picture))
+    if (values.json) await answer(picture)
+    else await print(text(picture))
     return EXIT.ok
   },
-}
+})
 
 type Picture = Awaited<ReturnType<typeof look>>
 

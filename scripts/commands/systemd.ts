@@ -5,6 +5,7 @@ import { resolveConfig } from '../../shared/config.ts'
 import { statePaths } from '../../shared/paths.ts'
 import { printable, shellWord } from '../../shared/printable.ts'
 import { SETTINGS } from '../../shared/settings.ts'
+import { command, fields, list, one, text } from '../command-table/index.ts'
 import {
   type Deployment,
   notesOn,
@@ -16,45 +17,52 @@ import {
   writeUnits,
 } from '../deploy/index.ts'
 import { tellOfFailure } from '../supervising/index.ts'
-import { type Command, cannot, EXIT, parseOptions, print, usage } from '../terminal/index.ts'
+import { cannot, EXIT, print, usage } from '../terminal/index.ts'
 
-export const systemd: Command = {
+export const systemd = command({
   name: 'systemd',
   summary: 'print the units of a service, or of a timer (--once), for systemd',
-  help: `
-Usage: countersink systemd [--once] [--user NAME] [--dir D] [--config FILE] [--database-url-file FILE]
-                           [--output DIR] [--json]
-       countersink systemd --failed UNIT [--dir D]
-
-Prints countersink.service, which runs "up --no-generator" and restarts it when it fails, each file under
+  about: `Prints countersink.service, which runs "up --no-generator" and restarts it when it fails, each file under
 a line with its path; with --once, a service that runs "run --once", and a timer that starts it each
 minute. When the service has failed for good, countersink-alert@.service tells COUNTERSINK_ALERT_COMMAND,
 or the journal. Node.js and the program are named where they are now: print it again when they move.
 
 The service may see and do little besides its own: what it was not meant to need is denied.
 Settings are read from /etc/countersink/environment, if it is there, or from the configuration file.
-
-  --once                    a service and a timer instead of a service that goes on
-  --user NAME               whose it is (default: a user that systemd makes up while it runs; then root
-                            alone can "publish", what that user may read)
-  --dir D                   the state directory, which must be NAME's (default: /var/lib/countersink,
-                            made by systemd, with logs in /var/log/countersink)
-  --config FILE             the configuration (default: countersink.json in the state directory)
-  --database-url-file FILE  holds COUNTERSINK_DATABASE_URL; may be root's alone, the service gets a copy
-  --output DIR              write the files there, such as to ${UNIT_DIRECTORY}; one that is there
-                            and says something else is left, and nothing is written (3)
-  --json                    one object: version (1), units [{name, path, text}], notes
-  --failed UNIT             what the alert unit runs: tells that UNIT has ended abnormally
-`,
-  async run(args) {
-    const { values, isDirGiven } = parseOptions(args, {
-      once: { type: 'boolean', default: false },
-      user: { type: 'string' },
-      'database-url-file': { type: 'string' },
-      output: { type: 'string' },
-      json: { type: 'boolean', default: false },
-      failed: { type: 'string' },
-    })
+--dir is the service's state directory, which must be NAME's: without it systemd makes one,
+/var/lib/countersink, with logs in /var/log/countersink.`,
+  options: {
+    once: { kind: 'switch', help: 'a service and a timer instead of a service that goes on' },
+    user: {
+      ...{ kind: 'text', value: 'NAME' },
+      help: 'whose it is (default: a user that systemd makes up while it runs; then root alone can "publish", what that user may read)',
+    },
+    'database-url-file': {
+      ...{ kind: 'file', value: 'FILE' },
+      help: "holds COUNTERSINK_DATABASE_URL; may be root's alone, the service gets a copy",
+    },
+    output: {
+      ...{ kind: 'directory', value: 'DIR' },
+      help: `write the files there, such as to ${UNIT_DIRECTORY}; one that is there and says something else is left, and nothing is written (3)`,
+    },
+    failed: {
+      ...{ kind: 'text', value: 'UNIT' },
+      help: 'what the alert unit runs: tells that UNIT has ended abnormally',
+    },
+  },
+  exits: { 0: 'printed, written or told' },
+  examples: [
+    { line: 'countersink systemd', what: 'the units, as systemctl cat shows them' },
+    { line: `countersink systemd --output ${UNIT_DIRECTORY}`, what: 'as files' },
+    { line: 'countersink systemd --once --user counts --dir /srv/counts', what: 'a timer' },
+  ],
+  answer: one(
+    fields({
+      units: list(fields({ name: text(), path: text(), text: text() })),
+      notes: list(text()),
+    }),
+  ),
+  async run({ values, isDirGiven, answer }) {
     if (values.failed !== undefined) return tellThatFailed(values.failed, values.dir)
     const place: Deployment = {
       node: process.execPath,
@@ -72,7 +80,7 @@ Settings are read from /etc/countersink/environment, if it is there, or from the
     })
     if (directory !== undefined) await write(directory, units)
     const notes = notesOn(place)
-    if (values.json) await print(`${JSON.stringify({ version: 1, units: listed, notes })}\n`)
+    if (values.json) await answer({ units: listed, notes })
     else if (directory === undefined) {
       await print(listed.map(({ path, text }) => `# ${path}\n${text}`).join('\n'))
     } else {
@@ -84,7 +92,7 @@ Settings are read from /etc/countersink/environment, if it is there, or from the
     for (const note of notes) process.stderr.write(`countersink systemd: ${printable(note)}\n`)
     return EXIT.ok
   },
-}
+})
 
 /** As it was built: where this file is, and not what a link in PATH points to today. */
 const PROGRAM = fileURLToPath(new URL('../countersink.js', import.meta.url))

@@ -1,51 +1,36 @@
 import { readTopTotals, readTotal, readTotals, type Total } from '../../parser/ledger/index.ts'
 import { parseU64 } from '../../shared/numbers.ts'
+import { command, digits, fields, lines, orNull } from '../command-table/index.ts'
 import { hasPrivateDatabase, serviceDatabase, withServiceDatabase } from '../mariadb/index.ts'
-import {
-  type Command,
-  cannot,
-  DIR_HELP,
-  EXIT,
-  environment,
-  parseOptions,
-  print,
-  usage,
-  whatToDoFirst,
-  wholeNumber,
-} from '../terminal/index.ts'
+import { cannot, EXIT, environment, print, usage, whatToDoFirst } from '../terminal/index.ts'
 
-export const totals: Command = {
+export const totals = command({
   name: 'totals',
   summary: 'print the totals per consumer',
-  help: `
-Usage: countersink totals [--dir D] [--id N | --top N] [--json]
-
-Prints id<TAB>amount, ascending by id. When nothing runs, the private MariaDB is started for the
+  about: `Prints id<TAB>amount, ascending by id. When nothing runs, the private MariaDB is started for the
 question and stopped after it. Without COUNTERSINK_DATABASE_URL the service's own database is asked;
-one with another ledger is refused.
-
-${DIR_HELP}
-  --id N             only this consumer; exit status 1 when it has no total
-  --top N            the N largest, largest first, equal ones by id
-  --json             one object a line; ids and amounts are strings
-`,
-  async run(args) {
-    const { values } = parseOptions(args, {
-      id: { type: 'string' },
-      top: { type: 'string' },
-      json: { type: 'boolean', default: false },
-    })
-    if (values.id !== undefined && values.top !== undefined) {
-      throw usage('--id and --top cannot be combined')
-    }
+one with another ledger is refused.`,
+  options: {
+    id: { kind: 'text', value: 'N', help: 'only this consumer' },
+    top: {
+      ...{ kind: 'number', value: 'N', min: 1, max: 1_000_000_000, insteadOf: 'id' },
+      help: 'the N largest, largest first, equal ones by id',
+    },
+  },
+  exits: { 0: 'printed', 1: 'the consumer of --id has no total' },
+  examples: [
+    { line: 'countersink totals --top 5', what: 'the five largest' },
+    { line: 'countersink totals --id 4711 --json', what: 'one, for a program' },
+  ],
+  answer: lines(fields({ id: digits(), amount: orNull(digits(), 'null: that of --id has none') })),
+  async run({ values, answer }) {
     const id = values.id === undefined ? undefined : parseU64(values.id)
     if (values.id !== undefined && id === undefined) {
       throw usage(
         `--id must be a whole number from 0 to 18446744073709551615, got ${JSON.stringify(values.id)}`,
       )
     }
-    const top =
-      values.top === undefined ? undefined : wholeNumber('top', values.top, 1, 1_000_000_000)
+    const { top } = values
     const { paths } = environment(values.dir)
     const service = await serviceDatabase(paths)
     const { config } = service
@@ -53,15 +38,12 @@ ${DIR_HELP}
       throw cannot(`there are no totals in ${paths.dir} yet`, await whatToDoFirst(paths))
     }
     return withServiceDatabase(paths, service, async session => {
-      const show = async (total: Total): Promise<void> =>
-        print(
-          values.json
-            ? `{"id":"${total.id}","amount":"${total.amount}"}\n`
-            : `${total.id}\t${total.amount}\n`,
-        )
+      const show = ({ id, amount }: Total): Promise<void> =>
+        values.json ? answer({ id: `${id}`, amount: `${amount}` }) : print(`${id}\t${amount}\n`)
       if (id !== undefined) {
         const total = await readTotal(session, config, id)
         if (total !== undefined) await show(total)
+        else if (values.json) await answer({ id: `${id}`, amount: null })
         return total === undefined ? EXIT.no : EXIT.ok
       }
       const all =
@@ -70,4 +52,4 @@ ${DIR_HELP}
       return EXIT.ok
     })
   },
-}
+})

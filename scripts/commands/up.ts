@@ -11,6 +11,7 @@ import { printable, shellWord } from '../../shared/printable.ts'
 import { processedPage } from '../../shared/protocol.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
+import { command } from '../command-table/index.ts'
 import { closingReport } from '../reports/index.ts'
 import {
   outliveTheTerminal,
@@ -21,16 +22,14 @@ import {
   takeServiceManager,
 } from '../supervising/index.ts'
 import {
-  type Command,
   columnsOf,
-  DIR_HELP,
   EXIT,
   isLively,
   ProgressDisplay,
-  parseOptions,
   steadyWriter,
   usage,
 } from '../terminal/index.ts'
+import { reportJson, UP_ANSWER } from './up-answer.ts'
 
 const settingsHelp = Object.values(SETTINGS)
   .map(
@@ -39,43 +38,54 @@ const settingsHelp = Object.values(SETTINGS)
   )
   .join('\n')
 
-export const up: Command = {
+export const up = command({
   name: 'up',
   isService: true,
   summary: 'run MariaDB, parser and generator on a state directory until Ctrl-C',
-  help: `
-Usage: countersink up [--dir D] [--generator | --no-generator] [--files N] [--file-size A-B]
-                      [--consumers N] [--seed S]
-
-Starts a private MariaDB (unless COUNTERSINK_DATABASE_URL names yours), the parser and the
+  about: `Starts a private MariaDB (unless COUNTERSINK_DATABASE_URL names yours), the parser and the
 generator, keeps them running, and stops them in order on Ctrl-C or SIGTERM. On SIGHUP it opens its logs anew
 and reads the configuration again; it goes on when its terminal closes.
 
 The generator makes up usage, which is counted like any other: into a database of yours only with
---generator.
-
-${DIR_HELP}
-  --generator        generate files, also into a database of yours
-  --no-generator     only count what others put into the inbox or publish: what a database of
-                     yours gets unless --generator is given
-  --files N          generate N files, wait until they are settled, prove that it adds up, and end:
-                     exit status 0 only if it does, 130 when it was interrupted before
-  --file-size A-B    sizes of generated files (default: ${SETTINGS.fileSize.default})
-  --consumers N      consumers in the generated stream (default: ${SETTINGS.consumers.default})
-  --seed S           seed of the generated stream (default: ${SETTINGS.seed.default})
-
-Everything else is set by environment variables, or in the configuration file (countersink config --help):
-${settingsHelp}
-`,
-  async run(args) {
-    const { values, isDirGiven } = parseOptions(args, {
-      generator: { type: 'boolean', default: false },
-      'no-generator': { type: 'boolean', default: false },
-      files: { type: 'string' },
-      'file-size': { type: 'string' },
-      consumers: { type: 'string' },
-      seed: { type: 'string' },
-    })
+--generator.`,
+  options: {
+    generator: { kind: 'switch', help: 'generate files, also into a database of yours' },
+    'no-generator': {
+      kind: 'switch',
+      insteadOf: 'generator',
+      help: 'only count what others put into the inbox or publish: what a database of yours gets unless --generator is given',
+    },
+    files: {
+      ...{ kind: 'text', value: 'N' },
+      help: 'generate N files, wait until they are settled, prove that it adds up, and end',
+    },
+    'file-size': {
+      ...{ kind: 'text', value: 'A-B' },
+      help: `sizes of generated files (default: ${SETTINGS.fileSize.default})`,
+    },
+    consumers: {
+      ...{ kind: 'text', value: 'N' },
+      help: `consumers in the generated stream (default: ${SETTINGS.consumers.default})`,
+    },
+    seed: {
+      ...{ kind: 'text', value: 'S' },
+      help: `seed of the generated stream (default: ${SETTINGS.seed.default})`,
+    },
+  },
+  exits: {
+    0: 'stopped in order; with --files only if it adds up',
+    1: 'it does not add up',
+    3: 'it could not go on, and why',
+    130: 'with --files: interrupted before it was proved',
+  },
+  examples: [
+    { line: 'countersink up --files 3', what: 'three files through everything, with proof' },
+    { line: 'countersink up --no-generator', what: 'a service for what comes into the inbox' },
+  ],
+  notes: `Everything else is set by environment variables, or in the configuration file (countersink config --help):
+${settingsHelp}`,
+  answer: UP_ANSWER,
+  async run({ values, isDirGiven, answer }) {
     const manager = takeServiceManager(process.env)
     const env = { ...process.env, COUNTERSINK_RUN_ID: randomUUID() }
     for (const option of OF_THE_GENERATOR) {
@@ -91,14 +101,36 @@ ${settingsHelp}
     const live = new LiveConfig(() => configOf(own.dir, env))
     const { config } = live
     const paths = { ...own, log: logsDirectory(env, isDirGiven) ?? own.log }
-    return supervise(paths, env, live, withGenerator(values, config), manager)
+    const end = await supervise(paths, env, live, {
+      withGenerator: withGenerator(values, config),
+      // An answer has standard output to itself.
+      manager,
+      output: values.json ? process.stderr : process.stdout,
+    })
+    const exit = EXIT_OF[end.outcome]
+    if (values.json) await answer({ exit, ...end })
+    return exit
   },
+})
+
+const EXIT_OF = {
+  'adds-up': EXIT.ok,
+  'does-not-add-up': EXIT.no,
+  stopped: EXIT.ok,
+  interrupted: EXIT.interrupted,
+} as const
+
+/** How it ended, as `--json` says it. */
+interface End {
+  readonly outcome: keyof typeof EXIT_OF
+  readonly reason: string | null
+  readonly report: object | null
 }
 
 type GeneratorOptions = {
   readonly generator: boolean
   readonly 'no-generator': boolean
-} & { readonly [option in (typeof OF_THE_GENERATOR)[number]]?: string }
+} & { readonly [option in (typeof OF_THE_GENERATOR)[number]]: string | undefined }
 
 const OF_THE_GENERATOR = ['files', 'file-size', 'consumers', 'seed'] as const
 
@@ -115,7 +147,6 @@ const SETTING_OF = { files, 'file-size': fileSize, consumers, seed } as const
 function withGenerator(options: GeneratorOptions, config: Config): boolean {
   const isWanted = options.generator
   const isUnwanted = options['no-generator']
-  if (isWanted && isUnwanted) throw usage('--generator and --no-generator cannot be combined')
   const isPrivate = config.databaseUrl === ''
   if (isWanted || (isPrivate && !isUnwanted)) return true
   const given = OF_THE_GENERATOR.filter(name => options[name] !== undefined).map(
@@ -139,19 +170,26 @@ async function supervise(
   paths: StatePaths,
   env: NodeJS.ProcessEnv,
   live: LiveConfig,
-  withGenerator: boolean,
-  manager: ServiceManager | undefined,
-): Promise<number> {
+  {
+    withGenerator,
+    manager,
+    output,
+  }: {
+    readonly withGenerator: boolean
+    readonly manager: ServiceManager | undefined
+    readonly output: NodeJS.WriteStream
+  },
+): Promise<End> {
   const { config } = live
   process.umask(0o077)
   if (existsSync(paths.dir)) await refuseDirectoriesOfOthers(paths.dir)
   await refuseAnotherDatabase(paths, config)
   const display = new ProgressDisplay({
-    isTTY: isLively(process.stdout),
+    isTTY: isLively(output),
     get columns() {
-      return columnsOf(process.stdout)
+      return columnsOf(output)
     },
-    write: steadyWriter(process.stdout),
+    write: steadyWriter(output),
   })
   const supervisor = new Supervisor({
     ...{ paths, config, env, withGenerator },
@@ -195,11 +233,11 @@ async function supervise(
     await supervisor.stop()
     display.end()
     display.say('stopped; everything in hand is safe and goes on at the next start')
-    if (config.files === 0) return EXIT.ok
+    if (config.files === 0) return { outcome: 'stopped', reason: why, report: null }
     display.say(
       `interrupted: not all of the ${config.files} files are settled, and nothing was proved`,
     )
-    return EXIT.interrupted
+    return { outcome: 'interrupted', reason: why, report: null }
   } catch (error) {
     await supervisor.stop().catch(() => {
       // What made us stop is the better news, and it is on its way to the terminal.
@@ -211,9 +249,9 @@ async function supervise(
     await notices?.close()
   }
 
-  async function finish(): Promise<number> {
+  async function finish(): Promise<End> {
     await supervisor.stopChildren()
-    const report = await closingReport(paths, config, columnsOf(process.stdout))
+    const report = await closingReport(paths, config, columnsOf(output))
     clearInterval(timer)
     display.end()
     for (const line of ['', ...report.lines]) display.say(line)
@@ -221,7 +259,8 @@ async function supervise(
       for (const line of whatNext(paths)) display.say(line)
     }
     await supervisor.stop()
-    return report.addsUp ? EXIT.ok : EXIT.no
+    const outcome = report.addsUp ? 'adds-up' : 'does-not-add-up'
+    return { outcome, reason: null, report: reportJson(report) }
   }
 }
 

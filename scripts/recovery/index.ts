@@ -3,5 +3,5 @@
  */
 
 export { JournalRecords } from './journal-records.ts'
-export { recoverFrom } from './recovery.ts'
-export { outliveReaders } from './telling.ts'
+export { type Finding, recoverFrom } from './recovery.ts'
+export { outliveReaders, tell } from './telling.ts'

@@ -8,7 +8,6 @@ import { type ArchivedFile, archivedFiles, type Inspection, inspect } from './ar
 import { bringBack, type Returning, sweepDrafts } from './bring-back.ts'
 import { type JournalRecords, putJournalAside } from './journal-records.ts'
 import { findOnTheirWay, type OnTheirWay } from './on-their-way.ts'
-import { tell } from './telling.ts'
 
 /** What was found, for the exit status. */
 export interface Found {
@@ -18,6 +17,21 @@ export interface Found {
   readonly changed: number
 }
 
+/** What is found and done on the way, in this order as it happens; `end` is the last. */
+export type Finding =
+  | { readonly event: 'back'; readonly file: string }
+  | { readonly event: 'changed'; readonly file: string; readonly reason: string }
+  | {
+      readonly event: 'lost'
+      readonly sha256: string
+      readonly name: string
+      readonly amount: string
+    }
+  | { readonly event: 'journal-aside'; readonly path: string }
+  | ({ readonly event: 'end'; readonly looked: number; readonly back: number } & Found & {
+        readonly dryRun: boolean
+      })
+
 interface Recovery {
   readonly session: Session
   readonly paths: StatePaths
@@ -26,6 +40,7 @@ interface Recovery {
   /** Of the ledger that is there; undefined when there is none, which lacks everything. */
   readonly ledgerUuid: string | undefined
   readonly isDryRun: boolean
+  tell(finding: Finding): Promise<void>
 }
 
 /**
@@ -42,7 +57,7 @@ interface Recovery {
  * So until R5 is done the parser is kept from starting, and a run begins where the last one ended.
  */
 export async function recoverFrom(recovery: Recovery): Promise<Found> {
-  const { paths, config, journal, ledgerUuid, isDryRun } = recovery
+  const { paths, config, journal, ledgerUuid, isDryRun, tell } = recovery
   const onTheirWay = await findOnTheirWay(paths)
   if (!isDryRun) {
     await makeDirectories(paths.inbox, paths.work)
@@ -53,9 +68,11 @@ export async function recoverFrom(recovery: Recovery): Promise<Found> {
     sum.looked += group.length
     const lacking = await lackingOf(group, recovery)
     const { returning, linked, changed, lost } = await judge(lacking, journal, onTheirWay)
-    for (const { entry, why } of changed) await tell(`CHANGED            ${entry}: ${why}\n`)
+    for (const { entry, why } of changed) {
+      await tell({ event: 'changed', file: entry, reason: why })
+    }
     const back = [...returning.map(({ file }) => file), ...linked]
-    for (const { entry } of back) await tell(`back to the inbox  ${entry}\n`)
+    for (const { entry } of back) await tell({ event: 'back', file: entry })
     if (!isDryRun) await bringBack(returning, linked, paths)
     sum.back += back.length
     sum.changed += changed.length
@@ -67,12 +84,9 @@ export async function recoverFrom(recovery: Recovery): Promise<Found> {
     crashPoint('R4-ledger-remembered')
     const aside = await putJournalAside(paths)
     crashPoint('R5-journal-put-aside')
-    if (aside !== undefined) await tell(`the journal was put aside as ${aside}\n`)
+    if (aside !== undefined) await tell({ event: 'journal-aside', path: aside })
   }
-  const changed = sum.changed === 0 ? '' : `, ${sum.changed} are not what was archived`
-  await tell(
-    `${sum.looked} archived files looked at, ${sum.back} ${isDryRun ? 'would go' : 'went'} back to the inbox${changed}, ${sum.lost} contents are lost here\n`,
-  )
+  await tell({ event: 'end', ...sum, dryRun: isDryRun })
   return sum
 }
 
@@ -139,7 +153,7 @@ async function judge(
 
 /** Counted according to the journal, in neither the ledger nor a file that is on its way. */
 async function tellLost(
-  { session, config, journal, ledgerUuid }: Recovery,
+  { session, config, journal, ledgerUuid, tell }: Recovery,
   { contents }: OnTheirWay,
 ): Promise<number> {
   let lost = 0
@@ -151,7 +165,7 @@ async function tellLost(
     for (const { sha256, name, amount } of absent) {
       if (known.has(sha256)) continue
       lost += 1
-      await tell(`LOST HERE          ${sha256}  ${name}  amount ${amount}\n`)
+      await tell({ event: 'lost', sha256, name, amount })
     }
   }
   return lost

@@ -22,6 +22,19 @@ export interface ClosingReport {
   readonly addsUp: boolean
   /** It is about all that was ever generated here. */
   readonly isFirst: boolean
+  /** The newest of them, oldest first. */
+  readonly files: readonly ProcessedFile[]
+  readonly filesSettled: number
+  readonly filesWanted: number
+  /** undefined: there is no ledger. */
+  readonly balance: Balance | undefined
+  /** What the generator says it made. */
+  readonly control: Control
+}
+
+interface Control {
+  readonly files: number
+  readonly amount: bigint
 }
 
 /** Rows of the table; of longer runs the newest are shown. */
@@ -50,15 +63,20 @@ export async function closingReport(
       amount: streams.reduce((sum, one) => sum + one.control.amount, 0n),
     }
     const table = fileTable(files, names.size, columns)
+    const facts = {
+      ...{ files: files.slice(-ROWS_MAX), filesSettled: files.length, filesWanted: names.size },
+      ...{ balance, control },
+    }
     if (balance === undefined) {
       const lines = [...table, '', 'There is no ledger: nothing was counted.']
-      return { lines, addsUp: false, isFirst: false }
+      return { lines, addsUp: false, isFirst: false, ...facts }
     }
     const { lines, addsUp } = proof(balance, control, columns)
     return {
       lines: [...table, '', ...lines],
       addsUp: addsUp && files.length === names.size,
       isFirst: control.files === names.size,
+      ...facts,
     }
   } finally {
     await session.close()
@@ -102,7 +120,7 @@ function fileTable(files: readonly ProcessedFile[], wanted: number, columns: num
 
 function proof(
   balance: Balance,
-  control: { files: number; amount: bigint },
+  control: Control,
   columns: number,
 ): Pick<ClosingReport, 'lines' | 'addsUp'> {
   const grown = balance.totalsAmount - balance.openingAmount

@@ -2,4 +2,4 @@
  * What `up --files` shows at its end, from journal and ledger.
  */
 
-export { closingReport } from './closing-report.ts'
+export { type ClosingReport, closingReport } from './closing-report.ts'

@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { CRASH_POINTS } from '../../shared/crash-points.ts'
 import { settledName, workName } from '../../shared/paths.ts'
-import { countersink } from '../helpers/cli.ts'
+import { countersink, jsonLines } from '../helpers/cli.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import {
@@ -159,6 +159,15 @@ t.test('what comes back, and what does not', async t => {
     'the kept, the changed, and the one that is in the inbox',
   )
   t.ok(existsSync(archived(site, damaged)), 'it stays where it is')
+  const told = jsonLines(await countersink(t, site, 'recover', '--dry-run', '--json'))
+  t.match(told.at(-1), { event: 'end', looked: 3, back: 0, changed: 1, lost: 3 })
+  t.match(
+    told
+      .slice(0, 4)
+      .map(({ event }) => event)
+      .sort(),
+    ['changed', 'lost', 'lost', 'lost'],
+  )
   const again = await countersink(t, site, 'recover')
   t.same(pictureOf(site), picture, 'run again, there is nothing to do')
   t.match(again, { code: 1, stdout: /0 went back to the inbox, 1 are not what .*, 3 contents/ })

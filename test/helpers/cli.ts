@@ -1,14 +1,17 @@
+import { assertDocumented } from './json-shape.ts'
 import { type Ended, type Program, startProgram, type Teardown } from './processes.ts'
 import type { Site } from './state-dir.ts'
 
-/** Runs a command of the built command line on a site, to its end. */
-export function countersink(
+/** Runs a command of the built command line on a site, to its end. What is JSON must be as documented. */
+export async function countersink(
   t: Teardown,
   site: Site,
   command: string,
   ...args: string[]
 ): Promise<Ended> {
-  return startCountersink(t, site, command, ...args).ended
+  const ended = await startCountersink(t, site, command, ...args).ended
+  if (args.includes('--json')) await assertDocumented(command, ended)
+  return ended
 }
 
 export function startCountersink(

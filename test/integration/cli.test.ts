@@ -204,7 +204,7 @@ async function assertTotals(t: Test): Promise<void> {
   t.match(await run('totals', '--id', '903'), { code: 1, stdout: '' })
   t.match(await run('totals', '--id', String(U64_MAX), '--json'), {
     code: 0,
-    stdout: `{"id":"${U64_MAX}","amount":"${U64_MAX}"}\n`,
+    stdout: `{"version":1,"command":"totals","id":"${U64_MAX}","amount":"${U64_MAX}"}\n`,
   })
   const top = jsonLines(await run('totals', '--top', '8', '--json'))
   t.match(top[0], { id: String(U64_MAX) })

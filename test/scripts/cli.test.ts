@@ -1,12 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import {
-  cannot,
-  environment,
-  parseOptions,
-  usage,
-  wholeNumber,
-} from '../../scripts/terminal/cli.ts'
+import { COMMON, parseOptions } from '../../scripts/command-table/options.ts'
+import { cannot, environment, usage, wholeNumber } from '../../scripts/terminal/cli.ts'
 import { whatToDoFirst, whySilent } from '../../scripts/terminal/reaching.ts'
 import { formatTable } from '../../scripts/terminal/table.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
@@ -15,18 +10,27 @@ import { placeOf } from '../../shared/state-directory.ts'
 import { failureOf, tempDir } from '../shared/helpers.ts'
 
 const OPTIONS = {
-  outcome: { type: 'string' },
-  limit: { type: 'string', default: '20' },
-  json: { type: 'boolean', default: false },
+  outcome: { kind: 'choice', value: 'O', choices: ['applied', 'duplicate'], help: 'only these' },
+  limit: { kind: 'number', value: 'N', min: 0, max: 50, default: 20, help: 'so many' },
+  id: { kind: 'text', value: 'N', help: 'one' },
+  top: { kind: 'number', value: 'N', min: 1, max: 9, insteadOf: 'id', help: 'some' },
+  wait: { kind: 'switch', help: 'wait' },
+  timeout: { kind: 'number', value: 'S', min: 0, max: 9, onlyWith: 'wait', help: 'so long' },
+  json: { kind: 'switch', help: 'as JSON' },
+  ...COMMON,
 } as const
 
 t.test('options are parsed strictly', async t => {
   const { values } = parseOptions(['--json', '--limit=5', '--dir', 'x'], OPTIONS)
-  t.match(values, { json: true, limit: '5', dir: 'x', outcome: undefined })
-  t.match(parseOptions([], OPTIONS).values, { dir: 'var', limit: '20', json: false })
+  t.match(values, { json: true, limit: 5, dir: 'x', outcome: undefined })
+  t.match(parseOptions([], OPTIONS).values, { dir: 'var', limit: 20, json: false })
   const wrong = [
     ...[['--limmit', '5'], ['--josn'], ['-x'], ['--json=yes'], ['--limit'], ['extra']],
-    ...[['--limit', '--json'], ['--no-json'], ['--', 'extra']],
+    ...[['--limit', '--json'], ['--no-json'], ['--', 'extra'], ['--limit=51'], ['--outcome=x']],
+    ...[
+      ['--id=1', '--top=1'],
+      ['--timeout=1', '--limit=1'],
+    ],
   ]
   for (const args of wrong) {
     t.match(await failureOf(() => parseOptions(args, OPTIONS)), { code: 'USAGE' }, args.join(' '))
@@ -46,11 +50,27 @@ t.test('an unknown option gets a hint when one is near', async t => {
 })
 
 t.test('arguments are counted', async t => {
-  const one = { min: 1, max: 2, what: 'FILE' }
+  const one = { kind: 'file', value: 'FILE', min: 1, max: 2 } as const
   t.same(parseOptions(['a', 'b'], {}, one).positionals, ['a', 'b'])
   t.same(parseOptions(['--', '--a'], {}, one).positionals, ['--a'])
   t.match(await failureOf(() => parseOptions([], {}, one)), { code: 'USAGE', message: /FILE/ })
   t.match(await failureOf(() => parseOptions(['a', 'b', 'c'], {}, one)), { message: /"c"/ })
+})
+
+t.test('words that are chosen from', async t => {
+  const choices = { show: 'all of it', check: 'what is wrong' }
+  const words = { kind: 'choice', value: 'show|check', min: 0, max: 1, choices } as const
+  t.same(parseOptions(['show'], {}, words).positionals, ['show'])
+  t.match(await failureOf(() => parseOptions(['shwo'], {}, words)), {
+    code: 'USAGE',
+    message: '"shwo" is neither show nor check; did you mean show?',
+  })
+})
+
+t.test('an option that is needed', async t => {
+  const options = { once: { kind: 'switch', help: 'once', required: 'say --once' } } as const
+  t.match(await failureOf(() => parseOptions([], options)), { message: 'say --once' })
+  t.same(parseOptions(['--once'], options).values.once, true)
 })
 
 t.test('whole numbers', async t => {

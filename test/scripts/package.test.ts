@@ -12,10 +12,12 @@ t.test('what is packed runs, and has no tests', async t => {
   const packed = spawnSync('npm', args, { cwd: root, encoding: 'utf8' })
   const [{ files }] = Object.values(JSON.parse(packed.stdout)) as [{ files: { path: string }[] }]
   const paths = files.map(({ path }) => path)
-  const { bin } = JSON.parse(read('package.json'))
+  const { bin, man } = JSON.parse(read('package.json'))
+  t.same(man, ['dist/countersink.1'], 'npm links the pages of a list, and no other')
   for (const needed of [
     ...[bin.countersink, 'dist/parser/main.js', 'dist/generator/main.js', 'package.json'],
     ...['dist/parser/digest/kernel/sums.wasm', 'dist/scripts/commands/up.js', 'README.md'],
+    'dist/countersink.1',
   ]) {
     t.ok(paths.includes(needed), needed)
   }

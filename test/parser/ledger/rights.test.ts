@@ -124,8 +124,8 @@ t.test('the command prints it, and the account for questions only asks', async t
       encoding: 'utf8',
       env,
     })
-  const { version, ...statements } = JSON.parse(schema('--json'))
-  t.equal(version, 1)
+  const { version, command, ...statements } = JSON.parse(schema('--json'))
+  t.same([version, command], [1, 'schema'])
   const sql = schema().replace(/^--.*$/gm, '')
   const run = sql.split(/;\n/).filter(one => one.trim() !== '')
   t.equal(run.length, Object.values(statements).flat().length)

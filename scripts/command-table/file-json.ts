@@ -1,0 +1,38 @@
+/** A processed file, as `--json` shows it in all commands. */
+
+import { OUTCOMES, type ProcessedFile } from '../../shared/protocol.ts'
+import { count, digits, fields, oneOf, sha256, text, time } from './json-shape.ts'
+
+export function fileJson(file: ProcessedFile) {
+  const iso = (ms: number): string => new Date(ms).toISOString()
+  return {
+    sha256: file.sha256,
+    size: file.sizeBytes,
+    lines: file.lines,
+    amount: file.amount,
+    outcome: file.outcome,
+    name: file.name,
+    time: iso(file.settledAtMs),
+    ...(file.reason === undefined ? {} : { reason: file.reason }),
+    claimedAt: iso(file.claimedAtMs),
+    digestStartedAt: iso(file.digestStartedAtMs),
+    digestedAt: iso(file.digestedAtMs),
+    settledAt: iso(file.settledAtMs),
+  }
+}
+
+export const FILE_SHAPE = fields(
+  {
+    ...{
+      sha256,
+      size: count('bytes'),
+      lines: count(),
+      amount: digits(),
+      outcome: oneOf(...OUTCOMES),
+    },
+    name: text('in the archive, or wherever it went to, it may have its hash behind it'),
+    time: time('when it was settled'),
+    ...{ claimedAt: time(), digestStartedAt: time(), digestedAt: time(), settledAt: time() },
+  },
+  { reason: text('why, of one that is not counted') },
+)
