@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { CountersinkError, describeError, explainError } from '../shared/errors.ts'
+import { prioritised } from '../shared/journald.ts'
 import { nearest } from '../shared/nearest.ts'
 import { printable, printableLines } from '../shared/printable.ts'
 import { type Command, EXIT } from './terminal/index.ts'
@@ -69,7 +70,8 @@ async function main([name, ...args]: string[]): Promise<number> {
       (error.code === 'USAGE' || error.code === 'CONFIG_INVALID')
     const text = error instanceof CountersinkError ? explainError(error) : describeError(error)
     const more = isUsage ? `\nSee: countersink ${name} --help` : ''
-    process.stderr.write(printableLines(`countersink ${name}: ${text}${more}\n`))
+    const said = printableLines(`countersink ${name}: ${text}${more}\n`)
+    process.stderr.write(prioritised(said, 'error'))
     return isUsage ? EXIT.usage : EXIT.cannot
   }
 }

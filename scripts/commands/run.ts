@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readJournal } from '../../parser/journal/index.ts'
 import type { Config } from '../../shared/config.ts'
-import { explainError, hasCode, toError } from '../../shared/errors.ts'
+import { describeError, explainError, hasCode, toError } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
+import { prioritised } from '../../shared/journald.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
@@ -16,9 +17,13 @@ import {
   DIR_HELP,
   EXIT,
   environment,
+  LOG_HELP,
+  LOG_OPTIONS,
+  LOG_SETTINGS,
   parseOptions,
   print,
   usage,
+  variablesOf,
   wholeNumber,
 } from '../terminal/index.ts'
 
@@ -27,7 +32,7 @@ export const run: Command = {
   isService: true,
   summary: 'count what is in the inbox, and end (--once; for cron)',
   help: `
-Usage: countersink run --once [--dir D] [--timeout S] [--json]
+Usage: countersink run --once [--dir D] [--timeout S] [--json] [--log-format F] [--log-level L]
 
 Counts what stands in the inbox when it starts, and what is queued, and ends. It starts what "up"
 starts (without a generator), and stops it in order. A file without a manifest is waited for until it
@@ -43,6 +48,7 @@ and reasons are on standard error); 3 when it is not all settled after S seconds
 130 interrupted.
 
 ${DIR_HELP}
+${LOG_HELP}
   --once             must be given: a service that goes on is "countersink up --no-generator"
   --timeout S        how long it may take, with all that is waited for: a lock, a database, a disk, a file
                      that is written to; default 600. To stop in order takes a little more
@@ -57,7 +63,9 @@ ${DIR_HELP}
       once: { type: 'boolean', default: false },
       timeout: { type: 'string', default: String(TIMEOUT_SECONDS) },
       json: { type: 'boolean', default: false },
+      ...LOG_OPTIONS,
     })
+    Object.assign(process.env, variablesOf(values, LOG_SETTINGS))
     if (!values.once) {
       throw usage(
         'run counts what is there and ends, and --once says so; what goes on is "countersink up --no-generator"',
@@ -203,6 +211,7 @@ class Keeping {
   }
 
   fail(error: unknown): void {
+    this.#supervisor?.note(describeError(error), 'error')
     this.#failure.reject(toError(error))
   }
 
@@ -243,7 +252,7 @@ async function tell(end: End, seconds: number, isJson: boolean): Promise<void> {
     await print(`${outcome} in ${seconds.toFixed(1)} s: ${parts.join(', ')}\n`)
   }
   const say = (text: string): void => {
-    process.stderr.write(`countersink run: ${printable(text)}\n`)
+    process.stderr.write(prioritised(`countersink run: ${printable(text)}\n`, 'warn'))
   }
   for (const { name, reason } of quarantined) {
     say(`quarantined ${quotedName(name)}: ${reason ?? 'it is not said why'}`)

@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { type Config, configOf } from '../../shared/config.ts'
 import { logsDirectory } from '../../shared/config-places.ts'
 import { LiveConfig } from '../../shared/config-reload.ts'
-import { CountersinkError } from '../../shared/errors.ts'
+import { CountersinkError, describeError } from '../../shared/errors.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { printable, shellWord } from '../../shared/printable.ts'
@@ -19,10 +19,15 @@ import {
   DIR_HELP,
   EXIT,
   isLively,
+  LOG_HELP,
+  LOG_OPTIONS,
+  LOG_SETTINGS,
+  lineWriter,
   ProgressDisplay,
   parseOptions,
   steadyWriter,
   usage,
+  variablesOf,
 } from '../terminal/index.ts'
 
 const settingsHelp = Object.values(SETTINGS)
@@ -38,7 +43,7 @@ export const up: Command = {
   summary: 'run MariaDB, parser and generator on a state directory until Ctrl-C',
   help: `
 Usage: countersink up [--dir D] [--generator | --no-generator] [--files N] [--file-size A-B]
-                      [--consumers N] [--seed S]
+                      [--consumers N] [--seed S] [--log-format F] [--log-level L]
 
 Starts a private MariaDB (unless COUNTERSINK_DATABASE_URL names yours), the parser and the
 generator, keeps them running, and stops them in order on Ctrl-C or SIGTERM. On SIGHUP it opens its logs anew
@@ -56,6 +61,10 @@ ${DIR_HELP}
   --file-size A-B    sizes of generated files (default: ${SETTINGS.fileSize.default})
   --consumers N      consumers in the generated stream (default: ${SETTINGS.consumers.default})
   --seed S           seed of the generated stream (default: ${SETTINGS.seed.default})
+${LOG_HELP}
+
+It prints its progress on standard output; where systemd's journal reads along, and where the log is JSON
+and nobody sits at a terminal, every line of its logs on standard error instead (${SETTINGS.output.variable}).
 
 Everything else is set by environment variables, or in the configuration file (countersink config --help):
 ${settingsHelp}
@@ -68,16 +77,11 @@ ${settingsHelp}
       'file-size': { type: 'string' },
       consumers: { type: 'string' },
       seed: { type: 'string' },
+      ...LOG_OPTIONS,
     })
-    const env = { ...process.env, COUNTERSINK_RUN_ID: randomUUID() }
-    for (const option of OF_THE_GENERATOR) {
-      const value = values[option]
-      if (value === undefined) continue
-      const { variable, allowed, parse } = SETTING_OF[option]
-      if (parse(value) === undefined) {
-        throw usage(`--${option} must be ${allowed}, got ${JSON.stringify(value)}`)
-      }
-      Object.assign(env, { [variable]: value })
+    const env = {
+      ...{ ...process.env, COUNTERSINK_RUN_ID: randomUUID() },
+      ...variablesOf(values, { ...SETTING_OF, ...LOG_SETTINGS }),
     }
     const own = statePaths(values.dir)
     const live = new LiveConfig(() => configOf(own.dir, env))
@@ -137,17 +141,19 @@ async function supervise(
   process.umask(0o077)
   if (existsSync(paths.dir)) await refuseDirectoriesOfOthers(paths.dir)
   await refuseAnotherDatabase(paths, config)
+  const writeLine = lineWriter(config)
   const display = new ProgressDisplay({
     isTTY: isLively(process.stdout),
     get columns() {
       return columnsOf(process.stdout)
     },
-    write: steadyWriter(process.stdout),
+    write: writeLine === undefined ? steadyWriter(process.stdout) : () => {},
   })
   const supervisor = new Supervisor({
     ...{ paths, config, env, withGenerator },
     whyUnfit: () => live.whyUnfit(),
     onNotice: text => display.say(printable(text)),
+    ...(writeLine && { onLine: writeLine }),
   })
   outliveTheTerminal(supervisor, () => supervisor.reload(live.reload()))
   const stopRequest = stopRequested(false, () => {
@@ -157,7 +163,7 @@ async function supervise(
   })
   const startedMs = performance.now()
   const settled = new SettledFiles(supervisor, display)
-  const timer = setInterval(() => {
+  const draw = (): void => {
     void settled.show()
     display.draw({
       parser: supervisor.health.parser,
@@ -165,7 +171,13 @@ async function supervise(
       filesWanted: config.files,
       elapsedMs: performance.now() - startedMs,
     })
-  }, DRAW_INTERVAL_MS)
+  }
+  const timer = writeLine === undefined ? setInterval(draw, DRAW_INTERVAL_MS) : undefined
+  /** What was asked for with --files, wherever the rest goes. */
+  const tell = (line: string): void => {
+    if (writeLine === undefined) display.say(line)
+    else process.stdout.write(`${line}\n`)
+  }
   const database = config.databaseUrl === '' ? 'a private MariaDB' : 'your MariaDB'
   const generator = withGenerator ? 'a generator makes files' : 'no generator'
   display.say(printable(`countersink in ${paths.dir}; ${database}; ${generator}`))
@@ -176,19 +188,21 @@ async function supervise(
     ])
     await settled.show()
     if (why === undefined) return await finish()
+    supervisor.note(`asked to stop: ${why}`, 'notice')
     display.say(`stopping in order (${why}) …`)
     await supervisor.stop()
     display.end()
     display.say('stopped; everything in hand is safe and goes on at the next start')
     if (config.files === 0) return EXIT.ok
-    display.say(
-      `interrupted: not all of the ${config.files} files are settled, and nothing was proved`,
-    )
+    tell(`interrupted: not all of the ${config.files} files are settled, and nothing was proved`)
     return EXIT.interrupted
   } catch (error) {
+    supervisor.note(describeError(error), 'error')
     await supervisor.stop().catch(() => {
       // What made us stop is the better news, and it is on its way to the terminal.
     })
+    // There it is said already.
+    if (writeLine !== undefined) return EXIT.cannot
     throw error
   } finally {
     clearInterval(timer)
@@ -200,9 +214,9 @@ async function supervise(
     const report = await closingReport(paths, config, columnsOf(process.stdout))
     clearInterval(timer)
     display.end()
-    for (const line of ['', ...report.lines]) display.say(line)
+    for (const line of ['', ...report.lines]) tell(line)
     if (report.addsUp && report.isFirst) {
-      for (const line of whatNext(paths)) display.say(line)
+      for (const line of whatNext(paths)) tell(line)
     }
     await supervisor.stop()
     return report.addsUp ? EXIT.ok : EXIT.no

@@ -43,7 +43,9 @@ export function recordingLog(): RecordingLog {
       void lines.push({ level, message, fields })
   return {
     lines,
+    debug: keep('debug'),
     info: keep('info'),
+    notice: keep('notice'),
     warn: keep('warn'),
     error: keep('error'),
     warnedOf: () => lines.filter(({ level }) => level === 'warn').map(({ fields }) => fields.name),
