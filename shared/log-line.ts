@@ -37,6 +37,15 @@ export function isAtLeast(level: Level, least: Level): boolean {
   return LEVELS.indexOf(level) >= LEVELS.indexOf(least)
 }
 
+export function lineNow(
+  level: Level,
+  process: string,
+  message: string,
+  fields: Fields = {},
+): LogLine {
+  return { time: new Date().toISOString(), level, process, message, fields }
+}
+
 /** Without a line end. */
 export function writeLine(format: LogFormat, line: LogLine): string {
   return format === 'json' ? asJson(line) : asText(line)

@@ -10,7 +10,15 @@
  */
 
 import { prioritised } from './journald.ts'
-import { type Fields, isAtLeast, type Level, type LogFormat, writeLine } from './log-line.ts'
+import {
+  type Fields,
+  isAtLeast,
+  type Level,
+  type LogFormat,
+  lineNow,
+  writeLine,
+} from './log-line.ts'
+import { steadyWriter } from './steady-writer.ts'
 
 export type { Fields, Level } from './log-line.ts'
 
@@ -25,16 +33,15 @@ export interface LogSettings {
 /** @param write gets lines with their ends. */
 export function createLog(
   process: string,
-  write: (line: string, level: Level) => void = toStandardError,
+  write: (line: string, level: Level) => void = onStandardError(),
   settings: () => LogSettings | undefined = () => undefined,
 ): Log {
   const at =
     (level: Level) =>
-    (message: string, fields: Fields = {}): void => {
+    (message: string, fields?: Fields): void => {
       const { logFormat, logLevel } = settings() ?? PLAIN
       if (!isAtLeast(level, logLevel)) return
-      const time = new Date().toISOString()
-      write(`${writeLine(logFormat, { time, level, process, message, fields })}\n`, level)
+      write(`${writeLine(logFormat, lineNow(level, process, message, fields))}\n`, level)
     }
   return {
     debug: at('debug'),
@@ -50,6 +57,11 @@ const PLAIN: LogSettings = { logFormat: 'text', logLevel: 'info' }
 /** A log that says nothing, for parts under test. */
 export const silentLog: Log = createLog('silent', () => {})
 
-function toStandardError(line: string, level: Level): void {
-  process.stderr.write(prioritised(line, level))
+/** Where it is not read, it is left out beyond a bound: nothing waits for a reader. */
+function onStandardError(): (line: string, level: Level) => void {
+  let write: ((text: string) => void) | undefined
+  return (line, level) => {
+    write ??= steadyWriter(process.stderr)
+    write(prioritised(line, level))
+  }
 }

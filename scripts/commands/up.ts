@@ -11,6 +11,7 @@ import { printable, shellWord } from '../../shared/printable.ts'
 import { processedPage } from '../../shared/protocol.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
+import { steadyWriter } from '../../shared/steady-writer.ts'
 import { closingReport } from '../reports/index.ts'
 import { outliveTheTerminal, refuseAnotherDatabase, Supervisor } from '../supervising/index.ts'
 import {
@@ -25,7 +26,6 @@ import {
   lineWriter,
   ProgressDisplay,
   parseOptions,
-  steadyWriter,
   usage,
   variablesOf,
 } from '../terminal/index.ts'

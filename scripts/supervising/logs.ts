@@ -8,7 +8,7 @@
 
 import type { Config } from '../../shared/config.ts'
 import { createLog, type Level, type Log } from '../../shared/log.ts'
-import { isAtLeast, type LogLine, readLine, writeLine } from '../../shared/log-line.ts'
+import { isAtLeast, type LogLine, lineNow, readLine, writeLine } from '../../shared/log-line.ts'
 import { LogFile } from './log-file.ts'
 
 export interface LogsOptions {
@@ -89,8 +89,7 @@ export class Logs {
   #remark(message: string, process: string): string {
     const { logFormat } = this.#options.config
     if (logFormat === 'text') return `-- ${message}`
-    const time = new Date().toISOString()
-    return writeLine(logFormat, { time, level: 'warn', process, message, fields: {} })
+    return writeLine(logFormat, lineNow('warn', process, message))
   }
 }
 

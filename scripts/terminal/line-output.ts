@@ -7,8 +7,8 @@
 import type { Config } from '../../shared/config.ts'
 import { isJournal, withPriority } from '../../shared/journald.ts'
 import type { Level } from '../../shared/log.ts'
-import { writeLine } from '../../shared/log-line.ts'
-import { steadyWriter } from './steady-output.ts'
+import { lineNow, writeLine } from '../../shared/log-line.ts'
+import { steadyWriter } from '../../shared/steady-writer.ts'
 
 /** Gets lines of logs, without their ends. */
 export type LineWriter = (written: string, level: Level) => void
@@ -23,9 +23,7 @@ export function lineWriter(config: Pick<Config, 'output' | 'logFormat'>): LineWr
   const stream = isForJournal ? (journal ?? process.stderr) : process.stderr
   const write = steadyWriter(stream, leftOut => {
     const message = `${leftOut} lines were not read, and left out`
-    const time = new Date().toISOString()
-    const line = { time, level: 'warn', process: 'supervisor', message, fields: {} } as const
-    return writeLine(logFormat, line)
+    return writeLine(logFormat, lineNow('warn', 'supervisor', message))
   })
   return (written, level) => {
     write(`${isForJournal ? withPriority(written, level) : written}\n`)

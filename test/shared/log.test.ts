@@ -12,7 +12,7 @@ import {
 import { isJournal, withPriority } from '../../shared/journald.ts'
 import { createLog, type Log, type LogSettings, silentLog } from '../../shared/log.ts'
 import { LEVELS, type Level, readLine, writeLine } from '../../shared/log-line.ts'
-import { tempDir } from './helpers.ts'
+import { runModule, tempDir } from './helpers.ts'
 
 const FIELDS = {
   ...{ name: 'a b"c\n', size: 5, sum: 2n ** 64n, ok: true, none: undefined },
@@ -124,6 +124,29 @@ t.test('priorities are for the stream that the journal reads', async t => {
     LEVELS.map(level => withPriority('x', level)),
     ['<7>x', '<6>x', '<5>x', '<4>x', '<3>x'],
   )
+})
+
+t.test('a reader that has stopped is neither waited for nor remembered all for', async t => {
+  const child = runModule(
+    t,
+    `
+    import { createLog } from '@/shared/log.ts'
+    process.stdin.once('data', () => {
+      const log = createLog('x')
+      for (let i = 0; i < 10_000; i += 1) log.info('a line of some length', { i })
+      console.log('written', process.stderr.writableLength)
+      setTimeout(() => process.exit(0), 60_000)
+    })
+    console.log('ready')`,
+  )
+  await child.says('ready')
+  child.process.stderr?.pause()
+  child.process.stdin?.write('go')
+  await child.says('written')
+  const [, waiting = ''] = /written (\d+)/.exec(child.out()) ?? []
+  t.ok(Number(waiting) > 0 && Number(waiting) < 2 ** 19, `${waiting} bytes wait`)
+  child.process.stderr?.resume()
+  child.process.kill('SIGKILL')
 })
 
 t.test('errors', async t => {
