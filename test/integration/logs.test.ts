@@ -1,9 +1,21 @@
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { startDatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { dataFile, drop, seededFile, sha256Of } from '../helpers/files.ts'
+import { type DataFile, dataFile, drop, seededFile, sha256Of } from '../helpers/files.ts'
 import { pingParser, startParser, stopProgram, untilSettled } from '../helpers/parser.ts'
 import { BUILT, spawnNode } from '../helpers/processes.ts'
 import { makeSite, type Site } from '../helpers/state-dir.ts'
@@ -104,6 +116,51 @@ t.test('the journal: a priority for each line of each log', async t => {
   t.notOk(find(lines, ' name=good '), 'files are not told of one by one')
   t.match(find(lines, ' summary '), / applied=1 duplicate=0 quarantined=1 .* queueFiles=0 /)
   t.match(find(logOf(site, 'parser').split('\n'), ' quarantined '), /^\d/, 'the file is without')
+})
+
+t.test('logs that others put aside have each line once', async t => {
+  const site = await makeSite(t, server, { COUNTERSINK_LOG_BYTES_MAX: '0' })
+  const up = await startUp(t, site)
+  const path = join(site.paths.log, 'parser.log')
+  const files = [1, 2, 3, 4, 5, 6, 7].map(seed => seededFile(`file-${seed}`, seed))
+  let settled = 0
+  let odd = 0
+  const count = async (files: readonly DataFile[]): Promise<void> => {
+    drop(site.paths, files)
+    settled += files.length
+    await untilSettled(site, settled)
+    const { name } = files.at(-1)!
+    await eventually(`${name} is told of`, () => kept().includes(name))
+  }
+  const kept = (): string[] => {
+    const logs = readdirSync(site.paths.log).filter(name => name.startsWith('parser.log'))
+    const texts = logs.map(name => readFileSync(join(site.paths.log, name), 'utf8'))
+    return texts.flatMap(text =>
+      [...text.matchAll(/ applied name=(\S+)/g)].map(([, name]) => name!),
+    )
+  }
+  await count(files.slice(0, 1))
+  renameSync(path, `${path}.1`)
+  await count(files.slice(1, 2))
+  up.signal('SIGHUP')
+  await eventually('it is opened anew', () => existsSync(path))
+  await count(files.slice(2, 4))
+  copyFileSync(path, `${path}.2`)
+  truncateSync(path)
+  await count(files.slice(4, 5))
+  renameSync(path, `${path}.3`)
+  await count(files.slice(5, 6))
+  await eventually('that it is gone is noticed', () => {
+    odd += 1
+    mkdirSync(join(site.paths.inbox, `odd-${odd}`))
+    return existsSync(path)
+  })
+  await count(files.slice(6))
+  t.same(
+    kept().sort(),
+    files.map(({ name }) => name),
+  )
+  t.match(await stopProgram(up), { code: 0 })
 })
 
 t.test('one whose configuration is wrong says so in the form that was asked for', async t => {
