@@ -65,7 +65,7 @@ export async function startGenerator(options: GeneratorOptions): Promise<Service
     const sweptFiles = await sweepLeftovers(paths)
     const { stream, nextNumber } = progress.state
     const leftovers = await Leftovers.find(paths.inbox, stream)
-    log.info('started', { stream, nextNumber, inInbox: leftovers.remaining, sweptFiles })
+    log.notice('started', { stream, nextNumber, inInbox: leftovers.remaining, sweptFiles })
     announcer.start()
     return new GeneratorLoop({
       paths,

@@ -4,18 +4,20 @@ import { defaultDirectory } from '../shared/config-places.ts'
 import { LiveConfig } from '../shared/config-reload.ts'
 import { CountersinkError, toError } from '../shared/errors.ts'
 import { fatal, runService, type Service } from '../shared/lifecycle.ts'
-import { createLog } from '../shared/log.ts'
+import { createLog, type LogSettings } from '../shared/log.ts'
+import { earlyLogSettings } from '../shared/log-settings.ts'
 import { statePaths } from '../shared/paths.ts'
 import { startGenerator } from './generator.ts'
 
-const log = createLog('generator')
-const { dir, supervised } = readArguments()
-
 let live: LiveConfig | undefined
+let early: LogSettings | undefined
+const log = createLog('generator', undefined, () => live?.config ?? early)
+const { dir, supervised } = readArguments()
+early = earlyLogSettings(dir, process.env)
 
 await runService(log, supervised, start, () => {
   const reload = live?.reload()
-  if (reload !== undefined) log[reload.isRefused ? 'warn' : 'info'](reload.text)
+  if (reload !== undefined) log[reload.isRefused ? 'warn' : 'notice'](reload.text)
 })
 
 function start(): Promise<Service> {

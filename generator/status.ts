@@ -72,6 +72,7 @@ export class Status {
     this.#log.info('published', {
       files: this.#files - this.#loggedFiles,
       newest: file.name,
+      sha256: file.sha256,
       size: formatBytes(file.sizeBytes),
       lines: file.lines,
     })

@@ -95,6 +95,15 @@ export function reasonText({ code, text }: Reason): string {
   return `${code}: ${text}`
 }
 
+/** How the log names a file: with its hash, once it was read to its end. */
+export function loggedFile(
+  { name }: Pick<QueueEntry, 'name'>,
+  digest: Pick<DigestFacts, 'sha256'> | undefined,
+): { readonly name: string; readonly sha256: string | undefined } {
+  const isRead = digest !== undefined && hasHash(digest)
+  return { name, sha256: isRead ? Buffer.from(digest.sha256).toString('hex') : undefined }
+}
+
 /** Why a file is where it is, for the person who looks into quarantine/. */
 export type Evidence = Readonly<Record<string, unknown>>
 

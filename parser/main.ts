@@ -4,6 +4,7 @@ import { defaultDirectory } from '../shared/config-places.ts'
 import { LiveConfig } from '../shared/config-reload.ts'
 import { runService } from '../shared/lifecycle.ts'
 import { createLog } from '../shared/log.ts'
+import { earlyLogSettings } from '../shared/log-settings.ts'
 import { statePaths } from '../shared/paths.ts'
 import { databaseAddress } from './ledger/index.ts'
 import { Parser } from './parser.ts'
@@ -14,15 +15,16 @@ const { values } = parseArgs({
     supervised: { type: 'boolean' },
   },
 })
-const log = createLog('parser')
 
 let live: LiveConfig | undefined
+const early = earlyLogSettings(values.dir, process.env)
+const log = createLog('parser', undefined, () => live?.config ?? early)
 let parser: Parser | undefined
 
 await runService(log, values.supervised ?? false, start, () => {
   const reload = live?.reload()
   if (reload === undefined) return
-  log[reload.isRefused ? 'warn' : 'info'](reload.text)
+  log[reload.isRefused ? 'warn' : 'notice'](reload.text)
   parser?.reconsider()
 })
 

@@ -20,6 +20,7 @@ import { PARSER_STATES } from './parser-states.ts'
 import { type Ground, makeParts, type Parts } from './parts.ts'
 import { ArchiveLimit } from './settling/index.ts'
 import { goOnFromJournal, goOnFromLedger } from './start-up.ts'
+import { Summary } from './summary.ts'
 
 export interface ParserOptions {
   readonly paths: StatePaths
@@ -42,6 +43,7 @@ export class Parser implements Service {
   readonly #parts: Parts
   readonly #listener: Listener
   readonly #health: HealthReport
+  readonly #summary: Summary
   #loops: Promise<unknown> = Promise.resolve()
   #stopping: Promise<void> | undefined
 
@@ -85,6 +87,7 @@ export class Parser implements Service {
     this.#health = new HealthReport(events)
     const parts = makeParts(ground)
     this.#parts = parts
+    this.#summary = new Summary({ events, log, queue: parts.queue })
     const answers = new Answers({
       ...{ journal, queue: parts.queue, scanner: parts.scanner, ledger: parts.ledger },
       isProvisional: () => this.#state.state === 'starting',
@@ -114,11 +117,12 @@ export class Parser implements Service {
     await this.#listener.listen(paths.parserSocket, log)
     await goOnFromJournal({ ...this.#ground, ...this.#parts })
     await disk.look()
-    log.info('started', { queued: queue.files, epoch: journal.state.epoch })
+    log.notice('started', { queued: queue.files, epoch: journal.state.epoch })
     this.#loops = Promise.all([
       inbox.run(signal),
       disk.run(signal),
       growth.run(signal),
+      this.#summary.run(signal),
       this.#journalLock.mind(signal, log),
       directories.run(signal),
       settler.run(),
@@ -154,6 +158,7 @@ export class Parser implements Service {
     this.#state.on('stop')
     this.#abort.abort(new CountersinkError('STOPPED', 'the parser is stopping'))
     await this.#loops
+    this.#summary.tell()
     await this.#listener.close()
     await this.#parts.ledger.close()
     await this.#parts.readingStage.close()

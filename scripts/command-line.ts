@@ -4,6 +4,7 @@
  */
 
 import { CountersinkError, describeError, explainError, hasCode } from '../shared/errors.ts'
+import { prioritised } from '../shared/journald.ts'
 import { printableLines } from '../shared/printable.ts'
 import {
   type CommandTable,
@@ -80,7 +81,7 @@ async function main([name, ...args]: string[]): Promise<number> {
     const isUsage = hasCode(error, 'USAGE', 'CONFIG_INVALID')
     const text = error instanceof CountersinkError ? explainError(error) : describeError(error)
     const more = isUsage && who.endsWith(name) ? `\nSee: ${who} --help` : ''
-    process.stderr.write(printableLines(`${who}: ${text}${more}\n`))
+    process.stderr.write(prioritised(printableLines(`${who}: ${text}${more}\n`), 'error'))
     if (options.includes('--json')) await print(jsonLine(name, errorFields(error)))
     return isUsage ? EXIT.usage : EXIT.cannot
   }

@@ -6,7 +6,7 @@ import { fileKeyOf, SETTING_KEYS, SETTINGS, type SettingKey } from './settings.t
 /** Read anew wherever they are used. All others shape what was made at the start. */
 const RELOADED = [
   ...(['scanIntervalMs', 'quietMs', 'cutHoldMs', 'queueFilesMax', 'reserveBytes'] as const),
-  ...(['reserveInodes', 'backlogFilesMax', 'backlogBytesMax'] as const),
+  ...(['reserveInodes', 'backlogFilesMax', 'backlogBytesMax', 'logLevel'] as const),
 ] satisfies readonly SettingKey[]
 
 export interface Reload {

@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import { CountersinkError, describeError, exitCodeOf } from './errors.ts'
 import type { Log } from './log.ts'
-import { printableLines } from './printable.ts'
 import { refuseTooFewDescriptors } from './state-directory.ts'
 
 /** A process for certain: pids are used again, a pid with its start time is not. */
@@ -88,10 +87,10 @@ export async function runService(
     const service = await Promise.race([start(), stopping.then(() => undefined)])
     if (service === undefined) process.exit(0)
     const why = await Promise.race([service.finished.then(() => undefined), stopping])
-    if (why !== undefined) log.info('stopping', { because: why })
+    if (why !== undefined) log.notice('stopping', { because: why })
     await service.stop()
     await service.finished
-    log.info('stopped')
+    log.notice('stopped')
     process.exit(0)
   } catch (error) {
     fatal(log, error)
@@ -131,9 +130,8 @@ export function stopRequested(supervised: boolean, again: () => void): Promise<s
 
 /** Says why and ends the process. Durable state is safe at every instant, so this is too. */
 export function fatal(log: Log, thrown: unknown): never {
-  log.error(describeError(thrown))
-  const stack = thrown instanceof Error ? thrown.stack : undefined
-  if (!(thrown instanceof CountersinkError) && stack !== undefined)
-    process.stderr.write(printableLines(`${stack}\n`))
-  process.exit(thrown instanceof CountersinkError ? thrown.exitCode : exitCodeOf(thrown))
+  const isOfOurs = thrown instanceof CountersinkError
+  const stack = thrown instanceof Error && !isOfOurs ? thrown.stack : undefined
+  log.error(describeError(thrown), { stack })
+  process.exit(isOfOurs ? thrown.exitCode : exitCodeOf(thrown))
 }

@@ -1,49 +1,67 @@
-import { printable } from './printable.ts'
-
 /**
- * One line an event on standard error: `time LEVEL process message key=value …`.
+ * What a process tells of itself, a line an event (`log-line.ts`), on standard error. The supervisor keeps
+ * the lines in log/ and shows `warn` and `error` on the terminal; systemd's journal reads their priority.
  *
- * INFO is the normal course. WARN is unusual, but nothing is lost and nobody has to act. ERROR
- * needs a person. The supervisor keeps the lines in log/ and shows WARN and ERROR on the terminal.
+ * `debug` is each step. `info` is the normal course of each file. `notice` is that of the service: it
+ * starts, stops, has its database, counts so much a minute. `warn` is unusual, but nothing is lost and
+ * nobody has to act. `error` needs a person.
+ *
+ * Nothing is thrown out of a log.
  */
-export type Level = 'INFO' | 'WARN' | 'ERROR'
-export type Fields = Readonly<Record<string, string | number | bigint | boolean | undefined>>
 
-export interface Log {
-  info(message: string, fields?: Fields): void
-  warn(message: string, fields?: Fields): void
-  error(message: string, fields?: Fields): void
+import { prioritised } from './journald.ts'
+import {
+  type Fields,
+  isAtLeast,
+  type Level,
+  type LogFormat,
+  lineNow,
+  writeLine,
+} from './log-line.ts'
+import { steadyWriter } from './steady-writer.ts'
+
+export type { Fields, Level } from './log-line.ts'
+
+export type Log = { readonly [level in Level]: (message: string, fields?: Fields) => void }
+
+/** As in the configuration; asked for at each line, since the level may change. */
+export interface LogSettings {
+  readonly logFormat: LogFormat
+  readonly logLevel: Level
 }
 
+/** @param write gets lines with their ends. */
 export function createLog(
-  processName: string,
-  write: (line: string) => void = line => void process.stderr.write(line),
+  process: string,
+  write: (line: string, level: Level) => void = onStandardError(),
+  settings: () => LogSettings | undefined = () => undefined,
 ): Log {
-  const emit = (level: Level, message: string, fields: Fields = {}): void => {
-    const rest = Object.entries(fields)
-      .filter(([, value]) => value !== undefined)
-      .map(([key, value]) => ` ${key}=${quoted(String(value))}`)
-      .join('')
-    write(`${printable(`${new Date().toISOString()} ${level} ${processName} ${message}${rest}`)}\n`)
-  }
+  const at =
+    (level: Level) =>
+    (message: string, fields?: Fields): void => {
+      const { logFormat, logLevel } = settings() ?? PLAIN
+      if (!isAtLeast(level, logLevel)) return
+      write(`${writeLine(logFormat, lineNow(level, process, message, fields))}\n`, level)
+    }
   return {
-    info: (message, fields) => emit('INFO', message, fields),
-    warn: (message, fields) => emit('WARN', message, fields),
-    error: (message, fields) => emit('ERROR', message, fields),
+    debug: at('debug'),
+    info: at('info'),
+    notice: at('notice'),
+    warn: at('warn'),
+    error: at('error'),
   }
 }
+
+const PLAIN: LogSettings = { logFormat: 'text', logLevel: 'info' }
 
 /** A log that says nothing, for parts under test. */
 export const silentLog: Log = createLog('silent', () => {})
 
-const LEVELS: ReadonlySet<string> = new Set<Level>(['INFO', 'WARN', 'ERROR'])
-
-/** The level of a line made by `createLog`; undefined for a line from elsewhere. */
-export function levelOf(line: string): Level | undefined {
-  const word = line.split(' ', 2)[1]
-  return word !== undefined && LEVELS.has(word) ? (word as Level) : undefined
-}
-
-function quoted(text: string): string {
-  return /^[\w.,:/@+-]+$/.test(text) ? text : JSON.stringify(text)
+/** Where it is not read, it is left out beyond a bound: nothing waits for a reader. */
+function onStandardError(): (line: string, level: Level) => void {
+  let write: ((text: string) => void) | undefined
+  return (line, level) => {
+    write ??= steadyWriter(process.stderr)
+    write(prioritised(line, level))
+  }
 }

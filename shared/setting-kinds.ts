@@ -81,11 +81,12 @@ export function choice<T extends string>(
   variable: string,
   meaning: string,
   options: readonly [T, ...T[]],
+  fallback: T = options[0],
 ) {
   return {
     variable,
     meaning,
-    default: options[0],
+    default: fallback,
     allowed: options.join(' or '),
     schema: { type: 'string', enum: options },
     parse: (text: string): T | undefined => options.find(option => option === text),

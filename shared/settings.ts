@@ -1,5 +1,6 @@
 import { DATABASE_URL_FORM, maskedUrl, parseDatabaseUrl } from './database-url.ts'
 import { U64_MAX } from './limits.ts'
+import { LEVELS, LOG_FORMATS } from './log-line.ts'
 import { parseBytes, parseU64 } from './numbers.ts'
 import { bytes, choice, count, type Setting, SIZES_PATTERN, sqlName } from './setting-kinds.ts'
 
@@ -229,6 +230,25 @@ export const SETTINGS = {
     1_000_000_000,
   ),
   alertCommand,
+  logFormat: choice('COUNTERSINK_LOG_FORMAT', 'what lines of the logs are', LOG_FORMATS),
+  logLevel: choice(
+    'COUNTERSINK_LOG_LEVEL',
+    'the least urgent lines that are written; from notice on, none for each file, but the summary',
+    LEVELS,
+    'info',
+  ),
+  logBytesMax: bytes(
+    'COUNTERSINK_LOG_BYTES_MAX',
+    'size at which a log is put aside as NAME.old, in the place of the one before; 0: never, as logrotate does it',
+    '8MiB',
+    0,
+    2 ** 40,
+  ),
+  output: choice(
+    'COUNTERSINK_OUTPUT',
+    'what up prints: progress for people, the lines of all logs, or these with priorities for journald; auto: journal where that reads along, lines where they are JSON and nobody sits at a terminal, else progress',
+    ['auto', 'progress', 'lines', 'journal'],
+  ),
 } as const
 
 export type SettingKey = keyof typeof SETTINGS

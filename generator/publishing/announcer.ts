@@ -190,7 +190,9 @@ export class Announcer {
       if (!(error instanceof CountersinkError)) throw error
       // The connection ended, and all are due again; or no answer came in time.
       if (channel !== this.#channel) return
-      this.#log.warn('an announcement got no answer', { name, because: describeError(error) })
+      this.#log.warn('an announcement got no answer', {
+        ...{ name, sha256, because: describeError(error) },
+      })
     }
     if (channel !== this.#channel) return
     this.#asked -= 1
@@ -208,8 +210,8 @@ export class Announcer {
         return
       case 'refused':
         this.#log.warn('the parser refused a file, which is left in the inbox', {
-          name: entry.file.name,
-          reason: ack.reason,
+          ...{ name: entry.file.name, sha256: entry.file.sha256 },
+          ...{ code: 'REFUSED', reason: ack.reason },
         })
         this.#remove(entry)
         return

@@ -23,7 +23,7 @@ import { describeError, hasCode } from '../../shared/errors.ts'
 import { Bell, type Handoff } from '../../shared/handoff.ts'
 import type { Log } from '../../shared/log.ts'
 import type { DiskWatch } from '../disk-watch.ts'
-import type { QueueEntry, Reason } from '../facts.ts'
+import { loggedFile, type QueueEntry, type Reason } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { Ledger, LedgerFile, Named } from '../ledger/index.ts'
 import { changedAfterClaim, closeAll, type Verdict } from '../reading/index.ts'
@@ -265,7 +265,8 @@ export class CountingStage {
       } else {
         if (this.#isHinted(verdict.digest.sha256)) {
           this.#log.warn('the journal calls a content counted that the ledger does not have', {
-            name: verdict.entry.name,
+            ...loggedFile(verdict.entry, verdict.digest),
+            code: 'NOT_IN_LEDGER',
           })
           this.#journal.unlearn(verdict.digest.sha256)
         }

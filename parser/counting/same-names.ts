@@ -21,7 +21,7 @@ export class SameNameNotices {
       this.#newest.unshift({ name, contents })
       this.#log.warn(
         'the same name was counted before with other content: both are in the totals now',
-        { name, contents },
+        { name, code: 'SAME_NAME', contents },
       )
     }
     this.#newest.splice(NEWEST_MAX)

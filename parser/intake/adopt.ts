@@ -49,7 +49,9 @@ export async function adoptWork(
     assert(adoption !== REFUSED, `${name}: ${what} cannot be known as ${known}`)
     if (adoption === 'leave') continue
     if (work === undefined || adoption === 'tell') {
-      log.warn('left alone: something in work/ that is no file of this program', { name })
+      log.warn('left alone: something in work/ that is no file of this program', {
+        ...{ name, code: 'LEFT_IN_WORK' },
+      })
       continue
     }
     if (adoption === 'put back') {
@@ -75,7 +77,7 @@ export async function adoptWork(
     if (entry.isPlain && !(await isSealed(path, identityOf(stats), log))) continue
     adopted.push(entry)
     taken.add(sequence)
-    log.warn('adopted a file in work/ that the journal did not know', { name })
+    log.warn('adopted a file in work/ that the journal did not know', { name, code: 'ADOPTED' })
   }
   if (movedManifests) {
     await syncDirectoryIfItOpens(paths.inbox)
@@ -152,7 +154,9 @@ async function isSealed(
 ): Promise<boolean> {
   const seal = await sealFile({ path, identity, isAnnounced: true })
   if (seal.kind === 'failed') {
-    log.warn('left in work/: it cannot be synced', { path, because: seal.why })
+    log.warn('left in work/: it cannot be synced', {
+      ...{ path, code: 'LEFT_IN_WORK', because: seal.why },
+    })
   }
   return seal.kind === 'sealed' || seal.kind === 'unreadable'
 }
@@ -173,7 +177,7 @@ async function ownSequence(
     if (stays === undefined || stays.isGone) continue
     if (suffix === '') moveWithoutReplacing(`${to}${MANIFEST_SUFFIX}`, `${from}${MANIFEST_SUFFIX}`)
     log.warn('left in work/: it cannot be given a sequence of its own', {
-      ...{ name: work.name, because: stays.why },
+      ...{ name: work.name, code: 'LEFT_IN_WORK', because: stays.why },
     })
     return undefined
   }
@@ -200,6 +204,8 @@ async function putManifestBack(
   }
   const stem = inInbox.slice(0, -MANIFEST_SUFFIX.length)
   if (!moveWithoutReplacing(from, `${stem}.${work.sequence}${MANIFEST_SUFFIX}`)) {
-    log.warn('left in work/: it cannot be moved back to the inbox', { name: work.name })
+    log.warn('left in work/: it cannot be moved back to the inbox', {
+      ...{ name: work.name, code: 'LEFT_IN_WORK' },
+    })
   }
 }

@@ -100,7 +100,7 @@ export class InboxDirectory {
     if (isOther) {
       this.#log.warn('another directory stands in the place of the inbox', { path: this.#path })
     } else if (this.#awayBecause !== undefined) {
-      this.#log.info('the inbox is there again', { path: this.#path })
+      this.#log.notice('the inbox is there again', { path: this.#path })
     }
     if (isOther) this.#close()
     this.#identity = identity

@@ -103,7 +103,7 @@ export class LeftNames {
     if (left.told.includes(why) || left.told.length === REASONS_TOLD_MAX) return
     if (this.#seen.size <= TOLD_MAX) {
       left.told.push(why)
-      this.#log.warn(`left in the inbox: ${why}`, { name })
+      this.#log.warn(`left in the inbox: ${why}`, { name, code: 'LEFT_IN_INBOX' })
     } else if (!this.#isSummaryTold) {
       this.#isSummaryTold = true
       this.#log.warn('more is left in the inbox than is told of one by one: see status')

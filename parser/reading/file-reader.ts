@@ -26,7 +26,7 @@ import { type StatePaths, workName } from '../../shared/paths.ts'
 import { changeSinceClaim, changeSinceRead } from '../changes.ts'
 import { type Digest, DigestWorkers, SmallFiles } from '../digest/index.ts'
 import type { DiskWatch } from '../disk-watch.ts'
-import type { QueueEntry, Reason } from '../facts.ts'
+import { loggedFile, type QueueEntry, type Reason } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { OwnDirectories } from '../own-directories.ts'
 import { RunSums } from '../sums/index.ts'
@@ -191,7 +191,10 @@ export class FileReader {
     const change = stats && changeSinceRead(entry, digest, stats)
     const file = stats === undefined ? 'gone' : change === undefined ? 'the same' : 'changed'
     if (change !== undefined) {
-      this.#log.warn('a digested file has changed and is read again', { name: entry.name, change })
+      this.#log.warn('a digested file has changed and is read again', {
+        ...loggedFile(entry, digest),
+        ...{ code: 'FILE_CHANGED', change },
+      })
     }
     // Opening a run reads it whole: only where it would be used.
     if (runName === undefined || REOPENING[file].usable !== 'use') return undefined
@@ -202,7 +205,7 @@ export class FileReader {
   }
 
   async #openSums(
-    { name }: QueueEntry,
+    entry: QueueEntry,
     runName: string,
     signal: AbortSignal,
   ): Promise<RunSums | undefined> {
@@ -211,7 +214,10 @@ export class FileReader {
     } catch (error) {
       if (!hasCode(error, 'RUN_UNREADABLE')) throw error
       const because = describeError(error)
-      this.#log.warn('sealed sums cannot be used; the file is read again', { name, because })
+      this.#log.warn('sealed sums cannot be used; the file is read again', {
+        ...loggedFile(entry, entry.digest),
+        because,
+      })
       return undefined
     }
   }
@@ -272,7 +278,9 @@ export class FileReader {
         if (sameIdentity(identity, await file.identity())) return { digest, identity }
         await digest.discard()
       }
-      this.#log.warn('the file changed while it was read', { name: entry.name, reading })
+      this.#log.warn('the file changed while it was read', {
+        ...{ name: entry.name, code: 'FILE_CHANGED', reading },
+      })
     }
     return undefined
   }
@@ -311,7 +319,9 @@ export class FileReader {
         },
       })
       if (digest.checkpointDropped !== undefined) {
-        this.#log.warn('a checkpoint was dropped', { name, because: digest.checkpointDropped })
+        this.#log.warn('a checkpoint was dropped', {
+          ...{ name, code: 'CHECKPOINT_DROPPED', because: digest.checkpointDropped },
+        })
       }
       return digest
     } catch (error) {

@@ -17,7 +17,7 @@ import { Bell, type Handoff } from '../../shared/handoff.ts'
 import type { Log } from '../../shared/log.ts'
 import { SUM_BYTES_MAX } from '../digest/index.ts'
 import type { DiskWatch } from '../disk-watch.ts'
-import type { QueueEntry } from '../facts.ts'
+import { loggedFile, type QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { OwnDirectories } from '../own-directories.ts'
 import { FileReader, type FileReaderOptions, type Reading } from './file-reader.ts'
@@ -84,7 +84,10 @@ export class ReadingStage {
   /** There is no room to read, or to count, this file: it is read again later. */
   stepBack(entry: QueueEntry, reason: string): void {
     const isNew = this.#steppedBack.add(entry, reason)
-    if (isNew) this.#log.warn('a file waits for room', { name: entry.name, because: reason })
+    if (isNew) {
+      const file = loggedFile(entry, entry.digest)
+      this.#log.warn('a file waits for room', { ...file, because: reason })
+    }
     this.#bell.ring()
   }
 

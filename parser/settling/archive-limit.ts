@@ -1,8 +1,9 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describeError, hasCode } from '../../shared/errors.ts'
-import type { Log } from '../../shared/log.ts'
+import type { Fields, Log } from '../../shared/log.ts'
 import { statsIfLookedAt } from '../../shared/looks.ts'
+import { parseSettledName } from '../../shared/paths.ts'
 
 /**
  * Keeps the archive of disposable files (those that their maker declared so: generated ones) within
@@ -66,14 +67,20 @@ export class ArchiveLimit {
         if (!hasCode(error, 'ENOENT')) {
           // What others have done to it is its own trouble; the next start finds it again.
           this.#log.warn('left in the archive beyond the limit: it cannot be deleted', {
-            ...{ name: oldest.name, because: describeError(error) },
+            ...named(oldest.name),
+            because: describeError(error),
           })
           continue
         }
       }
-      this.#log.info('deleted from the archive: the limit is reached', { name: oldest.name })
+      this.#log.info('deleted from the archive: the limit is reached', named(oldest.name))
     }
   }
+}
+
+/** Its name there has the first digits of its hash, which is all that is known of it here. */
+function named(name: string): Fields {
+  return { name, sha256: parseSettledName(name)?.hashPrefix }
 }
 
 /** Also a bound on the list above. */

@@ -101,7 +101,8 @@ export class GrowthWatch {
     this.#files += 1
     this.#newest = [{ name, change }, ...this.#newest].slice(0, NEWEST_MAX)
     this.#log.warn('a file changed after it was counted; what came later is in no total', {
-      ...{ name, change, sha256: Buffer.from(sha256).toString('hex').slice(0, 16) },
+      ...{ name, sha256: Buffer.from(sha256).toString('hex') },
+      ...{ code: 'CHANGED_AFTER_COUNT', change },
     })
     const reason = `changed after it was counted: ${change}`
     this.#unwritten.push({ name, sha256, reason, seenAtMs: Date.now() })

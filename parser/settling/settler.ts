@@ -31,7 +31,7 @@ import { boundedReason, type Outcome } from '../../shared/protocol.ts'
 import { renameTrouble } from '../../shared/renames-between.ts'
 import { changeSinceRead } from '../changes.ts'
 import type { DiskWatch } from '../disk-watch.ts'
-import { type DigestFacts, type Evidence, hasHash, type QueueEntry } from '../facts.ts'
+import { type DigestFacts, type Evidence, hasHash, loggedFile, type QueueEntry } from '../facts.ts'
 import type { QueueTally } from '../intake/index.ts'
 import type { Journal, Settlement } from '../journal/index.ts'
 import { type MoveFailure, moveToFree, removeIfThere } from '../moves.ts'
@@ -226,7 +226,8 @@ export class Settler {
     }
     if (stays === undefined || stays.isGone) return
     this.#log.warn('left in work/: the manifest of a settled file', {
-      ...{ name: entry.name, because: stays.why },
+      ...loggedFile(entry, entry.digest),
+      ...{ code: 'LEFT_IN_WORK', because: stays.why },
     })
   }
 
@@ -265,7 +266,10 @@ export class Settler {
           hasMissed = true
           await this.#directories.ready(this.#signal)
         } else if (hasCode(cause, 'ENAMETOOLONG')) {
-          this.#log.warn('no sidecar: its name is too long here', { name: entry.name })
+          this.#log.warn('no sidecar: its name is too long here', {
+            ...loggedFile(entry, entry.digest),
+            code: 'ENAMETOOLONG',
+          })
           return undefined
         } else if (isOfOneName(cause)) return systemReason(cause)
         else throw error

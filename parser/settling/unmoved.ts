@@ -1,7 +1,7 @@
 import { Bell } from '../../shared/handoff.ts'
 import type { Log } from '../../shared/log.ts'
 import type { UnmovedFiles } from '../../shared/protocol.ts'
-import type { QueueEntry } from '../facts.ts'
+import { loggedFile, type QueueEntry } from '../facts.ts'
 
 /**
  * Settled files that cannot leave work/ (immutable, a name that the filesystem does not take). Their
@@ -29,7 +29,10 @@ export class Unmoved {
   /** @returns whether it is tried again. */
   add(entry: QueueEntry, why: string): boolean {
     const isKnown = this.#files.has(entry.sequence)
-    if (!isKnown) this.#log.warn('settled, but left in work/', { name: entry.name, because: why })
+    if (!isKnown) {
+      const file = loggedFile(entry, entry.digest)
+      this.#log.warn('settled, but left in work/', { ...file, code: 'LEFT_IN_WORK', because: why })
+    }
     if (isKnown || this.#files.size < FILES_MAX) {
       this.#files.set(entry.sequence, { entry, why })
       return true

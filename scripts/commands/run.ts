@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readJournal } from '../../parser/journal/index.ts'
 import type { Config } from '../../shared/config.ts'
-import { explainError, hasCode, toError } from '../../shared/errors.ts'
+import { describeError, explainError, hasCode, toError } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
+import { prioritised } from '../../shared/journald.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
@@ -23,7 +24,14 @@ import {
 } from '../command-table/index.ts'
 import { InboxDrain } from '../publishing/index.ts'
 import { outliveTheTerminal, refuseAnotherDatabase, Supervisor } from '../supervising/index.ts'
-import { EXIT, environment, print } from '../terminal/index.ts'
+import {
+  EXIT,
+  environment,
+  LOG_OPTIONS,
+  LOG_SETTINGS,
+  print,
+  variablesOf,
+} from '../terminal/index.ts'
 
 export const run = command({
   name: 'run',
@@ -48,6 +56,7 @@ Says nothing when all is well and nobody sits at a terminal. Whatever ends it, t
       ...{ kind: 'number', value: 'S', min: 0, max: 1_000_000_000, default: 600 },
       help: 'how long it may take, with all that is waited for: a lock, a database, a disk, a file that is written to; to stop in order takes a little more',
     },
+    ...LOG_OPTIONS,
   },
   exits: {
     0: 'all counted, or counted before',
@@ -73,6 +82,7 @@ Says nothing when all is well and nobody sits at a terminal. Whatever ends it, t
     }),
   ),
   async run({ values, answer }) {
+    Object.assign(process.env, variablesOf(values, LOG_SETTINGS))
     const timeoutMs = values.timeout * 1_000
     const startedMs = performance.now()
     process.umask(0o077)
@@ -212,6 +222,7 @@ class Keeping {
   }
 
   fail(error: unknown): void {
+    this.#supervisor?.note(describeError(error), 'error')
     this.#failure.reject(toError(error))
   }
 
@@ -253,7 +264,7 @@ async function tell(end: End, seconds: number, isJson: boolean): Promise<void> {
     await print(`${outcome} in ${seconds.toFixed(1)} s: ${parts.join(', ')}\n`)
   }
   const say = (text: string): void => {
-    process.stderr.write(`countersink run: ${printable(text)}\n`)
+    process.stderr.write(prioritised(`countersink run: ${printable(text)}\n`, 'warn'))
   }
   for (const { name, reason } of quarantined) {
     say(`quarantined ${quotedName(name)}: ${reason ?? 'it is not said why'}`)

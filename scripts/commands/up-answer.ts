@@ -18,7 +18,7 @@ import type { ClosingReport } from '../reports/index.ts'
 export const UP_ANSWER = one(
   fields({
     exit: count('the exit status'),
-    outcome: oneOf('adds-up', 'does-not-add-up', 'stopped', 'interrupted'),
+    outcome: oneOf('adds-up', 'does-not-add-up', 'stopped', 'interrupted', 'cannot'),
     reason: orNull(text(), 'what stopped it'),
     report: orNull(
       fields({

@@ -4,13 +4,14 @@ import { resolve } from 'node:path'
 import { type Config, configOf } from '../../shared/config.ts'
 import { logsDirectory } from '../../shared/config-places.ts'
 import { LiveConfig } from '../../shared/config-reload.ts'
-import { CountersinkError } from '../../shared/errors.ts'
+import { CountersinkError, describeError } from '../../shared/errors.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { printable, shellWord } from '../../shared/printable.ts'
 import { processedPage } from '../../shared/protocol.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
+import { steadyWriter } from '../../shared/steady-writer.ts'
 import { command } from '../command-table/index.ts'
 import { closingReport } from '../reports/index.ts'
 import {
@@ -25,9 +26,12 @@ import {
   columnsOf,
   EXIT,
   isLively,
+  LOG_OPTIONS,
+  LOG_SETTINGS,
+  lineWriter,
   ProgressDisplay,
-  steadyWriter,
   usage,
+  variablesOf,
 } from '../terminal/index.ts'
 import { reportJson, UP_ANSWER } from './up-answer.ts'
 
@@ -47,7 +51,10 @@ generator, keeps them running, and stops them in order on Ctrl-C or SIGTERM. On 
 and reads the configuration again; it goes on when its terminal closes.
 
 The generator makes up usage, which is counted like any other: into a database of yours only with
---generator.`,
+--generator.
+
+It prints its progress on standard output; where systemd's journal reads along, and where the log is JSON
+and nobody sits at a terminal, every line of its logs on standard error instead (${SETTINGS.output.variable}).`,
   options: {
     generator: { kind: 'switch', help: 'generate files, also into a database of yours' },
     'no-generator': {
@@ -71,6 +78,7 @@ The generator makes up usage, which is counted like any other: into a database o
       ...{ kind: 'text', value: 'S' },
       help: `seed of the generated stream (default: ${SETTINGS.seed.default})`,
     },
+    ...LOG_OPTIONS,
   },
   exits: {
     0: 'stopped in order; with --files only if it adds up',
@@ -87,15 +95,9 @@ ${settingsHelp}`,
   answer: UP_ANSWER,
   async run({ values, isDirGiven, answer }) {
     const manager = takeServiceManager(process.env)
-    const env = { ...process.env, COUNTERSINK_RUN_ID: randomUUID() }
-    for (const option of OF_THE_GENERATOR) {
-      const value = values[option]
-      if (value === undefined) continue
-      const { variable, allowed, parse } = SETTING_OF[option]
-      if (parse(value) === undefined) {
-        throw usage(`--${option} must be ${allowed}, got ${JSON.stringify(value)}`)
-      }
-      Object.assign(env, { [variable]: value })
+    const env = {
+      ...{ ...process.env, COUNTERSINK_RUN_ID: randomUUID() },
+      ...variablesOf(values, { ...SETTING_OF, ...LOG_SETTINGS }),
     }
     const own = statePaths(values.dir)
     const live = new LiveConfig(() => configOf(own.dir, env))
@@ -118,6 +120,7 @@ const EXIT_OF = {
   'does-not-add-up': EXIT.no,
   stopped: EXIT.ok,
   interrupted: EXIT.interrupted,
+  cannot: EXIT.cannot,
 } as const
 
 /** How it ended, as `--json` says it. */
@@ -184,18 +187,20 @@ async function supervise(
   process.umask(0o077)
   if (existsSync(paths.dir)) await refuseDirectoriesOfOthers(paths.dir)
   await refuseAnotherDatabase(paths, config)
+  const writeLine = lineWriter(config)
   const display = new ProgressDisplay({
     isTTY: isLively(output),
     get columns() {
       return columnsOf(output)
     },
-    write: steadyWriter(output),
+    write: writeLine === undefined ? steadyWriter(output) : () => {},
   })
   const supervisor = new Supervisor({
     ...{ paths, config, env, withGenerator },
     whyUnfit: () => live.whyUnfit(),
     onState: () => notices?.look(),
     onNotice: text => display.say(printable(text)),
+    ...(writeLine && { onLine: writeLine }),
   })
   const notices = manager && new ServiceNotices(manager, supervisor)
   outliveTheTerminal(supervisor, () => {
@@ -210,7 +215,7 @@ async function supervise(
   })
   const startedMs = performance.now()
   const settled = new SettledFiles(supervisor, display)
-  const timer = setInterval(() => {
+  const draw = (): void => {
     void settled.show()
     display.draw({
       parser: supervisor.health.parser,
@@ -218,7 +223,13 @@ async function supervise(
       filesWanted: config.files,
       elapsedMs: performance.now() - startedMs,
     })
-  }, DRAW_INTERVAL_MS)
+  }
+  const timer = writeLine === undefined ? setInterval(draw, DRAW_INTERVAL_MS) : undefined
+  /** What was asked for with --files, wherever the rest goes. */
+  const tell = (line: string): void => {
+    if (writeLine === undefined) display.say(line)
+    else output.write(`${line}\n`)
+  }
   const database = config.databaseUrl === '' ? 'a private MariaDB' : 'your MariaDB'
   const generator = withGenerator ? 'a generator makes files' : 'no generator'
   display.say(printable(`countersink in ${paths.dir}; ${database}; ${generator}`))
@@ -229,19 +240,23 @@ async function supervise(
     ])
     await settled.show()
     if (why === undefined) return await finish()
+    supervisor.note(`asked to stop: ${why}`, 'notice')
     display.say(`stopping in order (${why}) …`)
     await supervisor.stop()
     display.end()
     display.say('stopped; everything in hand is safe and goes on at the next start')
     if (config.files === 0) return { outcome: 'stopped', reason: why, report: null }
-    display.say(
-      `interrupted: not all of the ${config.files} files are settled, and nothing was proved`,
-    )
+    tell(`interrupted: not all of the ${config.files} files are settled, and nothing was proved`)
     return { outcome: 'interrupted', reason: why, report: null }
   } catch (error) {
+    supervisor.note(describeError(error), 'error')
     await supervisor.stop().catch(() => {
       // What made us stop is the better news, and it is on its way to the terminal.
     })
+    // There it is said already.
+    if (writeLine !== undefined) {
+      return { outcome: 'cannot', reason: describeError(error), report: null }
+    }
     throw error
   } finally {
     clearInterval(timer)
@@ -254,9 +269,9 @@ async function supervise(
     const report = await closingReport(paths, config, columnsOf(output))
     clearInterval(timer)
     display.end()
-    for (const line of ['', ...report.lines]) display.say(line)
+    for (const line of ['', ...report.lines]) tell(line)
     if (report.addsUp && report.isFirst) {
-      for (const line of whatNext(paths)) display.say(line)
+      for (const line of whatNext(paths)) tell(line)
     }
     await supervisor.stop()
     const outcome = report.addsUp ? 'adds-up' : 'does-not-add-up'

@@ -16,7 +16,7 @@ export async function openLog(path: string, onNotice: (text: string) => void): P
       stats => stats.size,
       () => 0,
     )
-    if (size > LOG_BYTES_MAX) await rename(path, `${path}.1`)
+    if (size > LOG_BYTES_MAX) await rename(path, `${path}.old`)
     const log = await open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600)
     if ((await log.stat()).isFile()) return log
     // The server would wait at a FIFO that nobody reads.

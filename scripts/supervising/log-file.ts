@@ -1,10 +1,13 @@
 /**
- * A log that keeps itself within 16 MiB: at 8 MiB it becomes `.1`, the former `.1` is dropped.
+ * A log that keeps itself within two files: one that has grown to its limit becomes `.old`, and the
+ * `.old` before it is dropped. With a limit of 0 somebody else sees to that, and also with another they
+ * may: no name that logrotate gives is ever touched.
  *
  * It never throws, as no log is worth the end of what it tells of:
  *
- * - **open**: lines go into the file that has the name. One that was moved away or removed is left,
- *   and a new one made, within a second of writing, or at `reopen`.
+ * - **open**: lines go to the end of the file that has the name, also after it was cut to nothing. One
+ *   that was moved away or removed is left, and a new one made, within a second of writing, or at
+ *   `reopen`; lines until then are in the file that was moved.
  * - **away**: it cannot be opened or written (a full disk, a directory that is gone). That is said
  *   once, lines are lost and counted, and it is tried again once a second; the first line in the
  *   log then says how many are missing.
@@ -26,62 +29,70 @@ import {
 import { dirname } from 'node:path'
 import { describeError } from '../../shared/errors.ts'
 
-const LOG_BYTES_MAX = 8 * 2 ** 20
 /** How often a log that cannot be written is tried again, and one that can be is looked for. */
 const LOOK_INTERVAL_MS = 1_000
 
+export interface LogFileOptions {
+  /** Where it is put aside; 0: never. */
+  readonly bytesMax: number
+  /** Told, in a sentence, when it cannot be written, and when it can again. */
+  readonly onTrouble: (text: string) => void
+  /** How a line of the log's own is written; without a line end. */
+  readonly remark: (text: string) => string
+}
+
 export class LogFile {
   readonly #path: string
-  readonly #onTrouble: (text: string) => void
+  readonly #options: LogFileOptions
   #fd: number | undefined
   #bytes = 0
   #lookedAtMs = Number.NEGATIVE_INFINITY
   #lostLines = 0
   #isToldOf = false
 
-  /** @param onTrouble told, in a sentence, when it cannot be written, and when it can again. */
-  constructor(path: string, onTrouble: (text: string) => void = () => {}) {
+  constructor(path: string, options: LogFileOptions) {
     this.#path = path
-    this.#onTrouble = onTrouble
+    this.#options = options
     this.reopen()
   }
 
+  /** @param line without its end. */
   write(line: string): void {
-    const written = this.#attempt(() => {
+    let isWritten = false
+    this.#attempt(() => {
       this.#look()
-      if (this.#fd === undefined) return false
+      if (this.#fd === undefined) return
       const bytes = Buffer.from(`${this.#gap()}${line}\n`)
-      if (this.#bytes + bytes.length > LOG_BYTES_MAX) this.#rotate()
+      if (this.#isFullWith(bytes.length)) this.#rotate()
       this.#append(bytes)
-      return true
+      isWritten = true
     })
-    if (!written) {
+    if (!isWritten) {
       this.#lostLines += 1
       return
     }
-    if (this.#isToldOf) this.#onTrouble(`${this.#path} is written again`)
-    this.#isToldOf = false
     this.#lostLines = 0
+    if (!this.#isToldOf) return
+    // Before it is told: that may be another line of this very log.
+    this.#isToldOf = false
+    this.#options.onTrouble(`${this.#path} is written again`)
   }
 
   /** Leaves the file that is open for the one that has the name now: who moved it away says so. */
   reopen(): void {
-    this.#attempt(() => {
-      this.#open()
-      return true
-    })
+    this.#attempt(() => this.#open())
   }
 
   close(): void {
-    if (this.#fd !== undefined) closeSync(this.#fd)
-    this.#fd = undefined
+    this.#attempt(() => this.#leave())
     // A late line is not worth a file of its own.
     this.#lookedAtMs = Number.POSITIVE_INFINITY
   }
 
   /** What stands before the first line after some were lost. */
   #gap(): string {
-    return this.#lostLines === 0 ? '' : `-- ${this.#lostLines} lines are missing here\n`
+    if (this.#lostLines === 0) return ''
+    return `${this.#options.remark(`${this.#lostLines} lines are missing here`)}\n`
   }
 
   #look(): void {
@@ -92,9 +103,7 @@ export class LogFile {
   }
 
   #open(): void {
-    const before = this.#fd
-    this.#fd = undefined
-    if (before !== undefined) closeSync(before)
+    this.#leave()
     this.#lookedAtMs = performance.now()
     // Somebody who clears old logs away takes the directory with them at times.
     if (!existsSync(dirname(this.#path))) mkdirSync(dirname(this.#path), 0o700)
@@ -110,8 +119,23 @@ export class LogFile {
     this.#bytes = stats.size
   }
 
+  #leave(): void {
+    const before = this.#fd
+    this.#fd = undefined
+    if (before !== undefined) closeSync(before)
+  }
+
+  /** It may have been cut to nothing since it was looked at. */
+  #isFullWith(moreBytes: number): boolean {
+    const { bytesMax } = this.#options
+    if (bytesMax === 0 || this.#bytes + moreBytes <= bytesMax) return false
+    this.#bytes = fstatSync(this.#fd!).size
+    return this.#bytes > 0 && this.#bytes + moreBytes > bytesMax
+  }
+
   #rotate(): void {
-    renameSync(this.#path, `${this.#path}.1`)
+    // What stands there now may be another already, which is not full.
+    if (isFileOf(this.#path, this.#fd!)) renameSync(this.#path, `${this.#path}.old`)
     this.#open()
   }
 
@@ -123,18 +147,16 @@ export class LogFile {
     this.#bytes += bytes.length
   }
 
-  /** @returns whether it came to its end, and did what it should. */
-  #attempt(action: () => boolean | undefined): boolean {
+  #attempt(action: () => void): void {
     try {
-      return action() ?? true
+      action()
     } catch (error) {
       if (!this.#isToldOf) {
         this.#isToldOf = true
-        this.#onTrouble(
+        this.#options.onTrouble(
           `${this.#path} cannot be written, and lines are lost until it can: ${describeError(error)}`,
         )
       }
-      return false
     }
   }
 }

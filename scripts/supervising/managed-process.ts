@@ -20,10 +20,9 @@ import {
   EXIT_DISK_FULL,
 } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
-import { levelOf } from '../../shared/log.ts'
 import { StateMachine } from '../../shared/state-table.ts'
 import { Deaths, PAUSE_MAX_MS, type ProcessReport, type ProcessState } from '../state/index.ts'
-import { LogFile } from './log-file.ts'
+import type { ChildLog } from './logs.ts'
 import { PROCESS_STATES, type ProcessEvent } from './managed-process-states.ts'
 
 export interface ManagedProcessOptions {
@@ -31,15 +30,14 @@ export interface ManagedProcessOptions {
   /** The built main file and its arguments. */
   readonly command: readonly string[]
   readonly env: NodeJS.ProcessEnv
-  readonly logPath: string
+  /** Gets what it prints, and is closed when it has ended. */
+  readonly log: ChildLog
   /** Further entries of `stdio`, from descriptor 3 on, asked for at each start. */
   readonly inherit: () => readonly Stream[]
   /** From SIGTERM to SIGKILL. */
   readonly stopTimeoutMs: number
   /** Why it would not get through a start now, though it did before. */
   readonly whyUnfit?: () => string | undefined
-  /** A warning or an error of the child, for the terminal. */
-  readonly onTrouble: (line: string) => void
   /** What became of it, in a sentence. */
   readonly onNotice: (text: string) => void
   readonly onChange: () => void
@@ -52,7 +50,7 @@ const FIT_INTERVAL_MS = 1_000
 export class ManagedProcess {
   readonly #options: ManagedProcessOptions
   readonly #end = deferred()
-  readonly #log: LogFile
+  readonly #log: ChildLog
   #child: ChildProcess | undefined
   readonly #states: StateMachine<ProcessState, ProcessEvent>
   #startedAtMs: number | undefined
@@ -68,7 +66,7 @@ export class ManagedProcess {
 
   constructor(options: ManagedProcessOptions) {
     this.#options = options
-    this.#log = new LogFile(options.logPath, options.onNotice)
+    this.#log = options.log
     this.#states = new StateMachine<ProcessState, ProcessEvent>(
       `the ${options.name}`,
       PROCESS_STATES,
@@ -111,14 +109,9 @@ export class ManagedProcess {
     if (!this.#isHangUpDue) this.#child?.kill('SIGHUP')
   }
 
-  /** Its log has been moved away. */
-  reopenLog(): void {
-    this.#log.reopen()
-  }
-
   /** Ends it the hard way; it is restarted like after any death. */
   kill(why: string): void {
-    this.#log.write(`-- killed by the supervisor: ${why}`)
+    this.#log.note(`killed by the supervisor: ${why}`)
     this.#child?.kill('SIGKILL')
   }
 
@@ -187,11 +180,9 @@ export class ManagedProcess {
     this.#options.onChange()
   }
 
-  #said(line: string): void {
-    this.#log.write(line)
-    const level = levelOf(line)
-    if (level === 'ERROR') this.#lastError = line.replace(/^\S+ ERROR \S+ /, '')
-    if (level === 'ERROR' || level === 'WARN') this.#options.onTrouble(line)
+  #said(text: string): void {
+    const line = this.#log.said(text)
+    if (line?.level === 'error') this.#lastError = line.message
   }
 
   #died(how: string, code: number | null | undefined): void {

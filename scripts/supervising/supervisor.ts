@@ -20,9 +20,10 @@ import { makeDirectories } from '../../shared/durable.ts'
 import { describeError, hasCode, toError } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
-import { createLog, type Log } from '../../shared/log.ts'
+import type { Level } from '../../shared/log.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { lackOfRoom } from '../../shared/room.ts'
+import { SETTINGS } from '../../shared/settings.ts'
 import type { Channel } from '../../shared/socket/index.ts'
 import {
   placeOf,
@@ -35,7 +36,7 @@ import { StateLock, type SupervisorState, type SupervisorStatus } from '../state
 import { Alerts } from './alerts.ts'
 import { childCommand } from './child-command.ts'
 import { HealthWatch } from './health-watch.ts'
-import { LogFile } from './log-file.ts'
+import { Logs } from './logs.ts'
 import { ManagedProcess } from './managed-process.ts'
 import { StatusFile } from './status-file.ts'
 import { SUPERVISOR_STATES, type SupervisorEvent } from './supervisor-states.ts'
@@ -53,6 +54,8 @@ export interface SupervisorOptions {
   readonly onState?: () => void
   /** Something the person at the terminal should know. */
   readonly onNotice: (text: string) => void
+  /** Each line of each log, its own and the children's, as it is written; without its end. */
+  readonly onLine?: (written: string, level: Level) => void
 }
 
 const CHILD_STOP_TIMEOUT_MS = { generator: 20_000, parser: 120_000 }
@@ -71,17 +74,16 @@ export class Supervisor {
     SUPERVISOR_STATES,
     'starting',
     state => {
-      this.#log?.info(state)
+      this.note(state, 'notice')
       this.#changed()
       this.#options.onState?.()
     },
   )
   readonly #alerts: Alerts
   readonly #statusFile: StatusFile
+  readonly #logs: Logs
   #lock: StateLock | undefined
   #lockTimer: NodeJS.Timeout | undefined
-  #logFile: LogFile | undefined
-  #log: Log | undefined
   #mariadb: MariadbKeeper | undefined
   #parser: ManagedProcess | undefined
   #generator: ManagedProcess | undefined
@@ -97,6 +99,10 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options
+    this.#logs = new Logs({
+      ...{ ...options, directory: options.paths.log, onTrouble: options.onNotice },
+      onNotice: text => this.#notice(text),
+    })
     this.#statusFile = new StatusFile(options.paths.supervisorStatus, text => this.#notice(text))
     this.#alerts = new Alerts({
       command: options.config.alertCommand,
@@ -129,18 +135,14 @@ export class Supervisor {
     this.#place = placeOf(paths.dir)
     this.#lock = await StateLock.take(paths.supervisorLock, paths.supervisorStatus)
     this.#lockTimer = setInterval(() => void this.#mindLock(), LOCK_INTERVAL_MS)
-    this.#logFile = new LogFile(`${paths.log}/supervisor.log`, onNotice)
-    this.#log = createLog('supervisor', line => this.#logFile?.write(line.trimEnd()))
+    this.#logs.open()
     this.#changed()
     if (config.databaseUrl === '' && !this.#isStopping) await this.#startMariadb()
     if (this.#isStopping) return
     this.#parser = this.#startChild('parser')
     await this.#untilReady(this.#parser, paths.parserSocket)
     if (this.#isStopping) return
-    if (!this.#options.withGenerator) {
-      this.#states.on('ready')
-      return
-    }
+    if (!this.#options.withGenerator) return void this.#states.on('ready')
     this.#generator = this.#startChild('generator')
     this.#generator.ended.then(
       () => this.#states.on('generator ended'),
@@ -203,7 +205,7 @@ export class Supervisor {
     clearInterval(this.#lockTimer)
     this.#states.on('all ended')
     await this.#statusFile.written()
-    this.#logFile?.close()
+    this.#logs.close()
     this.#lock?.release()
     const [first] = failures
     if (first !== undefined) throw first
@@ -239,15 +241,13 @@ export class Supervisor {
 
   /** The log files have been moved away. */
   reopenLogs(): void {
-    this.#logFile?.reopen()
-    this.#parser?.reopenLog()
-    this.#generator?.reopenLog()
-    this.#notice('logs opened anew')
+    this.#logs.reopen()
+    this.#notice('logs opened anew', 'notice')
   }
 
   /** What has become of the configuration; the children look for themselves, unless it is unfit. */
   reload({ text, isRefused }: Reload): void {
-    this.#notice(text)
+    this.#notice(text, isRefused ? 'warn' : 'notice')
     if (isRefused) return
     this.#parser?.hangUp()
     this.#generator?.hangUp()
@@ -255,29 +255,29 @@ export class Supervisor {
 
   /** Something that nothing here has caught: everything is stopped in order, as `failed` says why. */
   fail(error: unknown): void {
-    const { message, stack } = toError(error)
-    this.#log?.error(stack ?? message)
+    this.#logs.supervisor.error(describeError(error), { stack: toError(error).stack })
     this.#failure.reject(toError(error))
   }
 
   /** For the log alone: there is nobody to be told. */
-  note(text: string): void {
-    this.#log?.warn(text)
+  note(text: string, level: Level = 'warn'): void {
+    this.#logs.supervisor[level](text)
   }
 
   /** For the person at the terminal, and for the log that is there when nobody sits at it. */
-  #notice(text: string): void {
-    this.#log?.warn(text)
+  #notice(text: string, level: Level = 'warn'): void {
+    this.note(text, level)
     this.#options.onNotice(text)
   }
 
   #startChild(name: 'parser' | 'generator'): ManagedProcess {
-    const { paths, env, onNotice, whyUnfit, childCommand: command = childCommand } = this.#options
+    const { paths, config, whyUnfit, childCommand: command = childCommand } = this.#options
     return new ManagedProcess({
       name,
       command: [...command(name, paths), '--supervised'],
-      env,
-      logPath: `${paths.log}/${name}.log`,
+      // One that is started again must not write in another format than is read here.
+      env: { ...this.#options.env, [SETTINGS.logFormat.variable]: config.logFormat },
+      log: this.#logs.ofChild(name),
       // The parser's hold on MariaDB: it may still have a batch to finish when we are killed.
       inherit: () => {
         const lifeline = name === 'parser' ? this.#mariadb?.lifeline : undefined
@@ -285,7 +285,6 @@ export class Supervisor {
       },
       ...(whyUnfit === undefined ? {} : { whyUnfit }),
       stopTimeoutMs: CHILD_STOP_TIMEOUT_MS[name],
-      onTrouble: onNotice,
       onDiskFull: why => this.#alerts.happened('low-disk', why),
       onNotice: text => this.#notice(text),
       onChange: () => this.#changed(),

@@ -11,9 +11,10 @@ export {
   wholeNumber,
 } from './cli.ts'
 export { columnsOf, fitTable, isLively, labelled, wrapFields, wrapText } from './layout.ts'
+export { lineWriter } from './line-output.ts'
 export { print, timeText } from './output.ts'
 export { ProgressDisplay } from './progress-display.ts'
 export { reach, type Silence, whatToDoFirst, whySilent } from './reaching.ts'
 export { whyNotReady } from './readiness.ts'
-export { steadyWriter } from './steady-output.ts'
+export { LOG_OPTIONS, LOG_SETTINGS, variablesOf } from './setting-options.ts'
 export { formatTable } from './table.ts'

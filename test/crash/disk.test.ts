@@ -88,7 +88,7 @@ t.test('the disk fills up while files come, and is freed', async t => {
   t.match(await announcer.announce(FILES[1]!), { outcome: 'later' })
   rmSync(filler)
   await parser.untilSettled(FILES.length)
-  t.match(parser.output(), /WARN parser paused .*INFO parser goes on/s)
+  t.match(parser.output(), /WARN parser paused .*NOTICE parser goes on/s)
   t.match(await stopProgram(parser), { code: 0 })
   await assertEverythingAddsUp(t, site, applied(...FILES))
 })

@@ -73,7 +73,7 @@ function isInboxEmpty(site: Site): boolean {
 /** It says why, and that a restart cannot help; or it was still on its way to the journal. */
 async function assertClearEnd(t: Test, parser: Program): Promise<void> {
   const { code, stderr } = await parser.ended
-  if (!stderr.includes('INFO parser started')) return
+  if (!stderr.includes('NOTICE parser started')) return
   t.match({ code, stderr }, { code: 78, stderr: /ERROR parser OWNERSHIP_LOST: .*Run one parser/ })
 }
 

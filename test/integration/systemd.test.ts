@@ -78,7 +78,7 @@ t.test('the service, as its unit starts it', async t => {
     lines.filter(line => line.startsWith('STATUS=') && /SQL|shutdown/i.test(line)),
     [],
   )
-  t.match(readFileSync(join(dir, 'logs/supervisor.log'), 'utf8'), / INFO supervisor running/)
+  t.match(readFileSync(join(dir, 'logs/supervisor.log'), 'utf8'), / NOTICE supervisor running/)
 })
 
 t.test('a configuration that cannot be used is no reason to start it again', async t => {

@@ -31,7 +31,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 const PAUSED = 'warn paused'
-const GOES_ON = 'info goes on: there is room again'
+const GOES_ON = 'notice goes on: there is room again'
 
 t.test('it pauses, says so once, and goes on by itself', async t => {
   const { watch, messages, log, directories, signal, dir } = scene(t)

@@ -43,7 +43,10 @@ export function recordingLog(): RecordingLog {
       void lines.push({ level, message, fields })
   return {
     lines,
+    // As by default.
+    debug: () => {},
     info: keep('info'),
+    notice: keep('notice'),
     warn: keep('warn'),
     error: keep('error'),
     warnedOf: () => lines.filter(({ level }) => level === 'warn').map(({ fields }) => fields.name),

@@ -8,6 +8,7 @@ import { eventually } from '../helpers/eventually.ts'
 import { startNodeWithoutLoader } from '../helpers/plain-node.ts'
 import { checkTable, type Scene, walkCells } from '../helpers/state-cells.ts'
 import { failureOf, tempDir } from '../shared/helpers.ts'
+import { childLogIn } from './log-scene.ts'
 
 // Every cell of the table, with real processes: small programs that end as a signal tells them to.
 
@@ -38,13 +39,12 @@ class Kept {
       name: 'small program',
       command: ['-e', PROGRAM],
       env: {},
-      logPath: `${tempDir(t)}/log`,
+      log: childLogIn(tempDir(t), () => (this.listening += 1)),
       inherit: () => {
         if (this.isStartable) return []
         throw Object.assign(new Error('spawn EMFILE'), { code: 'EMFILE' })
       },
       stopTimeoutMs: 30_000,
-      onTrouble: () => (this.listening += 1),
       onNotice: () => {},
       // Told for the first time from within the constructor.
       onChange: () => this.child && this.way.push(this.state),

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { ManagedProcess } from '../../scripts/supervising/managed-process.ts'
 import { eventually, tempDir } from '../shared/helpers.ts'
+import { childLogIn } from './log-scene.ts'
 
 // A child of the supervisor that cannot be started: for want of descriptors, say.
 
@@ -13,13 +14,12 @@ function unstartable(t: Test) {
     name: 'parser',
     command: ['-e', ''],
     env: {},
-    logPath: `${tempDir(t)}/parser.log`,
+    log: childLogIn(tempDir(t)),
     inherit: () => {
       tries += 1
       throw Object.assign(new Error('spawn EMFILE'), { code: 'EMFILE' })
     },
     stopTimeoutMs: 1_000,
-    onTrouble: () => {},
     onNotice: text => notices.push(text),
     onChange: () => {},
   })
@@ -44,7 +44,7 @@ t.test('one that is stopped before that is known stays stopped', async t => {
 })
 
 t.test('one that somebody has stopped is woken to end in order', async t => {
-  const logPath = `${tempDir(t)}/parser.log`
+  const directory = tempDir(t)
   const started = performance.now()
   const child = new ManagedProcess({
     name: 'parser',
@@ -53,14 +53,15 @@ t.test('one that somebody has stopped is woken to end in order', async t => {
       "process.on('SIGTERM', () => process.exit(0)); console.error('up'); setInterval(() => {}, 9)",
     ],
     env: {},
-    logPath,
+    log: childLogIn(directory),
     inherit: () => [],
     stopTimeoutMs: 60_000,
-    onTrouble: () => {},
     onNotice: text => t.fail(text),
     onChange: () => {},
   })
-  await eventually('it is there', () => readFileSync(logPath, 'utf8').includes('up'))
+  await eventually('it is there', () =>
+    readFileSync(`${directory}/parser.log`, 'utf8').includes('up'),
+  )
   process.kill(child.report.pid!, 'SIGSTOP')
   await child.stop()
   t.equal(child.report.state, 'stopped')

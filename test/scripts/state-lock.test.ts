@@ -12,7 +12,7 @@ import t from 'tap'
 import { withServiceDatabase } from '../../scripts/mariadb/database-at-rest.ts'
 import { Deaths } from '../../scripts/state/deaths.ts'
 import { StateLock } from '../../scripts/state/state-lock.ts'
-import { LogFile } from '../../scripts/supervising/log-file.ts'
+import { LogFile, type LogFileOptions } from '../../scripts/supervising/log-file.ts'
 import { readConfig } from '../../shared/config.ts'
 import { statePaths } from '../../shared/paths.ts'
 import { eventually, failureOf, runModule, tempDir } from '../shared/helpers.ts'
@@ -58,19 +58,25 @@ t.test('a killed holder frees it', async t => {
   await lock.release()
 })
 
+const QUIETLY: LogFileOptions = {
+  bytesMax: 8 * 2 ** 20,
+  onTrouble: () => {},
+  remark: text => `-- ${text}`,
+}
+
 t.test('a log keeps itself within two files', async t => {
   const path = `${tempDir(t)}/log`
-  const log = new LogFile(path)
+  const log = new LogFile(path, QUIETLY)
   const line = 'x'.repeat(1_000_000)
   for (let i = 0; i < 20; i += 1) log.write(`${i} ${line}`)
   t.ok(statSync(path).size <= 8 * 2 ** 20)
-  t.ok(statSync(`${path}.1`).size <= 8 * 2 ** 20)
+  t.ok(statSync(`${path}.old`).size <= 8 * 2 ** 20)
   t.equal(statSync(path).mode & 0o777, 0o600)
-  const kept = `${readFileSync(`${path}.1`, 'utf8')}${readFileSync(path, 'utf8')}`
+  const kept = `${readFileSync(`${path}.old`, 'utf8')}${readFileSync(path, 'utf8')}`
   t.match(kept, /^8 x/, 'the oldest were dropped')
   t.equal(kept.match(/\n/g)?.length, 12, 'no line is lost in between')
   log.close()
-  const again = new LogFile(path)
+  const again = new LogFile(path, QUIETLY)
   again.write('more')
   again.close()
   t.match(readFileSync(path, 'utf8').slice(-10), /xxx\nmore\n$/, 'a later start goes on')
@@ -82,7 +88,7 @@ t.test(
     const dir = tempDir(t)
     const path = `${dir}/away/log/parser.log`
     const said: string[] = []
-    const log = new LogFile(path, text => said.push(text))
+    const log = new LogFile(path, { ...QUIETLY, onTrouble: text => said.push(text) })
     log.write('lost')
     log.write('lost as well')
     t.match(said, [/parser.log cannot be written, .*ENOENT/])

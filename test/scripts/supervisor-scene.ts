@@ -122,7 +122,7 @@ export class SupervisorScene {
   /** The states it went through, as they stand in its log. */
   get way(): string[] {
     const log = readFileSync(`${this.paths.log}/supervisor.log`, 'utf8')
-    return [...log.matchAll(/ INFO supervisor (\w+)$/gm)].map(([, state = '']) => state)
+    return [...log.matchAll(/ NOTICE supervisor (\w+)$/gm)].map(([, state = '']) => state)
   }
 
   get told(): SupervisorStatus {

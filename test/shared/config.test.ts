@@ -79,6 +79,10 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
     reserveBytes: sizes(0, 2 ** 50),
     mariadbPoolBytes: sizes(0, 2 ** 40),
     reserveInodes: counts(0, 1_000_000_000),
+    logFormat: choices('text', 'json'),
+    logLevel: choices('debug', 'info', 'notice', 'warn', 'error'),
+    logBytesMax: sizes(0, 2 ** 40),
+    output: choices('auto', 'progress', 'lines', 'journal'),
   }
 
 function names() {
@@ -101,6 +105,13 @@ function counts(min: number, max: number) {
     bad: ['', 'x', '-1', '1.5', '1e3', ' 1', '0x10', String(max + 1), '9'.repeat(20)].concat(
       min > 0 ? String(min - 1) : [],
     ),
+  }
+}
+
+function choices(...words: readonly string[]) {
+  return {
+    good: words.map((word): [string, string] => [word, word]),
+    bad: ['', 'x', words[0]!.toUpperCase(), `${words[0]} `],
   }
 }
 

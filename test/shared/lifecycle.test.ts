@@ -32,7 +32,7 @@ t.test('a signal drains and ends well', async t => {
     child.process.kill(signal)
     t.match(await within(signal, child.ended), { code: 0, signal: null }, signal)
     t.match(child.out(), /stopping/)
-    t.match(child.err(), / INFO x stopped\n/)
+    t.match(child.err(), / NOTICE x stopped\n/)
   }
 })
 

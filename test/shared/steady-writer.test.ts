@@ -1,5 +1,5 @@
 import t from 'tap'
-import { steadyWriter } from '../../scripts/terminal/steady-output.ts'
+import { steadyWriter } from '../../shared/steady-writer.ts'
 
 t.test('what nobody reads is left out beyond a bound, and said to be', async t => {
   const stream = {

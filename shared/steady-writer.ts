@@ -11,8 +11,14 @@ export interface SlowStream {
 
 const WAITING_CHARACTERS_MAX = 2 ** 18
 
-/** @returns a `write` that never waits. */
-export function steadyWriter(stream: SlowStream): (text: string) => void {
+/**
+ * @param remark what is written where something was left out.
+ * @returns a `write` that never waits.
+ */
+export function steadyWriter(
+  stream: SlowStream,
+  remark = (leftOut: number): string => `-- ${leftOut} messages were not read, and left out --`,
+): (text: string) => void {
   neverBlock(stream)
   let leftOut = 0
   return text => {
@@ -20,9 +26,7 @@ export function steadyWriter(stream: SlowStream): (text: string) => void {
       leftOut += 1
       return
     }
-    stream.write(
-      leftOut === 0 ? text : `-- ${leftOut} messages were not read, and left out --\n${text}`,
-    )
+    stream.write(leftOut === 0 ? text : `${remark(leftOut)}\n${text}`)
     leftOut = 0
   }
 }
