@@ -70,7 +70,7 @@ export class Hosts {
     try {
       address = this.#address()
     } catch (cause) {
-      throw databaseUnfit(`its address cannot be had: ${describeError(cause)}`, '', cause)
+      throw databaseUnfit(`its address cannot be had: ${describeError(cause)}`, '', { cause })
     }
     const hosts = hostsOf(address)
     const good = hosts.findIndex(({ name }) => name === this.#lastGood)

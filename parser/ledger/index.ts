@@ -20,7 +20,7 @@ export { type DatabaseAddress, databaseAddress, Session } from './connection.ts'
 export type { LedgerFile } from './file-rows.ts'
 export { openSession } from './hosts.ts'
 export { Ledger, type LedgerResult, type OpenBatch } from './ledger.ts'
-export { findLedger } from './schema/opening.ts'
+export { findLedger } from './schema/ledger-there.ts'
 export {
   type Account,
   quotedAccount,

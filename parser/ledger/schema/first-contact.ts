@@ -3,7 +3,7 @@ import { CountersinkError, describeError } from '../../../shared/errors.ts'
 import { Session } from '../connection.ts'
 import type { Host } from '../hosts.ts'
 import { databaseUnavailable } from '../sql-errors.ts'
-import { findLedger } from './opening.ts'
+import { findLedger } from './ledger-there.ts'
 
 /**
  * Before a ledger is begun on one of several hosts: none of the others has one. Where the primary is
