@@ -18,7 +18,7 @@ export {
 export { amountOf, type Batch, type BatchFile, newBatchId } from './batch.ts'
 export { type DatabaseAddress, databaseAddress, Session } from './connection.ts'
 export type { LedgerFile } from './file-rows.ts'
-export { openSession } from './hosts.ts'
+export { isOneOfSeveral, openSession } from './hosts.ts'
 export { Ledger, type LedgerResult, type OpenBatch } from './ledger.ts'
 export { findLedger } from './schema/ledger-there.ts'
 export {
