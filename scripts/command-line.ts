@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import('./commands/status.ts')).status,
   schema: async () => (await import('./commands/schema.ts')).schema,
   recover: async () => (await import('./commands/recover.ts')).recover,
+  doctor: async () => (await import('./commands/doctor.ts')).doctor,
   config: async () => (await import('./commands/config.ts')).config,
   ping: async () => (await import('./commands/ping.ts')).ping,
 }

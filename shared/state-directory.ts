@@ -79,13 +79,13 @@ const OPEN_FILES_MIN = 512
  * @throws CountersinkError LIMIT_TOO_LOW when this process may open too few files for what it
  * may have to do; failing in the middle of it would be worse.
  */
-export function refuseTooFewDescriptors(): void {
+export function refuseTooFewDescriptors(pid: number | 'self' = 'self'): void {
   // Node has raised the soft limit to the hard one already.
-  const files = limitOf('Max open files')
+  const files = limitOf('Max open files', pid)
   if (files >= OPEN_FILES_MIN) return
   throw new CountersinkError(
     'LIMIT_TOO_LOW',
-    `this process may open ${files} files, and needs at least ${OPEN_FILES_MIN}`,
+    `${pid === 'self' ? 'this process' : `process ${pid}`} may open ${files} files, and needs at least ${OPEN_FILES_MIN}`,
     {
       advice: `Raise it: "ulimit -n ${2 * OPEN_FILES_MIN}", or LimitNOFILE= of its service.`,
       mend: [`ulimit -n ${2 * OPEN_FILES_MIN}`],
@@ -93,9 +93,9 @@ export function refuseTooFewDescriptors(): void {
   )
 }
 
-/** A limit of this process, by its name in /proc; where it has none, or tells none, Infinity. */
-export function limitOf(name: string): number {
-  const limits = readFileSync('/proc/self/limits', 'utf8').split('\n')
+/** A limit of a process, by its name in /proc; Infinity where it has none. */
+export function limitOf(name: string, pid: number | 'self' = 'self'): number {
+  const limits = readFileSync(`/proc/${pid}/limits`, 'utf8').split('\n')
   const value = limits
     .find(line => line.startsWith(name))
     ?.slice(name.length)

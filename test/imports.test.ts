@@ -39,8 +39,10 @@ const INNER_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly stri
     publishing: ['terminal', 'state'],
     recovery: ['publishing'],
     supervising: ['mariadb', 'state'],
+    doctor: ['supervising', 'mariadb', 'terminal', 'state'],
     commands: [
-      ...['supervising', 'mariadb', 'publishing', 'recovery', 'reports', 'terminal', 'state'],
+      ...['supervising', 'mariadb', 'publishing', 'recovery', 'reports', 'doctor'],
+      ...['terminal', 'state'],
     ],
     bench: ['supervising', 'mariadb', 'reports', 'terminal', 'state'],
   },

@@ -66,7 +66,7 @@ export async function findServerProgram(
     chosen
       ? `COUNTERSINK_MARIADBD names ${chosen}, which cannot be run`
       : 'there is no mariadbd to start a private database with',
-    { advice: ADVICE },
+    { advice: ADVICE, mend: ['apt-get install --no-install-recommends mariadb-server-core'] },
   )
 }
 

@@ -12,9 +12,13 @@ import { findLedger } from './ledger-there.ts'
  *
  * @throws CountersinkError LEDGER_UNFIT when one has, DATABASE_UNAVAILABLE while one cannot be asked.
  */
-export async function assertNoOtherLedger(others: readonly Host[], config: Config): Promise<void> {
+export async function assertNoOtherLedger(
+  others: readonly Host[],
+  config: Config,
+  withinMs?: number,
+): Promise<void> {
   for (const { name, address } of others) {
-    const uuid = await ledgerAt(address, config).catch((cause: unknown) => {
+    const uuid = await ledgerAt(address, config, withinMs).catch((cause: unknown) => {
       throw databaseUnavailable(
         `a ledger is begun only when each host was asked for one, and ${name} does not tell: ${describeError(cause)}`,
         cause,
@@ -29,8 +33,12 @@ export async function assertNoOtherLedger(others: readonly Host[], config: Confi
   }
 }
 
-async function ledgerAt(address: Host['address'], config: Config): Promise<string | undefined> {
-  const session = await Session.open(address)
+async function ledgerAt(
+  address: Host['address'],
+  config: Config,
+  withinMs: number | undefined,
+): Promise<string | undefined> {
+  const session = await Session.open(address, withinMs)
   try {
     return await findLedger(session, config)
   } finally {

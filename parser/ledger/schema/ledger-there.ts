@@ -1,6 +1,6 @@
 /**
  * What stands in the database of the ledger, and whether it is what it must be. Everything here only
- * looks: opening a ledger (`opening.ts`) acts by it, an examination (`../examination.ts`) tells of it.
+ * looks: opening a ledger (`opening.ts`) acts by it, an examination (`../examining/`) tells of it.
  */
 
 import { type Config, LEDGER_TABLES } from '../../../shared/config.ts'
@@ -132,6 +132,7 @@ function assertSameNames(config: Config, meta: Meta): void {
     throw unfit(
       `it has counted into ${recorded}, and ${variable} says ${set} now`,
       `Set ${variable}=${recorded}. If it was renamed for good: UPDATE ${ledgerNames(config).meta} SET ${column} = '${set}'.`,
+      `export ${variable}=${recorded}`,
     )
   }
 }
@@ -192,6 +193,7 @@ async function assertTotalsFree(session: Session, config: Config): Promise<void>
     throw unfit(
       `the totals \`${config.totalsTable}\` have one already, under the prefix ${meta.prefix}`,
       `Set COUNTERSINK_TABLE_PREFIX=${meta.prefix}; to begin another one for good, rename that ledger's tables away.`,
+      `export COUNTERSINK_TABLE_PREFIX=${meta.prefix}`,
     )
   }
 }
@@ -230,8 +232,9 @@ function noLedger(config: Config, uuid: string): CountersinkError {
   )
 }
 
-export function unfit(why: string, advice: string): CountersinkError {
+export function unfit(why: string, advice: string, ...mend: readonly string[]): CountersinkError {
   return new CountersinkError('LEDGER_UNFIT', `the ledger in MariaDB cannot be used: ${why}`, {
     advice,
+    mend,
   })
 }

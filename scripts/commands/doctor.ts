@@ -1,0 +1,47 @@
+import { logsDirectory } from '../../shared/config-places.ts'
+import { statePaths } from '../../shared/paths.ts'
+import { asJson, asText, examine, exitOf } from '../doctor/index.ts'
+import { type Command, columnsOf, DIR_HELP, parseOptions, print } from '../terminal/index.ts'
+
+export const doctor: Command = {
+  name: 'doctor',
+  summary: 'check whatever would keep the service from starting or counting, and say what mends it',
+  help: `
+Usage: countersink doctor [--dir D] [--config FILE] [--json]
+
+Looks at all that a start looks at, and at more: the configuration, owners, modes and mounts, free space
+and inodes, limits, clocks, and the database: its settings, TLS, the account's rights, the tables, each of
+several hosts. A line each, "ok", "warn" or "FAIL", and below it the SQL or the command that mends it.
+
+It changes nothing, and runs before the first start, beside a service, or while one is stopped. Of a
+service that runs it goes by the database that is remembered; one that is not answered within seconds
+"could not be looked at".
+
+Exit status: 0 ok, perhaps with warnings; 1 something is FAIL; 3 something could not be looked at, and
+nothing else is FAIL.
+
+${DIR_HELP}
+  --json             one object: version (1), command, stateDirectory, exit, ok, warn, fail, notLookedAt
+                     (how many), checks [{check, verdict, found, mend [SQL that ends in a semicolon, or
+                     a command], isKnown (false: could not be looked at)}]
+`,
+  async run(args) {
+    const { values, isDirGiven } = parseOptions(args, {
+      json: { type: 'boolean', default: false },
+    })
+    const own = statePaths(values.dir)
+    const paths = { ...own, log: logsDirectory(process.env, isDirGiven) ?? own.log }
+    const findings = await examine(paths, process.env)
+    await print(
+      values.json ? asJson(paths.dir, findings) : asText(findings, columnsOf(process.stdout)),
+    )
+    const exit = exitOf(findings)
+    endInSpiteOfNames(exit)
+    return exit
+  },
+}
+
+/** A look-up of a host's name that hangs cannot be called off, and would keep the process. */
+function endInSpiteOfNames(exit: number): void {
+  setTimeout(() => process.exit(exit), 200).unref()
+}
