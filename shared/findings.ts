@@ -57,8 +57,9 @@ export async function looked(
 /** @throws what is a fault of ours. */
 export function ofError(check: string, error: unknown, ...commonMend: readonly string[]): Finding {
   if (error instanceof CountersinkError) {
-    if (hasCode(error, ...NOBODY_TELLS)) return notLookedAt(check, explainError(error))
-    return fail(check, explainError(error), ...(error.mend.length > 0 ? error.mend : commonMend))
+    const mend = error.mend.length > 0 ? error.mend : commonMend
+    const isTold = !hasCode(error, ...NOBODY_TELLS)
+    return (isTold ? fail : notLookedAt)(check, explainError(error), ...mend)
   }
   // Of a path, by the system: denied, or gone in this moment.
   if (error instanceof Error && 'syscall' in error) return notLookedAt(check, systemReason(error))

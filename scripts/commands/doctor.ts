@@ -1,5 +1,8 @@
+import { resolve } from 'node:path'
 import { logsDirectory } from '../../shared/config-places.ts'
-import { statePaths } from '../../shared/paths.ts'
+import { hasCode } from '../../shared/errors.ts'
+import { type Finding, ofError } from '../../shared/findings.ts'
+import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { asJson, asText, examine, exitOf } from '../doctor/index.ts'
 import { type Command, columnsOf, DIR_HELP, parseOptions, print } from '../terminal/index.ts'
 
@@ -29,16 +32,29 @@ ${DIR_HELP}
     const { values, isDirGiven } = parseOptions(args, {
       json: { type: 'boolean', default: false },
     })
-    const own = statePaths(values.dir)
-    const paths = { ...own, log: logsDirectory(process.env, isDirGiven) ?? own.log }
-    const findings = await examine(paths, process.env)
-    await print(
-      values.json ? asJson(paths.dir, findings) : asText(findings, columnsOf(process.stdout)),
-    )
+    const { dir, findings } = await lookInto(values.dir, isDirGiven)
+    await print(values.json ? asJson(dir, findings) : asText(findings, columnsOf(process.stdout)))
     const exit = exitOf(findings)
     endInSpiteOfNames(exit)
     return exit
   },
+}
+
+async function lookInto(
+  name: string,
+  isDirGiven: boolean,
+): Promise<{ dir: string; findings: readonly Finding[] }> {
+  let own: StatePaths
+  try {
+    own = statePaths(name)
+  } catch (error) {
+    if (!hasCode(error, 'SOCKET_PATH_TOO_LONG')) throw error
+    // Nothing else can be looked at in a place that cannot be one.
+    const shorter = 'countersink doctor --dir /var/lib/countersink'
+    return { dir: resolve(name), findings: [ofError('socket path', error, shorter)] }
+  }
+  const paths = { ...own, log: logsDirectory(process.env, isDirGiven) ?? own.log }
+  return { dir: paths.dir, findings: await examine(paths, process.env) }
 }
 
 /** A look-up of a host's name that hangs cannot be called off, and would keep the process. */

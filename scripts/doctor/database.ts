@@ -1,11 +1,10 @@
-import { existsSync } from 'node:fs'
 import { databaseAddress, examineDatabase } from '../../parser/ledger/index.ts'
 import type { Config } from '../../shared/config.ts'
 import type { Environment } from '../../shared/config-layers.ts'
-import { type Finding, notLookedAt, ofError, ok } from '../../shared/findings.ts'
+import { type Finding, looked, notLookedAt, ofError, ok } from '../../shared/findings.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { nameOfDatabase } from '../../shared/remembered-ledger.ts'
-import { hasPrivateDatabase, serviceDatabase } from '../mariadb/index.ts'
+import { isDataDirectory, serviceDatabase } from '../mariadb/index.ts'
 import { refuseAnotherDatabase } from '../supervising/index.ts'
 import type { AtWork } from './at-work.ts'
 
@@ -28,11 +27,14 @@ export async function examineServiceDatabase(
   } catch (error) {
     return [ofError('database', error)]
   }
-  if (config.databaseUrl === '' && !(isAtWork && existsSync(paths.mariadbSocket))) {
-    const what = hasPrivateDatabase(paths)
-      ? 'a private one, at rest'
-      : 'a private one, made at the first start'
-    return [ok('database', what)]
+  if (config.databaseUrl === '' && !isAtWork) {
+    return [
+      await looked('database', async () =>
+        (await isDataDirectory(paths.mariadb))
+          ? 'a private one, at rest'
+          : 'a private one, made at the first start',
+      ),
+    ]
   }
   const address = databaseAddress(config, paths)
   const findings = await examineDatabase({

@@ -8,6 +8,7 @@ import { shellWord } from '../../shared/printable.ts'
 import { requireRenamesBetween } from '../../shared/renames-between.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
 import { refuseOpenDirectory } from '../mariadb/index.ts'
+import { refuseWhatIsDenied } from '../terminal/index.ts'
 import { filesystemOf, unfitKind } from './filesystem.ts'
 
 /** The state directory and those in it: whose they are, and whether files can be moved between them. */
@@ -44,6 +45,29 @@ export async function examinePlace(
 async function closed(run: string): Promise<string> {
   await refuseOpenDirectory(run)
   return `${run} is closed to others`
+}
+
+/** What nobody else can be asked about who may not look into it; undefined: this user may. */
+export async function whyDenied(paths: StatePaths): Promise<Finding | undefined> {
+  const asItsUser = `sudo -u '#${ownerOf(paths.dir)}' countersink doctor --dir ${shellWord(paths.dir)}`
+  const found = await looked(
+    'state directory',
+    () => {
+      refuseWhatIsDenied(paths)
+      return 'it may be looked into'
+    },
+    asItsUser,
+  )
+  return found.isKnown ? undefined : found
+}
+
+function ownerOf(dir: string): number {
+  try {
+    return statSync(dir).uid
+  } catch {
+    // One of the directories above it is closed, or there is none yet.
+    return 0
+  }
 }
 
 /** It is made at the first start, where that is allowed. */

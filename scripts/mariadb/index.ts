@@ -4,7 +4,7 @@
 
 export { withDatabaseAtRest, withServiceDatabase } from './database-at-rest.ts'
 export { askForContents, askForUnknown } from './ledger-at-rest.ts'
-export { findServerProgram } from './mariadb-bootstrap.ts'
+export { findServerProgram, isDataDirectory } from './mariadb-bootstrap.ts'
 export { MariadbKeeper } from './mariadb-keeper.ts'
 export { refuseOpenDirectory, startPrivateMariadb } from './private-mariadb.ts'
 export {

@@ -19,6 +19,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { makeDirectories, renameDurably, syncDirectory } from '../../shared/durable.ts'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import { isAlive, type ProcessIdentity, processIdentity } from '../../shared/lifecycle.ts'
+import { shellWord } from '../../shared/printable.ts'
 import type { ServerMemory } from './server-memory.ts'
 
 export interface ServerProgram {
@@ -160,24 +161,35 @@ export async function ensureDataDirectory(
 ): Promise<void> {
   const unfinished = initialisingDirectory(dataDir)
   await rm(unfinished, { recursive: true, force: true })
-  const entries = await readdir(dataDir).catch((error: unknown): string[] => {
-    if (hasCode(error, 'ENOENT')) return []
-    throw error
-  })
-  if (entries.includes('mysql')) return
-  if (entries.length > 0) {
-    throw new CountersinkError(
-      'STATE_DIRECTORY_UNFIT',
-      `${dataDir} holds ${entries[0]} and is not a data directory of MariaDB`,
-      { advice: 'Move what is in it elsewhere, or choose another state directory.' },
-    )
-  }
+  if (await isDataDirectory(dataDir)) return
   const sql = await systemTablesSql(program)
   await makeDirectories(dirname(dataDir))
   await mkdir(unfinished, { mode: 0o700 })
   await runBootstrap(program, unfinished, memory, sql)
   await syncTree(unfinished)
   await renameDurably(unfinished, dataDir)
+}
+
+/**
+ * Whether it has been made.
+ *
+ * @throws CountersinkError STATE_DIRECTORY_UNFIT when something else is there.
+ */
+export async function isDataDirectory(dataDir: string): Promise<boolean> {
+  const entries = await readdir(dataDir).catch((error: unknown): string[] => {
+    if (hasCode(error, 'ENOENT')) return []
+    throw error
+  })
+  if (entries.includes('mysql')) return true
+  if (entries.length === 0) return false
+  throw new CountersinkError(
+    'STATE_DIRECTORY_UNFIT',
+    `${dataDir} holds ${entries[0]} and is not a data directory of MariaDB`,
+    {
+      advice: 'Move what is in it elsewhere, or choose another state directory.',
+      mend: [`mv ${shellWord(dataDir)} ${shellWord(`${dataDir}.put-aside`)}`],
+    },
+  )
 }
 
 /** In the order in which they build on each other. Releases from 11 on call them mariadb_*. */

@@ -10,6 +10,7 @@ export {
   EXIT,
   environment,
   parseOptions,
+  refuseWhatIsDenied,
   usage,
   wholeNumber,
 } from './cli.ts'

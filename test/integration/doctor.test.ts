@@ -276,3 +276,16 @@ t.test('filesystems are known by their mounts', async t => {
   t.match(unfitKind('tmpfs'), { isFatal: false })
   t.equal(unfitKind('ext4'), undefined)
 })
+
+t.test('a place that cannot be one, and one that this user may not look into', async t => {
+  const site = await makeSite(t)
+  const deep = join(site.paths.dir, 'd'.repeat(100))
+  t.match(await doctor(t, site, '--dir', deep), { exit: 1, bad: [{ check: 'socket path' }] })
+  if (process.geteuid?.() !== 0) return
+  process.seteuid?.(65_534)
+  t.teardown(() => process.seteuid?.(0))
+  const denied = await examined(site)
+  process.seteuid?.(0)
+  t.match(denied, { exit: 3, bad: [{ check: 'state directory', isKnown: false }] })
+  t.match(denied.bad[0]?.mend, [`sudo -u '#0' countersink doctor --dir ${site.paths.dir}`])
+})

@@ -36,16 +36,16 @@ export interface Examination {
 export async function examineDatabase(examination: Examination): Promise<readonly Finding[]> {
   const { address, config, known, withinMs } = examination
   const untilMs = performance.now() + withinMs
-  // One that says nothing must not use up the time for the others.
-  const visits = await Promise.all(hostsOf(address).map(host => visit(host, withinMs * CONNECTING)))
-  const sessions = visits.flatMap(({ session }) => session ?? [])
-  const timer = setTimeout(
-    () => {
-      for (const session of sessions) session.destroy()
-    },
-    Math.max(0, untilMs - performance.now()),
-  )
+  const sessions: Session[] = []
+  const timer = setTimeout(() => {
+    for (const session of sessions) session.destroy()
+  }, withinMs)
   try {
+    // One that says nothing must not use up the time for the others.
+    const connectMs = withinMs * CONNECTING
+    const visits = await Promise.all(
+      hostsOf(address).map(host => visit(host, connectMs, one => sessions.push(one))),
+    )
     const used = await chosen(visits, examination)
     const findings = visits.map(one => findingOf(one, used, visits.length))
     if (used?.session === undefined) {
@@ -67,7 +67,7 @@ export async function examineDatabase(examination: Examination): Promise<readonl
         config,
         known,
         others,
-        withinMs: untilMs - performance.now(),
+        withinMs: Math.max(LEAST_MS, untilMs - performance.now()),
       })),
     ]
   } finally {
@@ -104,6 +104,7 @@ async function examineOthers(
 }
 
 const CONNECTING = 2 / 3
+const LEAST_MS = 100
 const LOCK_WAIT_SECONDS = 1
 
 /** The host that the service would use: one that can be written to, and that is not behind. */
@@ -150,12 +151,17 @@ interface Visit {
   readonly isSilent: boolean
 }
 
-async function visit(host: Host, withinMs: number): Promise<Visit> {
+async function visit(
+  host: Host,
+  withinMs: number,
+  onOpen: (session: Session) => void,
+): Promise<Visit> {
   const startedMs = performance.now()
   let session: Session | undefined
   let error: Error | undefined
   try {
     session = await Session.open(host.address, withinMs)
+    onOpen(session)
     await assertWritable(session)
   } catch (thrown) {
     error = toError(thrown)
