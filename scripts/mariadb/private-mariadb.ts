@@ -32,12 +32,8 @@ import { CountersinkError } from '../../shared/errors.ts'
 import { fitSocketPath } from '../../shared/paths.ts'
 import { shellWord } from '../../shared/printable.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
-import {
-  endLeftovers,
-  ensureDataDirectory,
-  findServerProgram,
-  greets,
-} from './mariadb-bootstrap.ts'
+import { endLeftovers } from './leftovers.ts'
+import { ensureDataDirectory, findServerProgram, greets } from './mariadb-bootstrap.ts'
 import { openLog, readFrom, withLogTail } from './mariadb-log.ts'
 import { MariadbProcess, NO_FILES, type Places, type PrivateMariadb } from './mariadb-process.ts'
 import { serverMemory } from './server-memory.ts'
