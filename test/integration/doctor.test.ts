@@ -157,6 +157,13 @@ t.test('each right that an account lacks, and the GRANT for it', async t => {
     else t.same([exit, bad], [0, []])
     for (const sql of bad.flatMap(({ mend }) => mend)) await session.execute(sql.slice(0, -1))
   }
+  await session.execute('ALTER USER few@localhost WITH MAX_USER_CONNECTIONS 1')
+  const own = await Session.open({ url: env.COUNTERSINK_DATABASE_URL })
+  const limited = await examined(site, env)
+  t.match(limited, { exit: 3, bad: [{ check: 'database', found: /1226/, isKnown: false }, {}] })
+  await own.close()
+  const few = { check: 'connections left', mend: [/^ALTER USER 'few'@'localhost' WITH/] }
+  t.match(await examined(site, env), { exit: 0, bad: [few] })
   await session.execute("CREATE USER none@localhost IDENTIFIED BY 'x'")
   await session.execute('CREATE DATABASE empty_one')
   await session.execute('GRANT SELECT ON empty_one.* TO none@localhost')

@@ -183,6 +183,8 @@ function findingOf(visit: Visit, used: Visit | undefined, hosts: number): Findin
   const mend = mendOf(error, host.address)
   if (session === undefined) {
     const text = explainError(error)
+    // The service may have taken what this account is allowed.
+    if (NONE_LEFT.has(sqlNumber(error.cause))) return notLookedAt(check, text, ...mend)
     return used === undefined || visit === used
       ? fail(check, text, ...mend)
       : warn(check, text, ...mend)
@@ -193,6 +195,9 @@ function findingOf(visit: Visit, used: Visit | undefined, hosts: number): Findin
     ? fail(check, explainError(error), 'SET GLOBAL read_only = 0;')
     : ok(check, `${answered}; read only: it may take over`)
 }
+
+/** Connections of this account. */
+const NONE_LEFT: ReadonlySet<number> = new Set([1203, 1226])
 
 /** What an administrator does about what the server says to a newcomer. */
 function mendOf(error: Error, address: DatabaseAddress): readonly string[] {
