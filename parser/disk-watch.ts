@@ -1,8 +1,16 @@
 import type { ParserEvents } from '../shared/events.ts'
 import { Bell } from '../shared/handoff.ts'
+import type { StatePaths } from '../shared/paths.ts'
 import { lackOfRoom, type Reserve } from '../shared/room.ts'
 
 const INTERVAL_MS = 500
+
+/** What the service writes to; each may be on a filesystem of its own. */
+export function filledDirectories(
+  paths: Pick<StatePaths, 'work' | 'journal' | 'runs' | 'mariadb'>,
+): readonly string[] {
+  return [paths.work, paths.journal, paths.runs, paths.mariadb]
+}
 
 /**
  * Keeps work away from a disk that is nearly full: LMDB must never be let run into that (a commit

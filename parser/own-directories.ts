@@ -129,10 +129,14 @@ function movedBetween(paths: StatePaths): string[] {
 /**
  * Renames work within one mount of one filesystem only, so each is tried at the start.
  *
+ * @param isThere before a start some may still have to be made.
  * @throws CountersinkError STATE_DIRECTORY_UNFIT
  */
-export function requireOneMount(paths: StatePaths): void {
-  for (const path of movedBetween(paths)) {
-    if (path !== paths.work) requireRenamesBetween(path, paths.work)
+export function requireOneMount(
+  paths: StatePaths,
+  isThere: (path: string) => boolean = () => true,
+): void {
+  for (const path of movedBetween(paths).filter(isThere)) {
+    if (path !== paths.work && isThere(paths.work)) requireRenamesBetween(path, paths.work)
   }
 }

@@ -35,6 +35,7 @@ export class HealthReport {
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 })
   #lastProgressAtMs = Date.now()
   #database: Availability = { awayBecause: 'not connected yet', isUnfit: false }
+  #host: string | undefined
   #statement: LongStatement | undefined
 
   constructor(events: ParserEvents) {
@@ -46,6 +47,9 @@ export class HealthReport {
     }
     events.on('database', availability => {
       this.#database = availability
+    })
+    events.on('host', ({ host }) => {
+      this.#host = host
     })
     events.on('statement', statement => {
       this.#statement = statement
@@ -79,6 +83,7 @@ export class HealthReport {
         reason,
         reading: readingStage.reading,
         databaseReason: awayBecause,
+        databaseHost: this.#host,
         statement: this.#statement,
         sameNames: sources.sameNames.report,
         grewAfterwards: sources.growth.report,

@@ -11,7 +11,7 @@ import {
   SameNameNotices,
 } from './counting/index.ts'
 import { DigestWorkers } from './digest/index.ts'
-import { DiskWatch } from './disk-watch.ts'
+import { DiskWatch, filledDirectories } from './disk-watch.ts'
 import { Inbox, InboxScanner, QueueTally, Sealer } from './intake/index.ts'
 import type { Journal } from './journal/index.ts'
 import { type DatabaseAddress, Ledger } from './ledger/index.ts'
@@ -45,7 +45,7 @@ export function makeParts(ground: Ground) {
   const around = {
     queue: new QueueTally(),
     disk: new DiskWatch({
-      directories: [paths.work, paths.journal, paths.runs, paths.mariadb],
+      directories: filledDirectories(paths),
       get reserveBytes() {
         return config.reserveBytes
       },

@@ -28,6 +28,7 @@ export const COMMANDS: CommandTable = {
   status: async () => (await import('./commands/status.ts')).status,
   schema: async () => (await import('./commands/schema.ts')).schema,
   recover: async () => (await import('./commands/recover.ts')).recover,
+  doctor: async () => (await import('./commands/doctor.ts')).doctor,
   config: async () => (await import('./commands/config.ts')).config,
   systemd: async () => (await import('./commands/systemd.ts')).systemd,
   ping: async () => (await import('./commands/ping.ts')).ping,

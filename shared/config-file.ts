@@ -113,6 +113,7 @@ function openToAll(path: string): Problem {
   return {
     message: `${path} holds a password in databaseUrl, and others than its owner can read it`,
     advice: `chmod 600 ${shellWord(path)}, or put the URL into a file of its own and name that as databaseUrlFile.`,
+    mend: `chmod 600 ${shellWord(path)}`,
   }
 }
 

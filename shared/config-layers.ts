@@ -1,5 +1,6 @@
 import { CountersinkError } from './errors.ts'
 import { nearest } from './nearest.ts'
+import { shellWord } from './printable.ts'
 import { readSecretFile } from './secret-file.ts'
 import { fileKeyOf, SETTING_KEYS, SETTINGS, type SettingKey } from './settings.ts'
 
@@ -19,6 +20,8 @@ export interface Given {
   readonly text: string
   /** How it is shown when it is refused, where that is not the text itself. */
   readonly shown?: string
+  /** The text stands in a file of its own. */
+  readonly secretFile?: string
 }
 
 export type Layer = ReadonlyMap<SettingKey, Given>
@@ -26,6 +29,8 @@ export type Layer = ReadonlyMap<SettingKey, Given>
 export interface Problem {
   readonly message: string
   readonly advice: string
+  /** A command that mends it. */
+  readonly mend?: string
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -80,7 +85,8 @@ export function setFromFile(
   problems: Problem[],
 ): void {
   try {
-    layer.set(key, { source, name: `${name} (${path})`, text: readSecretFile(path, name) })
+    const text = readSecretFile(path, name)
+    layer.set(key, { source, name: `${name} (${path})`, text, secretFile: path })
   } catch (error) {
     problems.push(problemOf(error))
   }
@@ -96,7 +102,8 @@ export function bothGiven(one: string, other: string): Problem {
 /** Only a refusal is a problem of the configuration; anything else is thrown on. */
 export function problemOf(error: unknown): Problem {
   if (!(error instanceof CountersinkError) || error.code !== 'CONFIG_INVALID') throw error
-  return { message: error.message, advice: error.advice ?? '' }
+  const [mend] = error.mend
+  return { message: error.message, advice: error.advice ?? '', ...(mend && { mend }) }
 }
 
 /** A misspelt variable would be ignored without a word, and something else be done than was meant. */
@@ -113,6 +120,7 @@ function refuseUnknownVariables(env: Environment, problems: Problem[]): void {
     problems.push({
       message: `there is no setting ${variable}`,
       advice: near === undefined ? 'Unset it.' : `Is ${near} what is meant? Otherwise unset it.`,
+      mend: `unset ${shellWord(variable)}`,
     })
   }
 }

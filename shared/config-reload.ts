@@ -3,7 +3,10 @@ import type { Config } from './config.ts'
 import { describeError, hasCode } from './errors.ts'
 import { fileKeyOf, SETTING_KEYS, SETTINGS, type SettingKey } from './settings.ts'
 
-/** Read anew wherever they are used. All others shape what was made at the start. */
+/**
+ * Read anew wherever they are used. All others shape what was made at the start; but for the address of
+ * the database, which is asked for at each new connection (whether it is a private one is not).
+ */
 const RELOADED = [
   ...(['scanIntervalMs', 'quietMs', 'cutHoldMs', 'queueFilesMax', 'reserveBytes'] as const),
   ...(['reserveInodes', 'backlogFilesMax', 'backlogBytesMax', 'logLevel'] as const),
@@ -56,10 +59,15 @@ export class LiveConfig {
     const taken = differing
       .filter(isLive)
       .map(key => `${nameOf(key)} ${this.#now[key]} -> ${next[key]}`)
-    const left = differing.filter(key => !isLive(key)).map(nameOf)
-    this.#now = { ...this.#now, ...Object.fromEntries(RELOADED.map(key => [key, next[key]])) }
+    const isNextConnection = (key: SettingKey): boolean =>
+      key === 'databaseUrl' && this.#now.databaseUrl !== '' && next.databaseUrl !== ''
+    const left = differing.filter(key => !isLive(key) && !isNextConnection(key)).map(nameOf)
+    const followed = [...RELOADED, ...differing.filter(isNextConnection)]
+    this.#now = { ...this.#now, ...Object.fromEntries(followed.map(key => [key, next[key]])) }
+    const hasNewAddress = differing.some(isNextConnection)
     const parts = [
       ...(taken.length === 0 ? [] : [taken.join(', ')]),
+      ...(hasNewAddress ? ['databaseUrl is used by new connections'] : []),
       ...(left.length === 0 ? [] : [`a restart is needed for ${left.join(', ')}`]),
     ]
     const what = parts.length === 0 ? 'nothing has changed' : parts.join('; ')

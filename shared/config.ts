@@ -91,11 +91,12 @@ function resolve(problems: Problem[], layers: readonly Layer[]): Resolved {
   return { config, given, problems }
 }
 
-function notAllowed(setting: Setting<unknown>, { name, text, shown }: Given): Problem {
+function notAllowed(setting: Setting<unknown>, { source, name, text, shown }: Given): Problem {
   const found = setting.refused?.(text) ?? shown ?? JSON.stringify(text)
   return {
     message: `${name} must be ${setting.allowed}; got ${found}`,
     advice: `It means: ${setting.meaning}. The default is ${setting.default || 'empty'}.`,
+    ...(source === 'environment' && name === setting.variable ? { mend: `unset ${name}` } : {}),
   }
 }
 

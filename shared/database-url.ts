@@ -73,6 +73,11 @@ export function parseDatabaseUrl(text: string): DatabaseUrl | { readonly wrong: 
   return parsed[0] ?? { wrong: 'it names no host' }
 }
 
+/** Whether nothing of a network is on the way to it. */
+export function isOnThisHost({ host, socketPath }: DatabaseUrl): boolean {
+  return socketPath !== undefined || /^(localhost|127\..*|::1)$/.test(host)
+}
+
 function parseOneHost(text: string): DatabaseUrl | { readonly wrong: string } {
   if (!URL.canParse(text)) return { wrong: 'it cannot be read as a URL' }
   const url = new URL(text)

@@ -78,17 +78,21 @@ export const EXIT_DISK_FULL = 75
 export interface CountersinkErrorOptions extends ErrorOptions {
   /** One sentence: what the reader can do now. */
   readonly advice?: string
+  /** What mends it, word for word: SQL ends in a semicolon, anything else is a command for a shell. */
+  readonly mend?: readonly string[]
 }
 
 export class CountersinkError extends Error {
   readonly code: ErrorCode
   readonly advice: string | undefined
+  readonly mend: readonly string[]
 
   constructor(code: ErrorCode, message: string, options: CountersinkErrorOptions = {}) {
     super(message, options)
     this.name = 'CountersinkError'
     this.code = code
     this.advice = options.advice
+    this.mend = options.mend ?? []
   }
 
   /** The exit status of a process that ends on this error. */

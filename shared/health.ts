@@ -34,6 +34,8 @@ export interface ParserHealth extends CommonHealth {
   /** unfit: it answers, but is not the one, or not as, it must be; nothing is written to it. */
   readonly database: 'ready' | 'unavailable' | 'unfit'
   readonly databaseReason?: string
+  /** Of several hosts the one in use, or used last. */
+  readonly databaseHost?: string
   /** A statement that has not been answered for long. */
   readonly statement?: { readonly ageSeconds: number; readonly waitsFor: string }
   readonly sinceStart: Counts

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
 import { CountersinkError, systemReason } from './errors.ts'
+import { shellWord } from './printable.ts'
 
 /** More than any configuration; a device or a log named by mistake is not read to its end. */
 const BYTES_MAX = 2 ** 20
@@ -31,10 +32,21 @@ export function readSmallFile(path: string, what: string): { text: string; stats
   }
 }
 
-/** What a file of its own says, without the line end that editors add. */
+/**
+ * What a file of its own says, without the line end that editors add. Others may be able to read it, as
+ * orchestrators leave it, within a container; whoever could write to it would choose our database.
+ */
 export function readSecretFile(path: string, what: string): string {
-  const text = readSmallFile(path, what).text.replace(/\r?\n$/, '')
-  if (text !== '') return text
+  const { text, stats } = readSmallFile(path, what)
+  if ((stats.mode & 0o002) !== 0) {
+    throw new CountersinkError(
+      'CONFIG_INVALID',
+      `${path} (${what}) has mode ${(stats.mode & 0o777).toString(8)}: everybody may write to it`,
+      { advice: `chmod 600 ${shellWord(path)}.`, mend: [`chmod 600 ${shellWord(path)}`] },
+    )
+  }
+  const secret = text.replace(/\r?\n$/, '')
+  if (secret !== '') return secret
   throw unreadable(path, what, 'it is empty')
 }
 

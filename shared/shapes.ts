@@ -51,7 +51,7 @@ export const PARSER_HEALTH: Shape = {
   ...COMMON,
   queue: { files: 'number', bytes: 'number' },
   'reading?': { ...IN_WORK, resumedFromBytes: 'number' },
-  ...{ database: 'string', 'databaseReason?': 'string' },
+  ...{ database: 'string', 'databaseReason?': 'string', 'databaseHost?': 'string' },
   'statement?': { ageSeconds: 'number', waitsFor: 'string' },
   ...{ sinceStart: COUNTS, ever: COUNTS, processed: 'number' },
   ...{ 'noRoom?': 'string', 'blockedBatch?': 'string' },

@@ -60,6 +60,7 @@ export async function refuseDirectoriesOfOthers(...paths: readonly string[]): Pr
       `${path} belongs to the user with id ${uid}, and this program runs as ${me}`,
       {
         advice: `Run it as that user, or give it the directory: chown -R ${me} ${shellWord(path)}.`,
+        mend: [`chown -R ${me} ${shellWord(path)}`],
       },
     )
   }
@@ -78,14 +79,27 @@ const OPEN_FILES_MIN = 512
  * @throws CountersinkError LIMIT_TOO_LOW when this process may open too few files for what it
  * may have to do; failing in the middle of it would be worse.
  */
-export function refuseTooFewDescriptors(): void {
+export function refuseTooFewDescriptors(pid: number | 'self' = 'self'): void {
   // Node has raised the soft limit to the hard one already.
-  const limit = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'utf8'))
-  const files = limit?.[1] === undefined || limit[1] === 'unlimited' ? Infinity : Number(limit[1])
+  const files = limitOf('Max open files', pid)
   if (files >= OPEN_FILES_MIN) return
   throw new CountersinkError(
     'LIMIT_TOO_LOW',
-    `this process may open ${files} files, and needs at least ${OPEN_FILES_MIN}`,
-    { advice: `Raise it: "ulimit -n ${2 * OPEN_FILES_MIN}", or LimitNOFILE= of its service.` },
+    `${pid === 'self' ? 'this process' : `process ${pid}`} may open ${files} files, and needs at least ${OPEN_FILES_MIN}`,
+    {
+      advice: `Raise it: "ulimit -n ${2 * OPEN_FILES_MIN}", or LimitNOFILE= of its service.`,
+      mend: [`ulimit -n ${2 * OPEN_FILES_MIN}`],
+    },
   )
+}
+
+/** A limit of a process, by its name in /proc; Infinity where it has none. */
+export function limitOf(name: string, pid: number | 'self' = 'self'): number {
+  const limits = readFileSync(`/proc/${pid}/limits`, 'utf8').split('\n')
+  const value = limits
+    .find(line => line.startsWith(name))
+    ?.slice(name.length)
+    .trim()
+    .split(/\s/)[0]
+  return value === undefined || value === 'unlimited' ? Number.POSITIVE_INFINITY : Number(value)
 }

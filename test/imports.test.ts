@@ -41,6 +41,7 @@ const INNER_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly stri
     recovery: ['publishing'],
     supervising: ['mariadb', 'terminal', 'state'],
     deploy: [],
+    doctor: ['supervising', 'mariadb', 'terminal', 'state'],
     commands: [
       ...[
         'supervising',
@@ -48,6 +49,7 @@ const INNER_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly stri
         'mariadb',
         'publishing',
         'recovery',
+        'doctor',
         'reports',
         'terminal',
         'state',

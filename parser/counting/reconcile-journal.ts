@@ -7,7 +7,7 @@ import {
   type LedgerFile,
   processedFile,
   WITNESSES_MAX,
-  type Witness,
+  witnessOf,
 } from '../ledger/index.ts'
 
 const ROWS_PER_COMMIT = 5_000
@@ -45,13 +45,6 @@ export async function reconcileWithLedger(
   if (ledgerUuid === '') await rebuild(journal, ledger, log)
   else await learnOwn(journal, ledger, log)
   journal.bindLedger(identity.uuid)
-}
-
-function witnessOf(file: { sha256: string; ledgerSequence?: string }): Witness {
-  return {
-    sha256: Buffer.from(file.sha256, 'hex'),
-    sequence: file.ledgerSequence === undefined ? undefined : BigInt(file.ledgerSequence),
-  }
 }
 
 /**

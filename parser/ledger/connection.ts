@@ -67,15 +67,16 @@ export class Session {
 
   /**
    * @param address of several hosts the first: `hosts.ts` tries them in turn.
+   * @param withinMs for whoever cannot wait as long as the service does.
    * @throws CountersinkError DATABASE_UNAVAILABLE (try again), DATABASE_UNFIT (wrong settings).
    */
-  static async open(address: DatabaseAddress): Promise<Session> {
+  static async open(address: DatabaseAddress, withinMs = SET_UP_TIMEOUT_MS): Promise<Session> {
     let connection: Connection
     const where = await addressOptions(address)
     try {
       connection = await createConnection({
         ...where,
-        connectTimeout: CONNECT_TIMEOUT_MS,
+        connectTimeout: Math.min(CONNECT_TIMEOUT_MS, withinMs),
         charset: 'utf8mb4',
         // Matched rows would hide missing ones: affected rows must be changed rows.
         foundRows: false,
@@ -97,10 +98,10 @@ export class Session {
     const session = new Session(connection, address)
     const timer = setTimeout(() => {
       session.#lost = databaseUnavailable(
-        `it accepts connections and answers nothing for ${SET_UP_TIMEOUT_MS} ms`,
+        `it accepts connections and answers nothing for ${withinMs} ms`,
       )
       session.destroy()
-    }, SET_UP_TIMEOUT_MS)
+    }, withinMs)
     try {
       if (isEncrypted(address)) await session.#assertEncrypted()
       await session.#setUp()
@@ -112,7 +113,7 @@ export class Session {
       throw databaseUnfit(
         `the session settings were refused: ${judgeSqlError(cause)?.reason ?? toError(cause).message}`,
         'Use MariaDB 10.5 or newer.',
-        cause,
+        { cause },
       )
     } finally {
       clearTimeout(timer)
@@ -300,7 +301,7 @@ function connectFailure(error: Error): CountersinkError {
     return databaseUnfit(
       `the connection is refused: ${judged.reason}`,
       'Check user, password, database and TLS (?ssl=verify-full&ca=FILE, and &cert=FILE&key=FILE where a certificate is demanded) in COUNTERSINK_DATABASE_URL.',
-      error,
+      { cause: error },
     )
   }
   const why = sqlNumber(error) > 0 && judged !== undefined ? judged.reason : error.message

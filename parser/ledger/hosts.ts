@@ -29,9 +29,15 @@ export class Hosts {
   readonly #onUse: (host: HostInUse) => void
   #lastGood: string | undefined
 
-  constructor(address: () => DatabaseAddress, onUse: (host: HostInUse) => void = () => {}) {
+  /** @param lastGood the name of the one that is known to be. */
+  constructor(
+    address: () => DatabaseAddress,
+    onUse: (host: HostInUse) => void = () => {},
+    lastGood?: string,
+  ) {
     this.#address = address
     this.#onUse = onUse
+    this.#lastGood = lastGood
   }
 
   /**
@@ -70,7 +76,7 @@ export class Hosts {
     try {
       address = this.#address()
     } catch (cause) {
-      throw databaseUnfit(`its address cannot be had: ${describeError(cause)}`, '', cause)
+      throw databaseUnfit(`its address cannot be had: ${describeError(cause)}`, '', { cause })
     }
     const hosts = hostsOf(address)
     const good = hosts.findIndex(({ name }) => name === this.#lastGood)
@@ -83,7 +89,8 @@ interface Failure {
   readonly error: unknown
 }
 
-function hostsOf(address: DatabaseAddress): readonly Host[] {
+/** As they stand in the URL. */
+export function hostsOf(address: DatabaseAddress): readonly Host[] {
   const addresses = 'url' in address ? oneUrlPerHost(address.url).map(url => ({ url })) : [address]
   return addresses.map(one => ({ name: nameOf(one), address: one }))
 }
@@ -125,10 +132,20 @@ function isForAPerson(error: unknown): boolean {
   return isUnfit(error) || judgeSqlError(error)?.meaning === 'refused'
 }
 
-/** For a single question: of several hosts the first one that can be written to, no lagging replica. */
-export async function openSession(address: DatabaseAddress): Promise<Session> {
-  const isOneOfSeveral = hostsOf(address).length > 1
-  return new Hosts(() => address).open(async session => {
-    if (isOneOfSeveral) await assertWritable(session)
+/**
+ * For a single question: of several hosts the first one that can be written to, no lagging replica.
+ *
+ * @param inUse the host that the service uses, which is tried first: a primary that has come back may
+ *   be writable, and behind.
+ */
+export async function openSession(address: DatabaseAddress, inUse?: string): Promise<Session> {
+  const isOne = isOneOfSeveral(address)
+  return new Hosts(() => address, undefined, inUse).open(async session => {
+    if (isOne) await assertWritable(session)
   })
+}
+
+/** Whether it is a matter of which host is used. */
+export function isOneOfSeveral(address: DatabaseAddress): boolean {
+  return hostsOf(address).length > 1
 }

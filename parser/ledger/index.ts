@@ -17,10 +17,12 @@ export {
 } from './asking/totals.ts'
 export { amountOf, type Batch, type BatchFile, newBatchId } from './batch.ts'
 export { type DatabaseAddress, databaseAddress, Session } from './connection.ts'
+export { examineDatabase } from './examining/examination.ts'
+export type { KnownLedger } from './examining/ledger.ts'
 export type { LedgerFile } from './file-rows.ts'
-export { openSession } from './hosts.ts'
+export { isOneOfSeveral, openSession } from './hosts.ts'
 export { Ledger, type LedgerResult, type OpenBatch } from './ledger.ts'
-export { findLedger } from './schema/opening.ts'
+export { findLedger } from './schema/ledger-there.ts'
 export {
   type Account,
   quotedAccount,
@@ -28,6 +30,6 @@ export {
   schemaStatements,
 } from './schema/printed.ts'
 export { fromSqlTime, type LedgerNames, ledgerNames } from './schema/tables.ts'
-export { WITNESSES_MAX, type Witness } from './schema/witnesses.ts'
+export { WITNESSES_MAX, type Witness, witnessOf } from './schema/witnesses.ts'
 export { isMissingTable, judgeSqlError } from './sql-errors.ts'
 export { watchStatements } from './statement-watch.ts'

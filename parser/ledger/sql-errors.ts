@@ -10,7 +10,13 @@
  * - **ours**: the statement itself is wrong. The process ends: waiting would hide our own fault.
  */
 
-import { CountersinkError, describeError, hasCode, toError } from '../../shared/errors.ts'
+import {
+  CountersinkError,
+  type CountersinkErrorOptions,
+  describeError,
+  hasCode,
+  toError,
+} from '../../shared/errors.ts'
 
 export type Meaning = 'wait' | 'row' | 'refused' | 'ours'
 
@@ -256,9 +262,13 @@ export function isUnfit(error: unknown): error is CountersinkError {
 }
 
 /** This account, database or server will not do. */
-export function databaseUnfit(why: string, advice: string, cause?: unknown): CountersinkError {
+export function databaseUnfit(
+  why: string,
+  advice: string,
+  more: Pick<CountersinkErrorOptions, 'cause' | 'mend'> = {},
+): CountersinkError {
   return new CountersinkError('DATABASE_UNFIT', `this MariaDB cannot be used: ${why}`, {
     advice,
-    ...(cause === undefined ? {} : { cause }),
+    ...more,
   })
 }

@@ -62,7 +62,7 @@ async function pem(name: Parameter, path: string | undefined): Promise<Pem | und
     throw databaseUnfit(
       `${name} of its URL cannot be read: ${toError(cause).message}`,
       'Name a PEM file that this user may read.',
-      cause,
+      { cause },
     )
   }
 }

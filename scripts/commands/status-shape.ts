@@ -50,6 +50,7 @@ export const PICTURE_SHAPE = fields({
     },
     {
       reason,
+      host: text('of several the one that is used'),
       statement: fields({ ageSeconds: measure(), waitsFor: text() }),
       ...{ pid, restarts: count() },
       memoryBytes: fields({ pool: count(), log: count() }),

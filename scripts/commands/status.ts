@@ -85,6 +85,7 @@ async function look(paths: StatePaths, kindInEnvironment: 'private' | 'yours') {
       remembered,
       state: live?.database ?? (supervisor?.mariadb?.pid ? 'running' : 'unknown'),
       ...(live?.databaseReason === undefined ? {} : { reason: live.databaseReason }),
+      ...(live?.databaseHost === undefined ? {} : { host: live.databaseHost }),
       ...(live?.statement === undefined ? {} : { statement: live.statement }),
       ...mariadbPicture(supervisor),
     },
@@ -237,13 +238,14 @@ function text(p: Picture): string {
 const LABEL_WIDTH = 12
 
 function databaseText(database: Picture['database']): string {
-  const { state, kind, remembered } = database
+  const { state, kind, remembered, host } = database
   const name = remembered === null || remembered === PRIVATE_DATABASE ? '' : `, ${remembered}`
   const memory =
     database.memoryBytes === undefined
       ? ''
       : `, pool ${formatBytes(database.memoryBytes.pool)}, log ${formatBytes(database.memoryBytes.log)}`
-  return `${state} (${kind}${name}${memory})${because(databaseReason(database))}`
+  const on = host === undefined ? '' : `, on ${host}`
+  return `${state} (${kind}${name}${on}${memory})${because(databaseReason(database))}`
 }
 
 function processText(p: {

@@ -1,6 +1,7 @@
 import {
   type DatabaseAddress,
   databaseAddress,
+  isOneOfSeveral,
   openSession,
   type Session,
   watchStatements,
@@ -21,8 +22,9 @@ import {
 export async function withSession<R>(
   address: DatabaseAddress,
   use: (session: Session) => Promise<R>,
+  hostInUse?: string,
 ): Promise<R> {
-  const session = await openSession(address)
+  const session = await openSession(address, hostInUse)
   // A person at a terminal must not wait for ever for what will not answer.
   const watch = watchStatements(session, statement => {
     if (statement === undefined) return
@@ -106,13 +108,23 @@ export async function withServiceDatabase<R>(
     return ask(session)
   }
   try {
-    return await withSession(databaseAddress(config, paths), use)
+    const address = databaseAddress(config, paths)
+    const inUse = isOneOfSeveral(address) ? await hostInUse(paths) : undefined
+    return await withSession(address, use, inUse)
   } catch (error) {
     if (!hasCode(error, 'DATABASE_UNAVAILABLE') || config.databaseUrl !== '') throw error
     return await withDatabaseAtRest(paths, config, use).catch((atRest: unknown) => {
       throw hasCode(atRest, 'STATE_DIRECTORY_IN_USE') ? away(error, toError(atRest)) : atRest
     })
   }
+}
+
+/** By the parser, if it lives and there are several. */
+async function hostInUse(paths: StatePaths): Promise<string | undefined> {
+  const reached = await reach(paths, 'parser')
+  if (!('channel' in reached)) return undefined
+  reached.channel.close()
+  return reached.health.role === 'parser' ? reached.health.databaseHost : undefined
 }
 
 /** It is the service's to start it, which may be just what it does. */

@@ -4,9 +4,9 @@
 
 export { withDatabaseAtRest, withServiceDatabase } from './database-at-rest.ts'
 export { askForContents, askForUnknown } from './ledger-at-rest.ts'
-export { findServerProgram } from './mariadb-bootstrap.ts'
+export { findServerProgram, isDataDirectory } from './mariadb-bootstrap.ts'
 export { MariadbKeeper } from './mariadb-keeper.ts'
-export { startPrivateMariadb } from './private-mariadb.ts'
+export { refuseOpenDirectory, startPrivateMariadb } from './private-mariadb.ts'
 export {
   hasPrivateDatabase,
   notTheServices,

@@ -1,6 +1,6 @@
 /**
- * What must be so before the private server can start: its program found, nobody at work on the
- * data directory, and that directory made, by the server program alone.
+ * What must be so before the private server can start: its program found, and the data directory made,
+ * by the server program alone. That nobody is at work on it is seen to before (`leftovers.ts`).
  *
  * `mariadb-install-db` is not used: it needs programs of the client package and a host name that
  * resolves. The server's own `--bootstrap` mode reads the same system tables' SQL and needs neither.
@@ -12,13 +12,12 @@
 
 import { spawn } from 'node:child_process'
 import { constants, existsSync } from 'node:fs'
-import { access, mkdir, open, readdir, readFile, realpath, rm, stat } from 'node:fs/promises'
+import { access, mkdir, open, readdir, readFile, realpath, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { delimiter, dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { makeDirectories, renameDurably, syncDirectory } from '../../shared/durable.ts'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
-import { isAlive, type ProcessIdentity, processIdentity } from '../../shared/lifecycle.ts'
+import { shellWord } from '../../shared/printable.ts'
 import type { ServerMemory } from './server-memory.ts'
 
 export interface ServerProgram {
@@ -27,12 +26,7 @@ export interface ServerProgram {
   readonly baseDir: string
 }
 
-const STOP_TIMEOUT_MS = 60_000
-const KILL_TIMEOUT_MS = 10_000
-const POLL_MS = 20
 const GREETING_TIMEOUT_MS = 1_000
-/** For a leftover that does not greet: it may be on its way out, or still on its way in. */
-const SETTLE_TIMEOUT_MS = 10_000
 
 const ADVICE =
   'Run `npm run setup`, install the package mariadb-server-core (or your system’s MariaDB server), ' +
@@ -66,7 +60,7 @@ export async function findServerProgram(
     chosen
       ? `COUNTERSINK_MARIADBD names ${chosen}, which cannot be run`
       : 'there is no mariadbd to start a private database with',
-    { advice: ADVICE },
+    { advice: ADVICE, mend: ['apt-get install --no-install-recommends mariadb-server-core'] },
   )
 }
 
@@ -104,7 +98,7 @@ export function serverEnvironment(): NodeJS.ProcessEnv {
 }
 
 /** Where a data directory is made before it gets its name. */
-function initialisingDirectory(dataDir: string): string {
+export function initialisingDirectory(dataDir: string): string {
   return `${dataDir}.initialising`
 }
 
@@ -127,26 +121,6 @@ export function greets(socketPath: string): Promise<boolean> {
 }
 
 /**
- * Ends servers, and bootstraps, that still work on this data directory: leftovers of a supervisor
- * that was killed. Told from other processes by where they work; one that a pid file names, as that
- * of a copied state directory does, but that works elsewhere, is left alone.
- *
- * @throws CountersinkError DATABASE_FAILED when one cannot be ended.
- */
-export async function endLeftovers(
-  places: { readonly dataDir: string; readonly socketPath: string },
-  onNotice: (text: string) => void,
-): Promise<void> {
-  for (const bootstrap of await serversIn(initialisingDirectory(places.dataDir))) {
-    // What it makes is thrown away.
-    await killLeftover(bootstrap)
-  }
-  for (const server of await serversIn(places.dataDir)) {
-    await endServer(server, places.socketPath, onNotice)
-  }
-}
-
-/**
  * Makes the data directory unless it is there, with an empty database `countersink` in it. The
  * caller has made sure that nobody else is at it.
  *
@@ -160,24 +134,35 @@ export async function ensureDataDirectory(
 ): Promise<void> {
   const unfinished = initialisingDirectory(dataDir)
   await rm(unfinished, { recursive: true, force: true })
-  const entries = await readdir(dataDir).catch((error: unknown): string[] => {
-    if (hasCode(error, 'ENOENT')) return []
-    throw error
-  })
-  if (entries.includes('mysql')) return
-  if (entries.length > 0) {
-    throw new CountersinkError(
-      'STATE_DIRECTORY_UNFIT',
-      `${dataDir} holds ${entries[0]} and is not a data directory of MariaDB`,
-      { advice: 'Move what is in it elsewhere, or choose another state directory.' },
-    )
-  }
+  if (await isDataDirectory(dataDir)) return
   const sql = await systemTablesSql(program)
   await makeDirectories(dirname(dataDir))
   await mkdir(unfinished, { mode: 0o700 })
   await runBootstrap(program, unfinished, memory, sql)
   await syncTree(unfinished)
   await renameDurably(unfinished, dataDir)
+}
+
+/**
+ * Whether it has been made.
+ *
+ * @throws CountersinkError STATE_DIRECTORY_UNFIT when something else is there.
+ */
+export async function isDataDirectory(dataDir: string): Promise<boolean> {
+  const entries = await readdir(dataDir).catch((error: unknown): string[] => {
+    if (hasCode(error, 'ENOENT')) return []
+    throw error
+  })
+  if (entries.includes('mysql')) return true
+  if (entries.length === 0) return false
+  throw new CountersinkError(
+    'STATE_DIRECTORY_UNFIT',
+    `${dataDir} holds ${entries[0]} and is not a data directory of MariaDB`,
+    {
+      advice: 'Move what is in it elsewhere, or choose another state directory.',
+      mend: [`mv ${shellWord(dataDir)} ${shellWord(`${dataDir}.put-aside`)}`],
+    },
+  )
 }
 
 /** In the order in which they build on each other. Releases from 11 on call them mariadb_*. */
@@ -268,80 +253,4 @@ async function syncFile(path: string): Promise<void> {
   } finally {
     await handle.close()
   }
-}
-
-/**
- * A server works in its data directory. The directory itself is compared, not its path: the same
- * path names another directory inside a container, the same directory has another path outside.
- */
-async function serversIn(directory: string): Promise<ProcessIdentity[]> {
-  const home = await stat(directory, { bigint: true }).catch(() => undefined)
-  if (home === undefined) return []
-  const servers: ProcessIdentity[] = []
-  for (const entry of await readdir('/proc')) {
-    if (!/^\d+$/.test(entry)) continue
-    const identity = processIdentity(Number(entry))
-    // Unreadable for processes of others, which cannot be a leftover of ours.
-    const cwd = await stat(`/proc/${entry}/cwd`, { bigint: true }).catch(() => undefined)
-    if (identity === undefined || cwd?.ino !== home.ino || cwd.dev !== home.dev) continue
-    if (await isServer(identity.pid)) servers.push(identity)
-  }
-  return servers
-}
-
-/** A shell or an editor may stand in that directory as well. */
-async function isServer(pid: number): Promise<boolean> {
-  const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-  return commandLine.split('\0').some(argument => argument.startsWith('--datadir='))
-}
-
-/**
- * A SIGTERM before the first greeting makes mariadbd 10.11 hang for good, deaf to further ones, so
- * it is sent only to a server that greets.
- */
-async function endServer(
-  server: ProcessIdentity,
-  socketPath: string,
-  onNotice: (text: string) => void,
-): Promise<void> {
-  // One that somebody has stopped would neither greet nor hear the other signal.
-  signal(server, 'SIGCONT')
-  onNotice(`ending mariadbd (pid ${server.pid}), left behind by a supervisor that was killed`)
-  const greeted = await within(
-    SETTLE_TIMEOUT_MS,
-    async () => !isAlive(server) || (await greets(socketPath)),
-  )
-  if (greeted) {
-    signal(server, 'SIGTERM')
-    if (await within(STOP_TIMEOUT_MS, () => !isAlive(server))) return
-  }
-  onNotice(`mariadbd (pid ${server.pid}) does not answer and is killed`)
-  await killLeftover(server)
-}
-
-async function killLeftover(leftover: ProcessIdentity): Promise<void> {
-  signal(leftover, 'SIGKILL')
-  if (await within(KILL_TIMEOUT_MS, () => !isAlive(leftover))) return
-  throw new CountersinkError('DATABASE_FAILED', `mariadbd (pid ${leftover.pid}) cannot be ended`)
-}
-
-function signal(identity: ProcessIdentity, name: NodeJS.Signals): void {
-  if (!isAlive(identity)) return
-  try {
-    process.kill(identity.pid, name)
-  } catch (error) {
-    if (!hasCode(error, 'ESRCH')) throw error
-  }
-}
-
-async function within(
-  timeoutMs: number,
-  condition: () => boolean | Promise<boolean>,
-): Promise<boolean> {
-  const deadline = performance.now() + timeoutMs
-  while (!(await condition())) {
-    if (performance.now() > deadline) return false
-    await sleep(POLL_MS)
-  }
-  return true
 }

@@ -32,12 +32,8 @@ import { CountersinkError } from '../../shared/errors.ts'
 import { fitSocketPath } from '../../shared/paths.ts'
 import { shellWord } from '../../shared/printable.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
-import {
-  endLeftovers,
-  ensureDataDirectory,
-  findServerProgram,
-  greets,
-} from './mariadb-bootstrap.ts'
+import { endLeftovers } from './leftovers.ts'
+import { ensureDataDirectory, findServerProgram, greets } from './mariadb-bootstrap.ts'
 import { openLog, readFrom, withLogTail } from './mariadb-log.ts'
 import { MariadbProcess, NO_FILES, type Places, type PrivateMariadb } from './mariadb-process.ts'
 import { serverMemory } from './server-memory.ts'
@@ -121,13 +117,13 @@ async function waitForGreeting(server: MariadbProcess): Promise<void> {
 }
 
 /** The server makes its socket for everybody (mode 0777); only the directory keeps others out. */
-async function refuseOpenDirectory(path: string): Promise<void> {
+export async function refuseOpenDirectory(path: string): Promise<void> {
   await refuseDirectoriesOfOthers(path)
   const mode = (await stat(path)).mode & 0o777
   if ((mode & 0o077) === 0) return
   throw new CountersinkError(
     'STATE_DIRECTORY_UNFIT',
     `${path} has mode ${mode.toString(8)}; others could reach the database through it`,
-    { advice: `Run chmod 700 ${shellWord(path)}.` },
+    { advice: `Run chmod 700 ${shellWord(path)}.`, mend: [`chmod 700 ${shellWord(path)}`] },
   )
 }

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { describeError } from '../../shared/errors.ts'
 
 /**
@@ -46,6 +46,19 @@ export function runCommand(
     })
     child.stdin?.end(input)
   })
+}
+
+/**
+ * What the shell would say of it without running it; undefined: nothing. Of a command line of several
+ * words only the first is looked for.
+ */
+export function whyNoCommand(command: string): string | undefined {
+  const parsed = spawnSync('/bin/sh', ['-n', '-c', command], { encoding: 'utf8' })
+  if (parsed.status !== 0) return `/bin/sh cannot read it: ${parsed.stderr.trim()}`
+  const [word = ''] = command.trim().split(/\s+/)
+  if (!/^[\w./+-]+$/.test(word)) return undefined
+  const found = spawnSync('/bin/sh', ['-c', 'command -v -- "$0" || command -v "$0"', word])
+  return found.status === 0 ? undefined : `there is no command ${word}, or it may not be run`
 }
 
 const SAID_CHARACTERS_MAX = 500

@@ -3,6 +3,7 @@
 import type { Config } from '../../shared/config.ts'
 import { CountersinkError, describeError } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
+import { shellWord } from '../../shared/printable.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import type { Supervisor } from './supervisor.ts'
@@ -20,6 +21,7 @@ export async function refuseAnotherDatabase(paths: StatePaths, config: Config): 
   throw new CountersinkError(
     'USAGE',
     `${paths.dir} works with the database ${remembered.database}, and ${SETTINGS.databaseUrl.variable} is not set: set it, or choose another directory with --dir`,
+    { mend: [`export ${SETTINGS.databaseUrl.variable}=${shellWord(remembered.database)}`] },
   )
 }
 

@@ -71,8 +71,12 @@ function becomeOwnerOf(dir: string): void {
   process.setuid?.(uid)
 }
 
-/** What this user may not look into would seem not to be there. */
-function refuseWhatIsDenied({ dir, run }: StatePaths): void {
+/**
+ * What this user may not look into would seem not to be there.
+ *
+ * @throws CountersinkError STOPPED
+ */
+export function refuseWhatIsDenied({ dir, run }: Pick<StatePaths, 'dir' | 'run'>): void {
   for (const path of [dir, run]) {
     try {
       opendirSync(path).closeSync()

@@ -7,6 +7,7 @@ export {
   cannot,
   EXIT,
   environment,
+  refuseWhatIsDenied,
   usage,
   wholeNumber,
 } from './cli.ts'

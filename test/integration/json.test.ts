@@ -63,6 +63,7 @@ t.test('where nothing is there, and of wrong usage', async t => {
   t.match(await answers(t, 0, 'config', 'show'), [{ settings: Array, problems: [] }])
   t.match(await answers(t, 0, 'config', 'check'), [{ problems: [] }])
   t.match(await answers(t, 0, 'schema'), [{ tables: Array }])
+  t.match(await answers(t, 0, 'doctor'), [{ fail: 0, notLookedAt: 0, checks: [{ verdict: 'ok' }] }])
   t.match(await answers(t, 0, 'systemd', '--user', 'counts'), [
     { units: [{ name: 'countersink.service' }, {}] },
   ])

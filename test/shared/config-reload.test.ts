@@ -22,6 +22,20 @@ t.test('what can be is taken over, the rest is told of', async t => {
   t.match(live.reload().text, /again: a restart is needed for databaseUrl, readers$/, 'still')
 })
 
+t.test(
+  'another address is for new connections; whether the database is private is not',
+  async t => {
+    let url = 'mariadb://u:old@h/d'
+    const live = new LiveConfig(() => readConfig({ COUNTERSINK_DATABASE_URL: url }))
+    url = 'mariadb://u:new@h/d'
+    const { text } = live.reload()
+    t.equal(text, 'configuration read again: databaseUrl is used by new connections')
+    t.match(live.reload().text, /nothing has changed$/)
+    url = ''
+    t.match(live.reload().text, /a restart is needed for databaseUrl$/)
+  },
+)
+
 t.test('with anything wrong in it all stays as it was', async t => {
   let env: Record<string, string> = { COUNTERSINK_QUIET_MS: '500' }
   const live = new LiveConfig(() => readConfig(env))

@@ -3,7 +3,7 @@ import { CountersinkError, describeError } from '../../../shared/errors.ts'
 import { Session } from '../connection.ts'
 import type { Host } from '../hosts.ts'
 import { databaseUnavailable } from '../sql-errors.ts'
-import { findLedger } from './opening.ts'
+import { findLedger } from './ledger-there.ts'
 
 /**
  * Before a ledger is begun on one of several hosts: none of the others has one. Where the primary is
@@ -12,9 +12,13 @@ import { findLedger } from './opening.ts'
  *
  * @throws CountersinkError LEDGER_UNFIT when one has, DATABASE_UNAVAILABLE while one cannot be asked.
  */
-export async function assertNoOtherLedger(others: readonly Host[], config: Config): Promise<void> {
+export async function assertNoOtherLedger(
+  others: readonly Host[],
+  config: Config,
+  withinMs?: number,
+): Promise<void> {
   for (const { name, address } of others) {
-    const uuid = await ledgerAt(address, config).catch((cause: unknown) => {
+    const uuid = await ledgerAt(address, config, withinMs).catch((cause: unknown) => {
       throw databaseUnavailable(
         `a ledger is begun only when each host was asked for one, and ${name} does not tell: ${describeError(cause)}`,
         cause,
@@ -29,8 +33,12 @@ export async function assertNoOtherLedger(others: readonly Host[], config: Confi
   }
 }
 
-async function ledgerAt(address: Host['address'], config: Config): Promise<string | undefined> {
-  const session = await Session.open(address)
+async function ledgerAt(
+  address: Host['address'],
+  config: Config,
+  withinMs: number | undefined,
+): Promise<string | undefined> {
+  const session = await Session.open(address, withinMs)
   try {
     return await findLedger(session, config)
   } finally {

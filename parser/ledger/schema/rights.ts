@@ -22,24 +22,36 @@ export const RIGHTS: Readonly<Record<LedgerTable | 'totals', readonly Right[]>> 
   sighting: EACH,
 }
 
-/**
- * Statements that find no row need the same rights as those that do. That rows can be read was seen
- * before.
- *
- * @throws MariaDB's error, which names the right and the table.
- */
-export async function checkRights(session: Session, names: LedgerNames): Promise<void> {
-  const { totals, id, amount } = names
-  await session.execute(
-    `INSERT INTO ${totals} (${id}, ${amount}) SELECT ${id}, ${amount} FROM ${totals} WHERE FALSE`,
-  )
-  for (const table of LEDGER_TABLES) {
-    await session.execute(`INSERT INTO ${names[table]} SELECT * FROM ${names[table]} WHERE FALSE`)
-  }
-  await session.execute(
-    `UPDATE ${totals} t, ${names.meta} m, ${names.batch} b, ${names.file} f, ${names.sighting} s
-        SET t.${amount} = t.${amount}, m.ledger_uuid = m.ledger_uuid, b.state = b.state,
-            f.state = f.state, s.reason = s.reason WHERE FALSE`,
-  )
-  await session.execute(`DELETE b, f FROM ${names.batch} b, ${names.file} f WHERE FALSE`)
+interface Trial {
+  readonly table: LedgerTable | 'totals'
+  readonly right: Right
+  readonly sql: string
 }
+
+/** Statements that find no row need the same rights as those that do. */
+export function rightTrials(names: LedgerNames): readonly Trial[] {
+  const columns = {
+    totals: names.amount,
+    ...{ meta: 'ledger_uuid', batch: 'state', file: 'state', sighting: 'reason' },
+  }
+  return (['totals', ...LEDGER_TABLES] as const).flatMap(table => {
+    const [name, column] = [names[table], columns[table]]
+    const rows = table === 'totals' ? `${names.id}, ${names.amount}` : '*'
+    const into = table === 'totals' ? ` (${rows})` : ''
+    const sql: Readonly<Record<Right, string>> = {
+      SELECT: `SELECT ${rows} FROM ${name} LIMIT 0`,
+      INSERT: `INSERT INTO ${name}${into} SELECT ${rows} FROM ${name} WHERE FALSE`,
+      UPDATE: `UPDATE ${name} SET ${column} = ${column} WHERE FALSE`,
+      DELETE: `DELETE FROM ${name} WHERE FALSE`,
+    }
+    return RIGHTS[table].map(right => ({ table, right, sql: sql[right] }))
+  })
+}
+
+/** @throws MariaDB's error, which names the right and the table. */
+export async function checkRights(session: Session, names: LedgerNames): Promise<void> {
+  for (const { sql } of rightTrials(names)) await session.execute(sql)
+}
+
+/** What an account needs, besides those, that makes its tables itself. */
+export const MAKING_RIGHTS = ['CREATE', 'ALTER', 'INDEX'] as const

@@ -1,6 +1,7 @@
 import type { CountersinkError } from '../../../shared/errors.ts'
 import type { Session } from '../connection.ts'
 import { databaseUnfit } from '../sql-errors.ts'
+import { isGranted } from './grants.ts'
 import type { TotalsRange } from './tables.ts'
 
 /**
@@ -21,7 +22,8 @@ export interface TotalsLook {
   readonly seesTriggers: boolean
 }
 
-type Refuse = (why: string, advice: string) => CountersinkError
+/** @param change of the table, with which it would do. */
+type Refuse = (why: string, advice: string, change?: string) => CountersinkError
 
 interface Column {
   readonly name: string
@@ -35,8 +37,10 @@ interface Column {
 
 /** @throws CountersinkError DATABASE_UNFIT when the table cannot hold exact totals. */
 export async function checkTotals(session: Session, totals: TotalsTable): Promise<TotalsLook> {
-  const refuse: Refuse = (why, advice) =>
-    databaseUnfit(`the table of totals \`${totals.table}\`: ${why}`, advice)
+  const refuse: Refuse = (why, advice, change) =>
+    databaseUnfit(`the table of totals \`${totals.table}\`: ${why}`, advice, {
+      mend: change === undefined ? [] : [`ALTER TABLE \`${totals.table}\` ${change};`],
+    })
   const [table] = await session.query<{ engine: string; kind: string }>(
     `SELECT engine AS engine, table_type AS kind FROM information_schema.tables
       WHERE table_schema = DATABASE() AND table_name = ?`,
@@ -47,12 +51,16 @@ export async function checkTotals(session: Session, totals: TotalsTable): Promis
     throw refuse('it is not a table', 'Name a table, not a view.')
   }
   if (table.engine !== 'InnoDB') {
-    throw refuse(`its engine is ${table.engine}`, 'Only InnoDB has the transactions this needs.')
+    throw refuse(
+      `its engine is ${table.engine}`,
+      'Only InnoDB has the transactions this needs.',
+      'ENGINE = InnoDB',
+    )
   }
   const range = await checkColumns(session, totals, refuse)
   await checkKeys(session, totals, refuse)
   await checkConstraints(session, totals, refuse)
-  return { range, seesTriggers: await checkTriggers(session, totals, refuse) }
+  return { range, seesTriggers: await checkTriggers(session, totals) }
 }
 
 async function checkColumns(
@@ -82,6 +90,7 @@ async function checkColumns(
     throw refuse(
       `its id column is ${id.columnType}`,
       'It must be an integer, best BIGINT UNSIGNED.',
+      asU64(totals.id),
     )
   }
   const wholeDecimal = amount.type === 'decimal' && Number(amount.scale) === 0
@@ -89,21 +98,34 @@ async function checkColumns(
     throw refuse(
       `its amount column is ${amount.columnType}`,
       'It must be BIGINT UNSIGNED or DECIMAL(p,0).',
+      asU64(totals.amount),
     )
   }
   for (const { name, extra } of [id, amount]) {
     if (/GENERATED/i.test(extra)) {
-      throw refuse(`its column \`${name}\` is generated`, 'It must be an ordinary column.')
+      throw refuse(
+        `its column \`${name}\` is generated`,
+        'It must be an ordinary column.',
+        asU64(name),
+      )
     }
   }
   const needed = columns.find(one => one !== id && one !== amount && Number(one.optional) === 0)
   if (needed !== undefined) {
-    throw refuse(`its column \`${needed.name}\` has no default`, 'New rows could not be inserted.')
+    throw refuse(
+      `its column \`${needed.name}\` has no default`,
+      'New rows could not be inserted.',
+      `MODIFY \`${needed.name}\` ${needed.columnType} NULL`,
+    )
   }
   return {
     idMax: integerMax(id),
     amountMax: wholeDecimal ? 10n ** BigInt(amount.digits ?? 0) - 1n : integerMax(amount),
   }
+}
+
+function asU64(column: string): string {
+  return `MODIFY \`${column}\` BIGINT UNSIGNED NOT NULL`
 }
 
 const INTEGER_BITS: Readonly<Record<string, bigint>> = {
@@ -131,6 +153,7 @@ async function checkKeys(session: Session, totals: TotalsTable, refuse: Refuse):
     throw refuse(
       `its primary key is ${primary?.columns ?? 'missing'}`,
       `It must be \`${totals.id}\` alone.`,
+      `${primary === undefined ? '' : 'DROP PRIMARY KEY, '}ADD PRIMARY KEY (\`${totals.id}\`)`,
     )
   }
   const other = keys.find(key => key !== primary)
@@ -138,6 +161,7 @@ async function checkKeys(session: Session, totals: TotalsTable, refuse: Refuse):
     throw refuse(
       `it has a second unique key, \`${other.name}\``,
       'An upsert could hit the wrong row: drop it.',
+      `DROP INDEX \`${other.name}\``,
     )
   }
 }
@@ -152,19 +176,30 @@ async function checkConstraints(
   refuse: Refuse,
 ): Promise<void> {
   const [row] = await session.query<Record<string, string>>(`SHOW CREATE TABLE \`${totals.table}\``)
-  const definition = withoutQuoted(String(row?.['Create Table'] ?? ''))
+  const written = String(row?.['Create Table'] ?? '')
+  const definition = withoutQuoted(written)
   if (/\bFOREIGN\s+KEY\b/i.test(definition)) {
     throw refuse(
       'it has a foreign key',
       'A consumer without its row there would stop its whole file: drop the foreign key.',
+      dropping(written, 'FOREIGN KEY'),
     )
   }
   if (/\bCHECK\s*\(/i.test(definition)) {
     throw refuse(
       'it has a CHECK constraint',
       'A total that breaks it would stop its whole file: drop the constraint.',
+      dropping(written, 'CHECK'),
     )
   }
+}
+
+/** A CHECK of a column may have no name: then the column is made anew without it. */
+function dropping(definition: string, kind: 'FOREIGN KEY' | 'CHECK'): string | undefined {
+  const named = new RegExp(`CONSTRAINT (\`[^\`]+\`) ${kind}`, 'i').exec(definition)?.[1]
+  if (named !== undefined) return `DROP ${kind === 'CHECK' ? 'CONSTRAINT' : kind} ${named}`
+  const column = /^\s*(`[^`]+` .*?) CHECK\s*\(/im.exec(definition)?.[1]
+  return column === undefined ? undefined : `MODIFY ${column}`
 }
 
 /** Without names, defaults and comments, in which any word may stand. */
@@ -173,41 +208,21 @@ function withoutQuoted(sql: string): string {
 }
 
 /** @returns whether triggers can be seen at all. */
-async function checkTriggers(
-  session: Session,
-  totals: TotalsTable,
-  refuse: Refuse,
-): Promise<boolean> {
+async function checkTriggers(session: Session, totals: TotalsTable): Promise<boolean> {
   const triggers = await session.query<{ name: string }>(
     `SELECT trigger_name AS name FROM information_schema.triggers
       WHERE event_object_schema = DATABASE() AND event_object_table = ?`,
     [totals.table],
   )
   if (triggers[0] !== undefined) {
-    throw refuse(`it has a trigger, \`${triggers[0].name}\``, 'Triggers could change the sums.')
+    const { name } = triggers[0]
+    throw databaseUnfit(
+      `the table of totals \`${totals.table}\`: it has a trigger, \`${name}\``,
+      'Triggers could change the sums.',
+      { mend: [`DROP TRIGGER \`${name}\`;`] },
+    )
   }
-  const [database] = await session.query<{ name: string }>('SELECT DATABASE() AS name')
-  const grants = await session.query<Record<string, string>>('SHOW GRANTS')
-  return grants.some(grant =>
-    mayTrigger(Object.values(grant)[0] ?? '', database?.name ?? '', totals.table),
-  )
-}
-
-/** Whether this line of SHOW GRANTS gives the TRIGGER privilege on the table. */
-export function mayTrigger(grant: string, database: string, table: string): boolean {
-  const match = /^GRANT (.+?) ON (?:TABLE )?(\*|`(?:[^`]|``)*`)\.(\*|`(?:[^`]|``)*`) TO /s.exec(
-    grant,
-  )
-  if (match === null) return false
-  const [, privileges = '', schema = '', name = ''] = match
-  const isGiven = /^ALL PRIVILEGES\b/.test(privileges) || /(^|, )TRIGGER(,|$)/.test(privileges)
-  // A pattern that is not exactly this database is not believed: what is written is read back then.
-  const isHere = schema === '*' || unquoted(schema).replaceAll('\\', '') === database
-  return isGiven && isHere && (name === '*' || isSameName(unquoted(name), table))
-}
-
-function unquoted(name: string): string {
-  return name.slice(1, -1).replaceAll('``', '`')
+  return isGranted(session, 'TRIGGER', totals.table)
 }
 
 /** Names of columns have no case. */

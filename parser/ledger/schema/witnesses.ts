@@ -11,6 +11,14 @@ export interface Witness {
 /** The newest are what an older database lacks first. */
 export const WITNESSES_MAX = 1_000
 
+/** A file that the journal knows to be counted. */
+export function witnessOf(file: { sha256: string; ledgerSequence?: string }): Witness {
+  return {
+    sha256: Buffer.from(file.sha256, 'hex'),
+    sequence: file.ledgerSequence === undefined ? undefined : BigInt(file.ledgerSequence),
+  }
+}
+
 /** The newest of them, as many as are asked for. */
 export class NewestCounted {
   /** The newest last. */
@@ -83,6 +91,7 @@ export function ledgerBehind(why: string): CountersinkError {
     {
       advice:
         'Connect the right database. If it is right as it is, stop and run "countersink recover": what the ledger lacks is then counted again from the archive.',
+      mend: ['countersink recover --dry-run', 'countersink recover'],
     },
   )
 }

@@ -1,9 +1,9 @@
 import { cpSync } from 'node:fs'
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { Session } from '../../../parser/ledger/connection.ts'
 import { openSession as openAnyHost } from '../../../parser/ledger/hosts.ts'
 import { startPrivateMariadb } from '../../../scripts/mariadb/private-mariadb.ts'
+import { ProxiedHost } from '../../helpers/proxied-host.ts'
 import { eventually, failureOf, tempDir, within } from '../../shared/helpers.ts'
 import { addressOf, batchFor, openLedgerScene, openSession } from './helpers.ts'
 
@@ -23,49 +23,9 @@ function start(name: string) {
   })
 }
 
-/** A port that leads to a server's socket while it is open. */
-class Host {
-  readonly socketPath: string
-  readonly #sockets = new Set<Socket>()
-  #server: Server | undefined
-  #port = 0
-
-  constructor(socketPath: string) {
-    this.socketPath = socketPath
-  }
-
-  get name(): string {
-    return `127.0.0.1:${this.#port}`
-  }
-
-  async open(): Promise<void> {
-    this.#server = createServer(client => {
-      const upstream = connect(this.socketPath)
-      client.pipe(upstream).pipe(client)
-      for (const socket of [client, upstream]) {
-        this.#sockets.add(socket)
-        socket.on('error', () => {})
-        socket.on('close', () => {
-          this.#sockets.delete(socket)
-          client.destroy()
-          upstream.destroy()
-        })
-      }
-    })
-    await new Promise<void>(done => this.#server?.listen(this.#port, '127.0.0.1', done))
-    this.#port = (this.#server.address() as AddressInfo).port
-  }
-
-  /** As when its host loses its network: also for those that are connected. */
-  close(): void {
-    this.#server?.close()
-    for (const socket of this.#sockets) socket.destroy()
-  }
-}
-
 let first = await start('first')
 t.teardown(() => first.stop())
-const [one, two] = [new Host(first.socketPath), new Host(`${dir}/second/r/s`)]
+const [one, two] = [new ProxiedHost(first.socketPath), new ProxiedHost(`${dir}/second/r/s`)]
 const counted = addressOf(first.socketPath, 'counted')
 {
   const session = await Session.open({ socketPath: first.socketPath })

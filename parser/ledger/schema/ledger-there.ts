@@ -1,0 +1,240 @@
+/**
+ * What stands in the database of the ledger, and whether it is what it must be. Everything here only
+ * looks: opening a ledger (`opening.ts`) acts by it, an examination (`../examining/`) tells of it.
+ */
+
+import { type Config, LEDGER_TABLES } from '../../../shared/config.ts'
+import { CountersinkError } from '../../../shared/errors.ts'
+import type { Session } from '../connection.ts'
+import { SQL_NO_SUCH_COLUMN, SQL_NO_SUCH_TABLE, sqlNumber } from '../sql-errors.ts'
+import {
+  type LedgerNames,
+  type LedgerTable,
+  ledgerNames,
+  migrateToVersion2,
+  SCHEMA_VERSION,
+} from './tables.ts'
+import { ledgerBehind } from './witnesses.ts'
+
+/**
+ * The UUID of the ledger in this database; undefined when there is none. Makes nothing.
+ *
+ * @throws CountersinkError LEDGER_UNFIT when it is of a version that is not known here.
+ */
+export async function findLedger(session: Session, config: Config): Promise<string | undefined> {
+  const names = ledgerNames(config)
+  const [meta] = await ifThere(readMeta(session, names).then(found => (found ? [found] : [])))
+  if (meta !== undefined) assertVersion(meta, names)
+  return meta?.uuid
+}
+
+/**
+ * The ledger in these tables; undefined: none was begun.
+ *
+ * @param known the one that was worked with before.
+ * @throws CountersinkError LEDGER_BEHIND when there must be one.
+ */
+export async function findMeta(
+  session: Session,
+  config: Config,
+  there: ReadonlySet<LedgerTable | 'totals'>,
+  known: string | undefined,
+): Promise<Meta | undefined> {
+  const found = there.has('meta') ? await readMeta(session, ledgerNames(config)) : undefined
+  if (found === undefined && known !== undefined) throw noLedger(config, known)
+  return found
+}
+
+/**
+ * It is of a version that is known here, the one that was worked with, and of these names.
+ *
+ * @throws CountersinkError LEDGER_UNFIT, LEDGER_BEHIND
+ */
+export function assertThisLedger(meta: Meta, config: Config, known: string | undefined): void {
+  assertVersion(meta, ledgerNames(config))
+  if (known !== undefined && meta.uuid !== known) {
+    throw ledgerBehind(`it is another ledger (${meta.uuid}) than the one worked with (${known})`)
+  }
+  assertSameNames(config, meta)
+}
+
+/**
+ * None stands here yet, and one may be begun on these totals.
+ *
+ * @throws CountersinkError LEDGER_UNFIT
+ */
+export async function assertMayBegin(
+  session: Session,
+  config: Config,
+  there: ReadonlySet<LedgerTable | 'totals'>,
+): Promise<void> {
+  await assertTotalsFree(session, config)
+  if (!there.has('file')) return
+  const names = ledgerNames(config)
+  const files = await session.query(`SELECT 1 FROM ${names.file} LIMIT 1`)
+  if (files.length === 0) return
+  throw unfit(`it has files, but its row in ${names.meta} is gone`, 'Restore that row.')
+}
+
+/** Which of the configured tables this database has, as far as the account may see them. */
+export async function tablesThere(
+  session: Session,
+  { tablePrefix, totalsTable }: Config,
+): Promise<ReadonlySet<LedgerTable | 'totals'>> {
+  const called = new Map<string, LedgerTable | 'totals'>([
+    ...LEDGER_TABLES.map(table => [`${tablePrefix}${table}`.toLowerCase(), table] as const),
+    [totalsTable.toLowerCase(), 'totals'],
+  ])
+  const rows = await session.query<{ name: string }>(
+    `SELECT table_name AS name FROM information_schema.tables
+      WHERE table_schema = DATABASE() AND table_name IN (${[...called].map(() => '?').join(', ')})`,
+    [...LEDGER_TABLES.map(table => `${tablePrefix}${table}`), totalsTable],
+  )
+  return new Set(rows.flatMap(({ name }) => called.get(name.toLowerCase()) ?? []))
+}
+
+/** The one row of the ledger that says which it is. */
+export interface Meta {
+  readonly version: number | bigint
+  readonly uuid: string
+  readonly totals_table?: string
+  readonly id_column?: string
+  readonly amount_column?: string
+  readonly table_prefix?: string
+}
+
+export async function readMeta(session: Session, names: LedgerNames): Promise<Meta | undefined> {
+  const [meta] = await session.query<Meta>(
+    `SELECT schema_version AS version, ledger_uuid AS uuid, m.* FROM ${names.meta} m`,
+  )
+  return meta
+}
+
+function assertVersion(meta: Meta, names: LedgerNames): void {
+  if (Number(meta.version) <= SCHEMA_VERSION) return
+  throw unfit(
+    `${names.meta} has version ${meta.version}, this program knows ${SCHEMA_VERSION}`,
+    'Run the version of countersink that made it, or a newer one.',
+  )
+}
+
+/** The totals are what they were at first contact, whatever the settings say now. */
+function assertSameNames(config: Config, meta: Meta): void {
+  const compared = [
+    ['totals_table', meta.totals_table, config.totalsTable, 'COUNTERSINK_TOTALS_TABLE'],
+    ['id_column', meta.id_column, config.totalsIdColumn, 'COUNTERSINK_TOTALS_ID'],
+    ['amount_column', meta.amount_column, config.totalsAmountColumn, 'COUNTERSINK_TOTALS_AMOUNT'],
+    ['table_prefix', meta.table_prefix, config.tablePrefix, 'COUNTERSINK_TABLE_PREFIX'],
+  ] as const
+  for (const [column, recorded = '', set, variable] of compared) {
+    // Empty: from a version that did not know.
+    if (recorded === '' || recorded === set) continue
+    throw unfit(
+      `it has counted into ${recorded}, and ${variable} says ${set} now`,
+      `Set ${variable}=${recorded}. If it was renamed for good: UPDATE ${ledgerNames(config).meta} SET ${column} = '${set}'.`,
+      `export ${variable}=${recorded}`,
+    )
+  }
+}
+
+/** Of a ledger with a past. @throws CountersinkError LEDGER_UNFIT */
+export async function assertTablesThere(
+  session: Session,
+  config: Config,
+  there: ReadonlySet<LedgerTable | 'totals'>,
+): Promise<void> {
+  const names = ledgerNames(config)
+  const lost = LEDGER_TABLES.find(table => !there.has(table))
+  if (lost !== undefined) {
+    throw unfit(`its table ${names[lost]} is gone`, 'Rename it back, or restore it.')
+  }
+  if (there.has('totals')) return
+  const [files] = await session.query<{ n: bigint }>(`SELECT COUNT(*) AS n FROM ${names.file}`)
+  throw unfit(
+    `the table of totals ${names.totals} is gone; ${files?.n ?? 0} files were counted into it`,
+    'Rename it back, or restore it: a new one is never made in its place.',
+  )
+}
+
+/**
+ * A table of totals without a row, although the ledger has counted into it: it was emptied, or made
+ * anew. One row tells that it was not; whether the sums are right is another question.
+ *
+ * @throws CountersinkError LEDGER_UNFIT
+ */
+export async function assertNotEmptied(session: Session, names: LedgerNames): Promise<void> {
+  const [row] = await session.query<{ empty: bigint }>(
+    `SELECT NOT EXISTS (SELECT 1 FROM ${names.totals})
+        AND (EXISTS (SELECT 1 FROM ${names.meta} WHERE opening_rows > 0)
+          OR EXISTS (SELECT 1 FROM ${names.batch} WHERE pairs_applied > 0)) AS empty`,
+  )
+  if (Number(row?.empty ?? 0) === 0) return
+  throw unfit(
+    `the table of totals ${names.totals} is empty, although the ledger has counted into it`,
+    "Restore it. If it was emptied on purpose, rename the ledger's tables away too: a new one then begins with what stands there.",
+  )
+}
+
+/** Another prefix on the same totals would begin a second ledger, and neither would add up. */
+async function assertTotalsFree(session: Session, config: Config): Promise<void> {
+  const others = await session.query<{ name: string }>(
+    `SELECT table_name AS name FROM information_schema.columns
+      WHERE table_schema = DATABASE() AND column_name = 'totals_table' AND table_name <> ?`,
+    [`${config.tablePrefix}meta`],
+  )
+  for (const { name } of others) {
+    const [meta] = await ifThere(
+      session.query<{ prefix: string }>(
+        `SELECT table_prefix AS prefix FROM \`${name.replaceAll('`', '``')}\` WHERE totals_table = ?`,
+        [config.totalsTable],
+      ),
+    )
+    if (meta === undefined) continue
+    throw unfit(
+      `the totals \`${config.totalsTable}\` have one already, under the prefix ${meta.prefix}`,
+      `Set COUNTERSINK_TABLE_PREFIX=${meta.prefix}; to begin another one for good, rename that ledger's tables away.`,
+      `export COUNTERSINK_TABLE_PREFIX=${meta.prefix}`,
+    )
+  }
+}
+
+async function ifThere<T>(rows: Promise<T[]>): Promise<T[]> {
+  try {
+    return await rows
+  } catch (error) {
+    // Gone since it was listed, or of a shape of its own.
+    if ([SQL_NO_SUCH_TABLE, SQL_NO_SUCH_COLUMN].includes(sqlNumber(error))) return []
+    throw error
+  }
+}
+
+/**
+ * What makes version 2 of these tables. None where they have everything that it has added: then nothing
+ * has to be altered, which the account may not be allowed to, and an administrator has done it or the
+ * tables are new.
+ */
+export async function missingChanges(session: Session, config: Config): Promise<readonly string[]> {
+  const { tablePrefix } = config
+  const [row] = await session.query<{ changes: bigint }>(
+    `SELECT (SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
+              AND (table_name = ? AND column_name = 'table_prefix'
+                OR table_name = ? AND column_name = 'outcome' AND column_type LIKE '%grew%'))
+          + (SELECT COUNT(DISTINCT index_name) FROM information_schema.statistics
+              WHERE table_schema = DATABASE() AND table_name = ? AND index_name = 'by_work') AS changes`,
+    [`${tablePrefix}meta`, `${tablePrefix}sighting`, `${tablePrefix}file`],
+  )
+  return Number(row?.changes ?? 0) === 3 ? [] : migrateToVersion2(ledgerNames(config))
+}
+
+function noLedger(config: Config, uuid: string): CountersinkError {
+  return ledgerBehind(
+    `there is no ledger ${ledgerNames(config).meta} in this database (COUNTERSINK_TABLE_PREFIX is ${config.tablePrefix}), and ${uuid} was worked with`,
+  )
+}
+
+export function unfit(why: string, advice: string, ...mend: readonly string[]): CountersinkError {
+  return new CountersinkError('LEDGER_UNFIT', `the ledger in MariaDB cannot be used: ${why}`, {
+    advice,
+    mend,
+  })
+}
