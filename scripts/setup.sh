@@ -2,7 +2,7 @@
 # What `npm start` and `npm test` need and a clone lacks: the locked packages, the build and a
 # MariaDB server program. Each step looks first whether it has anything to do; when none has, this
 # prints nothing and takes a few hundredths of a second. By hand: `npm run setup`. With --build, as npm
-# runs it before it packs, links or installs this package: the build alone. With --test, before `npm test`:
+# runs it before it packs, links or installs this package: the build alone. With --test, before `npm run test:operating`:
 # where CI is set, also the system's programs that some tests need, which they leave out elsewhere.
 #
 # A run that is killed leaves either no stamp (the step is done again) or a finished step.

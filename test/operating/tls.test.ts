@@ -4,15 +4,15 @@ import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import t from 'tap'
-import { Session } from '../../../parser/ledger/connection.ts'
+import { Session } from '../../parser/ledger/connection.ts'
 import {
   commonArguments,
   ensureDataDirectory,
   findServerProgram,
   greets,
-} from '../../../scripts/mariadb/mariadb-bootstrap.ts'
-import { eventually } from '../../helpers/eventually.ts'
-import { failureOf, tempDir } from '../../shared/helpers.ts'
+} from '../../scripts/mariadb/mariadb-bootstrap.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { failureOf, tempDir } from '../shared/helpers.ts'
 
 // TLS that is asked for is had, or there is no connection; over IPv6, where this machine has it.
 

@@ -1,9 +1,9 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { userInfo } from 'node:os'
 import t, { type Test } from 'tap'
-import { Session } from '../../../parser/ledger/connection.ts'
-import { failureOf } from '../../shared/helpers.ts'
-import { addressOf, startServer } from './helpers.ts'
+import { Session } from '../../parser/ledger/connection.ts'
+import { addressOf, startServer } from '../parser/ledger/helpers.ts'
+import { failureOf } from '../shared/helpers.ts'
 
 // Who is at the other end of a socket: an account without a password, or another server than MariaDB.
 

@@ -6,8 +6,8 @@ import { eventually } from '../helpers/eventually.ts'
 import { receiveNotices } from '../helpers/notify-socket.ts'
 import { startNodeWithoutLoader } from '../helpers/plain-node.ts'
 import { killProcess, processesOf } from '../helpers/processes.ts'
+import { SupervisorScene } from '../scripts/supervisor-scene.ts'
 import { tempDir } from '../shared/helpers.ts'
-import { SupervisorScene } from './supervisor-scene.ts'
 
 // The supervisor of small programs, and a service manager's socket, or what is in its place.
 

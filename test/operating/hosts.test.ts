@@ -1,11 +1,11 @@
 import { cpSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { Session } from '../../../parser/ledger/connection.ts'
-import { openSession as openAnyHost } from '../../../parser/ledger/hosts.ts'
-import { startPrivateMariadb } from '../../../scripts/mariadb/private-mariadb.ts'
-import { ProxiedHost } from '../../helpers/proxied-host.ts'
-import { eventually, failureOf, tempDir, within } from '../../shared/helpers.ts'
-import { addressOf, batchFor, openLedgerScene, openSession } from './helpers.ts'
+import { Session } from '../../parser/ledger/connection.ts'
+import { openSession as openAnyHost } from '../../parser/ledger/hosts.ts'
+import { startPrivateMariadb } from '../../scripts/mariadb/private-mariadb.ts'
+import { ProxiedHost } from '../helpers/proxied-host.ts'
+import { addressOf, batchFor, openLedgerScene, openSession } from '../parser/ledger/helpers.ts'
+import { eventually, failureOf, tempDir, within } from '../shared/helpers.ts'
 
 // Several hosts in one URL: which of them is used, and that going over to another one loses nothing
 // and counts nothing twice. The second server is a copy of the first, made while it was stopped.

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { COMMANDS } from '../../scripts/command-line.ts'
-import { commandsOf, completionScript } from '../../scripts/command-table/index.ts'
-import { tempDir } from '../shared/helpers.ts'
+import { COMMANDS } from '../../../scripts/command-line.ts'
+import { commandsOf, completionScript } from '../../../scripts/command-table/index.ts'
+import { tempDir } from '../../shared/helpers.ts'
 import { missing } from './programs.ts'
 
 // Completion in the shells that a machine may lack. That of bash is in test/scripts/command-table.test.ts.

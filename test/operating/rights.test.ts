@@ -1,12 +1,18 @@
 import { execFileSync } from 'node:child_process'
 import t, { type Test } from 'tap'
-import { readTotal } from '../../../parser/ledger/asking/totals.ts'
-import { Session } from '../../../parser/ledger/connection.ts'
-import { schemaStatements } from '../../../parser/ledger/schema/printed.ts'
-import { RIGHTS } from '../../../parser/ledger/schema/rights.ts'
-import { readConfig } from '../../../shared/config.ts'
-import { failureOf } from '../../shared/helpers.ts'
-import { addressOf, batchFor, openLedgerScene, openSession, startServer } from './helpers.ts'
+import { readTotal } from '../../parser/ledger/asking/totals.ts'
+import { Session } from '../../parser/ledger/connection.ts'
+import { schemaStatements } from '../../parser/ledger/schema/printed.ts'
+import { RIGHTS } from '../../parser/ledger/schema/rights.ts'
+import { readConfig } from '../../shared/config.ts'
+import {
+  addressOf,
+  batchFor,
+  openLedgerScene,
+  openSession,
+  startServer,
+} from '../parser/ledger/helpers.ts'
+import { failureOf } from '../shared/helpers.ts'
 
 // An account that may not make tables works where an administrator has run what is printed; each right
 // that it lacks is named before anything is written.
@@ -117,7 +123,7 @@ t.test('tables of an older version are changed by an administrator, and go on', 
 })
 
 t.test('the command prints it, and the account for questions only asks', async t => {
-  const program = new URL('../../../dist/scripts/countersink.js', import.meta.url).pathname
+  const program = new URL('../../dist/scripts/countersink.js', import.meta.url).pathname
   const env = { ...process.env, ...NAMES, COUNTERSINK_DATABASE_URL: 'mariadb://app@db/printed' }
   const schema = (...args: string[]) =>
     execFileSync(process.execPath, [program, 'schema', '--reader', 'looks@localhost', ...args], {

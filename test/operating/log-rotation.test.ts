@@ -10,8 +10,8 @@ import {
 } from 'node:fs'
 import t, { type Test } from 'tap'
 import { eventually } from '../helpers/eventually.ts'
+import { LOGGING, logsIn } from '../scripts/log-scene.ts'
 import { tempDir } from '../shared/helpers.ts'
-import { LOGGING, logsIn } from './log-scene.ts'
 
 // Others put logs aside in their ways, and no line is lost to that.
 
