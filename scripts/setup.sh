@@ -111,10 +111,18 @@ install_mariadbd() {
   mariadbd_is_there || refuse 'mariadb-server-core was installed, and there is still no mariadbd.'
 }
 
-systemd_is_settled() { [ -z "$for_tests" ] || command -v systemd-analyze >/dev/null; }
+# Which of Debian's packages the tests lack here.
+packages_for_tests() {
+  [ -n "$for_tests" ] || return 0
+  command -v systemd-analyze >/dev/null || echo systemd
+  command -v mariadb-dump >/dev/null || echo mariadb-client
+  command -v openssl >/dev/null || echo openssl
+}
 
-install_systemd() {
-  install_package systemd 'systemd-analyze is needed to test units' 'run the tests without CI set'
+install_for_tests() {
+  for package in $(packages_for_tests); do
+    install_package "$package" "$package is needed by tests" 'run the tests without CI set'
+  done
 }
 
 # install_package PACKAGE WHY OTHERWISE: of Debian's.
@@ -175,7 +183,7 @@ if [ -n "$build_only" ]; then
   mariadbd_is_settled() { :; }
   mariadbd_is_there() { :; }
 fi
-packages_are_there && build_is_there && mariadbd_is_settled && systemd_is_settled && exit
+packages_are_there && build_is_there && mariadbd_is_settled && [ -z "$(packages_for_tests)" ] && exit
 
 wait_for_turn
 output=$(mktemp)
@@ -185,6 +193,6 @@ trap 'exit 143' TERM
 packages_are_there || install_packages
 build_is_there || build
 mariadbd_is_settled || install_mariadbd
-systemd_is_settled || install_systemd
+install_for_tests
 mariadbd_is_there ||
   say 'note: there is no mariadbd here; COUNTERSINK_DATABASE_URL is set, so none is needed to start.'

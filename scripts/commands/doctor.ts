@@ -1,11 +1,12 @@
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { logsDirectory } from '../../shared/config-places.ts'
 import { hasCode } from '../../shared/errors.ts'
-import { type Finding, ofError } from '../../shared/findings.ts'
+import { type Finding, ofError, ok } from '../../shared/findings.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { command, count, fields, flag, list, one, oneOf, text } from '../command-table/index.ts'
 import { asAnswer, asText, examine, exitOf } from '../doctor/index.ts'
-import { columnsOf, print } from '../terminal/index.ts'
+import { becomeOwnerOf, columnsOf, print } from '../terminal/index.ts'
 
 export const doctor = command({
   name: 'doctor',
@@ -16,7 +17,7 @@ several hosts. A line each, "ok", "warn" or "FAIL", and below it the SQL or the 
 
 It changes nothing, and runs before the first start, beside a service, or while one is stopped. Of a
 service that runs it goes by the database that is remembered; one that is not answered within seconds
-"could not be looked at".`,
+"could not be looked at". Root looks as the owner of the state directory.`,
   options: {},
   exits: {
     0: 'ok, perhaps with warnings',
@@ -64,7 +65,17 @@ async function lookInto(
     return { dir: resolve(name), findings: [ofError('socket path', error, shorter)] }
   }
   const paths = { ...own, log: logsDirectory(process.env, isDirGiven) ?? own.log }
-  return { dir: paths.dir, findings: await examine(paths, process.env) }
+  const owner = existsSync(paths.dir) ? becomeOwnerOf(paths.dir) : undefined
+  const findings = await examine(paths, process.env)
+  return {
+    dir: paths.dir,
+    findings: owner === undefined ? findings : [asOwner(owner), ...findings],
+  }
+}
+
+/** What root may do says nothing of what the service may. */
+function asOwner(uid: number): Finding {
+  return ok('user', `looked at as the owner of the state directory, the user with id ${uid}`)
 }
 
 /** A look-up of a host's name that hangs cannot be called off, and would keep the process. */

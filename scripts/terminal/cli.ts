@@ -62,13 +62,16 @@ export function environment(dir: string) {
 /**
  * What root makes in a directory of somebody's would be closed to the service, which is no wish of
  * whoever types a command as root: from here on, all is done as its owner.
+ *
+ * @returns who that is; undefined: this process is still who it was.
  */
-function becomeOwnerOf(dir: string): void {
+export function becomeOwnerOf(dir: string): number | undefined {
   const { uid, gid } = statSync(dir)
-  if (process.geteuid?.() !== 0 || uid === 0) return
+  if (process.geteuid?.() !== 0 || uid === 0) return undefined
   process.setgroups?.([gid])
   process.setgid?.(gid)
   process.setuid?.(uid)
+  return uid
 }
 
 /**

@@ -26,3 +26,16 @@ t.test('what root does in a directory of somebody’s is that user’s', { skip 
   t.ok(made.some(path => path.endsWith('.manifest.json')))
   for (const path of made) t.equal(lstatSync(join(site.paths.dir, path)).uid, SOMEBODY, path)
 })
+
+t.test('doctor looks as the service would', { skip }, async t => {
+  const site = await makeSite(t)
+  for (const path of [site.paths.inbox, site.paths.dir]) chownSync(path, SOMEBODY, SOMEBODY)
+  const well = await countersink(t, site, 'doctor')
+  t.match(well, { code: 0, stdout: /^ok +user +.* the user with id 65534$/m })
+  t.match(well.stdout, /^ok +state directory/m)
+  const url = join(site.paths.dir, 'url')
+  writeFileSync(url, 'mariadb://u:x@127.0.0.1:1/d', { mode: 0o600 })
+  const env = { ...site.env, COUNTERSINK_DATABASE_URL_FILE: url }
+  const denied = await countersink(t, { ...site, env }, 'doctor')
+  t.match(denied, { code: 1, stdout: /^FAIL .*EACCES/m }, 'a secret that root alone may read')
+})
