@@ -1,5 +1,6 @@
-import { existsSync, opendirSync, statSync } from 'node:fs'
+import { existsSync, opendirSync, readdirSync, statSync } from 'node:fs'
 import { configOf } from '../../shared/config.ts'
+import { CONFIG_NAME } from '../../shared/config-places.ts'
 import { CountersinkError, hasCode } from '../../shared/errors.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 
@@ -39,14 +40,15 @@ export function wholeNumber(option: string, text: string, min: number, max: numb
  * directory: any other command has nothing to do in one that is not there, which is most likely
  * mistyped. Root acts as the directory's owner from here on.
  *
+ * @param mayBegin a directory that somebody made for it, with nothing in it yet, will do.
  * @throws CountersinkError STOPPED when the directory is none of ours
  */
-export function environment(dir: string) {
+export function environment(dir: string, mayBegin = false) {
   const paths: StatePaths = statePaths(dir)
   refuseWhatIsDenied(paths)
   const config = configOf(paths.dir, process.env)
   const made = [paths.inbox, paths.run, paths.parser, paths.mariadb, paths.archive]
-  if (!made.some(path => existsSync(path))) {
+  if (!made.some(path => existsSync(path)) && !(mayBegin && isEmpty(paths.dir))) {
     const what = existsSync(paths.dir)
       ? 'nothing of countersink is in'
       : 'there is no state directory'
@@ -57,6 +59,12 @@ export function environment(dir: string) {
   }
   becomeOwnerOf(paths.dir)
   return { paths, config }
+}
+
+/** But for what a new filesystem has, and the configuration. */
+function isEmpty(dir: string): boolean {
+  const there = ['lost+found', CONFIG_NAME]
+  return existsSync(dir) && readdirSync(dir).every(name => there.includes(name))
 }
 
 /**
