@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { logsDirectory } from '../../shared/config-places.ts'
 import { hasCode } from '../../shared/errors.ts'
@@ -5,7 +6,7 @@ import { type Finding, ofError } from '../../shared/findings.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { command, count, fields, flag, list, one, oneOf, text } from '../command-table/index.ts'
 import { asAnswer, asText, examine, exitOf } from '../doctor/index.ts'
-import { columnsOf, print } from '../terminal/index.ts'
+import { becomeOwnerOf, columnsOf, print } from '../terminal/index.ts'
 
 export const doctor = command({
   name: 'doctor',
@@ -14,7 +15,7 @@ export const doctor = command({
 and inodes, limits, clocks, and the database: its settings, TLS, the account's rights, the tables, each of
 several hosts. A line each, "ok", "warn" or "FAIL", and below it the SQL or the command that mends it.
 
-It changes nothing, and runs before the first start, beside a service, or while one is stopped. Of a
+Root looks as the directory's owner would. It changes nothing, and runs before the first start, beside a service, or while one is stopped. Of a
 service that runs it goes by the database that is remembered; one that is not answered within seconds
 "could not be looked at".`,
   options: {},
@@ -63,6 +64,8 @@ async function lookInto(
     const shorter = 'countersink doctor --dir /var/lib/countersink'
     return { dir: resolve(name), findings: [ofError('socket path', error, shorter)] }
   }
+  // What is open to root may be closed to the service.
+  if (existsSync(own.dir)) becomeOwnerOf(own.dir)
   const paths = { ...own, log: logsDirectory(process.env, isDirGiven) ?? own.log }
   return { dir: paths.dir, findings: await examine(paths, process.env) }
 }

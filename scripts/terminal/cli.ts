@@ -1,8 +1,10 @@
 import { existsSync, opendirSync, readdirSync, statSync } from 'node:fs'
-import { configOf } from '../../shared/config.ts'
+import { configOf, resolveConfig } from '../../shared/config.ts'
+import { FILE_SUFFIX } from '../../shared/config-layers.ts'
 import { CONFIG_NAME } from '../../shared/config-places.ts'
 import { CountersinkError, hasCode } from '../../shared/errors.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
+import { SETTINGS } from '../../shared/settings.ts'
 
 /** The exit statuses of all commands: a contract with scripts. */
 export const EXIT = {
@@ -71,12 +73,22 @@ function isEmpty(dir: string): boolean {
  * What root makes in a directory of somebody's would be closed to the service, which is no wish of
  * whoever types a command as root: from here on, all is done as its owner.
  */
-function becomeOwnerOf(dir: string): void {
+export function becomeOwnerOf(dir: string): void {
   const { uid, gid } = statSync(dir)
   if (process.geteuid?.() !== 0 || uid === 0) return
+  bringSecretAlong(dir)
   process.setgroups?.([gid])
   process.setgid?.(gid)
   process.setuid?.(uid)
+}
+
+/** A file that is root's alone is how the service is given it, too: as a copy of its own. */
+function bringSecretAlong(dir: string): void {
+  const given = resolveConfig(dir, process.env).given.get('databaseUrl')
+  if (given?.source !== 'environment' || given.secretFile === undefined) return
+  const { variable } = SETTINGS.databaseUrl
+  delete process.env[`${variable}${FILE_SUFFIX}`]
+  process.env[variable] = given.text
 }
 
 /**

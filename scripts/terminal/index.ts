@@ -4,6 +4,7 @@
 
 export { withAnswers } from './answers.ts'
 export {
+  becomeOwnerOf,
   cannot,
   EXIT,
   environment,

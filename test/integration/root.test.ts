@@ -26,3 +26,16 @@ t.test('what root does in a directory of somebody’s is that user’s', { skip 
   t.ok(made.some(path => path.endsWith('.manifest.json')))
   for (const path of made) t.equal(lstatSync(join(site.paths.dir, path)).uid, SOMEBODY, path)
 })
+
+t.test('doctor looks as the owner, and is told what only root may read', { skip }, async t => {
+  const site = await makeSite(t)
+  const { dir, inbox } = site.paths
+  const url = join(dir, 'url')
+  writeFileSync(url, 'mariadb://u:S3CRET@127.0.0.1:1/d', { mode: 0o600 })
+  for (const path of [inbox, dir]) chownSync(path, SOMEBODY, SOMEBODY)
+  const env = { ...site.env, COUNTERSINK_DATABASE_URL_FILE: url }
+  const ended = await countersink(t, { ...site, env }, 'doctor')
+  t.match(ended, { code: 1, stdout: /^FAIL +database .*cannot be reached/m })
+  t.match(ended.stdout, / 1 FAIL$/m, 'that is all')
+  t.match(await countersink(t, { ...site, env }, 'status'), { code: 0 })
+})
