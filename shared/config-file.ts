@@ -129,6 +129,12 @@ function parseObject(path: string, text: string, problems: Problem[]): [string, 
     return []
   }
   if (typeof found === 'object' && found !== null && !Array.isArray(found)) {
+    for (const name of namesGivenTwice(text)) {
+      problems.push({
+        message: `${name} stands in ${path} more than once`,
+        advice: 'Leave one of them.',
+      })
+    }
     return Object.entries(found)
   }
   problems.push({
@@ -136,6 +142,13 @@ function parseObject(path: string, text: string, problems: Problem[]): [string, 
     advice: 'Such as {"quietMs": 5000}.',
   })
   return []
+}
+
+/** Of two with one name the engine keeps the last, without a word. What is nested is refused anyway. */
+function namesGivenTwice(json: string): ReadonlySet<string> {
+  const strings = json.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?/g)
+  const names = [...strings].filter(([, , colon]) => colon).map(([, name]) => JSON.parse(name!))
+  return new Set(names.filter((name, at) => names.indexOf(name) !== at))
 }
 
 /** The engine's own message repeats a piece of the text, which may be a password. */

@@ -36,7 +36,7 @@ export interface Problem {
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** The setting is in a file of its own, whose path is here. */
-const FILE_SUFFIX = '_FILE'
+export const FILE_SUFFIX = '_FILE'
 
 /** Not settings: what one process tells another, where things are, and what tests and the benchmark go by. */
 const OTHER_VARIABLES = [

@@ -9,7 +9,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 export const DIR_VARIABLE = 'COUNTERSINK_DIR'
 export const CONFIG_VARIABLE = 'COUNTERSINK_CONFIG'
-const CONFIG_NAME = 'countersink.json'
+export const CONFIG_NAME = 'countersink.json'
 
 /** For `--dir` where it is not given. */
 export function defaultDirectory(env: Environment): string {

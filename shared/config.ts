@@ -10,6 +10,8 @@ import {
 } from './config-layers.ts'
 import { configPlace } from './config-places.ts'
 import { CountersinkError } from './errors.ts'
+import { nearest } from './nearest.ts'
+import { formatBytes, parseBytes } from './numbers.ts'
 import type { Setting } from './setting-kinds.ts'
 import { SETTING_KEYS, SETTINGS, type SettingKey } from './settings.ts'
 
@@ -93,11 +95,26 @@ function resolve(problems: Problem[], layers: readonly Layer[]): Resolved {
 
 function notAllowed(setting: Setting<unknown>, { source, name, text, shown }: Given): Problem {
   const found = setting.refused?.(text) ?? shown ?? JSON.stringify(text)
+  const near = nearestRight(setting, text)
   return {
     message: `${name} must be ${setting.allowed}; got ${found}`,
-    advice: `It means: ${setting.meaning}. The default is ${setting.default || 'empty'}.`,
+    advice: `It means: ${setting.meaning}. The default is ${setting.default || 'empty'}.${near === undefined ? '' : ` The nearest right value is ${near}.`}`,
     ...(source === 'environment' && name === setting.variable ? { mend: `unset ${name}` } : {}),
   }
+}
+
+/** What was most likely meant: a word, or a number in the range; undefined: nothing is near. */
+function nearestRight({ schema }: Setting<unknown>, given: string): string | undefined {
+  const text = given.trim()
+  const words = schema.enum ?? []
+  const word = nearest(text, words) ?? words.find(one => text.startsWith(one))
+  if (word !== undefined || schema.enum !== undefined) return word
+  const isSize = schema.pattern !== undefined
+  const number = isSize ? parseBytes(text) : /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : undefined
+  if (number === undefined) return undefined
+  const { minimum = number, maximum = number } = schema
+  const near = Math.min(Math.max(Math.round(number), minimum), maximum)
+  return isSize ? formatBytes(near).replace(' ', '') : String(near)
 }
 
 /** The server compares names of columns, and on some systems of tables, without regard to case. */

@@ -81,7 +81,13 @@ export function isOnThisHost({ host, socketPath }: DatabaseUrl): boolean {
 function parseOneHost(text: string): DatabaseUrl | { readonly wrong: string } {
   if (!URL.canParse(text)) return { wrong: 'it cannot be read as a URL' }
   const url = new URL(text)
-  if (!SCHEMES.includes(url.protocol)) return { wrong: `it begins with ${url.protocol}//` }
+  if (!SCHEMES.includes(url.protocol)) {
+    // Without them the text before the colon may be anything, also a password.
+    const isScheme = text.trim().startsWith(`${url.protocol}//`)
+    return {
+      wrong: isScheme ? `it begins with ${url.protocol}//` : 'it does not begin with mariadb://',
+    }
+  }
   const parts = [url.username, url.password, url.pathname.slice(1)].map(decoded)
   const [user, password, database] = parts
   if (user === undefined || password === undefined || database === undefined) {
@@ -96,6 +102,8 @@ function parseOneHost(text: string): DatabaseUrl | { readonly wrong: string } {
   }
   const tls = tlsOf(url.searchParams)
   if (tls !== undefined && 'wrong' in tls) return tls
+  // The driver takes 0 for its default.
+  if (url.port === '0') return { wrong: 'its port is none from 1 to 65535' }
   const socketPath = url.searchParams.get('socketPath') ?? undefined
   if (socketPath === undefined && url.hostname === '') return { wrong: 'it names no host' }
   return {
@@ -106,14 +114,17 @@ function parseOneHost(text: string): DatabaseUrl | { readonly wrong: string } {
   }
 }
 
+const PLACE = /^[\w.:,[\]-]+(\/[\w.%-]*(\?[\w=&*]*)?)?$/
+
 /** A URL, however wrong, without what may be secret in it: for a refusal. */
 export function maskedUrl(text: string): string {
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0] ?? ''
   const rest = text.slice(scheme.length)
   // A password that is not percent-encoded may have an @ itself.
   const at = rest.lastIndexOf('@')
-  if (at === -1) return `${scheme}***`
   const place = rest.slice(at + 1).replace(/([?&][^=&]*=)[^&]*/g, '$1***')
+  // What looks like no place may be a password alone, or a part of one, or of any file.
+  if (scheme === '' || at === -1 || !PLACE.test(place)) return `${scheme}***`
   return `${scheme}***@${place}`
 }
 

@@ -150,11 +150,14 @@ export function explainError(thrown: unknown): string {
   return `${what}${/[.!?…]$/.test(what) ? '' : '.'} ${thrown.advice}`
 }
 
+/** The number of a database's connection: with it, each attempt of the same would read like another. */
+const WHERE = /^\(conn:-?\d+, no: \d+, SQLState: \w+\) /
+
 /** What happened and why, without the advice. */
 export function withCause(thrown: unknown): string {
   const error = toError(thrown)
-  const why = error.cause === undefined ? '' : toError(error.cause).message
-  return error.message.endsWith(why) ? error.message : `${error.message} (because: ${why})`
+  const why = error.cause === undefined ? '' : toError(error.cause).message.replace(WHERE, '')
+  return error.message.includes(why) ? error.message : `${error.message} (because: ${why})`
 }
 
 /** What the system said, without the paths it said it of: `EPERM: operation not permitted`. */

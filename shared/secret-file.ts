@@ -53,6 +53,6 @@ export function readSecretFile(path: string, what: string): string {
 function unreadable(path: string, what: string, why: string, cause?: unknown): CountersinkError {
   return new CountersinkError('CONFIG_INVALID', `${path} (${what}) cannot be read: ${why}`, {
     ...(cause === undefined ? {} : { cause }),
-    advice: 'Name a file that this user may read.',
+    advice: `Name a file that this user (uid ${process.geteuid?.()}) may read.`,
   })
 }

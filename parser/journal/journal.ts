@@ -20,6 +20,7 @@ import { CountersinkError } from '../../shared/errors.ts'
 import type { Counts, Outcome, ProcessedFile } from '../../shared/protocol.ts'
 import type { Checkpoint, DigestFacts, QueueEntry } from '../facts.ts'
 import { claimContent, letContentGo, recordContent, unlearnContent } from './content-index.ts'
+import { isJournalThere } from './damage.ts'
 import { orJournalFailed } from './failure.ts'
 import { countIn, newState } from './journal-state.ts'
 import { allotLockFile } from './lock-file.ts'
@@ -77,6 +78,7 @@ export class Journal extends JournalView {
    */
   static open(path: string, nowMs = Date.now()): Journal {
     return orJournalFailed('open', () => {
+      isJournalThere(path)
       allotLockFile(path)
       const root = open({
         path,

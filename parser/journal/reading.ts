@@ -1,7 +1,6 @@
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
 import { open } from 'lmdb'
 import { CountersinkError } from '../../shared/errors.ts'
+import { isJournalThere } from './damage.ts'
 import { orJournalFailed } from './failure.ts'
 import { readerLock } from './journal-lock.ts'
 import { decodeState, type JournalState } from './records.ts'
@@ -13,13 +12,13 @@ import { JournalView } from './views.ts'
  * meanwhile waits, so `read` should be short. undefined when there is no journal.
  *
  * @throws CountersinkError JOURNAL_IN_USE while a parser lives, however it answers: only its owner
- *   may have it open.
+ *   may have it open; JOURNAL_UNREADABLE
  */
 export async function readJournal<T>(
   path: string,
   read: (view: JournalView, state: JournalState) => T,
 ): Promise<T | undefined> {
-  if (statSync(join(path, 'data.mdb'), { throwIfNoEntry: false }) === undefined) return undefined
+  if (!isJournalThere(path)) return undefined
   const lock = await readerLock(path)
   if (lock === undefined) {
     throw new CountersinkError(

@@ -12,7 +12,7 @@
  */
 
 import { oneUrlPerHost, parseDatabaseUrl } from '../../shared/database-url.ts'
-import { CountersinkError, describeError } from '../../shared/errors.ts'
+import { CountersinkError, describeError, withCause } from '../../shared/errors.ts'
 import type { HostInUse, PassedOver } from '../../shared/events.ts'
 import { type DatabaseAddress, Session } from './connection.ts'
 import { assertWritable } from './schema/server.ts'
@@ -109,7 +109,7 @@ function isAboutTheHost(error: unknown): boolean {
 }
 
 function told({ host, error }: Failure): PassedOver {
-  return { host, because: judgeSqlError(error)?.reason ?? describeError(error) }
+  return { host, because: judgeSqlError(error)?.reason ?? withCause(error) }
 }
 
 function noneOf(failures: readonly Failure[]): CountersinkError {

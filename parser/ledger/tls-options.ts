@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import { checkServerIdentity, type PeerCertificate, type SecureContextOptions } from 'node:tls'
 import type { Tls } from '../../shared/database-url.ts'
 import { type CountersinkError, toError } from '../../shared/errors.ts'
+import { shellWord } from '../../shared/printable.ts'
 import { databaseUnfit } from './sql-errors.ts'
 
 export interface TlsOptions extends SecureContextOptions {
@@ -62,7 +63,7 @@ async function pem(name: Parameter, path: string | undefined): Promise<Pem | und
     throw databaseUnfit(
       `${name} of its URL cannot be read: ${toError(cause).message}`,
       'Name a PEM file that this user may read.',
-      { cause },
+      { cause, mend: [`ls -ld ${shellWord(path)}`] },
     )
   }
 }

@@ -1,7 +1,7 @@
 import { opendir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { withLedgerRows } from '../../parser/ledger/index.ts'
-import { hasCode } from '../../shared/errors.ts'
+import { hasCode, systemReason } from '../../shared/errors.ts'
 import { readManifest } from '../../shared/manifest.ts'
 import { formatCount } from '../../shared/numbers.ts'
 import { MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
@@ -135,7 +135,9 @@ async function prefixOf(argument: string): Promise<string> {
     try {
       return await hashFile(argument)
     } catch (error) {
-      throw cannot(`${argument} cannot be read: ${String(error)}`)
+      throw cannot(
+        `${argument} cannot be read by this user (uid ${process.geteuid?.()}): ${systemReason(error)}`,
+      )
     }
   }
   if (stats !== undefined) throw usage(`${argument} is not a regular file`)

@@ -15,7 +15,7 @@ export const doctor = command({
 and inodes, limits, clocks, and the database: its settings, TLS, the account's rights, the tables, each of
 several hosts. A line each, "ok", "warn" or "FAIL", and below it the SQL or the command that mends it.
 
-It changes nothing, and runs before the first start, beside a service, or while one is stopped. Of a
+Root looks as the directory's owner would. It changes nothing, and runs before the first start, beside a service, or while one is stopped. Of a
 service that runs it goes by the database that is remembered; one that is not answered within seconds
 "could not be looked at". Root looks as the owner of the state directory.`,
   options: {},
@@ -64,8 +64,9 @@ async function lookInto(
     const shorter = 'countersink doctor --dir /var/lib/countersink'
     return { dir: resolve(name), findings: [ofError('socket path', error, shorter)] }
   }
+  // What is open to root may be closed to the service.
+  const owner = existsSync(own.dir) ? becomeOwnerOf(own.dir) : undefined
   const paths = { ...own, log: logsDirectory(process.env, isDirGiven) ?? own.log }
-  const owner = existsSync(paths.dir) ? becomeOwnerOf(paths.dir) : undefined
   const findings = await examine(paths, process.env)
   return {
     dir: paths.dir,

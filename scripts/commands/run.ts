@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readJournal } from '../../parser/journal/index.ts'
 import type { Config } from '../../shared/config.ts'
+import { logsDirectory } from '../../shared/config-places.ts'
 import { describeError, explainError, hasCode, toError } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
 import { prioritised } from '../../shared/journald.ts'
@@ -42,7 +42,8 @@ starts (without a generator), and stops it in order. A file without a manifest i
 has not changed for COUNTERSINK_QUIET_MS; what comes later is left to the next run.
 
 Where "up" or another run is at work in the directory, that one counts the files and this one waits.
-When that ends too early, this one goes on by itself.
+When that ends too early, this one goes on by itself. A directory that is empty is made the state
+directory; one that is not there is refused.
 
 Says nothing when all is well and nobody sits at a terminal. Whatever ends it, the next one goes on.`,
   options: {
@@ -81,13 +82,14 @@ Says nothing when all is well and nobody sits at a terminal. Whatever ends it, t
       seconds: measure(),
     }),
   ),
-  async run({ values, answer }) {
+  async run({ values, isDirGiven, answer }) {
     Object.assign(process.env, variablesOf(values, LOG_SETTINGS))
     const timeoutMs = values.timeout * 1_000
     const startedMs = performance.now()
     process.umask(0o077)
-    const { paths, config } = environment(values.dir)
-    if (existsSync(paths.dir)) await refuseDirectoriesOfOthers(paths.dir)
+    const { paths: own, config } = environment(values.dir, true)
+    const paths = { ...own, log: logsDirectory(process.env, isDirGiven) ?? own.log }
+    await refuseDirectoriesOfOthers(paths.dir)
     await refuseAnotherDatabase(paths, config)
     const end = await runOnce(paths, config, startedMs + timeoutMs)
     const seconds = Math.round(performance.now() - startedMs) / 1_000

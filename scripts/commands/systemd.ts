@@ -29,13 +29,14 @@ or the journal. Node.js and the program are named where they are now: print it a
 
 The service may see and do little besides its own: what it was not meant to need is denied.
 Settings are read from /etc/countersink/environment, if it is there, or from the configuration file.
---dir is the service's state directory, which must be NAME's: without it systemd makes one,
+--dir is the service's state directory, which must be NAME's: without it systemd makes one for NAME,
 /var/lib/countersink, with logs in /var/log/countersink.`,
   options: {
     once: { kind: 'switch', help: 'a service and a timer instead of a service that goes on' },
     user: {
       ...{ kind: 'text', value: 'NAME' },
-      help: 'whose it is (default: a user that systemd makes up while it runs; then root alone can "publish", what that user may read)',
+      default: 'countersink',
+      help: 'whose it is; such a user must be there',
     },
     'database-url-file': {
       ...{ kind: 'file', value: 'FILE' },
@@ -104,11 +105,8 @@ function absolute(path: string | undefined): string | undefined {
 /** @throws CountersinkError USAGE */
 function refuseUnfit(place: Deployment): void {
   const { user, dir } = place
-  if (user !== undefined && !/^([a-z_][\w-]{0,30}|\d{1,10})$/i.test(user)) {
+  if (!/^([a-z_][\w-]{0,30}|\d{1,10})$/i.test(user)) {
     throw usage(`--user must be the name of a user, got ${JSON.stringify(user)}`)
-  }
-  if (dir !== undefined && user === undefined) {
-    throw usage('--dir is a directory of somebody’s: name the user with --user')
   }
   for (const path of [place.node, place.program, dir, place.configFile, place.databaseUrlFile]) {
     if (path !== undefined && printable(path) !== path) {

@@ -1,13 +1,19 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { shellWord } from '../../shared/printable.ts'
 import type { Deployment } from './units.ts'
-import { withinAny } from './within.ts'
 
 /** What would keep the units from working on this host, in sentences; as far as it can be seen here. */
 export function notesOn(place: Deployment): string[] {
   const { node, program, user, dir, databaseUrlFile } = place
   const notes: string[] = []
+  if (spawnSync('id', ['-u', '--', user]).status !== 0) {
+    const home = dir === undefined ? '' : ` --home-dir ${shellWord(dir)}`
+    notes.push(
+      `there is no user ${user} here: useradd --system${home} --shell /usr/sbin/nologin ${shellWord(user)}`,
+    )
+  }
   for (const path of [node, program]) {
     const closed = ancestors(path).find(isClosed)
     if (closed !== undefined && user !== 'root') {
@@ -15,14 +21,9 @@ export function notesOn(place: Deployment): string[] {
         `${path} is in ${closed}, which only its owner may enter: if that is not the service, install it for all users, such as with "npm install --global"`,
       )
     }
-    if (user === undefined && withinAny(path, ['/tmp', '/var/tmp'])) {
-      notes.push(`${path} is hidden from a user that systemd makes up: name one with --user`)
-    }
   }
   if (dir !== undefined && !existsSync(dir)) {
-    notes.push(
-      `${dir} must be there: install -d -m 0700 -o ${shellWord(user ?? 'USER')} ${shellWord(dir)}`,
-    )
+    notes.push(`${dir} must be there: install -d -m 0700 -o ${shellWord(user)} ${shellWord(dir)}`)
   }
   if (databaseUrlFile !== undefined && !existsSync(databaseUrlFile)) {
     notes.push(`${databaseUrlFile} is not there yet, and without it the service does not start`)

@@ -20,8 +20,11 @@ export interface Unit {
 export interface Deployment {
   readonly node: string
   readonly program: string
-  /** undefined: systemd makes one up while the service runs. */
-  readonly user: string | undefined
+  /**
+   * One that stays. With one that systemd makes up (`DynamicUser=`) the state would lie below a directory
+   * that root alone may enter: a command that root runs as the state's owner would find it closed.
+   */
+  readonly user: string
   /** undefined: systemd makes one in /var/lib. */
   readonly dir: string | undefined
   readonly configFile: string | undefined
@@ -133,7 +136,7 @@ function commandLine({ node, program, dir, configFile }: Deployment, ...args: st
 function home({ user, dir }: Deployment): string[] {
   return [
     '',
-    ...(user === undefined ? [`User=${NAME}`, 'DynamicUser=yes'] : [`User=${user}`]),
+    `User=${user}`,
     ...(dir === undefined
       ? [
           ...[`StateDirectory=${NAME}`, 'StateDirectoryMode=0700'],

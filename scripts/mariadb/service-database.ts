@@ -34,9 +34,11 @@ export async function serviceDatabase(
   // An empty one says nothing here.
   const said =
     env[databaseUrl.variable] === '' ? { ...env, [databaseUrl.variable]: undefined } : env
-  const url = resolveConfig(paths.dir, said).given.get('databaseUrl')
+  const { given, problems } = resolveConfig(paths.dir, said)
+  const url = given.get('databaseUrl')
   const isNamed = url !== undefined && url.text !== ''
-  if (!isNamed && remembered.needsPassword) {
+  // One that is said, and cannot be read, is no missing one.
+  if (!isNamed && problems.length === 0 && remembered.needsPassword) {
     throw cannot(
       `the database of ${paths.dir} is ${remembered.database}, whose password is not kept here`,
       `Set ${databaseUrl.variable} as for the service.`,

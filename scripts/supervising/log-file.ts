@@ -161,8 +161,13 @@ export class LogFile {
   }
 }
 
+/** What cannot be looked at is another: to open it then tells why. */
 function isFileOf(path: string, fd: number): boolean {
-  const there = statSync(path, { throwIfNoEntry: false })
-  const open = fstatSync(fd)
-  return there !== undefined && there.ino === open.ino && there.dev === open.dev
+  try {
+    const there = statSync(path)
+    const open = fstatSync(fd)
+    return there.ino === open.ino && there.dev === open.dev
+  } catch {
+    return false
+  }
 }

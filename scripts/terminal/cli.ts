@@ -1,7 +1,10 @@
-import { existsSync, opendirSync, statSync } from 'node:fs'
-import { configOf } from '../../shared/config.ts'
+import { existsSync, opendirSync, readdirSync, statSync } from 'node:fs'
+import { configOf, resolveConfig } from '../../shared/config.ts'
+import { FILE_SUFFIX } from '../../shared/config-layers.ts'
+import { CONFIG_NAME } from '../../shared/config-places.ts'
 import { CountersinkError, hasCode } from '../../shared/errors.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
+import { SETTINGS } from '../../shared/settings.ts'
 
 /** The exit statuses of all commands: a contract with scripts. */
 export const EXIT = {
@@ -39,14 +42,15 @@ export function wholeNumber(option: string, text: string, min: number, max: numb
  * directory: any other command has nothing to do in one that is not there, which is most likely
  * mistyped. Root acts as the directory's owner from here on.
  *
+ * @param mayBegin a directory that somebody made for it, with nothing in it yet, will do.
  * @throws CountersinkError STOPPED when the directory is none of ours
  */
-export function environment(dir: string) {
+export function environment(dir: string, mayBegin = false) {
   const paths: StatePaths = statePaths(dir)
   refuseWhatIsDenied(paths)
   const config = configOf(paths.dir, process.env)
   const made = [paths.inbox, paths.run, paths.parser, paths.mariadb, paths.archive]
-  if (!made.some(path => existsSync(path))) {
+  if (!made.some(path => existsSync(path)) && !(mayBegin && isEmpty(paths.dir))) {
     const what = existsSync(paths.dir)
       ? 'nothing of countersink is in'
       : 'there is no state directory'
@@ -59,6 +63,12 @@ export function environment(dir: string) {
   return { paths, config }
 }
 
+/** But for what a new filesystem has, and the configuration. */
+function isEmpty(dir: string): boolean {
+  const there = ['lost+found', CONFIG_NAME]
+  return existsSync(dir) && readdirSync(dir).every(name => there.includes(name))
+}
+
 /**
  * What root makes in a directory of somebody's would be closed to the service, which is no wish of
  * whoever types a command as root: from here on, all is done as its owner.
@@ -68,10 +78,20 @@ export function environment(dir: string) {
 export function becomeOwnerOf(dir: string): number | undefined {
   const { uid, gid } = statSync(dir)
   if (process.geteuid?.() !== 0 || uid === 0) return undefined
+  bringSecretAlong(dir)
   process.setgroups?.([gid])
   process.setgid?.(gid)
   process.setuid?.(uid)
   return uid
+}
+
+/** A file that is root's alone is how the service is given it, too: as a copy of its own. */
+function bringSecretAlong(dir: string): void {
+  const given = resolveConfig(dir, process.env).given.get('databaseUrl')
+  if (given?.source !== 'environment' || given.secretFile === undefined) return
+  const { variable } = SETTINGS.databaseUrl
+  delete process.env[`${variable}${FILE_SUFFIX}`]
+  process.env[variable] = given.text
 }
 
 /**

@@ -1,4 +1,12 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { tryKernelLock } from '../../shared/kernel-lock.ts'
@@ -7,7 +15,7 @@ import { startDatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { dataFile, drop, seededFile } from '../helpers/files.ts'
 import { assertEverythingAddsUp, list } from '../helpers/invariants.ts'
-import { killProcess, processesOf } from '../helpers/processes.ts'
+import { killProcess, processesOf, startProgram } from '../helpers/processes.ts'
 import { makeSite, type Site } from '../helpers/state-dir.ts'
 import { startUp } from '../helpers/up.ts'
 
@@ -44,6 +52,27 @@ t.test('all is counted, and nothing is said', async t => {
     [plain, 'applied'],
     [{ ...plain, name: 'again.txt' }, 'duplicate'],
   ])
+})
+
+t.test('a timer of systemd needs nothing but its empty directory', async t => {
+  const site = await makeSite(t, server)
+  const [state, logs] = ['state', 'logs'].map(name => join(site.paths.dir, name)) as [
+    string,
+    string,
+  ]
+  const env = { ...site.env, STATE_DIRECTORY: state, LOGS_DIRECTORY: `${logs}:${state}` }
+  const run = () => {
+    return startProgram(t, site.paths.dir, ['scripts/countersink.js', 'run', '--once'], env).ended
+  }
+  t.match(await run(), { code: 3, stderr: /no state directory/ }, 'it may only not be mounted')
+  mkdirSync(join(state, 'of-somebody'), { recursive: true })
+  t.match(await run(), { code: 3, stderr: /nothing of countersink is in/ })
+  rmdirSync(join(state, 'of-somebody'))
+  writeFileSync(join(state, 'countersink.json'), '{}')
+  t.match(await run(), SILENT)
+  t.ok(readdirSync(state).includes('inbox'))
+  t.ok(existsSync(join(logs, 'supervisor.log')))
+  t.notOk(existsSync(join(state, 'log')))
 })
 
 t.test('what is quarantined or left is named, with the reason', async t => {

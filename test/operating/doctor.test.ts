@@ -222,6 +222,12 @@ t.test('a database that is not there, or does not answer', async t => {
   t.notMatch(hanging.stdout, /S3CRET/)
   const { exit, bad } = await examined(site, at('127.0.0.1:1'))
   t.match([exit, bad[0]], [1, { verdict: 'FAIL', mend: ['systemctl start mariadb'] }])
+  const ca = join(site.paths.dir, 'no ca')
+  const tls = await examined(site, {
+    COUNTERSINK_DATABASE_URL: `mariadb://u@127.0.0.1:1/d?ssl=verify-full&ca=${ca}`,
+  })
+  t.match(tls.bad[0], { verdict: 'FAIL', found: /ca of its URL cannot be read/ })
+  t.same(tls.bad[0]?.mend, [`ls -ld '${ca}'`], 'the server is not to blame')
 })
 
 t.test('the state directory, secrets, settings and the clock', async t => {

@@ -5,9 +5,11 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
+import { dirname } from 'node:path'
 import t, { type Test } from 'tap'
 import { eventually } from '../helpers/eventually.ts'
 import { LOGGING, logsIn } from '../scripts/log-scene.ts'
@@ -99,6 +101,28 @@ t.test('one that was moved away is not put aside in the place of what is kept', 
   writeFileSync(path, '')
   write(100)
   t.same(kept(), all())
+})
+
+t.test('a file in the place of their directory is said once, until it is gone', async t => {
+  const { path, write, notices } = scene(t)
+  const directory = dirname(path)
+  t.teardown(() => rmSync(`${directory}-away`, { recursive: true }))
+  write(1)
+  renameSync(directory, `${directory}-away`)
+  writeFileSync(directory, '')
+  await eventually('it is noticed, and stays so', () => {
+    write(1)
+    return notices.length > 0
+  })
+  write(10)
+  t.match(notices, [/parser\.log cannot be written, .*(EEXIST|ENOTDIR)/])
+  rmSync(directory)
+  await eventually('it is written again', () => {
+    write(1)
+    return notices.length > 1
+  })
+  t.match(notices[1], /parser\.log is written again/)
+  t.match(readFileSync(path, 'utf8'), /\d+ lines are missing here/)
 })
 
 t.test('where it cannot be put aside it is said once', async t => {

@@ -2,6 +2,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { userInfo } from 'node:os'
 import t, { type Test } from 'tap'
 import { Session } from '../../parser/ledger/connection.ts'
+import { describeError } from '../../shared/errors.ts'
 import { addressOf, startServer } from '../parser/ledger/helpers.ts'
 import { failureOf } from '../shared/helpers.ts'
 
@@ -24,6 +25,8 @@ t.test('an account that is known by its UNIX socket needs no password', async t 
   await admin.execute('CREATE USER somebody@localhost IDENTIFIED VIA unix_socket')
   const error = await failureOf(Session.open({ url: url.replace('root@', 'somebody@') }))
   t.match(error, { code: 'DATABASE_UNFIT', message: /1698/ })
+  const again = await failureOf(Session.open({ url: url.replace('root@', 'somebody@') }))
+  t.equal(describeError(again), describeError(error), 'what is the same is told of once')
 })
 
 t.test('no such socket is waited for', async t => {

@@ -38,6 +38,32 @@ t.test('the environment goes before the file, and that before the defaults', asy
   t.match(configOf(dir, { COUNTERSINK_CONFIG: other }), { files: 5, quietMs: 10_000 })
 })
 
+t.test('a name that is given twice, and what is nearest to a value', async t => {
+  const dir = tempDir(t)
+  const path = join(dir, 'countersink.json')
+  const say = (text: string, env = {}): string => {
+    writeFileSync(path, text)
+    return messages(dir, env).join('\n')
+  }
+  t.match(
+    say('{"quietMs": 500, "alertCommand": "\\"quietMs\\": 1", "quiet\\u004ds": 600}'),
+    [`quietMs stands in ${path} more than once. Leave one of them.`].join(),
+  )
+  t.equal(say('{"alertCommand": "\\"quietMs\\": 1", "quietMs": 600}'), '')
+  for (const [key, value, near] of [
+    ['quietMs', 5, '100'],
+    ['readers', 17, '16'],
+    ['checkpoint', '5TiB', '1.0TiB'],
+    ['checkpoint', 1, '1.0KiB'],
+    ['logLevel', 'warning', 'warn'],
+    ['logFormat', 'JSON', 'json'],
+  ]) {
+    const said = say(JSON.stringify({ [key!]: value }))
+    t.ok(said.endsWith(` The nearest right value is ${near}.`), said)
+  }
+  t.notMatch(say('{"logLevel": "all"}'), 'nearest')
+})
+
 t.test('only a file that was named must be there', async t => {
   const dir = tempDir(t)
   t.same(configOf(dir, {}), configOf(join(dir, 'nowhere'), {}))

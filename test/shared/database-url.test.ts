@@ -39,6 +39,10 @@ t.test('nothing is ignored, and no refusal shows a password', async t => {
     ['mariadb://sp:S3CRET@a,b,a:3306/x', /names a:3306 twice/],
     ['mariadb://sp:S3CRET@a,b/x?socketPath=/s', /several hosts, and a socketPath/],
     ['S3CRET', /cannot be read as a URL/],
+    ['S3CRET:x@S3CRET', /does not begin with mariadb/],
+    ['of@S3CRET', /cannot be read as a URL/],
+    ['mariadb://db/x?ca=@S3CRET %', /no ssl/],
+    ['mariadb://sp:S3CRET@db:0/x', /port is none from 1 to 65535/],
   ] as const) {
     const parsed = parseDatabaseUrl(url)
     t.match('wrong' in parsed ? parsed.wrong : 'accepted', wrong, url)

@@ -9,7 +9,13 @@
 
 import type { Config } from '../../../shared/config.ts'
 import { isOnThisHost, parseDatabaseUrl } from '../../../shared/database-url.ts'
-import { describeError, explainError, toError } from '../../../shared/errors.ts'
+import {
+  CountersinkError,
+  describeError,
+  explainError,
+  hasCode,
+  toError,
+} from '../../../shared/errors.ts'
 import { type Finding, fail, notLookedAt, ok, warn } from '../../../shared/findings.ts'
 import { shellWord } from '../../../shared/printable.ts'
 import { type DatabaseAddress, Session } from '../connection.ts'
@@ -201,6 +207,7 @@ const NONE_LEFT: ReadonlySet<number> = new Set([1203, 1226])
 
 /** What an administrator does about what the server says to a newcomer. */
 function mendOf(error: Error, address: DatabaseAddress): readonly string[] {
+  if (error instanceof CountersinkError && error.mend.length > 0) return error.mend
   const parsed = 'url' in address ? parseDatabaseUrl(address.url) : undefined
   if (parsed === undefined || 'wrong' in parsed) return []
   const { user, database } = parsed
@@ -225,6 +232,8 @@ function mendOf(error: Error, address: DatabaseAddress): readonly string[] {
     case 4151:
       return [`ALTER USER ${account} ACCOUNT UNLOCK;`]
     default:
+      // Files of ours may be missing, too.
+      if (!hasCode(error, 'DATABASE_UNAVAILABLE')) return []
       if (!/ECONNREFUSED|ENOENT/.test(String(error.cause))) return []
       return [isOnThisHost(parsed) ? START : `ssh ${shellWord(parsed.host)} ${START}`]
   }

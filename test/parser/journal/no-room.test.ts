@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Journal } from '../../../parser/journal/journal.ts'
+import { readJournal } from '../../../parser/journal/reading.ts'
 import { hasCode } from '../../../shared/errors.ts'
 import { tempDir } from '../../shared/helpers.ts'
 import { entryOf } from './helpers.ts'
@@ -34,6 +35,32 @@ t.test('a journal that is none', async t => {
   const path = join(tempDir(t), 'journal')
   mkdirSync(join(path, 'data.mdb'), { recursive: true })
   t.throws(() => Journal.open(path), { code: 'JOURNAL_FAILED', advice: /local filesystem/ })
+})
+
+t.test('one that is cut, or something else, is an error, and no death by a signal', async t => {
+  const path = join(tempDir(t), 'journal')
+  const journal = Journal.open(path, 1)
+  for (let i = 1; i < 100; i += 1) journal.claim([entryOf(i)])
+  await journal.close()
+  const data = join(path, 'data.mdb')
+  const whole = readFileSync(data)
+  const refused = { code: 'JOURNAL_UNREADABLE', mend: [`mv ${path} ${path}.damaged`] }
+  for (const bytes of [
+    'junk',
+    whole.subarray(0, 4_096),
+    whole.subarray(0, 8_192),
+    whole.fill(1, 4_096, 8_192),
+  ]) {
+    writeFileSync(data, bytes)
+    t.throws(() => Journal.open(path), refused)
+    await t.rejects(
+      readJournal(path, () => {}),
+      refused,
+    )
+  }
+  writeFileSync(data, '')
+  t.equal(await readJournal(path, () => 'read'), undefined, 'its making was interrupted')
+  await Journal.open(path).close()
 })
 
 function smallDisk(t: Test): string | undefined {
