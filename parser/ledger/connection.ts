@@ -2,7 +2,6 @@ import { type Connection, type ConnectionConfig, createConnection } from 'mariad
 import type { Config } from '../../shared/config.ts'
 import { type DatabaseUrl, maskedUrl, parseDatabaseUrl } from '../../shared/database-url.ts'
 import { CountersinkError, toError } from '../../shared/errors.ts'
-import { deferred } from '../../shared/handoff.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { SEQUENCE_ROWS, SEQUENCE_TABLE } from './adding/sequence-engine.ts'
 import { READ_BACK, SET_STATEMENTS, wrongSetting } from './session-settings.ts'
@@ -50,15 +49,13 @@ export class Session {
   #hasSequences: boolean | undefined
   #serverThread: ServerThread = { server: '', thread: 0n }
   #waitingSinceMs: number | undefined
-  /** Rejects when the connection is given up: the connector itself may then answer nothing at all. */
-  readonly #givenUp = deferred()
+  /** Told when the connection is given up: the connector itself may then answer nothing at all. */
+  readonly #waiters = new Set<(error: Error) => void>()
+  #isGivenUp = false
 
   private constructor(connection: Connection, address: DatabaseAddress) {
     this.address = address
     this.#connection = connection
-    this.#givenUp.promise.catch(() => {
-      // Whoever waits for an answer is told.
-    })
     // Without a listener a lost connection would be an uncaught exception.
     connection.on('error', error => {
       this.#lost ??= error
@@ -241,13 +238,32 @@ export class Session {
     await this.#answered(this.#connection.rollback())
   }
 
-  async #answered<T>(answer: Promise<T>): Promise<T> {
-    this.#waitingSinceMs = performance.now()
-    try {
-      return await Promise.race([answer, this.#givenUp.promise as Promise<never>])
-    } finally {
-      this.#waitingSinceMs = undefined
-    }
+  /**
+   * The answer, or that the connection was given up. (A race with a promise that lives as long as the
+   * connection would keep every answer as long.)
+   */
+  #answered<T>(answer: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#isGivenUp) reject(this.#lost)
+      else {
+        this.#waiters.add(reject)
+        this.#waitingSinceMs = performance.now()
+      }
+      const end = (): void => {
+        this.#waiters.delete(reject)
+        this.#waitingSinceMs = undefined
+      }
+      answer.then(
+        value => {
+          end()
+          resolve(value)
+        },
+        error => {
+          end()
+          reject(error)
+        },
+      )
+    })
   }
 
   async close(): Promise<void> {
@@ -259,7 +275,10 @@ export class Session {
   /** At once, whatever is waited for. */
   destroy(): void {
     this.#lost ??= databaseUnavailable('the connection was given up')
-    this.#givenUp.reject(this.#lost)
+    this.#isGivenUp = true
+    for (const reject of this.#waiters) reject(this.#lost)
+    this.#waiters.clear()
+    this.#waitingSinceMs = undefined
     this.#connection.destroy()
   }
 }
