@@ -15,7 +15,7 @@ export const doctor = command({
 and inodes, limits, clocks, and the database: its settings, TLS, the account's rights, the tables, each of
 several hosts. A line each, "ok", "warn" or "FAIL", and below it the SQL or the command that mends it.
 
-Root looks as the directory's owner would. It changes nothing, and runs before the first start, beside a service, or while one is stopped. Of a
+It changes nothing, and runs before the first start, beside a service, or while one is stopped. Of a
 service that runs it goes by the database that is remembered; one that is not answered within seconds
 "could not be looked at". Root looks as the owner of the state directory.`,
   options: {},
