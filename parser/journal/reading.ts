@@ -1,5 +1,7 @@
+import { join } from 'node:path'
 import { open } from 'lmdb'
 import { CountersinkError } from '../../shared/errors.ts'
+import { isThere } from '../../shared/looks.ts'
 import { isJournalThere } from './damage.ts'
 import { orJournalFailed } from './failure.ts'
 import { readerLock } from './journal-lock.ts'
@@ -18,7 +20,7 @@ export async function readJournal<T>(
   path: string,
   read: (view: JournalView, state: JournalState) => T,
 ): Promise<T | undefined> {
-  if (!isJournalThere(path)) return undefined
+  if (!isThere(join(path, 'data.mdb'))) return undefined
   const lock = await readerLock(path)
   if (lock === undefined) {
     throw new CountersinkError(
@@ -28,6 +30,8 @@ export async function readJournal<T>(
     )
   }
   try {
+    // Not before: what its owner is just writing may look like damage.
+    if (!isJournalThere(path)) return undefined
     const root = orJournalFailed('open for reading', () =>
       open({
         path,

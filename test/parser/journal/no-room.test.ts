@@ -3,8 +3,10 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Journal } from '../../../parser/journal/journal.ts'
+import { ownJournal } from '../../../parser/journal/journal-lock.ts'
 import { readJournal } from '../../../parser/journal/reading.ts'
 import { hasCode } from '../../../shared/errors.ts'
+import { silentLog } from '../../../shared/log.ts'
 import { tempDir } from '../../shared/helpers.ts'
 import { entryOf } from './helpers.ts'
 
@@ -58,6 +60,13 @@ t.test('one that is cut, or something else, is an error, and no death by a signa
       refused,
     )
   }
+  // What its owner is writing just now may look like that: it is not looked at.
+  const owner = await ownJournal(path, silentLog)
+  await t.rejects(
+    readJournal(path, () => {}),
+    { code: 'JOURNAL_IN_USE' },
+  )
+  owner.release()
   writeFileSync(data, '')
   t.equal(await readJournal(path, () => 'read'), undefined, 'its making was interrupted')
   await Journal.open(path).close()
