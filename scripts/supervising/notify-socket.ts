@@ -12,7 +12,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { describeError } from '../../shared/errors.ts'
 
-/** Each message ends with a NUL, and is answered by a line: why it could not be sent, if it could not. Its signals are for those who end in order. */
+/**
+ * Each message ends with a NUL, and is answered by a line: an empty one, or why it could not be sent. Its
+ * signals are for those who end in order.
+ */
 const SENDER = `
 use Socket;
 $SIG{$_} = 'IGNORE' for qw(INT TERM HUP);
@@ -23,7 +26,7 @@ $path =~ s/^@/\\0/;
 socket(my $socket, AF_UNIX, SOCK_DGRAM, 0) or die "$!\\n";
 while (defined(my $message = <STDIN>)) {
   chomp $message;
-  send($socket, $message, 0, pack_sockaddr_un($path)) or print "$!\\n";
+  print defined(send($socket, $message, 0, pack_sockaddr_un($path))) ? "\\n" : "$!\\n";
 }
 `
 

@@ -76,6 +76,18 @@ t.test('a helper that is killed has a successor', async t => {
   await eventually('another tells on', () => manager.lines('WATCHDOG=1').length > told + 1)
 })
 
+t.test('that nobody can be told is said once, and again after somebody could', async t => {
+  const path = `${tempDir(t)}/notify`
+  const { log } = await running(t, path, { watchdogMs: 60 })
+  const said = (): number => log().split(' cannot be told anything: ').length - 1
+  await eventually('it is said', () => said() === 1)
+  const manager = await receiveNotices(t, path)
+  await manager.hears('WATCHDOG=1')
+  t.equal(said(), 1)
+  killProcess(manager.pid!)
+  await eventually('it is said again', () => said() === 2)
+})
+
 t.test('nobody there, and nobody who could tell them', async t => {
   const { PATH } = process.env
   const said = (log: string): string[] =>
