@@ -105,8 +105,8 @@ ${settingsHelp}`,
     const paths = { ...own, log: logsDirectory(env, isDirGiven) ?? own.log }
     const end = await supervise(paths, env, live, {
       withGenerator: withGenerator(values, config),
-      // An answer has standard output to itself.
       manager,
+      // An answer has standard output to itself.
       output: values.json ? process.stderr : process.stdout,
     })
     const exit = EXIT_OF[end.outcome]
