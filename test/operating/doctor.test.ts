@@ -150,6 +150,14 @@ t.test('each right that an account lacks, and the GRANT for it', async t => {
   const env = { COUNTERSINK_DATABASE_URL: root.replace('root@', 'few:x@') }
   const first = await examined(site, env)
   t.match(first, { exit: 1, bad: [{ check: 'database', verdict: 'FAIL' }] })
+  t.match(
+    first.bad[0]?.mend,
+    [`countersink schema --database ${database} --service few@localhost | mariadb`],
+    'no more than it needs, for the very account',
+  )
+  const wrong = { COUNTERSINK_DATABASE_URL: root.replace('root@', 'few:y@') }
+  const refused = await examined(site, wrong)
+  t.match(refused.bad[0]?.mend, ["ALTER USER 'few'@'localhost' IDENTIFIED BY '…';"])
   await session.execute(`GRANT SELECT ON ${database}.* TO few@localhost`)
   for (let rounds = 0; rounds < 2; rounds += 1) {
     const { exit, bad } = await examined(site, env)

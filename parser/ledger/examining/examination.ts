@@ -21,11 +21,12 @@ import { shellWord } from '../../../shared/printable.ts'
 import { type DatabaseAddress, Session } from '../connection.ts'
 import { type Host, hostsOf } from '../hosts.ts'
 import { assertThisLedger, findLedger, findMeta, tablesThere } from '../schema/ledger-there.ts'
+import { quotedAccount } from '../schema/printed.ts'
 import { assertWritable } from '../schema/server.ts'
 import { ledgerNames } from '../schema/tables.ts'
 import { checkWitnesses } from '../schema/witnesses.ts'
 import { sqlNumber } from '../sql-errors.ts'
-import { examineLedger, type KnownLedger } from './ledger.ts'
+import { examineLedger, type KnownLedger, madeByAdministrator } from './ledger.ts'
 import { examineServer } from './server.ts'
 import { lookedInSql } from './sql-findings.ts'
 
@@ -211,19 +212,22 @@ function mendOf(error: Error, address: DatabaseAddress): readonly string[] {
   const parsed = 'url' in address ? parseDatabaseUrl(address.url) : undefined
   if (parsed === undefined || 'wrong' in parsed) return []
   const { user, database } = parsed
-  const account = `'${user}'@'%'`
+  // Where the server sees us come from; of an account for another place '%' is the likeliest.
+  const isLocal = /'@'localhost'/.test(describeError(error))
+  const host = isLocal ? 'localhost' : '%'
+  const account = quotedAccount({ user, host })
   switch (sqlNumber(error.cause)) {
     case 1040:
       return ['SET GLOBAL max_connections = 200;']
     case 1044:
-      return [`GRANT ALL ON \`${database}\`.* TO ${account};`]
+      return [madeByAdministrator(database, isLocal ? `${user}@localhost` : user)]
     case 1045:
     case 1698:
     case 1820:
     case 1862:
       return [`ALTER USER ${account} IDENTIFIED BY '…';`]
     case 1049:
-      return [`CREATE DATABASE \`${database}\`;`]
+      return [`CREATE DATABASE \`${database.replaceAll('`', '``')}\`;`]
     case 1129:
       return ['FLUSH HOSTS;']
     case 1203:

@@ -100,8 +100,13 @@ async function sceneOf(session: Session, config: Config): Promise<Scene> {
   return {
     ...{ session, config, there: await tablesThere(session, config), account: quoted },
     database: `\`${name.replaceAll('`', '``')}\``,
-    byAdministrator: `countersink schema --database ${shellWord(name)} --service ${shellWord(account)} | mariadb`,
+    byAdministrator: madeByAdministrator(name, account),
   }
+}
+
+/** What makes all tables, and gives an account what it needs and no more. */
+export function madeByAdministrator(database: string, account: string): string {
+  return `countersink schema --database ${shellWord(database)} --service ${shellWord(account)} | mariadb`
 }
 
 async function lookAtVersion(at: Scene, meta: Meta): Promise<string | Finding> {
