@@ -23,7 +23,7 @@ import { type Host, hostsOf } from '../hosts.ts'
 import { assertThisLedger, findLedger, findMeta, tablesThere } from '../schema/ledger-there.ts'
 import { quotedAccount } from '../schema/printed.ts'
 import { assertWritable } from '../schema/server.ts'
-import { ledgerNames } from '../schema/tables.ts'
+import { ledgerNames, quotedIdentifier } from '../schema/tables.ts'
 import { checkWitnesses } from '../schema/witnesses.ts'
 import { sqlNumber } from '../sql-errors.ts'
 import { examineLedger, type KnownLedger, madeByAdministrator } from './ledger.ts'
@@ -227,7 +227,7 @@ function mendOf(error: Error, address: DatabaseAddress): readonly string[] {
     case 1862:
       return [`ALTER USER ${account} IDENTIFIED BY '…';`]
     case 1049:
-      return [`CREATE DATABASE \`${database.replaceAll('`', '``')}\`;`]
+      return [`CREATE DATABASE ${quotedIdentifier(database)};`]
     case 1129:
       return ['FLUSH HOSTS;']
     case 1203:

@@ -18,7 +18,12 @@ import {
 } from '../schema/ledger-there.ts'
 import { quotedAccount } from '../schema/printed.ts'
 import { MAKING_RIGHTS, RIGHTS, rightTrials } from '../schema/rights.ts'
-import { type LedgerTable, ledgerNames, SCHEMA_VERSION } from '../schema/tables.ts'
+import {
+  type LedgerTable,
+  ledgerNames,
+  quotedIdentifier,
+  SCHEMA_VERSION,
+} from '../schema/tables.ts'
 import { checkTotals } from '../schema/totals-table.ts'
 import { checkWitnesses, type Witness } from '../schema/witnesses.ts'
 import { lookedInSql } from './sql-findings.ts'
@@ -99,7 +104,7 @@ async function sceneOf(session: Session, config: Config): Promise<Scene> {
   const quoted = quotedAccount({ user: account.slice(0, at), host: account.slice(at + 1) })
   return {
     ...{ session, config, there: await tablesThere(session, config), account: quoted },
-    database: `\`${name.replaceAll('`', '``')}\``,
+    database: quotedIdentifier(name),
     byAdministrator: madeByAdministrator(name, account),
   }
 }

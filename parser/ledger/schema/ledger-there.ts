@@ -12,6 +12,7 @@ import {
   type LedgerTable,
   ledgerNames,
   migrateToVersion2,
+  quotedIdentifier,
   SCHEMA_VERSION,
 } from './tables.ts'
 import { ledgerBehind } from './witnesses.ts'
@@ -185,7 +186,7 @@ async function assertTotalsFree(session: Session, config: Config): Promise<void>
   for (const { name } of others) {
     const [meta] = await ifThere(
       session.query<{ prefix: string }>(
-        `SELECT table_prefix AS prefix FROM \`${name.replaceAll('`', '``')}\` WHERE totals_table = ?`,
+        `SELECT table_prefix AS prefix FROM ${quotedIdentifier(name)} WHERE totals_table = ?`,
         [config.totalsTable],
       ),
     )

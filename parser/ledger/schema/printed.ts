@@ -8,7 +8,13 @@
 import { type Config, LEDGER_TABLES } from '../../../shared/config.ts'
 import { SEQUENCE_TABLE } from '../adding/sequence-engine.ts'
 import { RIGHTS, type Right } from './rights.ts'
-import { createLedger, createTotals, ledgerNames, migrateToVersion2 } from './tables.ts'
+import {
+  createLedger,
+  createTotals,
+  ledgerNames,
+  migrateToVersion2,
+  quotedIdentifier,
+} from './tables.ts'
 
 export interface Account {
   readonly user: string
@@ -32,7 +38,7 @@ export function schemaStatements(
 ): SchemaStatements {
   const names = ledgerNames(config)
   const ledger = createLedger(names)
-  const database = `\`${on.database.replaceAll('`', '``')}\``
+  const database = quotedIdentifier(on.database)
   const grant = (rights: readonly Right[], table: string, to: Account): string =>
     `GRANT ${rights.join(', ')} ON ${database}.${table} TO ${quotedAccount(to)}`
   const tables = ['totals', ...LEDGER_TABLES] as const

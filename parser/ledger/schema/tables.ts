@@ -13,18 +13,22 @@ export interface LedgerNames {
 
 export type LedgerTable = (typeof LEDGER_TABLES)[number]
 
+/** A name of anybody's, as SQL has it. */
+export function quotedIdentifier(name: string): string {
+  return `\`${name.replaceAll('`', '``')}\``
+}
+
 export function ledgerNames(
   config: Pick<Config, 'totalsTable' | 'totalsIdColumn' | 'totalsAmountColumn' | 'tablePrefix'>,
 ): LedgerNames {
-  const quoted = (name: string): string => `\`${name}\``
   return {
-    totals: quoted(config.totalsTable),
-    id: quoted(config.totalsIdColumn),
-    amount: quoted(config.totalsAmountColumn),
-    meta: quoted(`${config.tablePrefix}meta`),
-    batch: quoted(`${config.tablePrefix}batch`),
-    file: quoted(`${config.tablePrefix}file`),
-    sighting: quoted(`${config.tablePrefix}sighting`),
+    totals: quotedIdentifier(config.totalsTable),
+    id: quotedIdentifier(config.totalsIdColumn),
+    amount: quotedIdentifier(config.totalsAmountColumn),
+    meta: quotedIdentifier(`${config.tablePrefix}meta`),
+    batch: quotedIdentifier(`${config.tablePrefix}batch`),
+    file: quotedIdentifier(`${config.tablePrefix}file`),
+    sighting: quotedIdentifier(`${config.tablePrefix}sighting`),
   }
 }
 
