@@ -21,6 +21,7 @@ import {
   withDatabaseAtRest,
 } from '../mariadb/index.ts'
 import {
+  archivedFiles,
   type Finding,
   JournalRecords,
   outliveReaders,
@@ -135,13 +136,19 @@ async function refuseOther(
     ledgerUuid !== undefined && known !== undefined
       ? ledgerUuid === known
       : remembered === undefined
-        ? config.databaseUrl === '' || ledgerUuid !== undefined
+        ? config.databaseUrl === '' || ledgerUuid !== undefined || (await nothingIsArchived(paths))
         : isRememberedDatabase(remembered, config)
   if (isSame) return
   throw cannot(
     notTheServices(paths, service, ledgerUuid),
     `Set ${SETTINGS.databaseUrl.variable} as for the service. If that server was replaced by this one for good, run it with --other-database.`,
   )
+}
+
+/** Then no ledger was ever worked with, or none had counted anything: none can lack a file. */
+async function nothingIsArchived(paths: StatePaths): Promise<boolean> {
+  for await (const _ of archivedFiles(paths, 1)) return false
+  return true
 }
 
 /** Totals without the ledger that says which files are in them: those files would be counted twice. */

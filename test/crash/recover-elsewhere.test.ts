@@ -12,7 +12,7 @@ import {
   assertTotalsEqual,
   list,
 } from '../helpers/invariants.ts'
-import { spawnParser, startParser, stopProgram } from '../helpers/parser.ts'
+import { pingParser, spawnParser, startParser, stopProgram } from '../helpers/parser.ts'
 import { processesOf } from '../helpers/processes.ts'
 import { makeSite, type Site } from '../helpers/state-dir.ts'
 import { startUp } from '../helpers/up.ts'
@@ -72,6 +72,19 @@ t.test('a private MariaDB is never made by it', { buffered: true }, async t => {
   await eventually('it is counted again', () => list(site.paths.archive).length === 1)
   t.match(await stopProgram(next), { code: 0 })
   await assertEverythingAddsUp(t, site, applied(kept))
+})
+
+t.test('a first start that ended before it remembered its ledger', { buffered: true }, async t => {
+  const site = await makeSite(t, server)
+  const nowhere = `mariadb://x@localhost/x?socketPath=${join(site.paths.dir, 'nowhere.sock')}`
+  const parser = spawnParser(t, site, { COUNTERSINK_DATABASE_URL: nowhere })
+  await eventually('it has its journal', async () => (await pingParser(site.paths)) !== undefined)
+  await stopProgram(parser)
+  // Whatever database was seen then, nothing was counted into it.
+  t.match(await countersink(t, site, 'recover'), {
+    code: 0,
+    stdout: /^0 archived files looked at/m,
+  })
 })
 
 t.test('another database takes its place', { buffered: true }, async t => {
