@@ -3,6 +3,7 @@ import { crashPoint } from '../shared/crash-points.ts'
 import { hasCode, systemReason, toError } from '../shared/errors.ts'
 import type { Bell } from '../shared/handoff.ts'
 import type { Service } from '../shared/lifecycle.ts'
+import type { Publication } from '../shared/manifest.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import { freeRoom } from '../shared/room.ts'
 import { reasonToWait, unsettledReason } from './backpressure.ts'
@@ -107,8 +108,9 @@ export class GeneratorLoop implements Service {
     if (file === undefined) return
     await progress.prepared(file)
     crashPoint('G1-state-written')
-    if (!(await this.#publish(file))) return
-    announcer.announce(file)
+    const publication = await this.#publish(file)
+    if (publication === undefined) return
+    announcer.announce({ ...file, ...publication })
     await progress.counted()
     status.published(file)
   }
@@ -130,13 +132,12 @@ export class GeneratorLoop implements Service {
     }
   }
 
-  /** false: stopped before it could be; it is pending, and the next start publishes it. */
-  async #publish(file: PendingFile): Promise<boolean> {
+  /** undefined: stopped before it could be; it is pending, and the next start publishes it. */
+  async #publish(file: PendingFile): Promise<Publication | undefined> {
     const { paths, status, spool, changed } = this.#parts
     for (;;) {
       try {
-        await spool.publish(file)
-        return true
+        return await spool.publish(file)
       } catch (error) {
         const trouble = await directoriesTrouble(paths)
         // Not by the directories: what fails is this file, or it is not there any more.
@@ -145,7 +146,7 @@ export class GeneratorLoop implements Service {
         const why = trouble ?? systemReason(error)
         status.wait({ kind: 'directories', text: `waiting to publish ${file.name}: ${why}` })
         await changed.wait(this.#abort.signal, ROOM_POLL_MS)
-        if (this.#stopped) return false
+        if (this.#stopped) return undefined
       }
     }
   }

@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import { crashPoint } from '../shared/crash-points.ts'
 import { syncDirectories, syncDirectory } from '../shared/durable.ts'
 import type { ProcessIdentity } from '../shared/lifecycle.ts'
+import type { Publication } from '../shared/manifest.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import type { FileMaker, FileRecipe, MakeOptions } from './making/index.ts'
 import { publish, tmpName } from './publishing/index.ts'
@@ -51,10 +52,10 @@ export class Spool {
   }
 
   /** G2 and G3: the file durable in the inbox, its manifest before it. */
-  async publish(file: PendingFile): Promise<void> {
+  async publish(file: PendingFile): Promise<Publication> {
     const { sizeBytes, sha256, lines, amount } = file
     const manifest = { sizeBytes, sha256, lines, amount, disposable: true }
-    await publish(this.#paths, this.#owner, file, manifest)
+    return publish(this.#paths, this.#owner, file, manifest)
   }
 
   /** Publishes what a dead process left pending, unless it had come to the rename. */

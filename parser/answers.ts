@@ -1,9 +1,10 @@
 import { setImmediate } from 'node:timers/promises'
 import { CountersinkError, describeError } from '../shared/errors.ts'
-import type { AnswerTo, ContentAnswer, Question } from '../shared/protocol.ts'
+import type { AnswerTo, ContentAnswer, Question, TrailQuestion } from '../shared/protocol.ts'
 import type { InboxScanner, QueueTally } from './intake/index.ts'
-import { type Journal, withWaiting } from './journal/index.ts'
+import { type Journal, type JournalTrails, journalTrails, withWaiting } from './journal/index.ts'
 import { judgeSqlError, type Ledger, withLedgerRows } from './ledger/index.ts'
+import { trailAnswer } from './trails.ts'
 
 /**
  * Answers what people ask: what the ledger says of a content decides, the journal answers everything
@@ -38,6 +39,7 @@ export class Answers {
       return this.#scanner.whatOf(question.name)
     }
     if (question.kind === 'content') return this.#content(question.prefix)
+    if (question.kind === 'trail') return trailAnswer(question, this.#ledger, this.#journalTrails)
     const steps = this.#journal.answering(question)
     for (;;) {
       const step = steps.next()
@@ -46,6 +48,18 @@ export class Answers {
       if (!step.done) continue
       const isProvisional = question.kind === 'newest' && this.#isProvisional()
       return isProvisional ? { ...step.value, isProvisional } : step.value
+    }
+  }
+
+  readonly #journalTrails = async (
+    question: TrailQuestion,
+    contents: readonly string[],
+  ): Promise<JournalTrails> => {
+    const steps = journalTrails(this.#journal, question, contents)
+    for (;;) {
+      const step = steps.next()
+      await setImmediate()
+      if (step.done) return step.value
     }
   }
 

@@ -14,6 +14,15 @@ export interface Expected {
   readonly amount: bigint | undefined
 }
 
+/** What is known of how a file came to be here. */
+export interface Provenance {
+  /** 16 bytes that name its publication; none: it came without, and its claim makes them. */
+  readonly origin: Uint8Array | undefined
+  readonly publishedAtMs: number | undefined
+  /** When the announcement came for which it was claimed; none: a look has found it. */
+  readonly announcedAtMs: number | undefined
+}
+
 /** What reading a file to its end has shown. */
 export interface DigestFacts {
   /** `NO_HASH` if the file was never read to its end. */
@@ -48,6 +57,8 @@ export interface QueueEntry {
   /** Why the manifest that came with it cannot be used. */
   readonly manifestProblem: string | undefined
   readonly disposable: boolean
+  /** None: an earlier program has claimed it. */
+  readonly provenance?: Provenance | undefined
   /** It came without a manifest. */
   readonly isPlain: boolean
   /**
@@ -61,6 +72,8 @@ export interface QueueEntry {
   readonly outcome: Outcome | undefined
   /** P2: how far its reading has come, while it is `claimed`. */
   readonly checkpoint: Checkpoint | undefined
+  /** All that were made so far, also once none is needed any more. The journal counts them itself. */
+  readonly checkpoints?: CheckpointTally | undefined
   /** The sealed sums of a `digested` file, unless they are held in memory only. */
   readonly runName: string | undefined
 }
@@ -82,6 +95,13 @@ export interface Checkpoint {
   readonly amount: bigint
   /** Names in the runs directory, oldest first: together the sums of those lines. */
   readonly runs: readonly string[]
+}
+
+/** The checkpoints of a file, together. */
+export interface CheckpointTally {
+  readonly count: number
+  readonly lastAtMs: number
+  readonly lastPositionBytes: number
 }
 
 /** Why a file is not counted: a code for programs, words for people. */

@@ -1,13 +1,14 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Availability, LongStatement, ParserEvents } from '../shared/events.ts'
 import type { ParserHealth } from '../shared/protocol.ts'
-import type { BatchResumer, CountingStage, SameNameNotices } from './counting/index.ts'
+import type { SameNameNotices, StagedBatches } from './counting/index.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { InboxScanner, QueueTally } from './intake/index.ts'
 import type { Journal } from './journal/index.ts'
 import type { OwnDirectories } from './own-directories.ts'
 import type { ParserState } from './parser-states.ts'
 import type { ReadingStage } from './reading/index.ts'
+import type { Decider } from './recording/index.ts'
 import type { GrowthWatch, Settler } from './settling/index.ts'
 
 /** Whom a pong asks; each says for itself what waits there, and for what. */
@@ -18,8 +19,8 @@ export interface HealthSources {
   readonly directories: OwnDirectories
   readonly disk: DiskWatch
   readonly readingStage: ReadingStage
-  readonly countingStage: CountingStage
-  readonly resumer: BatchResumer
+  readonly decider: Decider
+  readonly staged: StagedBatches
   readonly settler: Settler
   readonly growth: GrowthWatch
   readonly sameNames: SameNameNotices
@@ -61,12 +62,12 @@ export class HealthReport {
   }
 
   of(state: ParserState, sources: HealthSources): ParserHealth {
-    const { journal, queue, scanner, directories, disk, readingStage, countingStage } = sources
+    const { journal, queue, scanner, directories, disk, readingStage, decider } = sources
     const eventLoopDelayMs = this.#loopDelay.mean / 1e6
     this.#loopDelay.reset()
     const { awayBecause, isUnfit } = this.#database
     const paused = directories.reason ?? disk.reason ?? (isUnfit ? awayBecause : undefined)
-    const reason = paused ?? sources.resumer.reason ?? readingStage.reason ?? countingStage.reason
+    const reason = paused ?? sources.staged.reason ?? readingStage.reason ?? decider.reason
     return {
       role: 'parser',
       pid: process.pid,
@@ -90,7 +91,7 @@ export class HealthReport {
         leftInInbox: scanner.left,
         inboxAway: scanner.awayBecause,
         noRoom: disk.reason,
-        blockedBatch: sources.resumer.reason,
+        blockedBatch: sources.staged.reason,
         unmoved: sources.settler.unmoved,
       }),
     }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Config } from '../shared/config.ts'
 import { CountersinkError, hasCode, toError } from '../shared/errors.ts'
 import { ParserEvents } from '../shared/events.ts'
@@ -65,6 +66,7 @@ export class Parser implements Service {
     await refuseDirectoriesOfOthers(paths.dir, paths.run)
     requireOneMount(paths)
     const abort = new AbortController()
+    setMaxListeners(WAITING_MAX, abort.signal)
     const journalLock = await ownJournal(paths.journal, log)
     const ground = {
       ...options,
@@ -133,15 +135,19 @@ export class Parser implements Service {
 
   async #countOnceAgreed(): Promise<void> {
     const { signal } = this.#ground
-    const { readingStage, countingStage } = this.#parts
+    const { readingStage, recordingStage, countingStage } = this.#parts
     try {
-      await goOnFromLedger({ ...this.#ground, ...this.#parts }, signal)
+      await goOnFromLedger({ ...this.#ground, ...this.#parts })
     } catch (error) {
       if (signal.aborted && error === signal.reason) return
       throw error
     }
     this.#state.on('agreed')
-    await Promise.all([readingStage.run(signal), countingStage.run(signal)])
+    await Promise.all([
+      readingStage.run(signal),
+      recordingStage.run(signal),
+      countingStage.run(signal),
+    ])
   }
 
   /** Whatever failed in a parser that was replaced, failed because of that. */
@@ -171,6 +177,9 @@ export class Parser implements Service {
     else this.#end.resolve()
   }
 }
+
+/** Each loop, and each reader, waits for the end too: beyond so many they are a leak. */
+const WAITING_MAX = 40
 
 function replaced(): CountersinkError {
   return new CountersinkError(

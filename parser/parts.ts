@@ -3,13 +3,7 @@ import type { ParserEvents } from '../shared/events.ts'
 import { Handoff } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
-import {
-  BatchMaker,
-  BatchResumer,
-  CountingStage,
-  Refuser,
-  SameNameNotices,
-} from './counting/index.ts'
+import { CountingStage, EarlierBatches, SameNameNotices, StagedBatches } from './counting/index.ts'
 import { DigestWorkers } from './digest/index.ts'
 import { DiskWatch, filledDirectories } from './disk-watch.ts'
 import { Inbox, InboxScanner, QueueTally, Sealer } from './intake/index.ts'
@@ -17,6 +11,7 @@ import type { Journal } from './journal/index.ts'
 import { type DatabaseAddress, Ledger } from './ledger/index.ts'
 import { OwnDirectories } from './own-directories.ts'
 import { ReadingStage, type Verdict } from './reading/index.ts'
+import { Decider, type ReadFile, RecordingStage, Refuser } from './recording/index.ts'
 import { type ArchiveLimit, GrowthWatch, Settler } from './settling/index.ts'
 
 /** What everything in the parser is made of. */
@@ -102,27 +97,40 @@ function makeCounting(
 ) {
   const { paths, config, journal, log, events } = ground
   const ledger = new Ledger(ground)
-  const maker = new BatchMaker({ runsDirectory: paths.runs, chunkPairsMax: config.chunkPairsMax })
-  const resumer = new BatchResumer({
-    ...{ paths, config, journal, ledger, maker, log },
-    newWorkers: () => new DigestWorkers({ sumThreads: config.sumThreads }),
-  })
   const growth = new GrowthWatch({ paths, journal, log })
   const settler = new Settler({ ...ground, growth, directories, disk, queue, events })
   const sameNames = new SameNameNotices(log)
-  const countingStage = new CountingStage({
-    ...{ input, journal, ledger, settler, maker, resumer, disk, growth, log },
-    refuser: new Refuser({ journal, ledger }),
-    filesMax: config.batchFilesMax,
+  const refuser = new Refuser({ journal, ledger })
+  const { batchFilesMax: filesMax, chunkPairsMax } = config
+  const decider = new Decider({
+    ...{ journal, ledger, settler, refuser, filesMax, log },
+    runsDirectory: paths.runs,
+    stalledMs: () => config.takeoverMs,
     readAgain: sequence => readingStage.readAgain(sequence),
-    stepBack: (entry, reason) => readingStage.stepBack(entry, reason),
+  })
+  const read = new Handoff<ReadFile>(READ_WEIGHT_MAX, weightOf)
+  const common = { ledger, decider, refuser, filesMax, chunkPairsMax }
+  const recordingStage = new RecordingStage({
+    ...{ ...common, input, output: read, settler, disk, growth },
+  })
+  const earlier = new EarlierBatches({
+    ...{ ...ground, ledger },
+    newWorkers: () => new DigestWorkers({ sumThreads: config.sumThreads }),
+  })
+  const staged = new StagedBatches({ ledger, earlier, log, pauseMs: () => config.takeoverMs })
+  const countingStage = new CountingStage({
+    ...{ ...common, input: read, staged },
+    record: files => recordingStage.record(files),
+    onCounted: () => recordingStage.lookSoon(),
     onNamesakes: names => sameNames.note(names),
   })
-  return { ledger, maker, resumer, growth, settler, sameNames, countingStage }
+  return { ledger, growth, settler, sameNames, decider, recordingStage, staged, countingStage }
 }
 
-/** Read, not yet brought to the ledger: a weight is a pair held in memory, 16 bytes. */
-const VERDICTS_WEIGHT_MAX = 1_000_000
+/** Read, and not looked at yet: a weight is a pair held in memory, 16 bytes. */
+const VERDICTS_WEIGHT_MAX = 200_000
+/** To be counted here, and not brought to the ledger yet. */
+const READ_WEIGHT_MAX = 800_000
 /** What a verdict weighs besides its sums. */
 const VERDICT_WEIGHT = 200
 /** Sums in run files need a descriptor and a buffer. */

@@ -9,53 +9,54 @@
 
 import { REFUSED } from '../shared/state-table.ts'
 import type { QueueEntry } from './facts.ts'
+import type { LedgerFile } from './ledger/index.ts'
 
 /**
  * - **unasked**: its content is not known for certain, or does not matter any more.
- * - **none**: the ledger has no row of it. **applying**, **applied**: it has one of a batch that has
- *   begun or is in the totals, written by this parser for this very file (**ours**), or for another.
+ * - **none**: the ledger has no row of it. Else it has one, written for this very file (**ours**) or
+ *   for another, in that state.
  */
-export type RowOfContent =
-  | 'unasked'
-  | 'none'
-  | 'ours applying'
-  | 'ours applied'
-  | 'other applying'
-  | 'other applied'
+export type RowOfContent = 'unasked' | 'none' | `${'ours' | 'other'} ${LedgerFile['state']}`
 
 /**
  * - **read**: like any claimed file, from its checkpoint on.
- * - **count**: its sums are opened again, or it is read again, and the ledger decides once more: it is
- *   counted, or a duplicate, or waits for the batch that has its content.
+ * - **count**: its sums are opened again, or it is read again, and recorded.
+ * - **wait**: its sums are recorded, or somebody else records them: what becomes of that row decides,
+ *   and neither the file nor its sums are needed for that.
  * - **settle**: it was counted before the crash, and only the journal does not know (P6).
  * - **move**: it is settled, and only its move out of work/ may be missing (P7, P8).
  */
-export type StartAction = 'read' | 'count' | 'settle' | 'move'
+export type StartAction = 'read' | 'count' | 'wait' | 'settle' | 'move'
+
+const NEVER_SEEN = {
+  none: REFUSED,
+  'ours staging': REFUSED,
+  'ours staged': REFUSED,
+  'ours applying': REFUSED,
+  'ours applied': REFUSED,
+  'ours refused': REFUSED,
+  'other staging': REFUSED,
+  'other staged': REFUSED,
+  'other applying': REFUSED,
+  'other applied': REFUSED,
+  'other refused': REFUSED,
+} as const
 
 export const START_UP = {
-  claimed: {
-    unasked: 'read',
-    none: REFUSED,
-    'ours applying': REFUSED,
-    'ours applied': REFUSED,
-    'other applying': REFUSED,
-    'other applied': REFUSED,
-  },
+  claimed: { ...NEVER_SEEN, unasked: 'read' },
   digested: {
     unasked: REFUSED,
     none: 'count',
-    // Its batch could not be finished when this start tried: it is blocked.
-    'ours applying': 'count',
+    'ours staging': 'count',
+    'ours staged': 'wait',
+    'ours applying': 'wait',
     'ours applied': 'settle',
-    'other applying': 'count',
-    'other applied': 'count',
+    'ours refused': 'wait',
+    'other staging': 'wait',
+    'other staged': 'wait',
+    'other applying': 'wait',
+    'other applied': 'wait',
+    'other refused': 'wait',
   },
-  settling: {
-    unasked: 'move',
-    none: REFUSED,
-    'ours applying': REFUSED,
-    'ours applied': REFUSED,
-    'other applying': REFUSED,
-    'other applied': REFUSED,
-  },
+  settling: { ...NEVER_SEEN, unasked: 'move' },
 } as const satisfies Record<QueueEntry['stage'], Record<RowOfContent, StartAction | typeof REFUSED>>

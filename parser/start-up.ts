@@ -3,13 +3,15 @@ import type { Config } from '../shared/config.ts'
 import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import { REFUSED } from '../shared/state-table.ts'
-import { type BatchMaker, type BatchResumer, reconcileWithLedger } from './counting/index.ts'
+import { reconcileWithLedger, type StagedBatches } from './counting/index.ts'
 import type { QueueEntry } from './facts.ts'
 import { adoptWork, type QueueTally } from './intake/index.ts'
 import type { Journal } from './journal/index.ts'
-import type { Ledger, LedgerFile } from './ledger/index.ts'
+import type { Ledger, LedgerFile, OpeningTaken } from './ledger/index.ts'
+import type { ReadingStage } from './reading/index.ts'
 import type { Ending, Settler } from './settling/index.ts'
 import { type RowOfContent, START_UP, type StartAction } from './start-up-cases.ts'
+import { sweepRuns } from './sums/index.ts'
 
 export interface StartUpParts {
   readonly paths: StatePaths
@@ -18,8 +20,8 @@ export interface StartUpParts {
   readonly queue: QueueTally
   readonly settler: Settler
   readonly ledger: Ledger
-  readonly resumer: BatchResumer
-  readonly maker: BatchMaker
+  readonly staged: StagedBatches
+  readonly readingStage: ReadingStage
   readonly log: Log
 }
 
@@ -45,25 +47,45 @@ export async function goOnFromJournal(parts: StartUpParts): Promise<void> {
  *
  * @throws the signal's reason, and what `reconcileWithLedger` throws
  */
-export async function goOnFromLedger(parts: StartUpParts, signal: AbortSignal): Promise<void> {
-  const { paths, config, journal, ledger, resumer, maker, log } = parts
+export async function goOnFromLedger(parts: StartUpParts): Promise<void> {
+  const { paths, config, journal, ledger, staged, log } = parts
   await reconcileWithLedger(journal, ledger, log, { path: paths.rememberedLedger, config })
-  const needed = new Set(await resumer.resumeAll(signal))
-  ledger.resumed()
+  // What was begun is finished first; where somebody else counts, that is his.
+  if (await ledger.counter.takeLease()) await staged.finishOpen()
+  tellOfOpening(await ledger.takeOpening(), log)
+  const needed = new Set<string>()
   for await (const slice of journal.queueInSlices()) {
     await settleApplied(slice, needed, parts)
   }
   // Runs that came since are a successor's.
   journal.assertOwner()
-  const swept = await maker.sweep(needed)
-  if (swept > 0) log.info('removed sums that nobody needs', { files: swept })
+  const swept = await sweepRuns(paths.runs, needed)
+  if (swept.length > 0) log.info('removed sums that nobody needs', { files: swept.length })
 }
 
-/** Of these entries, the files that are in the totals already; runs of others are needed. */
+function tellOfOpening(taken: OpeningTaken | undefined, log: Log): void {
+  if (taken?.isUnknown) {
+    log.warn(
+      'what stood in each total before is not known: a batch of an earlier version is open',
+      {
+        code: 'OPENING_UNKNOWN',
+      },
+    )
+  } else if (taken !== undefined && taken.difference !== 0n) {
+    log.warn('the totals are not what was counted into them before this version', {
+      ...{ code: 'TOTALS_DIFFER', difference: taken.difference },
+    })
+  }
+}
+
+/**
+ * Of these entries, the files that are in the totals already; runs of others are needed, and those
+ * whose row decides are not read.
+ */
 async function settleApplied(
   entries: readonly QueueEntry[],
   needed: Set<string>,
-  { ledger, settler }: StartUpParts,
+  { ledger, settler, readingStage }: StartUpParts,
 ): Promise<void> {
   const asked = entries.flatMap(({ stage, digest }) =>
     stage === 'digested' && digest ? [digest.sha256] : [],
@@ -73,10 +95,12 @@ async function settleApplied(
   for (const entry of entries) {
     const { digest, checkpoint, runName } = entry
     const row = digest && rows?.get(Buffer.from(digest.sha256).toString('hex'))
-    if (actionFor(entry, row, ledger) === 'settle') {
+    const action = actionFor(entry, row, ledger)
+    if (action === 'settle') {
       endings.push({ entry, digest: digest!, outcome: 'applied', ledgerSequence: row!.sequence })
       continue
     }
+    if (action === 'wait') readingStage.decidedByRow(entry.sequence)
     for (const name of [...(checkpoint?.runs ?? []), runName]) if (name) needed.add(name)
   }
   await settler.settle(endings)
@@ -95,6 +119,5 @@ function rowAsSeen(
   ledger: Ledger,
 ): Exclude<RowOfContent, 'unasked'> {
   if (row === undefined) return 'none'
-  assert(row.state !== 'reverted', `${entry.name} is reverted, which this version does not know`)
   return `${ledger.isThisWorkFile(row, entry.sequence) ? 'ours' : 'other'} ${row.state}`
 }

@@ -13,7 +13,7 @@ cd -- "$(dirname -- "$0")/.."
 
 rooms='generator parser shared scripts test'
 program=dist/scripts/countersink.js
-kernel=dist/parser/digest/kernel/sums.wasm
+kernel=dist/parser/kernel/assembly/sums.wasm
 page=dist/countersink.1
 link=node_modules/.bin/countersink
 packages_stamp=node_modules/.countersink-packages

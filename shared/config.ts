@@ -177,7 +177,17 @@ function refuseContradictions(config: Config, given: Layer, problems: Problem[])
 }
 
 /** The ledger's own tables, as they are called behind the prefix. */
-export const LEDGER_TABLES = ['meta', 'batch', 'file', 'sighting'] as const
+export const LEDGER_TABLES = [
+  'meta',
+  'lease',
+  'batch',
+  'file',
+  'posting',
+  'sums',
+  'todo',
+  'opening_wide',
+  'sighting',
+] as const
 
 const defaults = readConfig({})
 for (const { smaller, larger } of ORDERS) assert(defaults[smaller] <= defaults[larger])

@@ -40,6 +40,7 @@ export type ErrorCode =
   | 'IO_FAILED'
   | 'DISK_FULL'
   | 'RUN_UNREADABLE'
+  | 'BLOCK_UNREADABLE'
   // Journal and ledger.
   | 'JOURNAL_FAILED'
   | 'JOURNAL_IN_USE'
@@ -47,6 +48,7 @@ export type ErrorCode =
   | 'DATABASE_UNAVAILABLE'
   | 'DATABASE_FAILED'
   | 'CURSOR_MOVED'
+  | 'LEASE_LOST'
   // Processes.
   | 'CHILD_FAILED'
   | 'STOPPED'

@@ -31,6 +31,13 @@ export class FieldReader {
     throw invalid(`${key} must be a whole number from 0 to 2^53-1`)
   }
 
+  /** One that a date can tell. */
+  timeMs(key: string): number {
+    const value = this.count(key)
+    if (value <= TIME_MS_MAX) return value
+    throw invalid(`${key} must be milliseconds since 1970, at most ${TIME_MS_MAX}`)
+  }
+
   amount(key: string): string {
     const value = this.text(key, 40)
     if (parseU128(value) !== undefined) return value
@@ -41,6 +48,12 @@ export class FieldReader {
     const value = this.text(key, 64)
     if (/^[0-9a-f]{64}$/.test(value)) return value
     throw invalid(`${key} must be 64 lower-case hex digits`)
+  }
+
+  origin(key: string): string {
+    const value = this.text(key, 32)
+    if (/^[0-9a-f]{32}$/.test(value)) return value
+    throw invalid(`${key} must be 32 lower-case hex digits`)
   }
 
   oneOf<T extends string>(key: string, allowed: readonly T[]): T {
@@ -56,6 +69,8 @@ export class FieldReader {
     throw invalid(`${key} must be a map`)
   }
 }
+
+const TIME_MS_MAX = 8.64e15
 
 export function invalid(why: string): CountersinkError {
   return new CountersinkError('MESSAGE_INVALID', why)

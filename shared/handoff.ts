@@ -45,6 +45,7 @@ export class Handoff<T> {
   readonly #filled = new Bell()
   readonly #emptied = new Bell()
   #weight = 0
+  #isWoken = false
 
   /** An item heavier than the capacity goes through alone. */
   constructor(capacity: number, weigh: (item: T) => number = () => 1) {
@@ -67,14 +68,15 @@ export class Handoff<T> {
 
   /**
    * Waits until there is something, then takes all there is, `most` at the most. Empty: the signal
-   * was raised, or `timeoutMs` have passed.
+   * was raised, `timeoutMs` have passed, or it was woken.
    */
   async takeAll(most: number, signal: AbortSignal, timeoutMs?: number): Promise<T[]> {
     // A ring of what was taken without waiting is not heard as one of something new.
-    if (this.#items.length === 0) {
+    if (this.#items.length === 0 && !this.#isWoken) {
       this.#filled.hush()
       await this.#filled.wait(signal, timeoutMs)
     }
+    this.#isWoken = false
     if (signal.aborted) return []
     const items = this.#items.splice(0, most)
     this.#weight -= items.reduce((sum, item) => sum + this.#weigh(item), 0)
@@ -82,6 +84,12 @@ export class Handoff<T> {
     if (this.#items.length > 0) this.#filled.ring()
     this.#emptied.ring()
     return items
+  }
+
+  /** Whoever takes has something else to look after: a call of `takeAll` does not wait any longer. */
+  wake(): void {
+    this.#isWoken = true
+    this.#filled.ring()
   }
 
   /** What nobody will take any more. */

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { CountersinkError, hasCode } from './errors.ts'
 import { parseU128 } from './numbers.ts'
@@ -16,6 +17,9 @@ export interface Manifest {
   readonly amount: bigint | undefined
   /** The maker can do without the file once it is counted: the archive limit may delete it. */
   readonly disposable: boolean
+  /** Names this publication, 32 digits of hex: the same content published again has another. */
+  readonly origin?: string
+  readonly publishedAtMs?: number
 }
 
 const MANIFEST_VERSION = 1
@@ -30,6 +34,10 @@ export function formatManifest(manifest: Manifest): string {
     lines: manifest.lines,
     amount: manifest.amount?.toString(),
     ...(manifest.disposable ? { disposable: true } : {}),
+    ...(manifest.origin === undefined ? {} : { origin: manifest.origin }),
+    ...(manifest.publishedAtMs === undefined
+      ? {}
+      : { published: new Date(manifest.publishedAtMs).toISOString() }),
   })}\n`
 }
 
@@ -42,7 +50,10 @@ export function parseManifest(text: string): Manifest {
     throw invalid('it is not JSON', cause)
   }
   if (typeof fields !== 'object' || fields === null) throw invalid('it is not a JSON object')
-  const { version, size, sha256, lines, amount, disposable } = fields as Record<string, unknown>
+  const { version, size, sha256, lines, amount, disposable, origin, published } = fields as Record<
+    string,
+    unknown
+  >
   if (version !== MANIFEST_VERSION) {
     throw invalid(`version must be ${MANIFEST_VERSION}, got ${JSON.stringify(version)}`)
   }
@@ -56,7 +67,28 @@ export function parseManifest(text: string): Manifest {
   if (amount !== undefined && total === undefined) {
     throw invalid(`amount must be a decimal string, got ${JSON.stringify(amount)}`)
   }
-  return { sizeBytes: size, sha256, lines, amount: total, disposable: disposable === true }
+  if (origin !== undefined && !isOrigin(origin)) {
+    throw invalid(`origin must be 32 lower-case hex digits, got ${JSON.stringify(origin)}`)
+  }
+  const publishedAtMs = typeof published === 'string' ? Date.parse(published) : Number.NaN
+  if (published !== undefined && !(publishedAtMs >= 0)) {
+    throw invalid(
+      `published must be a time like 2026-01-31T23:59:59Z, got ${JSON.stringify(published)}`,
+    )
+  }
+  return {
+    ...{ sizeBytes: size, sha256, lines, amount: total, disposable: disposable === true },
+    ...(origin === undefined ? {} : { origin }),
+    ...(published === undefined ? {} : { publishedAtMs }),
+  }
+}
+
+/** What a manifest says of how its file was published. */
+export type Publication = Required<Pick<Manifest, 'origin' | 'publishedAtMs'>>
+
+/** For something that is published now. */
+export function newPublication(): Publication {
+  return { origin: randomBytes(16).toString('hex'), publishedAtMs: Date.now() }
 }
 
 /**
@@ -85,6 +117,10 @@ export async function readManifest(path: string): Promise<Manifest | undefined> 
   } finally {
     closeSync(fd)
   }
+}
+
+function isOrigin(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{32}$/.test(value)
 }
 
 function isCount(value: unknown): value is number {

@@ -11,12 +11,15 @@ import type { ErrorCode } from './errors.ts'
 import { FieldReader, invalid } from './field-reader.ts'
 import type { Health } from './health.ts'
 import { REASON_CHARACTERS_MAX } from './limits.ts'
-import { OUTCOMES, type Outcome, type ProcessedPage, type Question } from './records.ts'
+import type { Question } from './questions.ts'
+import { OUTCOMES, type Outcome, type ProcessedPage } from './records.ts'
 import { GENERATOR_HEALTH, misfit, PARSER_HEALTH, PROCESSED_PAGE } from './shapes.ts'
 
 // Whoever speaks the protocol finds all of it here.
 export type * from './health.ts'
+export type * from './questions.ts'
 export * from './records.ts'
+export type * from './trails.ts'
 
 export const PROTOCOL_NAME = 'countersink'
 export const PROTOCOL_VERSION = 1
@@ -51,6 +54,9 @@ export interface Announce {
   readonly sha256: string
   readonly lines?: number
   readonly amount?: string
+  /** As in the manifest, which counts for more. Earlier peers neither say nor read these two. */
+  readonly origin?: string
+  readonly publishedAtMs?: number
 }
 export interface Ack {
   readonly type: 'ack'
@@ -143,6 +149,8 @@ export function parseMessage(value: unknown): Message {
         sha256: f.sha256('sha256'),
         ...f.optional('lines', () => f.count('lines')),
         ...f.optional('amount', () => f.amount('amount')),
+        ...f.optional('origin', () => f.origin('origin')),
+        ...f.optional('publishedAtMs', () => f.timeMs('publishedAtMs')),
       }
     case 'ack':
       return {
@@ -174,7 +182,7 @@ export function parseMessage(value: unknown): Message {
 
 function parseQuestion(map: object): Question {
   const f = new FieldReader(map)
-  const kind = f.oneOf('kind', ['newest', 'after', 'content', 'queue', 'inbox'])
+  const kind = f.oneOf('kind', ['newest', 'after', 'content', 'queue', 'inbox', 'trail'])
   switch (kind) {
     case 'newest':
       return {
@@ -188,12 +196,23 @@ function parseQuestion(map: object): Question {
       return { kind, after: f.count('after') }
     case 'inbox':
       return { kind, name: f.text('name', 1_000) }
-    case 'content': {
-      const prefix = f.text('prefix', 64)
-      if (!/^[0-9a-f]{8,64}$/.test(prefix)) throw invalid('prefix must be 8 to 64 hex digits')
-      return { kind, prefix }
+    case 'content':
+      return { kind, prefix: prefixOf(f) }
+    case 'trail': {
+      const which = {
+        ...f.optional('prefix', () => prefixOf(f)),
+        ...f.optional('name', () => f.text('name', 1_000)),
+      }
+      if (Object.keys(which).length !== 1) throw invalid('it must have either a prefix or a name')
+      return { kind, ...which }
     }
   }
+}
+
+function prefixOf(f: FieldReader): string {
+  const prefix = f.text('prefix', 64)
+  if (/^[0-9a-f]{8,64}$/.test(prefix)) return prefix
+  throw invalid('prefix must be 8 to 64 hex digits')
 }
 
 function parseHealth(map: object): Health {

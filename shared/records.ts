@@ -1,15 +1,7 @@
-/** What can be asked of the journal over the socket, and what is answered. */
+/** What is told of files and contents over the socket. */
 
 export type Outcome = 'applied' | 'duplicate' | 'quarantined'
 export const OUTCOMES: readonly Outcome[] = ['applied', 'duplicate', 'quarantined']
-
-/** Processed files in the order they were settled; numbers count from 1. */
-export type Question =
-  | { readonly kind: 'newest'; readonly before?: number; readonly outcome?: Outcome }
-  | { readonly kind: 'after'; readonly number: number }
-  | { readonly kind: 'content'; readonly prefix: string }
-  | { readonly kind: 'queue'; readonly after: number }
-  | { readonly kind: 'inbox'; readonly name: string }
 
 /** What is kept of a processed file; times are milliseconds since 1970. */
 export interface ProcessedFile {
@@ -23,6 +15,16 @@ export interface ProcessedFile {
   readonly reason?: string
   /** Of the ledger's row that counts it, decimal; journals of earlier versions do not know it. */
   readonly ledgerSequence?: string
+  /** The publication that it came with, in hex; without: it is known by the work file that it became. */
+  readonly origin?: string
+  readonly publishedAtMs?: number
+  /** When the announcement came for which it was claimed; without: a look has found it. */
+  readonly announcedAtMs?: number
+  readonly checkpoints?: {
+    readonly count: number
+    readonly lastAtMs: number
+    readonly lastPositionBytes: number
+  }
   readonly claimedAtMs: number
   readonly digestStartedAtMs: number
   readonly digestedAtMs: number
@@ -58,15 +60,6 @@ export interface QueuePage {
   readonly next?: number
 }
 
-/** What a question is answered with. */
-export type AnswerTo<T extends Question> = T extends { kind: 'content' }
-  ? ContentAnswer
-  : T extends { kind: 'queue' }
-    ? QueuePage
-    : T extends { kind: 'inbox' }
-      ? InboxAnswer
-      : ProcessedPage
-
 /** The answer to `inbox`: what is known of a name there. Neither: it was not met yet, or has gone. */
 export interface InboxAnswer {
   /** Why it stays. */
@@ -91,5 +84,5 @@ export interface ContentMatch {
   /** … and whether a file of this content is on its way. */
   readonly waiting?: boolean
   /** What the ledger says, if it was asked: it decides. */
-  readonly ledger?: 'applied' | 'applying' | 'reverted' | 'absent'
+  readonly ledger?: 'staging' | 'staged' | 'applying' | 'applied' | 'refused' | 'absent'
 }

@@ -20,14 +20,16 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
  */
 const INNER_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   parser: {
-    sums: [],
-    digest: ['sums'],
+    kernel: [],
+    sums: ['kernel'],
+    digest: ['kernel', 'sums'],
     journal: [],
-    ledger: ['sums'],
+    ledger: ['kernel', 'sums'],
     intake: ['journal'],
     reading: ['journal', 'digest', 'sums'],
     settling: ['journal', 'intake'],
-    counting: ['settling', 'reading', 'journal', 'ledger', 'digest', 'sums'],
+    recording: ['settling', 'reading', 'journal', 'ledger', 'sums'],
+    counting: ['recording', 'reading', 'journal', 'ledger', 'digest', 'sums'],
   },
   generator: { making: [], publishing: [] },
   shared: { socket: [] },
@@ -82,7 +84,7 @@ const files = Object.keys(ROOMS)
       file => `${room}/${file}`,
     ),
   )
-  .filter(file => file.endsWith('.ts') && !file.startsWith('parser/digest/kernel/'))
+  .filter(file => file.endsWith('.ts') && !file.startsWith('parser/kernel/assembly/'))
 const imports = files.flatMap(importsOf)
 const own = imports.filter(({ of }) => of.startsWith('.'))
 const foreign = imports.filter(({ of }) => !of.startsWith('.'))

@@ -17,6 +17,7 @@
 import { crashPoint } from '../../shared/crash-points.ts'
 import { CountersinkError, describeError, hasCode } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
+import type { Publication } from '../../shared/manifest.ts'
 import type { Ack, Message, Settled } from '../../shared/protocol.ts'
 import { type Channel, openChannel } from '../../shared/socket/index.ts'
 import type { GeneratedFile } from '../state-shape.ts'
@@ -45,9 +46,12 @@ export const RECONNECT_MAX_MS = 2_000
 /** How long to leave a parser alone that is too busy, or did not answer. */
 export const LATER_MS = 1_000
 
+/** What the manifest says too; after a restart it alone knows when that was, and as which publication. */
+export type PublishedFile = GeneratedFile & Partial<Publication>
+
 type Phase = 'due' | 'asked' | 'accepted'
 interface Entry {
-  readonly file: GeneratedFile
+  readonly file: PublishedFile
   phase: Phase
 }
 
@@ -95,7 +99,7 @@ export class Announcer {
   }
 
   /** Announces the file now or as soon as possible. */
-  announce(file: GeneratedFile): void {
+  announce(file: PublishedFile): void {
     if (this.#entries.has(file.name)) return
     const entry: Entry = { file, phase: 'due' }
     this.#entries.set(file.name, entry)
@@ -173,7 +177,7 @@ export class Announcer {
   }
 
   async #ask(channel: Channel, entry: Entry): Promise<void> {
-    const { name, sizeBytes, sha256, lines, amount } = entry.file
+    const { name, sizeBytes, sha256, lines, amount, origin, publishedAtMs } = entry.file
     let ack: Ack | undefined
     try {
       const asked = channel.request<'ack'>({
@@ -183,6 +187,8 @@ export class Announcer {
         sha256,
         lines,
         amount: amount.toString(),
+        ...(origin === undefined ? {} : { origin }),
+        ...(publishedAtMs === undefined ? {} : { publishedAtMs }),
       })
       crashPoint('G3-announced')
       ack = await asked

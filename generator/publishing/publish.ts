@@ -4,7 +4,12 @@ import { crashPoint } from '../../shared/crash-points.ts'
 import { syncDirectories, writeSynced } from '../../shared/durable.ts'
 import { ioFailed } from '../../shared/errors.ts'
 import type { ProcessIdentity } from '../../shared/lifecycle.ts'
-import { formatManifest, type Manifest } from '../../shared/manifest.ts'
+import {
+  formatManifest,
+  type Manifest,
+  newPublication,
+  type Publication,
+} from '../../shared/manifest.ts'
 import { MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
 import { tmpName } from './tmp-names.ts'
 
@@ -27,18 +32,20 @@ export interface Finished {
  *
  * What a crash leaves in the tmp directory names its dead owner, and is swept.
  *
+ * @returns when it was published, and the name of this publication, as its manifest tells.
  * @throws CountersinkError IO_FAILED. The file may then stand in the tmp directory, its manifest does not.
  */
 export async function publish(
   { generatorTmp, inbox }: StatePaths,
   owner: ProcessIdentity,
   { tmp, name }: Finished,
-  manifest: Manifest,
-): Promise<void> {
+  manifest: Omit<Manifest, keyof Publication>,
+): Promise<Publication> {
+  const publication = newPublication()
   const manifestName = `${name}${MANIFEST_SUFFIX}`
   const manifestTmp = join(generatorTmp, tmpName(manifestName, owner))
   try {
-    await writeSynced(manifestTmp, formatManifest(manifest))
+    await writeSynced(manifestTmp, formatManifest({ ...manifest, ...publication }))
     await rename(manifestTmp, join(inbox, manifestName))
     crashPoint('G2-manifest-renamed')
     await rename(join(generatorTmp, tmp), join(inbox, name))
@@ -50,4 +57,5 @@ export async function publish(
   }
   crashPoint('G3-data-renamed')
   await syncDirectories(generatorTmp, inbox)
+  return publication
 }

@@ -1,11 +1,9 @@
 /**
- * From verdicts to totals: merged into batches, applied, taken up again, refused. The only room whose
- * loop waits for MariaDB.
+ * From recorded or read sums to totals, where this parser counts; journal and ledger made to agree.
  */
 
-export { BatchMaker } from './batch-maker.ts'
-export { BatchResumer } from './batch-resumer.ts'
 export { CountingStage } from './counting-stage.ts'
+export { EarlierBatches } from './earlier-batches.ts'
 export { reconcileWithLedger } from './reconcile-journal.ts'
-export { Refuser } from './refuser.ts'
 export { SameNameNotices } from './same-names.ts'
+export { StagedBatches } from './staged-batches.ts'

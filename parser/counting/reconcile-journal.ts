@@ -53,14 +53,31 @@ export async function reconcileWithLedger(
  */
 async function rebuild(journal: Journal, ledger: Ledger, log: Log): Promise<void> {
   let after = journal.state.rebuiltTo
+  const waiting = await originsOnTheirWay(journal)
   for (;;) {
     const rows = await ledger.appliedAfter(after, ROWS_PER_COMMIT)
     const last = rows.at(-1)
     if (last === undefined) return
-    journal.learn(settledOnly(rows, journal, ledger).map(processedFile), last.sequence)
+    const settled = settledOnly(rows, journal, ledger)
+    const others = settled.filter(({ origin }) => !waiting.has(origin.toString('hex')))
+    journal.learn(others.map(processedFile), last.sequence)
     log.info('rebuilt the index of contents from the ledger', { contents: rows.length })
     after = last.sequence
   }
+}
+
+/**
+ * Publications whose files stand in work/: their rows are theirs, also those that a parser of another
+ * name has written, which this one was before its whole state was deleted.
+ */
+async function originsOnTheirWay(journal: Journal): Promise<ReadonlySet<string>> {
+  const origins = new Set<string>()
+  for await (const slice of journal.queueInSlices()) {
+    for (const { provenance } of slice) {
+      if (provenance?.origin) origins.add(Buffer.from(provenance.origin).toString('hex'))
+    }
+  }
+  return origins
 }
 
 /** Files of our own that were claimed after the journal was saved. */

@@ -1,5 +1,5 @@
 /**
- * The kernel (kernel/sums.ts) and its memory: lines into exact sums per consumer, in a bounded
+ * The kernel (kernel/assembly/sums.ts) and its memory: lines into exact sums per consumer, in a bounded
  * piece of memory that is used again from file to file.
  *
  *     the kernel's own │ input: 64 bytes, a segment of the file, a line feed │ blocks to merge │ sums
@@ -9,8 +9,14 @@
  */
 
 import assert from 'node:assert/strict'
-import { BLOCK_PAIRS, type PairChunk } from '../sums/index.ts'
-import { type KernelExports, startKernel } from './kernel-module.ts'
+import {
+  KERNEL_BYTES,
+  type KernelExports,
+  startKernel,
+  unsigned,
+  unsigned128,
+} from '../kernel/index.ts'
+import { BLOCK_PAIRS, BlockEncoder, type PairChunk } from '../sums/index.ts'
 import { FIRST_BYTES_MAX } from './line-defects.ts'
 
 /** The most consumers that may be allowed at once. What there is memory for is less. */
@@ -18,7 +24,7 @@ export const TABLE_PAIRS_MAX = 2 ** 26
 /** The largest segment that may be summed at once. */
 export const SEGMENT_BYTES_MAX = 4 * 1024 * 1024
 
-/** Why the kernel stopped; the order is that of the numbers in kernel/staging.ts. */
+/** Why the kernel stopped; the order is that of the numbers in assembly/staging.ts. */
 const STOPS = ['done', 'bad', 'full', 'crowded', 'overflow'] as const
 /**
  * `done`: what is left is less than a line. `bad`: the next line is none. `full`: it has a consumer
@@ -26,7 +32,7 @@ const STOPS = ['done', 'bad', 'full', 'crowded', 'overflow'] as const
  */
 export type Stop = Exclude<(typeof STOPS)[number], 'crowded'>
 
-/** Why a merge stopped; the order is that of the numbers in kernel/merge.ts. */
+/** Why a merge stopped; the order is that of the numbers in assembly/merge.ts. */
 const MERGE_STOPS = ['full', 'hungry', 'ended', 'overflow'] as const
 
 /** Readable bytes before and behind the input. */
@@ -86,7 +92,7 @@ export class SumKernel {
     const fits = segmentBytesMax >= 1 && segmentBytesMax <= SEGMENT_BYTES_MAX
     assert(fits, `segmentBytesMax must be 1..${SEGMENT_BYTES_MAX}, got ${segmentBytesMax}`)
     const inputBytes = FIRST_BYTES_MAX + segmentBytesMax + 1
-    const bytes = sumBytesMax + inputBytes + MERGE_BYTES + OWN_BYTES_MAX
+    const bytes = sumBytesMax + inputBytes + MERGE_BYTES + KERNEL_BYTES
     const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE_BYTES) })
     const kernel = startKernel(memory)
     this.#kernel = kernel
@@ -94,7 +100,7 @@ export class SumKernel {
     this.#mergeAt = aligned(this.#inputAt + inputBytes + MARGIN_BYTES)
     this.#sumsAt = this.#mergeAt + MERGE_BYTES
     this.#sumBytes = sumBytesMax
-    assert(this.#sumsAt + sumBytesMax <= memory.buffer.byteLength, 'OWN_BYTES_MAX is too small')
+    assert(this.#sumsAt + sumBytesMax <= memory.buffer.byteLength, 'KERNEL_BYTES is too small')
     const chunkPairs = kernel.CHUNK_PAIRS.value
     this.input = new Uint8Array(memory.buffer, this.#inputAt, inputBytes)
     this.#sums = new Uint8Array(memory.buffer, this.#sumsAt, sumBytesMax)
@@ -234,13 +240,12 @@ export class SumKernel {
 
   /** The sum of their amounts. */
   get amount(): bigint {
-    const { amountHigh, amountLow } = this.#kernel
-    return (BigInt.asUintN(64, amountHigh.value) << 64n) | BigInt.asUintN(64, amountLow.value)
+    return unsigned128(this.#kernel.amountHigh, this.#kernel.amountLow)
   }
 
   /** After `overflow`: whose sum it would be. */
   get consumer(): bigint {
-    return BigInt.asUintN(64, this.#kernel.consumer.value)
+    return unsigned(this.#kernel.consumer)
   }
 
   /**
@@ -256,6 +261,11 @@ export class SumKernel {
         return { ids: this.#ids.subarray(0, pairs), amounts: this.#amounts.subarray(0, pairs) }
       },
     }
+  }
+
+  /** Packs the sums of this content: those of `sorted` and `merge` where they stand. One at a time. */
+  blockEncoder(hash: Uint8Array): BlockEncoder {
+    return new BlockEncoder(this.#kernel, hash)
   }
 
   /**
@@ -322,8 +332,6 @@ export class SumKernel {
 
 /** A block for each source of a merge. */
 const MERGE_BYTES = 64 * BLOCK_PAIRS * 16
-/** More than the kernel needs for itself. */
-const OWN_BYTES_MAX = 512 * 1024
 
 function aligned(address: number): number {
   return Math.ceil(address / 64) * 64

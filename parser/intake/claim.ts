@@ -27,7 +27,8 @@ import { hasCode, systemReason } from '../../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
 import { exactStatsOf, statsOf } from '../../shared/looks.ts'
 import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
-import type { Expected, QueueEntry } from '../facts.ts'
+import type { Announce } from '../../shared/protocol.ts'
+import type { Expected, Provenance, QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import { type MoveFailure, move, moveWithoutReplacing } from '../moves.ts'
 import { type FoundManifest, fetchManifest, readFoundManifest } from './found-manifest.ts'
@@ -36,6 +37,8 @@ export interface Candidate {
   readonly name: string
   /** Control totals from an announcement; a manifest beside the file counts for more. */
   readonly announced: Expected | undefined
+  /** What came with the announcement besides. */
+  readonly provenance?: Provenance | undefined
   /** As it was when its bytes were on the disk; needed where no manifest vouches for it. */
   readonly sealed?: FileIdentity | undefined
 }
@@ -102,7 +105,7 @@ async function moveIntoWork(
 }
 
 async function moveBoth(
-  { name, announced }: Candidate,
+  { name, announced, provenance }: Candidate,
   sizeBytes: number,
   paths: StatePaths,
   journal: Journal,
@@ -118,7 +121,8 @@ async function moveBoth(
   if ('found' in brought) {
     crashPoint('P1-data-moved')
     const { found } = brought
-    return { kind: 'claimed', entry: newEntry({ sequence, name, sizeBytes, found, announced }) }
+    const entry = newEntry({ sequence, name, sizeBytes, found, announced, provenance })
+    return { kind: 'claimed', entry }
   }
   // If a newer one stands there by now, this one is left in work/, under a sequence of its own.
   if (!moveWithoutReplacing(`${to}${MANIFEST_SUFFIX}`, `${from}${MANIFEST_SUFFIX}`)) {
@@ -143,7 +147,7 @@ async function readAndMove(
 }
 
 async function movePlain(
-  { name, announced, sealed }: Candidate,
+  { name, announced, provenance, sealed }: Candidate,
   paths: StatePaths,
   journal: Journal,
 ): Promise<ClaimResult> {
@@ -163,7 +167,10 @@ async function movePlain(
   const found = await fetchManifest(to, from, sizeBytes)
   return {
     kind: 'claimed',
-    entry: newEntry({ sequence, name, sizeBytes, found, announced, identity: sealed }),
+    entry: newEntry({
+      ...{ sequence, name, sizeBytes, found, announced, provenance },
+      identity: sealed,
+    }),
   }
 }
 
@@ -172,12 +179,25 @@ function isStill(identity: FileIdentity, path: string): boolean {
   return stats !== undefined && isSameFile(identity, identityOf(stats))
 }
 
+/** What an announcement says of its file's way; a manifest counts for more. */
+export function announcedNow(
+  { origin, publishedAtMs }: Pick<Announce, 'origin' | 'publishedAtMs'>,
+  announcedAtMs: number,
+): Provenance {
+  return { origin: bytesOf(origin), publishedAtMs, announcedAtMs }
+}
+
+function bytesOf(hex: string | undefined): Uint8Array | undefined {
+  return hex === undefined ? undefined : Buffer.from(hex, 'hex')
+}
+
 export function newEntry(facts: {
   sequence: number
   name: string
   sizeBytes: number
   found: FoundManifest
   announced: Expected | undefined
+  provenance?: Provenance | undefined
   /** Of a file that had no manifest when it was looked at. */
   identity?: FileIdentity
 }): QueueEntry {
@@ -189,6 +209,11 @@ export function newEntry(facts: {
     sizeBytes: facts.sizeBytes,
     claimedAtMs: Date.now(),
     expected: manifest ?? facts.announced,
+    provenance: {
+      origin: bytesOf(manifest?.origin) ?? facts.provenance?.origin,
+      publishedAtMs: manifest?.publishedAtMs ?? facts.provenance?.publishedAtMs,
+      announcedAtMs: facts.provenance?.announcedAtMs,
+    },
     manifestProblem: problem,
     disposable: manifest?.disposable ?? false,
     isPlain,

@@ -32,7 +32,9 @@ export class EarlierAcks {
 
   onItsWay({ name, sha256 }: Announce): AnnounceResult | undefined {
     const sequence = this.#queue.find(name, sha256)
-    return sequence === undefined ? undefined : { outcome: this.hint(sha256), sequence }
+    if (sequence === undefined) return undefined
+    this.#queue.announced(sequence, Date.now())
+    return { outcome: this.hint(sha256), sequence }
   }
 
   settled({ name, sha256 }: Announce): AnnounceResult | undefined {

@@ -28,7 +28,7 @@ import type { QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { OwnDirectories } from '../own-directories.ts'
 import { adoptWork } from './adopt.ts'
-import { type ClaimResult, claimFiles } from './claim.ts'
+import { announcedNow, type ClaimResult, claimFiles } from './claim.ts'
 import { type AnnounceResult, EarlierAcks } from './earlier-acks.ts'
 import type { InboxScanner } from './inbox-scanner.ts'
 import { LookPace } from './look-pace.ts'
@@ -38,6 +38,7 @@ import { toldOnce } from './told-once.ts'
 
 interface Waiting {
   readonly announce: Announce
+  readonly cameAtMs: number
   readonly answer: (result: AnnounceResult) => void
   /** As the file was when its bytes were on the disk, if no manifest vouches for it. */
   readonly sealed?: FileIdentity
@@ -108,7 +109,7 @@ export class Inbox {
       return Promise.resolve(later(`${waiting} announcements wait already`))
     }
     return new Promise(answer => {
-      this.#waiting.push({ announce, answer })
+      this.#waiting.push({ announce, answer, cameAtMs: Date.now() })
       this.#bell.ring()
     })
   }
@@ -159,9 +160,10 @@ export class Inbox {
       )
     }
     const results = await claimFiles(
-      taken.map(({ announce, sealed }) => ({
+      taken.map(({ announce, cameAtMs, sealed }) => ({
         name: announce.name,
         sealed,
+        provenance: announcedNow(announce, cameAtMs),
         announced: {
           sha256: announce.sha256,
           sizeBytes: announce.sizeBytes,
@@ -186,7 +188,7 @@ export class Inbox {
 
   /** Its bytes are brought to the disk; then it waits for its claim again. */
   #seal(waiting: Waiting): void {
-    const { announce, answer, seals = 0 } = waiting
+    const { announce, answer, cameAtMs, seals = 0 } = waiting
     const path = join(this.#paths.inbox, announce.name)
     const stats = this.#statsToSeal(path)
     if (typeof stats === 'string') {
@@ -201,7 +203,7 @@ export class Inbox {
       this.#sealing += 1
       void sealing.then(seal => {
         this.#sealing -= 1
-        this.#claimSealed({ announce, answer, seals: seals + 1 }, seal)
+        this.#claimSealed({ announce, answer, cameAtMs, seals: seals + 1 }, seal)
       })
     } else if (stats === undefined) answer(this.#answerTo(announce, { kind: 'gone' }))
     else if (seals === SEALS_MAX) answer(later(`${announce.name} is still being written`))

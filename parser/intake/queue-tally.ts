@@ -59,6 +59,17 @@ export class QueueTally {
     return found
   }
 
+  /** A file that a look had found first is announced now. */
+  announced(sequence: number, atMs: number): void {
+    const entry = this.#entries.get(sequence)
+    if (entry !== undefined) entry.announcedAtMs ??= atMs
+  }
+
+  /** When that was; since this start. */
+  announcedAtMs(sequence: number): number | undefined {
+    return this.#entries.get(sequence)?.announcedAtMs
+  }
+
   /** The file of this name that is on its way, unless it is known to be of another content. */
   find(name: string, sha256: string): number | undefined {
     const newest = this.#newestByName.get(name)
@@ -71,6 +82,7 @@ interface Known {
   readonly name: string
   readonly sizeBytes: number
   readonly sha256: string | undefined
+  announcedAtMs?: number
 }
 
 function hashStart(sha256: string): string {

@@ -17,8 +17,8 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { CountersinkError } from '../../shared/errors.ts'
-import type { Counts, Outcome, ProcessedFile } from '../../shared/protocol.ts'
-import type { Checkpoint, DigestFacts, QueueEntry } from '../facts.ts'
+import type { Counts, ProcessedFile } from '../../shared/protocol.ts'
+import type { Checkpoint, CheckpointTally, DigestFacts, QueueEntry } from '../facts.ts'
 import { claimContent, letContentGo, recordContent, unlearnContent } from './content-index.ts'
 import { isJournalThere } from './damage.ts'
 import { orJournalFailed } from './failure.ts'
@@ -33,6 +33,7 @@ import {
   type JournalState,
   numberKey,
 } from './records.ts'
+import { processedFile, type Settlement } from './settlement.ts'
 import { openTables, STATE_KEY, type Tables } from './tables.ts'
 import { JournalView } from './views.ts'
 
@@ -168,7 +169,11 @@ export class Journal extends JournalView {
       const entry = this.queued(sequence)
       if (entry === undefined) return state
       const isRead = entry.stage === 'claimed'
-      this.#bring(tables, isRead ? { ...entry, checkpoint } : entry, 'checkpoint')
+      const checkpoints = {
+        count: (entry.checkpoints?.count ?? 0) + 1,
+        ...{ lastAtMs: Date.now(), lastPositionBytes: checkpoint.positionBytes },
+      }
+      this.#bring(tables, isRead ? { ...entry, checkpoint } : entry, 'checkpoint', checkpoints)
       return state
     })
   }
@@ -215,20 +220,14 @@ export class Journal extends JournalView {
    * `settling` until their files have left work/ (`moved`).
    */
   settle(settlements: readonly Settlement[]): ProcessedFile[] {
-    const first = this.#state.nextNumber
-    const files = settlements.map(
-      ({ entry, outcome, facts }, i): ProcessedFile => ({
-        number: first + i,
-        name: entry.name,
-        outcome,
-        claimedAtMs: entry.claimedAtMs,
-        ...facts,
-      }),
-    )
+    const files: ProcessedFile[] = []
     this.#commit('settlement', (tables, state) => {
       let next = state
-      for (const [i, { entry, outcome }] of settlements.entries()) {
-        const file = files[i]!
+      for (const settlement of settlements) {
+        const { entry, outcome } = settlement
+        const { checkpoints } = this.queued(entry.sequence) ?? {}
+        const file = processedFile(settlement, next.nextNumber, checkpoints)
+        files.push(file)
         if (outcome === 'quarantined') this.#letGo(tables, entry.sequence, file.sha256)
         const settled = { ...entry, outcome, checkpoint: undefined, runName: undefined }
         this.#bring(tables, settled, 'settle')
@@ -302,10 +301,14 @@ export class Journal extends JournalView {
   }
 
   /** Writes the entry, in the stage to which the event leads from where the journal has it. */
-  #bring(tables: Tables, entry: QueueEntry, event: EntryEvent): void {
-    const stage = afterEvent(entry.sequence, this.queued(entry.sequence), event)
+  #bring(tables: Tables, entry: QueueEntry, event: EntryEvent, newTally?: CheckpointTally): void {
+    const known = this.queued(entry.sequence)
+    const stage = afterEvent(entry.sequence, known, event)
     assert(stage !== 'absent', `"${event}" leaves no entry`)
-    tables.queue.putSync(numberKey(entry.sequence), encodeQueueEntry({ ...entry, stage }))
+    // Who has an entry in hand need not know of the checkpoints that were made meanwhile.
+    const checkpoints = newTally ?? known?.checkpoints
+    const record = encodeQueueEntry({ ...entry, stage, checkpoints })
+    tables.queue.putSync(numberKey(entry.sequence), record)
   }
 
   #forget(tables: Tables, sequence: number): void {
@@ -337,11 +340,4 @@ export class Journal extends JournalView {
       throw new CountersinkError('JOURNAL_FAILED', `${this.#dataPath} was removed or replaced`)
     }
   }
-}
-
-/** The end of one file's way. */
-export interface Settlement {
-  readonly entry: QueueEntry
-  readonly outcome: Outcome
-  readonly facts: Omit<ProcessedFile, 'number' | 'name' | 'outcome' | 'claimedAtMs'>
 }

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib'
 import { Packr, Unpackr } from 'msgpackr'
 import { CountersinkError } from '../../shared/errors.ts'
 import type { Outcome, ProcessedFile } from '../../shared/protocol.ts'
-import type { Checkpoint, DigestFacts, QueueEntry } from '../facts.ts'
+import type { Checkpoint, CheckpointTally, DigestFacts, Provenance, QueueEntry } from '../facts.ts'
 
 /**
  * How the journal's records look on disk: `version u8 | crc32 u32 | msgpack array`.
@@ -59,6 +59,8 @@ export function encodeQueueEntry(entry: QueueEntry): Buffer {
     entry.runName,
     entry.isPlain,
     entry.identity && [entry.identity.ino.toString(), entry.identity.mtimeNs.toString()],
+    entry.provenance && encodeProvenance(entry.provenance),
+    entry.checkpoints && encodeTally(entry.checkpoints),
   ])
 }
 
@@ -75,9 +77,11 @@ export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEnt
     Outcome | undefined,
     CheckpointFields | undefined,
     string | undefined,
-    // Entries of older programs end here.
+    // Entries of older programs end here, or two further on.
     boolean | undefined,
     [string, string] | undefined,
+    ProvenanceFields | undefined,
+    TallyFields | undefined,
   ]
   const [name, sizeBytes, claimedAtMs, expected, manifestProblem, disposable, stage] = fields
   const identity = fields[12]
@@ -94,12 +98,14 @@ export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEnt
     },
     manifestProblem,
     disposable,
+    ...(fields[13] === undefined ? {} : { provenance: decodeProvenance(fields[13]) }),
     isPlain: fields[11] ?? (expected === undefined && manifestProblem === undefined),
     identity: identity && { ino: BigInt(identity[0]), mtimeNs: BigInt(identity[1]) },
     stage,
     digest: fields[7] && decodeDigest(fields[7]),
     outcome: fields[8],
     checkpoint: fields[9] && decodeCheckpoint(fields[9]),
+    ...(fields[14] === undefined ? {} : { checkpoints: decodeTally(fields[14]) }),
     runName: fields[10],
   }
 }
@@ -114,6 +120,26 @@ function encodeCheckpoint(checkpoint: Checkpoint): CheckpointFields {
 function decodeCheckpoint(fields: CheckpointFields): Checkpoint {
   const [positionBytes, prefixSha256, resumeBytes, lines, amount, runs] = fields
   return { positionBytes, prefixSha256, resumeBytes, lines, amount: BigInt(amount), runs }
+}
+
+type ProvenanceFields = [Uint8Array | undefined, number | undefined, number | undefined]
+
+function encodeProvenance(provenance: Provenance): ProvenanceFields {
+  return [provenance.origin, provenance.publishedAtMs, provenance.announcedAtMs]
+}
+
+function decodeProvenance([origin, publishedAtMs, announcedAtMs]: ProvenanceFields): Provenance {
+  return { origin: origin && Buffer.from(origin), publishedAtMs, announcedAtMs }
+}
+
+type TallyFields = [number, number, number]
+
+function encodeTally({ count, lastAtMs, lastPositionBytes }: CheckpointTally): TallyFields {
+  return [count, lastAtMs, lastPositionBytes]
+}
+
+function decodeTally([count, lastAtMs, lastPositionBytes]: TallyFields): CheckpointTally {
+  return { count, lastAtMs, lastPositionBytes }
 }
 
 type DigestFields = [Uint8Array, number, number, string, number, number]
@@ -151,7 +177,15 @@ export function encodeProcessed(file: ProcessedFile): Buffer {
     file.settledAtMs - file.claimedAtMs,
     file.reason,
     file.ledgerSequence,
+    file.origin === undefined ? undefined : Buffer.from(file.origin, 'hex'),
+    offsetOf(file.publishedAtMs, file),
+    offsetOf(file.announcedAtMs, file),
+    file.checkpoints && encodeTally(file.checkpoints),
   ])
+}
+
+function offsetOf(ms: number | undefined, { claimedAtMs }: ProcessedFile): number | undefined {
+  return ms === undefined ? undefined : ms - claimedAtMs
 }
 
 export function decodeProcessed(number: number, record: Uint8Array): ProcessedFile {
@@ -168,6 +202,10 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     settled,
     why,
     ledgerSequence,
+    origin,
+    published,
+    announced,
+    checkpoints,
   ] = unseal(record, 'a processed file') as [
     string,
     Uint8Array,
@@ -180,7 +218,12 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     number,
     number,
     string | undefined,
+    // Records of older programs end here, or before.
     string | undefined,
+    Uint8Array | undefined,
+    number | undefined,
+    number | undefined,
+    TallyFields | undefined,
   ]
   return {
     number,
@@ -192,6 +235,10 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     outcome: OUTCOME_CODES[outcome]!,
     ...(why === undefined ? {} : { reason: why }),
     ...(ledgerSequence === undefined ? {} : { ledgerSequence }),
+    ...(origin === undefined ? {} : { origin: Buffer.from(origin).toString('hex') }),
+    ...(published === undefined ? {} : { publishedAtMs: claimed + published }),
+    ...(announced === undefined ? {} : { announcedAtMs: claimed + announced }),
+    ...(checkpoints === undefined ? {} : { checkpoints: decodeTally(checkpoints) }),
     claimedAtMs: claimed,
     digestStartedAtMs: claimed + started,
     digestedAtMs: claimed + digested,
@@ -262,8 +309,11 @@ export function keyNumber(key: Uint8Array): number {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(0, 6)
 }
 
+/** What is missing at the end takes no room. */
 function seal(fields: readonly unknown[]): Buffer {
-  const payload = packr.pack(fields)
+  let used = fields.length
+  while (used > 0 && fields[used - 1] === undefined) used -= 1
+  const payload = packr.pack(fields.slice(0, used))
   const record = Buffer.allocUnsafe(HEADER_BYTES + payload.length)
   record.writeUInt8(RECORD_VERSION, 0)
   record.writeUInt32BE(crc32(payload), 1)

@@ -113,7 +113,8 @@ export class JournalView {
       case 'queue':
         return this.#queue(question.after, recordsMax)
       case 'inbox':
-        // What stands there is known to who looks into it.
+      case 'trail':
+        // For who looks into the inbox, or asks the ledger as well.
         return {}
     }
   }

@@ -6,6 +6,8 @@ export interface BatchFile {
   readonly sha256: Uint8Array
   /** With the parser's instance it says which work file this was, whatever happens to the journal. */
   readonly workSequence: number
+  /** 16 bytes that name its publication; none: it is known by that work file. */
+  readonly origin?: Uint8Array | undefined
   readonly name: string
   readonly sizeBytes: number
   readonly lines: number

@@ -1,4 +1,10 @@
-import { type Connection, type ConnectionConfig, createConnection } from 'mariadb'
+import { connect } from 'node:net'
+import {
+  type Connection,
+  type ConnectionConfig,
+  createConnection,
+  type StreamCallback,
+} from 'mariadb'
 import type { Config } from '../../shared/config.ts'
 import { type DatabaseUrl, maskedUrl, parseDatabaseUrl } from '../../shared/database-url.ts'
 import { CountersinkError, toError } from '../../shared/errors.ts'
@@ -51,10 +57,11 @@ export class Session {
   #waitingSinceMs: number | undefined
   /** Told when the connection is given up: the connector itself may then answer nothing at all. */
   readonly #waiters = new Set<(error: Error) => void>()
-  #isGivenUp = false
+  readonly #line: Line
 
-  private constructor(connection: Connection, address: DatabaseAddress) {
+  private constructor(connection: Connection, address: DatabaseAddress, line: Line) {
     this.address = address
+    this.#line = line
     this.#connection = connection
     // Without a listener a lost connection would be an uncaught exception.
     connection.on('error', error => {
@@ -69,7 +76,8 @@ export class Session {
    */
   static async open(address: DatabaseAddress, withinMs = SET_UP_TIMEOUT_MS): Promise<Session> {
     let connection: Connection
-    const where = await addressOptions(address)
+    const line: Line = { isGivenUp: false }
+    const where = await addressOptions(address, line)
     try {
       connection = await createConnection({
         ...where,
@@ -92,7 +100,7 @@ export class Session {
     } catch (thrown) {
       throw connectFailure(toError(thrown))
     }
-    const session = new Session(connection, address)
+    const session = new Session(connection, address, line)
     const timer = setTimeout(() => {
       session.#lost = databaseUnavailable(
         `it accepts connections and answers nothing for ${withinMs} ms`,
@@ -233,6 +241,23 @@ export class Session {
     return changesOf(await this.#answered(this.#connection.execute(sql, values as unknown[])))
   }
 
+  /**
+   * A statement for each of these rows of values, sent together: MariaDB's bulk protocol. Each row must
+   * change exactly one row of the table.
+   */
+  async executeEach(sql: string, rows: readonly (readonly unknown[])[]): Promise<void> {
+    if (rows.length === 0) return
+    // One number for all, however many packets they take.
+    const batch = this.#connection.batch(withOneResult(sql), rows as unknown[][])
+    const changed = changesOf(await this.#answered(batch as Promise<unknown>))
+    if (changed === rows.length) return
+    throw new CountersinkError(
+      'DATABASE_FAILED',
+      `MariaDB tells of ${changed} changes where ${rows.length} rows were written`,
+      { advice: 'Nothing of it was committed. This is not expected: please report it.' },
+    )
+  }
+
   /** Nothing of the open transaction has been; without one it does nothing. @throws MariaDB's error. */
   async rollback(): Promise<void> {
     await this.#answered(this.#connection.rollback())
@@ -244,7 +269,7 @@ export class Session {
    */
   #answered<T>(answer: Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      if (this.#isGivenUp) reject(this.#lost)
+      if (this.#line.isGivenUp) reject(this.#lost)
       else {
         this.#waiters.add(reject)
         this.#waitingSinceMs = performance.now()
@@ -275,12 +300,18 @@ export class Session {
   /** At once, whatever is waited for. */
   destroy(): void {
     this.#lost ??= databaseUnavailable('the connection was given up')
-    this.#isGivenUp = true
+    this.#line.isGivenUp = true
     for (const reject of this.#waiters) reject(this.#lost)
     this.#waiters.clear()
     this.#waitingSinceMs = undefined
     this.#connection.destroy()
   }
+}
+
+/** The connector's types do not know this option of a bulk statement. */
+function withOneResult(sql: string): { readonly sql: string } {
+  const options = { sql, fullResult: false }
+  return options
 }
 
 /** With values, even none, the connector looks through the statement for their places. */
@@ -292,13 +323,35 @@ function changesOf(result: unknown): number {
   return (result as { affectedRows?: number }).affectedRows ?? 0
 }
 
-async function addressOptions(address: DatabaseAddress): Promise<ConnectionConfig> {
+/** What the connector's sockets go by. */
+interface Line {
+  isGivenUp: boolean
+}
+
+/**
+ * When a connection is given up in the middle of a statement, the connector opens another one to KILL
+ * it there. Where the server has lost it, or is another one by now, where its number may be somebody
+ * else's, that fails with an error that nobody can catch: it would end the process. So it gets no socket.
+ */
+function socketTo(host: string, port: number, line: Line): (done: StreamCallback) => void {
+  return done => {
+    if (line.isGivenUp) return done(new Error('the connection was given up'))
+    const socket = connect(port, host)
+    socket.setNoDelay(true)
+    done(undefined, socket)
+  }
+}
+
+async function addressOptions(address: DatabaseAddress, line: Line): Promise<ConnectionConfig> {
   if ('socketPath' in address) {
     return { socketPath: address.socketPath, user: 'root', database: PRIVATE_DATABASE }
   }
   const { host, port, socketPath, user, password, database, tls } = partsOf(address.url)
   return {
-    ...(socketPath === undefined ? { host, port } : { socketPath }),
+    // Of a UNIX socket the connector wants to know the path; a server cannot lose that unseen.
+    ...(socketPath === undefined
+      ? { host, port, stream: socketTo(host, port, line) }
+      : { socketPath }),
     ...{ user, password, database },
     ...(tls === undefined ? {} : { ssl: await tlsOptions(tls, host) }),
   }

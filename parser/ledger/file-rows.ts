@@ -1,69 +1,156 @@
-import type { Batch, BatchFile } from './batch.ts'
+import { createHash } from 'node:crypto'
+import type { BatchFile } from './batch.ts'
 import type { Session } from './connection.ts'
+import { FILE_STATES, type FileEvent, type FileState } from './file-states.ts'
 import { type LedgerNames, sqlTime } from './schema/tables.ts'
+import { wayOf } from './state-sql.ts'
+import { transaction } from './transaction.ts'
 
 /** A content's row in the ledger. */
 export interface LedgerFile {
-  readonly sha256: Buffer
   readonly sequence: bigint
-  readonly batchId: Buffer
+  readonly sha256: Buffer
+  /** The publication that this content came with. */
+  readonly origin: Buffer
   readonly instance: Buffer
   readonly workSequence: bigint
   readonly name: string
   readonly sizeBytes: bigint
   readonly lines: bigint
+  /** null: it was counted before sums were kept. */
+  readonly pairs: bigint | null
   readonly amount: string
   readonly largestSum: bigint
-  readonly state: 'applying' | 'applied' | 'reverted'
+  readonly state: Exclude<FileState, 'absent'>
+  /** Why it is refused. */
+  readonly reason: string | null
+  readonly attempt: number
+  readonly recordedTo: bigint | null
+  /** The batch that moved, or moves, its sums; null: none has. */
+  readonly batchId: Buffer | null
   /** UTC, see `fromSqlTime`. */
   readonly claimedAt: string
   readonly digestedAt: string
-  readonly recordedAt: string
+  readonly recordedAt: string | null
+  readonly countedAt: string | null
 }
 
-export const FILE_COLUMNS = `sha256, sequence, batch_id AS batchId, instance, work_sequence AS workSequence, name,
-  size_bytes AS sizeBytes, \`lines\`, amount, largest_sum AS largestSum, state,
-  claimed_at AS claimedAt, digested_at AS digestedAt, recorded_at AS recordedAt`
+export const fileColumns = (n: LedgerNames): string => `sequence, sha256, origin, instance,
+  work_sequence AS workSequence, name, size_bytes AS sizeBytes, \`lines\`, pairs, amount,
+  largest_sum AS largestSum, state, reason, attempt, recorded_to AS recordedTo,
+  (SELECT batch_id FROM ${n.posting} p WHERE p.file_sequence = sequence AND p.n = postings) AS batchId,
+  claimed_at AS claimedAt, digested_at AS digestedAt, recorded_at AS recordedAt, counted_at AS countedAt`
+
+/** A file of this parser, as far as it says which publication it is. */
+export interface Published {
+  readonly origin?: Uint8Array | undefined
+  readonly workSequence: number
+}
+
+/** One that has no id of its own is known by the work file that it became. */
+export function originOf(instance: Uint8Array, { origin, workSequence }: Published): Buffer {
+  if (origin !== undefined) return Buffer.from(origin)
+  const sequence = Buffer.alloc(8)
+  sequence.writeBigUInt64LE(BigInt(workSequence))
+  return createHash('sha256').update(instance).update(sequence).digest().subarray(0, 16)
+}
+
+/** The same in SQL, of a row of the table. */
+export const originSql =
+  "UNHEX(LEFT(SHA2(CONCAT(instance, REVERSE(UNHEX(LPAD(HEX(work_sequence), 16, '0')))), 256), 32))"
+
+export function fileWay(event: FileEvent): { readonly to: FileState; readonly from: string } {
+  return wayOf<FileState, FileEvent>(FILE_STATES, event)
+}
+
+/** What a new row says besides the content's facts. */
+type Claim = 'claim' | 'countWhole'
 
 /**
- * Writes the rows of a batch's files, claim and proof in one, in as few statements as the server's
- * packets allow.
+ * Writes the rows of contents in the order of their hashes, so that two who claim the same ones wait
+ * for each other and never in a circle; in as few statements as the server's packets allow.
  *
+ * @param claim `countWhole`: they are recorded and counted in the same transaction.
+ * @returns the rows' sequences, by hash in hex: read back, as a server may give any.
  * @throws MariaDB's error: 1062 when some content has a row already.
  */
 export async function insertFiles(
   session: Session,
-  batch: Batch,
-  { names, instance }: { readonly names: LedgerNames; readonly instance: Uint8Array },
-): Promise<void> {
+  files: readonly BatchFile[],
+  options: { readonly names: LedgerNames; readonly instance: Uint8Array; readonly claim: Claim },
+): Promise<ReadonlyMap<string, bigint>> {
+  const { names, instance, claim } = options
+  const sorted = [...files].sort((a, b) => Buffer.compare(a.sha256, b.sha256))
+  const sequences = new Map<string, bigint>()
   const rowsMax = session.rowsPerStatement(ROW_BYTES_MAX)
-  for (let i = 0; i < batch.files.length; i += rowsMax) {
-    const files = batch.files.slice(i, i + rowsMax)
+  for (let i = 0; i < sorted.length; i += rowsMax) {
+    const some = sorted.slice(i, i + rowsMax)
     await session.execute(
       `INSERT INTO ${names.file}
-         (sha256, batch_id, instance, work_sequence, name, size_bytes, \`lines\`, rejected_lines,
-          amount, largest_sum, state, claimed_at, digested_at, recorded_at)
-       VALUES ${files.map(() => ROW).join(', ')}`,
-      files.flatMap(file => valuesOf(file, batch.id, instance)),
+         (sha256, origin, instance, work_sequence, name, size_bytes, \`lines\`, rejected_lines, pairs,
+          amount, largest_sum, state, attempt, pairs_recorded, amount_recorded, postings,
+          claimed_at, digested_at, recorded_at, counted_at)
+       VALUES ${some.map(() => ROW[claim]).join(', ')}`,
+      some.flatMap(file => valuesOf(file, instance, claim)),
     )
+    const rows = await session.query<{ sha256: Buffer; sequence: bigint }>(
+      `SELECT sha256, sequence FROM ${names.file}
+        WHERE sha256 IN (${some.map(() => '?').join(', ')})`,
+      some.map(({ sha256 }) => Buffer.from(sha256)),
+    )
+    for (const row of rows) sequences.set(row.sha256.toString('hex'), row.sequence)
   }
+  return sequences
 }
 
-const ROW = "(?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 'applying', ?, ?, UTC_TIMESTAMP(3))"
+/** A refused content waits to be counted again, as this work file. Does nothing unless it is refused. */
+export async function offerAgain(
+  session: Session,
+  names: LedgerNames,
+  instance: Uint8Array,
+  offer: Published & { readonly row: LedgerFile; readonly name: string },
+): Promise<void> {
+  const { to, from } = fileWay('offerAgain')
+  const { sequence } = offer.row
+  await transaction(session, async () => {
+    const changed = await session.execute(
+      `UPDATE ${names.file}
+          SET state = '${to}', reason = NULL, origin = ?, instance = ?, work_sequence = ?, name = ?
+        WHERE sequence = ? AND ${from}`,
+      [...[originOf(instance, offer), instance, offer.workSequence, offer.name], sequence],
+    )
+    if (changed === 0) return
+    await session.execute(`INSERT INTO ${names.todo} (kind, file_sequence) VALUES ('count', ?)`, [
+      sequence,
+    ])
+  })
+}
+
+const row = (claim: Claim, times: string): string =>
+  `(?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, '${fileWay(claim).to}', 0, ?, ?, ?, ?, ?, ${times})`
+const ROW: Readonly<Record<Claim, string>> = {
+  claim: row('claim', 'NULL, NULL'),
+  countWhole: row('countWhole', 'UTC_TIMESTAMP(3), UTC_TIMESTAMP(3)'),
+}
 /** At its longest: bytes and names may double when they are escaped. */
 const ROW_BYTES_MAX = 1_024
 
-function valuesOf(file: BatchFile, batchId: Buffer, instance: Uint8Array): unknown[] {
+function valuesOf(file: BatchFile, instance: Uint8Array, claim: Claim): unknown[] {
+  const isWhole = claim === 'countWhole'
   return [
     Buffer.from(file.sha256),
-    batchId,
+    originOf(instance, file),
     instance,
     file.workSequence,
     file.name,
     file.sizeBytes,
     file.lines,
+    file.sums.pairs,
     file.amount.toString(),
     file.largestSum,
+    isWhole ? file.sums.pairs : 0,
+    isWhole ? file.amount.toString() : '0',
+    isWhole ? 1 : 0,
     sqlTime(file.claimedAtMs),
     sqlTime(file.digestedAtMs),
   ]

@@ -15,14 +15,30 @@ export {
   readTotals,
   type Total,
 } from './asking/totals.ts'
+export {
+  findTrails,
+  type LedgerTrails,
+  type WholeLedgerTrail,
+  wholeTrail,
+} from './asking/trails.ts'
 export { amountOf, type Batch, type BatchFile, newBatchId } from './batch.ts'
 export { type DatabaseAddress, databaseAddress, Session } from './connection.ts'
+export type { CountResult, StagedResult } from './counting/counter.ts'
 export { examineDatabase } from './examining/examination.ts'
 export type { KnownLedger } from './examining/ledger.ts'
 export type { LedgerFile } from './file-rows.ts'
 export { isOneOfSeveral, openSession } from './hosts.ts'
-export { Ledger, type LedgerResult, type OpenBatch } from './ledger.ts'
+export { Ledger, type OpenBatch } from './ledger.ts'
+export {
+  type ConsumerAccount,
+  type ConsumerPosting,
+  readConsumer,
+} from './proving/consumer-account.ts'
+export { LEDGER_CHECKS } from './proving/ledger-proof.ts'
+export type { Difference } from './proving/totals-window.ts'
+export { type Proof, type ProofOptions, prove } from './proving/verify.ts'
 export { findLedger } from './schema/ledger-there.ts'
+export type { OpeningTaken } from './schema/opening-balance.ts'
 export {
   type Account,
   quotedAccount,

@@ -59,22 +59,32 @@ export class SessionKeeper {
   async run<T>(action: (session: Session) => Promise<T>): Promise<T> {
     for (let tries = 0; ; tries += 1) {
       this.#signal.throwIfAborted()
+      let session: Session | undefined
       try {
-        const session = await this.#fitSession()
+        session = await this.#fitSession()
         const result = await this.#watched(session, action)
         this.#onChange({ awayBecause: undefined, isUnfit: false })
         return result
       } catch (error) {
-        this.#drop()
+        // Another action may have opened a new one since.
+        if (session === undefined || session === this.#session) this.#drop()
         const [from, to] = this.#waitFor(error).pauseMs
         await pause(pauseMs(tries, from, to, this.#random), this.#signal)
       }
     }
   }
 
-  async close(): Promise<void> {
-    await this.#session?.close()
+  /** @param last what is done before, if there is a connection; nothing waits for it to succeed. */
+  async close(last?: (session: Session) => Promise<void>): Promise<void> {
+    const session = this.#session
     this.#session = undefined
+    if (session === undefined) return
+    try {
+      if (session.isUsable) await last?.(session)
+    } catch (error) {
+      if (judgeSqlError(error) === undefined) throw error
+    }
+    await session.close()
   }
 
   async #fitSession(): Promise<Session> {

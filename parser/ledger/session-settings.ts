@@ -55,10 +55,20 @@ const SETTINGS: readonly Setting[] = [
   flag('check_constraint_checks', true),
   flag('sql_auto_is_null', false),
   flag('sql_quote_show_create', true),
-  // Limits for a connection whose owner has vanished.
+  // A limit for a connection whose owner has vanished; of its transactions: `limitIdleTransactions`.
   number('wait_timeout', 28_800),
-  number('idle_transaction_timeout', 60),
 ]
+
+/**
+ * Whoever is stopped in the middle of a transaction holds up everybody whose rows it has changed, the
+ * one of the lease above all: the server ends it when the lease is over.
+ */
+export function limitIdleTransactions(leaseMs: number): string {
+  const seconds = Math.min(Math.ceil(leaseMs / 1_000), IDLE_SECONDS_MAX)
+  return `SET SESSION idle_transaction_timeout = ${seconds}`
+}
+
+const IDLE_SECONDS_MAX = 60
 
 /** Names and reasons are sent, kept and compared as they are, whatever the server's default is. */
 const CHARACTER_SET = 'utf8mb4'

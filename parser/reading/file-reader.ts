@@ -61,6 +61,8 @@ export interface FileReaderOptions {
   readonly events: ParserEvents
   readonly directories: OwnDirectories
   readonly log: Log
+  /** Its content is known, and its row in the ledger decides: its sums are not needed. */
+  readonly isDecidedByRow: (entry: QueueEntry) => boolean
   /** What the sums of its files may take in memory. */
   readonly sumBytesMax: number
 }
@@ -73,6 +75,7 @@ export class FileReader {
   readonly #events: ParserEvents
   readonly #directories: OwnDirectories
   readonly #log: Log
+  readonly #isDecidedByRow: FileReaderOptions['isDecidedByRow']
   readonly #judge: Judge
   readonly #workers: DigestWorkers
   readonly #smallFiles = new SmallFiles()
@@ -87,6 +90,7 @@ export class FileReader {
     this.#events = options.events
     this.#directories = options.directories
     this.#log = options.log
+    this.#isDecidedByRow = options.isDecidedByRow
     this.#judge = new Judge(options.journal, config)
     const { sumBytesMax } = options
     this.#workers = new DigestWorkers({ sumThreads: config.sumThreads, sumBytesMax })
@@ -147,6 +151,9 @@ export class FileReader {
     const verdicts = small.length > 1 ? await this.#readTogether(small, signal) : []
     if (verdicts.length > 0) return verdicts
     const first = entries[0]!
+    if (first.digest !== undefined && this.#isDecidedByRow(first)) {
+      return [{ kind: 'duplicate', entry: first, digest: first.digest }]
+    }
     return [(await this.#reopen(first, signal)) ?? (await this.#read(first, signal))]
   }
 

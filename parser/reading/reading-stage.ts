@@ -32,11 +32,15 @@ export class ReadingStage {
   readonly #output: Handoff<Verdict>
   readonly #log: Log
   readonly #lines: readonly ReadingLine[]
+  /** Sequences; no more than are queued. */
+  readonly #decidedByRow = new Set<number>()
   readonly #steppedBack = new StepBack()
   readonly #bell = new Bell()
 
   constructor(
-    options: Omit<FileReaderOptions, 'sumBytesMax'> & { readonly output: Handoff<Verdict> },
+    options: Omit<FileReaderOptions, 'sumBytesMax' | 'isDecidedByRow'> & {
+      readonly output: Handoff<Verdict>
+    },
   ) {
     const { journal, config } = options
     this.#journal = journal
@@ -45,10 +49,14 @@ export class ReadingStage {
     this.#output = options.output
     this.#log = options.log
     const count = config.readers || readersFor(availableParallelism())
+    const isDecidedByRow = ({ sequence }: QueueEntry): boolean => this.#decidedByRow.has(sequence)
     const line = (takes: (entry: QueueEntry) => boolean, sumBytesMax: number): ReadingLine =>
       new ReadingLine({
         ...{ journal, takes },
-        readers: Array.from({ length: count }, () => new FileReader({ ...options, sumBytesMax })),
+        readers: Array.from(
+          { length: count },
+          () => new FileReader({ ...options, isDecidedByRow, sumBytesMax }),
+        ),
         onOver: () => this.#bell.ring(),
       })
     const isLarge = ({ sizeBytes }: QueueEntry): boolean => sizeBytes > SHORT_FILE_BYTES_MAX
@@ -73,8 +81,14 @@ export class ReadingStage {
     this.#bell.ring()
   }
 
+  /** The ledger has a row of this digested content: the file is handed on without being read. */
+  decidedByRow(sequence: number): void {
+    this.#decidedByRow.add(sequence)
+  }
+
   /** What was found out of a file is not enough after all. */
   readAgain(sequence: number): void {
+    this.#decidedByRow.delete(sequence)
     const entry = this.#journal.queued(sequence)
     if (entry === undefined) return
     this.#lines.find(line => line.takes(entry))?.readAgain(sequence)
@@ -93,6 +107,7 @@ export class ReadingStage {
 
   /** It came to its end. */
   settled(sequence: number): void {
+    this.#decidedByRow.delete(sequence)
     this.#steppedBack.forget(sequence)
   }
 

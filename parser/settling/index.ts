@@ -3,5 +3,6 @@
  */
 
 export { ArchiveLimit } from './archive-limit.ts'
+export type { Ending } from './ending.ts'
 export { GrowthWatch } from './growth-watch.ts'
-export { type Ending, Settler } from './settler.ts'
+export { Settler } from './settler.ts'

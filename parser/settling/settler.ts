@@ -22,38 +22,24 @@ import { setImmediate } from 'node:timers/promises'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { replaceFile, syncDirectories, syncDirectoryIfItOpens } from '../../shared/durable.ts'
 import { describeError, hasCode, systemReason, toError } from '../../shared/errors.ts'
-import type { ParserEvents, StageDurations } from '../../shared/events.ts'
+import type { ParserEvents } from '../../shared/events.ts'
 import type { Log } from '../../shared/log.ts'
 import { statsIfLookedAt } from '../../shared/looks.ts'
 import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
 import { printableLines } from '../../shared/printable.ts'
-import { boundedReason, type Outcome } from '../../shared/protocol.ts'
 import { renameTrouble } from '../../shared/renames-between.ts'
 import { changeSinceRead } from '../changes.ts'
 import type { DiskWatch } from '../disk-watch.ts'
-import { type DigestFacts, type Evidence, hasHash, loggedFile, type QueueEntry } from '../facts.ts'
+import { hasHash, loggedFile, type QueueEntry } from '../facts.ts'
 import type { QueueTally } from '../intake/index.ts'
-import type { Journal, Settlement } from '../journal/index.ts'
+import type { Journal } from '../journal/index.ts'
 import { type MoveFailure, moveToFree, removeIfThere } from '../moves.ts'
 import type { OwnDirectories } from '../own-directories.ts'
 import type { ArchiveLimit } from './archive-limit.ts'
+import { type Ending, settlementOf, stagesOf } from './ending.ts'
 import type { GrowthWatch } from './growth-watch.ts'
 import { quarantineName, settledPlace, sidecarPath } from './settled-place.ts'
 import { Unmoved } from './unmoved.ts'
-
-/** The end of one file's way, as the counting stage knows it. */
-export interface Ending {
-  readonly entry: QueueEntry
-  readonly outcome: Outcome
-  readonly digest: DigestFacts
-  readonly reason?: string
-  readonly evidence?: Evidence
-  /** What the sidecar advises, if not what it advises for a file of which nothing was counted. */
-  readonly whatNow?: string
-  readonly ledgerSequence?: bigint | undefined
-  /** When its batch was begun to be made, and had ended; if that was in this process. */
-  readonly counting?: { readonly startedAtMs: number; readonly endedAtMs: number }
-}
 
 export class Settler {
   readonly #paths: StatePaths
@@ -137,7 +123,9 @@ export class Settler {
       await this.#writeSidecar(sequence)
     }
     crashPoint('P7-before-journalled')
-    const files = this.#journal.settle(endings.map(settlementOf))
+    const files = this.#journal.settle(
+      endings.map(ending => settlementOf(ending, this.#queue.announcedAtMs(ending.entry.sequence))),
+    )
     crashPoint('P7-done-journalled')
     await this.move(endings.map(({ entry, outcome, digest }) => ({ ...entry, outcome, digest })))
     for (const [i, file] of files.entries()) {
@@ -279,22 +267,6 @@ export class Settler {
   }
 }
 
-/** Its file has left work/ in this moment. */
-function stagesOf({ entry, digest, counting }: Ending): StageDurations {
-  const { startedAtMs, endedAtMs } = digest
-  return {
-    queuedMs: startedAtMs - entry.claimedAtMs,
-    readMs: endedAtMs - startedAtMs,
-    ...(counting === undefined
-      ? {}
-      : {
-          waitedMs: counting.startedAtMs - endedAtMs,
-          countMs: counting.endedAtMs - counting.startedAtMs,
-        }),
-    settleMs: Date.now() - (counting?.endedAtMs ?? endedAtMs),
-  }
-}
-
 /** A system's error that tells of no disk that fails. */
 function isOfOneName(error: unknown): boolean {
   return error instanceof Error && 'syscall' in error && !hasCode(error, 'EIO')
@@ -325,24 +297,6 @@ function sidecarOf({ entry, digest, reason, evidence, whatNow }: Ending): Sideca
   return {
     entry: { ...entry, digest, outcome: 'quarantined' },
     text: printableLines(`${JSON.stringify(sidecar, null, 2)}\n`),
-  }
-}
-
-function settlementOf({ entry, outcome, digest, reason, ledgerSequence }: Ending): Settlement {
-  return {
-    entry: { ...entry, digest },
-    outcome,
-    facts: {
-      sha256: Buffer.from(digest.sha256).toString('hex'),
-      sizeBytes: digest.sizeBytes,
-      lines: digest.lines,
-      amount: digest.amount.toString(),
-      ...(reason === undefined ? {} : { reason: boundedReason(reason) }),
-      ...(ledgerSequence === undefined ? {} : { ledgerSequence: ledgerSequence.toString() }),
-      digestStartedAtMs: digest.startedAtMs,
-      digestedAtMs: digest.endedAtMs,
-      settledAtMs: Date.now(),
-    },
   }
 }
 

@@ -36,6 +36,7 @@ export class Merger {
   #hungry = -1
   /** How many sources have been supplied for the first time. */
   #started = 0
+  #joined = 0
   #overflow: { readonly id: bigint; readonly source: number } | undefined
 
   constructor(sources: number) {
@@ -53,6 +54,11 @@ export class Merger {
   /** The source that must be supplied next; -1 if none. */
   get hungry(): number {
     return this.#hungry
+  }
+
+  /** How many pairs so far were added to one of another source. */
+  get joined(): number {
+    return this.#joined
   }
 
   get overflow(): { readonly id: bigint; readonly source: number } | undefined {
@@ -105,6 +111,7 @@ export class Merger {
           state = 'overflow'
           break
         }
+        this.#joined += 1
       } else {
         // Only now, when a greater id has come, is the last pair in the buffer finished.
         if (last + 2 === capacity) {

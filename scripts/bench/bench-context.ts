@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises'
+import type { Build } from './builds.ts'
 import type { Consumers } from './data/consumers.ts'
 import { type KnownFile, makeFile, type Sums } from './data/make-file.ts'
 import { type Row, sizeText } from './row.ts'
@@ -30,6 +31,8 @@ export class Bench {
   readonly workspace: Workspace
   /** Where DuckDB is; undefined: not installed. */
   readonly duckdb: string | undefined
+  /** undefined: there is none to compare with. */
+  readonly before: Build | undefined
   readonly row: (row: Row) => void
   readonly series: (series: Series) => void
   /** A line about what is going on. */
@@ -41,6 +44,7 @@ export class Bench {
     scale: Scale
     workspace: Workspace
     duckdb: string | undefined
+    before: Build | undefined
     row: (row: Row) => void
     series: (series: Series) => void
     say: (text: string) => void
@@ -48,6 +52,7 @@ export class Bench {
     this.scale = options.scale
     this.workspace = options.workspace
     this.duckdb = options.duckdb
+    this.before = options.before
     this.row = options.row
     this.series = options.series
     this.say = options.say

@@ -16,6 +16,7 @@ import {
 import { stopRequested } from '../../shared/lifecycle.ts'
 import { EXIT } from '../terminal/index.ts'
 import { Bench, type Series } from './bench-context.ts'
+import { earlierBuild } from './builds.ts'
 import { digestFile } from './digest-file.ts'
 import { describeMachine } from './machine.ts'
 import { type BenchCommand, parseBenchArguments, type RunOptions } from './options.ts'
@@ -81,6 +82,7 @@ async function digestOne({ path, json }: { path: string; json: boolean }): Promi
 
 async function measure(options: RunOptions): Promise<number> {
   const scale = scaleOf(options)
+  const before = options.before === undefined ? undefined : earlierBuild(options.before)
   const needs = diskBytes(scale, options.sections)
   const workspace = await madeWorkspace(options.dir, needs, options.keep)
   const print = (text: string): void => void process.stdout.write(text)
@@ -93,6 +95,7 @@ async function measure(options: RunOptions): Promise<number> {
   const bench = new Bench({
     ...{ scale, workspace },
     duckdb: findDuckdb(options.modules),
+    before,
     row: row => {
       rows.push(row)
       report.row(row)
@@ -193,6 +196,7 @@ file as the parser does, in a fresh process: bytes, lines, ids, amount, sha256, 
   --json             one JSON object a line: rows, series of the plots, the machine
   --write            put the results into BENCHMARKS.md and scripts/bench/plots/
   --modules D        the directory in whose node_modules @duckdb/node-api is (default: the project's)
+  --before D         a built checkout of an earlier state: what is said of it is measured in turn
   --help
 
 ${list.join('\n')}

@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises'
+import type { Build } from './builds.ts'
 import type { KnownFile } from './data/make-file.ts'
 import { runForJson } from './programs.ts'
 import { mustEqual } from './row.ts'
@@ -26,10 +27,16 @@ export async function digestFile(
   workspace: Workspace,
   path: string,
   options: readonly string[] = [],
+  build?: Build,
 ): Promise<DigestFigures> {
   const runs = workspace.path('runs')
   try {
-    return await runForJson<DigestFigures>(workspace, 'digest-child', [path, runs, ...options])
+    return await runForJson<DigestFigures>(
+      workspace,
+      'digest-child',
+      [path, runs, ...options],
+      build,
+    )
   } finally {
     await rm(runs, { recursive: true, force: true })
   }
@@ -39,10 +46,14 @@ export async function digestFile(
 export async function digestKnown(
   workspace: Workspace,
   file: KnownFile,
-  { every = false, options = [] }: { every?: boolean; options?: readonly string[] } = {},
+  {
+    every = false,
+    options = [],
+    build,
+  }: { every?: boolean; options?: readonly string[]; build?: Build } = {},
 ): Promise<DigestFigures> {
   const more = every ? [...options, '--fingerprint'] : options
-  const found = await digestFile(workspace, file.path, more)
+  const found = await digestFile(workspace, file.path, more, build)
   for (const key of ['lines', 'ids', 'amount', 'sha256'] as const) {
     mustEqual(`${key} of the digest`, found[key], file[key])
   }

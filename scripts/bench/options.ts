@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly minutes: number | undefined
   /** Where `node_modules` has the programs to compare with that are no dependency. */
   readonly modules: string | undefined
+  /** A built checkout of an earlier state, which is measured in turn with this one. */
+  readonly before: string | undefined
 }
 
 const OPTIONS = {
@@ -35,6 +37,7 @@ const OPTIONS = {
   write: { type: 'boolean', default: false },
   minutes: { type: 'string' },
   modules: { type: 'string' },
+  before: { type: 'string' },
 } as const
 
 /** By this variable too, see `--modules`. */
@@ -75,6 +78,7 @@ export function parseBenchArguments(
     write: values.write,
     minutes: values.minutes === undefined ? undefined : positiveNumber('minutes', values.minutes),
     modules: values.modules ?? (env[MODULES_VARIABLE] || undefined),
+    before: values.before,
   }
 }
 

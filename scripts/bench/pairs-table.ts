@@ -3,6 +3,7 @@ import { chmod, link, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Session } from '../../parser/ledger/index.ts'
 import { type Consumers, idOf } from './data/consumers.ts'
+import { randomWords } from './data/random.ts'
 import { mustEqual } from './row.ts'
 import type { Workspace } from './workspace.ts'
 
@@ -29,6 +30,29 @@ export function makePairs(consumers: Consumers): Pairs {
   }
   ids.sort()
   return { ids, amounts, amount, largest }
+}
+
+const LINES_EACH = 80
+const LINE_AMOUNT_MAX = 100_000
+
+/** Dense ids, each with the sum of as many lines as a file of a gigabyte has of a million. */
+export function makeSumsOfLines(count: number, seed = 1): Pairs {
+  const fill = randomWords(seed)
+  const words = new Uint32Array(LINES_EACH)
+  const ids = new BigUint64Array(count)
+  const amounts = new BigUint64Array(count)
+  let amount = 0
+  let largest = 0
+  for (let i = 0; i < count; i += 1) {
+    fill(words)
+    let sum = 0
+    for (const word of words) sum += 1 + (word % LINE_AMOUNT_MAX)
+    ids[i] = BigInt(i + 1)
+    amounts[i] = BigInt(sum)
+    amount += sum
+    if (sum > largest) largest = sum
+  }
+  return { ids, amounts, amount: BigInt(amount), largest: BigInt(largest) }
 }
 
 const ROWS_PER_WRITE = 20_000

@@ -53,7 +53,7 @@ function pastFile(number: number) {
   }
 }
 
-/** Rows of one batch, of a parser of long ago. The ledger's tables must be there. */
+/** Counted by a parser of long ago, in one batch that moved nothing. The ledger's tables must be there. */
 export async function giveLedgerPast(
   workspace: Workspace,
   site: Site,
@@ -79,12 +79,12 @@ async function insertPast(
   path: string,
   contents: number,
 ): Promise<void> {
-  const { batch, file } = ledgerNames(site.config)
+  const { batch, file, posting } = ledgerNames(site.config)
   const id = Buffer.alloc(16, 7)
   await session.execute(
     `INSERT INTO ${batch} (id, instance, kind, state, pairs_planned, pairs_applied,
        amount_planned, amount_applied, begun_at, ended_at)
-     VALUES (?, ?, 'add', 'applied', 0, 0, 0, 0, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))`,
+     VALUES (?, ?, 'count', 'applied', 0, 0, 0, 0, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))`,
     [id, id],
   )
   await loadData(
@@ -92,11 +92,15 @@ async function insertPast(
     path,
     within => `LOAD DATA INFILE '${within}' INTO TABLE ${file} FIELDS TERMINATED BY ' '
        (@hash, sequence, name)
-     SET sha256 = UNHEX(@hash), batch_id = REPEAT(CHAR(7), 16), instance = REPEAT(CHAR(7), 16),
+     SET sha256 = UNHEX(@hash), origin = REPEAT(CHAR(7), 16), instance = REPEAT(CHAR(7), 16),
          work_sequence = sequence, size_bytes = ${10_000_000} + sequence, \`lines\` = 800000,
-         rejected_lines = 0, amount = 0, largest_sum = 0, state = 'applied',
-         claimed_at = UTC_TIMESTAMP(3), digested_at = UTC_TIMESTAMP(3),
-         recorded_at = UTC_TIMESTAMP(3)`,
+         rejected_lines = 0, pairs = 0, amount = 0, largest_sum = 0, state = 'applied', attempt = 0,
+         pairs_recorded = 0, amount_recorded = 0, postings = 1, claimed_at = UTC_TIMESTAMP(3),
+         digested_at = UTC_TIMESTAMP(3), recorded_at = UTC_TIMESTAMP(3), counted_at = UTC_TIMESTAMP(3)`,
+  )
+  await session.execute(
+    `INSERT INTO ${posting} (file_sequence, n, batch_id, folded) SELECT sequence, 1, ?, 0 FROM ${file}`,
+    [id],
   )
   const [row] = await session.query<{ files: bigint }>(`SELECT COUNT(*) AS files FROM ${file}`)
   if (Number(row?.files) !== contents) throw new Error(`the ledger has ${row?.files} rows`)

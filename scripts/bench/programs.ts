@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { hasCode } from '../../shared/errors.ts'
+import { type Build, benchProgram } from './builds.ts'
 import type { Workspace } from './workspace.ts'
 
 /** Programs that the benchmark runs: to their end, or until it has seen enough. */
@@ -57,8 +58,10 @@ export async function runForJson<T>(
   workspace: Workspace,
   name: string,
   args: readonly string[],
+  build?: Build,
 ): Promise<T> {
-  const ended = await runProgram(workspace, process.execPath, [builtFile(name), ...args])
+  const program = build === undefined ? builtFile(name) : benchProgram(build, name)
+  const ended = await runProgram(workspace, process.execPath, [program, ...args])
   if (ended?.code === 0) return JSON.parse(ended.stdout) as T
   throw new Error(ended?.stderr.trim() || `${name} ended with status ${ended?.code}`)
 }

@@ -24,6 +24,21 @@ export interface Scale {
   /** The quick run has as many consumers fewer as its files are smaller. */
   readonly backlog: { readonly files: number; readonly bytes: number; readonly consumers: number }
   readonly smallFiles: number
+  readonly oneCounter: {
+    readonly files: number
+    readonly bytes: number
+    readonly consumers: number
+  }
+  /** What is verified in full. */
+  readonly proof: { readonly contents: number; readonly consumers: number }
+  /** What a consumer's account is read from: all of a content's sums are in one block. */
+  readonly explained: { readonly contents: number; readonly consumers: number }
+  /** The whole way of one file. */
+  readonly manyConsumers: { readonly consumers: number; readonly bytes: number }
+  /** With an earlier build; of the digests, which are short, three times as many. */
+  readonly turnsBefore: number
+  readonly digestAgainBytes: readonly number[]
+  readonly digestAgainConsumers: number
   /** A file of so many bytes is read so often in a row. */
   readonly latency: { readonly bytes: number; readonly readings: number }
   readonly wholeWayBytes: number
@@ -62,6 +77,13 @@ export const FULL: Scale = {
   applyRepetitions: 5,
   backlog: { files: 64, bytes: 8 * MB, consumers: 1_000_000 },
   smallFiles: 10_000,
+  oneCounter: { files: 100, bytes: 8 * MB, consumers: 1_000_000 },
+  proof: { contents: 100, consumers: 1_000_000 },
+  explained: { contents: 10_000, consumers: 5_000 },
+  manyConsumers: { consumers: 20_000_000, bytes: 1.6 * GB },
+  turnsBefore: 5,
+  digestAgainBytes: [16 * MB, 64 * MB],
+  digestAgainConsumers: 1_000_000,
   latency: { bytes: 2 * GB, readings: 2 },
   wholeWayBytes: GB,
   wholeWayConsumers: 1_000_000,
@@ -92,6 +114,13 @@ export const QUICK: Scale = {
   applyRepetitions: 2,
   backlog: { files: 64, bytes: 0.8 * MB, consumers: 100_000 },
   smallFiles: 2_000,
+  oneCounter: { files: 40, bytes: 0.8 * MB, consumers: 100_000 },
+  proof: { contents: 10, consumers: 1_000_000 },
+  explained: { contents: 1_000, consumers: 5_000 },
+  manyConsumers: { consumers: 400_000, bytes: 32 * MB },
+  turnsBefore: 1,
+  digestAgainBytes: [2 * MB],
+  digestAgainConsumers: 125_000,
   latency: { bytes: 256 * MB, readings: 5 },
   wholeWayBytes: 128 * MB,
   wholeWayConsumers: 128_000,

@@ -1,11 +1,16 @@
 import type { Section } from './bench-context.ts'
 import { apply } from './sections/apply.ts'
 import { backlog } from './sections/backlog.ts'
+import { before } from './sections/before.ts'
 import { digest } from './sections/digest.ts'
 import { generator } from './sections/generator.ts'
 import { history } from './sections/history.ts'
 import { latency } from './sections/latency.ts'
+import { manyConsumers } from './sections/many-consumers.ts'
 import { memory } from './sections/memory.ts'
+import { oneCounter } from './sections/one-counter.ts'
+import { packing } from './sections/packing.ts'
+import { record } from './sections/record.ts'
 import { restart } from './sections/restart.ts'
 import { scaling } from './sections/scaling.ts'
 import { smallFiles } from './sections/small-files.ts'
@@ -16,6 +21,7 @@ import { wholeWay } from './sections/whole-way.ts'
 export const SECTIONS: readonly Section[] = [
   digest,
   memory,
+  packing,
   apply,
   backlog,
   smallFiles,
@@ -25,5 +31,9 @@ export const SECTIONS: readonly Section[] = [
   restart,
   history,
   scaling,
+  ...before,
+  oneCounter,
+  record,
+  manyConsumers,
   sustained,
 ]

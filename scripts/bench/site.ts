@@ -13,7 +13,7 @@ import { MANIFEST_SUFFIX, type StatePaths, statePaths } from '../../shared/paths
 import type { ParserHealth, Settled } from '../../shared/protocol.ts'
 import { askOnce, type Channel, openChannel } from '../../shared/socket/index.ts'
 import { startPrivateMariadb } from '../mariadb/index.ts'
-import { childCommand } from '../supervising/index.ts'
+import { type Build, parserCommand, THIS_BUILD } from './builds.ts'
 import type { Piece } from './data/cut-file.ts'
 import type { KnownFile } from './data/make-file.ts'
 import { PairsFingerprint } from './pairs-fingerprint.ts'
@@ -32,12 +32,14 @@ export class Site {
   readonly env: Readonly<Record<string, string>>
   readonly config: Config
   readonly address: DatabaseAddress
+  readonly #build: Build
   readonly #workspace: Workspace
   #stopServer: (() => Promise<void>) | undefined
   #serverPid = 0
   #parser: Running | undefined
 
-  private constructor(workspace: Workspace, env: Readonly<Record<string, string>>) {
+  private constructor(workspace: Workspace, env: Readonly<Record<string, string>>, build: Build) {
+    this.#build = build
     this.#workspace = workspace
     this.paths = statePaths(workspace.path('site'))
     this.env = env
@@ -48,10 +50,20 @@ export class Site {
   static async make(
     workspace: Workspace,
     env: Readonly<Record<string, string>> = {},
+    build: Build = THIS_BUILD,
   ): Promise<Site> {
-    const site = new Site(workspace, env)
+    const site = new Site(workspace, env, build)
     await mkdir(site.paths.inbox, { recursive: true, mode: 0o700 })
     await site.startServer()
+    return site
+  }
+
+  /** Another state directory, whose parser counts into this site's database. */
+  async neighbour(): Promise<Site> {
+    const url = `mariadb://root@localhost/countersink?socketPath=${this.paths.mariadbSocket}`
+    const env = { ...this.env, COUNTERSINK_DATABASE_URL: url }
+    const site = new Site(this.#workspace, env, this.#build)
+    await mkdir(site.paths.inbox, { recursive: true, mode: 0o700 })
     return site
   }
 
@@ -65,6 +77,10 @@ export class Site {
     })
     this.#stopServer = this.#workspace.whenRemoved(() => server.stop())
     this.#serverPid = server.pid
+  }
+
+  get serverPid(): number {
+    return this.#serverPid
   }
 
   /** Processor seconds that the server has taken since it was started. */
@@ -88,7 +104,11 @@ export class Site {
 
   /** The parser, once it counts. @throws Error with its last words when it ends instead. */
   async startParser(pollMs = 20): Promise<Running> {
-    const parser = startProgram(this.#workspace, childCommand('parser', this.paths), this.env)
+    const parser = startProgram(
+      this.#workspace,
+      await parserCommand(this.#build, this.paths),
+      this.env,
+    )
     this.#parser = parser
     const isReady = async (): Promise<true | undefined> => {
       this.throwIfEnded()
@@ -113,7 +133,8 @@ export class Site {
         return health as ParserHealth
       })
     } catch (error) {
-      if (hasCode(error, 'CHANNEL_CLOSED', 'ECONNRESET', 'EPIPE')) return undefined
+      if (hasCode(error, 'CHANNEL_CLOSED', 'FRAME_TOO_SLOW', 'ECONNRESET', 'EPIPE'))
+        return undefined
       throw error
     }
   }

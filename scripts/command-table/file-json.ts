@@ -14,6 +14,9 @@ export function fileJson(file: ProcessedFile) {
     name: file.name,
     time: iso(file.settledAtMs),
     ...(file.reason === undefined ? {} : { reason: file.reason }),
+    ...(file.origin === undefined ? {} : { publication: file.origin }),
+    ...(file.publishedAtMs === undefined ? {} : { publishedAt: iso(file.publishedAtMs) }),
+    ...(file.announcedAtMs === undefined ? {} : { announcedAt: iso(file.announcedAtMs) }),
     claimedAt: iso(file.claimedAtMs),
     digestStartedAt: iso(file.digestStartedAtMs),
     digestedAt: iso(file.digestedAtMs),
@@ -34,5 +37,10 @@ export const FILE_SHAPE = fields(
     time: time('when it was settled'),
     ...{ claimedAt: time(), digestStartedAt: time(), digestedAt: time(), settledAt: time() },
   },
-  { reason: text('why, of one that is not counted') },
+  {
+    reason: text('why, of one that is not counted'),
+    publication: text('the name of the publication that it came with, hex'),
+    publishedAt: time(),
+    announcedAt: time('when it was announced, if it was claimed for that'),
+  },
 )

@@ -152,7 +152,8 @@ async function prefixOf(argument: string): Promise<string> {
 function stateOf(match: ContentMatch | undefined, inInbox: boolean): State {
   if (match?.applied !== undefined) return match.ledger === 'absent' ? 'ledger-lacks-it' : 'counted'
   if (match?.ledger === 'applying') return 'being-counted'
-  if (match?.waiting || inInbox) return 'waiting'
+  const isRecorded = match?.ledger === 'staging' || match?.ledger === 'staged'
+  if (match?.waiting || isRecorded || inInbox) return 'waiting'
   return match?.last === undefined ? 'never-seen' : 'refused'
 }
 

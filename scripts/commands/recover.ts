@@ -40,7 +40,8 @@ journal is put aside and made anew from the ledger then. Nothing may be running 
 directory. It can be interrupted at any time and run again.
 
 What was counted, but is neither in the ledger nor in a file here any more, is listed as LOST HERE:
-its content must be brought in again from elsewhere. An archived file that is not what was archived is
+its content must be brought in again from elsewhere (of several hosts that count into one database: by
+recover on the one that has it). An archived file that is not what was archived is
 listed as CHANGED and stays where it is.`,
   options: {
     'dry-run': { kind: 'switch', help: 'only say what would be done' },

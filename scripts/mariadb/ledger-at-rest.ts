@@ -25,7 +25,7 @@ export function askForContents(
   paths: StatePaths,
   prefix: string,
 ): Promise<LedgerAnswer<LedgerFile>> {
-  return ask(paths, (session, names) => contentsWithPrefix(session, names, prefix))
+  return askLedger(paths, (session, names) => contentsWithPrefix(session, names, prefix))
 }
 
 /** Counted files that a journal with this next sequence cannot know, newest first. */
@@ -35,13 +35,14 @@ export async function askForUnknown(
   limit: number,
 ): Promise<LedgerAnswer<ProcessedFile>> {
   const instance = await loadInstance(paths.instance)
-  return ask(paths, async (session, names) => {
+  return askLedger(paths, async (session, names) => {
     const which = { workSequence: nextSequence, limit, first: 'newest' } as const
     return (await ownFrom(session, names, instance, which)).map(processedFile)
   })
 }
 
-async function ask<T>(
+/** @returns nothing where nothing was ever counted. */
+export async function askLedger<T>(
   paths: StatePaths,
   question: (session: Session, names: LedgerNames) => Promise<T[]>,
 ): Promise<LedgerAnswer<T>> {

@@ -12,7 +12,15 @@ export {
   usage,
   wholeNumber,
 } from './cli.ts'
-export { columnsOf, fitTable, isLively, labelled, wrapFields, wrapText } from './layout.ts'
+export {
+  columnsOf,
+  fitTable,
+  isLively,
+  labelled,
+  shorten,
+  wrapFields,
+  wrapText,
+} from './layout.ts'
 export { lineWriter } from './line-output.ts'
 export { print, timeText } from './output.ts'
 export { ProgressDisplay } from './progress-display.ts'

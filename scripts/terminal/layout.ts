@@ -4,7 +4,7 @@ import { formatTable } from './table.ts'
 
 /** A terminal's width; without end where nobody looks. */
 export function columnsOf(stream: { isTTY?: boolean; columns?: number }): number {
-  return stream.isTTY ? Math.max(1, stream.columns ?? 80) : Number.POSITIVE_INFINITY
+  return stream.isTTY ? stream.columns || 80 : Number.POSITIVE_INFINITY
 }
 
 /** Whether lines may be redrawn and coloured: not in a pipe, nor on a terminal that says otherwise. */

@@ -1,8 +1,8 @@
-import { readdirSync, renameSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { workName } from '../../shared/paths.ts'
-import { countersink, jsonLines } from '../helpers/cli.ts'
+import { countersink } from '../helpers/cli.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import {
@@ -11,6 +11,7 @@ import {
   drop,
   manifestOf,
   seededFile,
+  sha256Of,
   totalsOf,
 } from '../helpers/files.ts'
 import {
@@ -22,17 +23,8 @@ import {
 } from '../helpers/invariants.ts'
 import { spawnParser, startParser, stopProgram, untilSettled } from '../helpers/parser.ts'
 import type { Site } from '../helpers/state-dir.ts'
-import {
-  applied,
-  holdLedger,
-  queueOf,
-  settleAll,
-  spawnDoomed,
-  tinySite,
-  untilDigested,
-  wideFile,
-} from './scene.ts'
-import { backUp, batchesOf, openBatchOf } from './sql.ts'
+import { applied, settleAll, spawnDoomed, tinySite, wideFile } from './scene.ts'
+import { backUp, batchesOf, holdLease, openBatchOf, waitingOf } from './sql.ts'
 
 // Each part of the local state lost, at every stage of a batch; the ledger decides.
 
@@ -46,26 +38,23 @@ const small = seededFile('c-small', 3, { lines: 20, consumers: 8 })
 const middle = seededFile('d-middle', 4, { lines: 1_000, consumers: 150 })
 const FILES = [first, large, small, middle]
 
-/** All of these read, the first one's batch applied, and the others' killed in its middle. */
+/** The first of these counted, and the others, all in one batch, killed in its middle. */
 async function killedInMidBatch(t: Test, site: Site, files: readonly DataFile[] = FILES) {
-  const hold = await holdLedger(t, site)
-  const doomed = await spawnDoomed(t, site, 'P5-chunk-committed', { passing: 4 })
   const [one, ...others] = files
   drop(site.paths, one === undefined ? [] : [one])
-  await untilSeen(site, 1)
-  await untilDigested(site, doomed)
-  drop(site.paths, others)
-  await untilSeen(site, files.length)
-  await untilDigested(site, doomed)
+  await settleAll(t, site, 1)
+  const hold = await holdLease(site)
+  const doomed = await spawnDoomed(t, site, 'P5-chunk-committed', { passing: 4 })
+  for (const file of others) drop(site.paths, [file], { manifest: publishedAs(file) })
+  await eventually('they are recorded', async () => (await waitingOf(site)) === others.length)
   await hold.release()
   await doomed.died()
   t.equal((await openBatchOf(site)).state, 'applying', 'a batch is open')
 }
 
-async function untilSeen(site: Site, files: number): Promise<void> {
-  await eventually('it is claimed', () => {
-    return list(site.paths.work).filter(name => !name.endsWith('.json')).length === files
-  })
+/** Its publication has a name, by which its row is known when nothing here is left. */
+function publishedAs({ name, content }: DataFile): string {
+  return manifestOf(content, { origin: sha256Of(Buffer.from(name)).slice(0, 32) })
 }
 
 const LOST = {
@@ -218,45 +207,33 @@ t.test('a backup made in mid-batch is finished from the archive', { buffered: tr
   await assertEverythingAddsUp(t, site, applied(...FILES))
 })
 
-t.test('neither sums nor files: blocked, and others are counted', { buffered: true }, async t => {
+t.test('neither sums nor files are here: they are in the ledger', { buffered: true }, async t => {
   const site = await tinySite(t, server)
   await killedInMidBatch(t, site)
-  const before = await openBatchOf(site)
   rmSync(site.paths.runs, { recursive: true })
-  const lost = list(site.paths.work).find(name => name.endsWith('.b-large'))!
-  rmSync(join(site.paths.work, lost))
-
-  const fresh = wideFile('e-fresh', 9, { bytes: 70 * 1024 })
-  const bad = dataFile('f-bad', 'what\n')
-  const parser = await startParser(t, site)
-  drop(site.paths, [fresh])
-  drop(site.paths, [bad], { manifest: false })
-  await eventually('others are counted', async () => {
-    const { stdout } = await countersink(t, site, 'hashes', '--json')
-    return ['e-fresh', 'f-bad'].every(name => stdout.includes(`"${name}"`))
-  })
-  t.match(parser.output(), /ERROR parser .*code=BATCH_BLOCKED/)
-  t.match(jsonLines(await countersink(t, site, 'status', '--json'))[0], {
-    parser: { reason: /batch [0-9a-f]{32} is blocked: .*b-large/ },
-  })
-  t.match((await countersink(t, site, 'status')).stdout, /is blocked/)
-  t.match(await openBatchOf(site), { ...before, state: 'blocked' }, 'nothing of it was touched')
-
-  drop(site.paths, [large])
-  // Read, or, if the batch was tried again in the meantime, settled.
-  await eventually('its content is here again', async () => {
-    const queue = await queueOf(site)
-    const isInInbox = list(site.paths.inbox).includes('b-large')
-    return !isInInbox && !queue.some(({ name, stage }) => name === 'b-large' && stage === 'claimed')
-  })
-  await stopProgram(parser)
-  const next = await startParser(t, site)
-  await eventually('nothing is left', () => list(site.paths.work).length === 0)
-  await stopProgram(next)
-  const all = [...FILES, fresh]
+  rmSync(site.paths.work, { recursive: true })
+  await settleAll(t, site, FILES.length)
+  t.same(list(site.paths.quarantine), [], 'no file is missed')
   await withSession(site, async session => {
-    await assertTotalsEqual(t, site, session, totalsOf(all))
+    await assertTotalsEqual(t, site, session, totalsOf(FILES))
     await assertLedgerBalances(t, site, session)
   })
-  t.same(list(site.paths.runs), [])
+})
+
+t.test('all of it here is lost, and another host finishes it', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  await killedInMidBatch(t, site)
+  const { dir } = site.paths
+  renameSync(dir, `${dir}-lost`)
+  t.teardown(() => rmSync(`${dir}-lost`, { recursive: true, force: true }))
+  mkdirSync(site.paths.inbox, { recursive: true })
+  const other = await startParser(t, site)
+  await eventually('no batch is open', async () =>
+    (await batchesOf(site)).every(({ state }) => state === 'applied'),
+  )
+  t.match(await stopProgram(other), { code: 0 })
+  await withSession(site, async session => {
+    await assertTotalsEqual(t, site, session, totalsOf(FILES))
+    await assertLedgerBalances(t, site, session)
+  })
 })

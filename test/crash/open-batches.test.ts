@@ -1,19 +1,14 @@
-import { readFileSync, readlinkSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { readlinkSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { U64_MAX } from '../../shared/limits.ts'
-import { startDatabaseServer, withSession } from '../helpers/database.ts'
+import { countersink, jsonLines } from '../helpers/cli.ts'
+import { startDatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { dataFile, drop, totalsOf } from '../helpers/files.ts'
-import {
-  assertEverythingAddsUp,
-  assertLedgerBalances,
-  assertTotalsEqual,
-  list,
-} from '../helpers/invariants.ts'
+import { assertEverythingAddsUp, list } from '../helpers/invariants.ts'
 import { pingParser, type RunningParser, startParser, stopProgram } from '../helpers/parser.ts'
 import type { Site } from '../helpers/state-dir.ts'
-import { applied, chunkedFile, settleAll, spawnDoomed, tinySite, wideFile } from './scene.ts'
+import { applied, chunkedFile, settleAll, tinySite } from './scene.ts'
 import { batchesOf, openBatchOf, type Trouble, untilLockWait, waitInThirdChunk } from './sql.ts'
 
 // Batches that are not over: stopped between two chunks, or blocked until somebody helps.
@@ -56,13 +51,8 @@ async function stopInThirdChunk(
 t.test('stopped in mid-batch: it ends after the chunk in hand', { buffered: true }, async t => {
   const site = await tinySite(t, server)
   await stopInThirdChunk(t, site, await inThirdChunk(t, site))
-  t.ok(
-    list(site.paths.runs).some(name => name.startsWith('batch-')),
-    'its sums are kept',
-  )
   const next = await settleAll(t, site, 2)
   t.match(next.output(), /finished a batch that was begun before/)
-  t.notMatch(next.output(), /its files are read again/)
   t.equal((await batchesOf(site)).length, 2, 'nothing was begun twice')
   await assertEverythingAddsUp(t, site, applied(first, second))
 })
@@ -82,38 +72,67 @@ t.test('stopped while the start finishes a batch', { buffered: true }, async t =
   await assertEverythingAddsUp(t, site, applied(first, second))
 })
 
+/**
+ * Blocked: somebody has raised a total of its third chunk, so that it must be taken back, and lowered one
+ * of its first, so that it cannot. `mend` makes both right.
+ */
+async function blocked(site: Site, { foreign, ids }: Trouble) {
+  const [low, high] = [ids[0]!, ids[47]!]
+  const rows = await foreign.query<{ total: bigint }>(
+    'SELECT resource_consumption AS total FROM consumption WHERE id = ?',
+    [low],
+  )
+  const setTotals = async (totals: ReadonlyMap<bigint, bigint>): Promise<void> => {
+    for (const [id, total] of totals) {
+      await foreign.execute('UPDATE consumption SET resource_consumption = ? WHERE id = ?', [
+        ...[total, id],
+      ])
+    }
+  }
+  await setTotals(
+    new Map([
+      [low, 0n],
+      [high, U64_MAX],
+    ]),
+  )
+  await foreign.execute('COMMIT')
+  await eventually('it is blocked', async () => (await openBatchOf(site)).state === 'blocked')
+  const right = new Map([
+    [low, rows[0]!.total],
+    [high, totalsOf([first]).get(high)!],
+  ])
+  return { mend: () => setTotals(right) }
+}
+
 t.test('blocked by a foreign writer, who mends it while it runs', { buffered: true }, async t => {
   const site = await tinySite(t, server)
   const { parser, trouble } = await inThirdChunk(t, site)
-  const { foreign, ids } = trouble
-  const setTotal = (total: bigint | undefined) =>
-    foreign.execute('UPDATE consumption SET resource_consumption = ? WHERE id = ?', [
-      total,
-      ids[47],
-    ])
-  await setTotal(U64_MAX)
-  await foreign.execute('COMMIT')
-  await eventually('it is blocked', async () => (await openBatchOf(site)).state === 'blocked')
-  await setTotal(totalsOf([first]).get(ids[47]!))
-  await parser.untilSettled(2)
-  await eventually('nothing is left of it', () => list(site.paths.runs).length === 0)
-  t.match(await pingParser(site.paths), { reason: undefined })
+  const { mend } = await blocked(site, trouble)
+  const stuck = await openBatchOf(site)
+  t.match(stuck, { cursor: trouble.ids[31], pairsApplied: 32n, pairsPlanned: 60n })
+  t.match(parser.output(), /ERROR parser .*code=BATCH_BLOCKED/)
+  t.match(jsonLines(await countersink(t, site, 'status', '--json'))[0], {
+    parser: {
+      reason: /batch [0-9a-f]{32} is blocked: it cannot be finished, and not be taken back/,
+    },
+  })
   t.match(await stopProgram(parser), { code: 0 })
+
+  // As long as nobody mends it, it stays as it is.
+  const still = await startParser(t, site)
+  await eventually('it is tried again', () => /BATCH_BLOCKED/.test(still.output()))
+  t.same(await openBatchOf(site), stuck)
+  await mend()
+  await still.untilSettled(2)
+  t.match(await pingParser(site.paths), { reason: undefined })
+  t.match(await stopProgram(still), { code: 0 })
   await assertEverythingAddsUp(t, site, applied(first, second))
 })
 
 t.test('many wait for a blocked batch, and hold nothing', { buffered: true }, async t => {
   const site = await tinySite(t, server)
   const { parser, trouble } = await inThirdChunk(t, site)
-  const { foreign, ids } = trouble
-  const setTotal = (total: bigint | undefined) =>
-    foreign.execute('UPDATE consumption SET resource_consumption = ? WHERE id = ?', [
-      total,
-      ids[47],
-    ])
-  await setTotal(U64_MAX)
-  await foreign.execute('COMMIT')
-  await eventually('it is blocked', async () => (await openBatchOf(site)).state === 'blocked')
+  const { mend } = await blocked(site, trouble)
   const copies = Array.from({ length: 5 }, (_, i) => ({ ...second, name: `copy-${i}` }))
   const neighbour = dataFile('neighbour', '1 5\n')
   drop(site.paths, copies)
@@ -123,8 +142,7 @@ t.test('many wait for a blocked batch, and hold nothing', { buffered: true }, as
     return health?.ever.applied === 2 && health.queue.files === 1 + copies.length
   })
   await eventually('no sums of theirs are open', () => {
-    const open = openBelow(parser.pid, site.paths.runs)
-    return open.every(path => path.includes('/batch-'))
+    return openBelow(parser.pid, site.paths.runs).length === 0
   })
   // More than may be undecided: what is behind them waits as well, and nothing is lost.
   const more = Array.from({ length: 16 }, (_, i) => ({ ...second, name: `more-${i}` }))
@@ -132,7 +150,7 @@ t.test('many wait for a blocked batch, and hold nothing', { buffered: true }, as
   await eventually('all are taken', async () => {
     return (await pingParser(site.paths))?.queue.files === 1 + copies.length + more.length
   })
-  await setTotal(totalsOf([first]).get(ids[47]!))
+  await mend()
   await parser.untilSettled(3 + copies.length + more.length)
   t.match(await stopProgram(parser), { code: 0 })
   await assertEverythingAddsUp(t, site, [
@@ -153,41 +171,3 @@ function openBelow(pid: number, directory: string): string[] {
     }
   })
 }
-
-t.test('blocked for want of a file, which comes back', { buffered: true }, async t => {
-  const site = await tinySite(t, server)
-  const large = wideFile('b-large', 3, { bytes: 150 * 1024 })
-  drop(site.paths, [first])
-  await settleAll(t, site, 1)
-  drop(site.paths, [large])
-  await (await spawnDoomed(t, site, 'P5-chunk-committed', { passing: 4 })).died()
-  const { cursor } = await openBatchOf(site)
-  t.not(cursor, null, 'some of it is applied')
-  rmSync(site.paths.runs, { recursive: true })
-  const lost = list(site.paths.work).find(name => name.endsWith('.b-large'))!
-  rmSync(join(site.paths.work, lost))
-
-  const parser = await startParser(t, site)
-  const sidecar = await eventually('it is missed', () =>
-    list(site.paths.quarantine).find(name => name.startsWith('b-large')),
-  )
-  const { reason, whatNow } = JSON.parse(readFileSync(join(site.paths.quarantine, sidecar), 'utf8'))
-  t.match(reason, /WORK_FILE_MISSING/)
-  t.match(whatNow, /in batch [0-9a-f]{32}, which has begun: some of its sums may be in the totals/)
-  t.notMatch(whatNow, /Nothing of this file/)
-
-  drop(site.paths, [{ ...large, name: 'c-large-again' }])
-  await parser.untilSettled(3)
-  t.same(
-    (await batchesOf(site)).map(({ state }) => state),
-    ['applied', 'applied'],
-  )
-  await eventually('nothing is left of it', () => {
-    return list(site.paths.work).length === 0 && list(site.paths.runs).length === 0
-  })
-  t.match(await stopProgram(parser), { code: 0 })
-  await withSession(site, async session => {
-    await assertTotalsEqual(t, site, session, totalsOf([first, large]))
-    await assertLedgerBalances(t, site, session)
-  })
-})

@@ -1,6 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { LEDGER_TABLES } from '../../shared/config.ts'
 import { readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { countersink } from '../helpers/cli.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
@@ -16,13 +17,20 @@ import { pingParser, spawnParser, startParser, stopProgram } from '../helpers/pa
 import { processesOf } from '../helpers/processes.ts'
 import { makeSite, type Site } from '../helpers/state-dir.ts'
 import { startUp } from '../helpers/up.ts'
-import { applied, holdLedger, settleAll, spawnDoomed, tinySite, wideFile } from './scene.ts'
+import {
+  applied,
+  chunkedFile,
+  holdLedger,
+  settleAll,
+  spawnDoomed,
+  tinySite,
+  wideFile,
+} from './scene.ts'
 import { backUp, batchesOf, openBatchOf } from './sql.ts'
 
 // `countersink recover` where something else than a restored ledger is found, or somebody at work.
 
 const server = await startDatabaseServer(t)
-const LEDGER = ['meta', 'batch', 'file', 'sighting']
 t.jobs = 3
 t.setTimeout(600_000)
 
@@ -140,7 +148,7 @@ t.test('totals without the ledger that explains them', { buffered: true }, async
   await settleAll(t, site, 2)
   const dropTables = (...tables: string[]) =>
     withSession(site, session => session.execute(`DROP TABLE ${tables.join(', ')}`))
-  await dropTables(...LEDGER.map(name => `countersink_${name}`))
+  await dropTables(...LEDGER_TABLES.map(name => `countersink_${name}`))
   const refused = await countersink(t, site, 'recover')
   t.match(refused, { code: 3, stdout: '', stderr: /has totals in consumption and no ledger/ })
   t.same(list(site.paths.inbox), [])
@@ -175,6 +183,21 @@ t.test('a content that is being applied is left alone', { buffered: true }, asyn
     await assertTotalsEqual(t, site, session, totalsOf([large]))
     await assertLedgerBalances(t, site, session)
   })
+})
+
+t.test('a content that was half recorded then is brought back', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  const file = chunkedFile('half', 1)
+  drop(site.paths, [file])
+  await (await spawnDoomed(t, site, 'S2-portion-recorded', { passing: 2 })).died()
+  const backup = await backUp(site)
+  await settleAll(t, site, 1)
+  await backup.restore()
+  const refused = await spawnParser(t, site).ended
+  t.match(refused, { code: 78, stderr: /LEDGER_BEHIND.* is staging there/ })
+  t.match(await countersink(t, site, 'recover'), { code: 0, stdout: /1 went back to the inbox/ })
+  await settleAll(t, site, 1)
+  await assertEverythingAddsUp(t, site, applied(file))
 })
 
 t.test('while a parser runs', { buffered: true }, async t => {

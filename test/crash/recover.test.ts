@@ -10,6 +10,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { LEDGER_TABLES } from '../../shared/config.ts'
 import { CRASH_POINTS } from '../../shared/crash-points.ts'
 import { settledName, workName } from '../../shared/paths.ts'
 import { countersink, jsonLines } from '../helpers/cli.ts'
@@ -35,7 +36,6 @@ import { backUp } from './sql.ts'
 
 const server = await startDatabaseServer(t)
 const whole = t
-const LEDGER = ['meta', 'batch', 'file', 'sighting']
 t.jobs = 3
 t.setTimeout(600_000)
 
@@ -97,7 +97,7 @@ async function restoredSite(t: Test): Promise<Site> {
   cpSync(original.paths.dir, site.paths.dir, { recursive: true, force: true })
   const database = new URL(original.config.databaseUrl).pathname.slice(1)
   await withSession(site, async session => {
-    for (const table of ['consumption', ...LEDGER.map(name => `countersink_${name}`)]) {
+    for (const table of ['consumption', ...LEDGER_TABLES.map(name => `countersink_${name}`)]) {
       await session.execute(`CREATE TABLE ${table} LIKE ${database}.${table}`)
       await session.execute(`INSERT INTO ${table} SELECT * FROM ${database}.${table}`)
     }

@@ -6,7 +6,7 @@ import { assertEverythingAddsUp } from '../helpers/invariants.ts'
 import { type RunningParser, startParser, stopProgram } from '../helpers/parser.ts'
 import type { Site } from '../helpers/state-dir.ts'
 import { type Mischief, startProxy } from './proxy.ts'
-import { applied, CHUNKED_COMMITS, chunkedFile, tinySite } from './scene.ts'
+import { applied, COMMITS, chunkedFile, tinySite, untilAgreed } from './scene.ts'
 import { batchesOf, type Trouble, waitInThirdChunk } from './sql.ts'
 
 // What a connection, a lock or the server can do in the middle of a batch.
@@ -15,14 +15,13 @@ const server = await startDatabaseServer(t)
 t.jobs = 3
 t.setTimeout(600_000)
 
-const WHERE = { 'the beginning': 1, 'a chunk': 3, 'the last chunk': CHUNKED_COMMITS }
-
 t.test('the answer to a COMMIT is lost', { buffered: true }, async t => {
   const site = await tinySite(t, server)
   const proxy = await startProxy(t, site)
   const parser = await startParser(t, site, proxy.env)
+  await untilAgreed(site)
   const files: DataFile[] = []
-  for (const [where, nth] of Object.entries(WHERE)) {
+  for (const [where, nth] of Object.entries(COMMITS)) {
     for (const mischief of ['cut before', 'cut after'] satisfies Mischief[]) {
       const file = chunkedFile(`${mischief}-${nth}`.replace(' ', '-'), files.length + 1)
       files.push(file)

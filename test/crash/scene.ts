@@ -6,6 +6,7 @@ import type { QueueEntry } from '../../parser/facts.ts'
 import { readJournal } from '../../parser/journal/reading.ts'
 import { Session } from '../../parser/ledger/connection.ts'
 import { openLedger } from '../../parser/ledger/schema/opening.ts'
+import { takeOpening } from '../../parser/ledger/schema/opening-balance.ts'
 import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
 import type { CrashPoint } from '../../shared/crash-points.ts'
 import type { QueuedFile } from '../../shared/protocol.ts'
@@ -15,7 +16,13 @@ import type { DatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type DataFile, dataFile, drop, manifestOf, seeded, sha256Of } from '../helpers/files.ts'
 import { type Fate, list } from '../helpers/invariants.ts'
-import { type RunningParser, spawnParser, startParser, stopProgram } from '../helpers/parser.ts'
+import {
+  pingParser,
+  type RunningParser,
+  spawnParser,
+  startParser,
+  stopProgram,
+} from '../helpers/parser.ts'
 import type { Program, Teardown } from '../helpers/processes.ts'
 import { makeSite, type Site } from '../helpers/state-dir.ts'
 
@@ -63,9 +70,13 @@ function consumerId(n: number): bigint {
   return n % 2 === 0 ? BigInt(n) : 2n ** 63n + BigInt(n) * 10n ** 15n
 }
 
-/** Of a file whose batch has four chunks: COMMITs, one for its beginning and one a chunk. */
-export const CHUNKED_COMMITS = 5
+/** COMMITs of a `chunkedFile`: of its sums in portions, of their end, of its batch's beginning and chunks. */
+export const COMMITS = {
+  ...{ 'a portion': 2, 'the last portion': 4, 'all portions': 5 },
+  ...{ 'the beginning': 6, 'a chunk': 8, 'the last chunk': 10 },
+} as const
 
+/** Four portions, and four chunks. */
 export function chunkedFile(name: string, seed: number): DataFile {
   return wideFile(name, seed, { bytes: 20_000, consumers: 60 })
 }
@@ -110,6 +121,11 @@ export async function settleAll(
   await parser.untilSettled(files)
   t.match(await stopProgram(parser), { code: 0 })
   return parser
+}
+
+/** Its start is over: no COMMIT comes now but those of files. */
+export async function untilAgreed(site: Site): Promise<void> {
+  await eventually('it counts', async () => (await pingParser(site.paths))?.state === 'running')
 }
 
 /**
@@ -204,7 +220,9 @@ export async function untilDigested(
 /** Holds the ledger, so that no batch can begin: what is digested meanwhile makes one batch. */
 export async function holdLedger(t: Teardown, site: Site): Promise<{ release(): Promise<void> }> {
   const session = await Session.open(site.address)
-  await openLedger(session, site.config)
+  const { uuid } = await openLedger(session, site.config)
+  // Before it nothing is read.
+  await takeOpening(session, site.config, uuid)
   await session.execute('START TRANSACTION')
   await session.query(`SELECT * FROM ${ledgerNames(site.config).meta} FOR UPDATE`)
   let released: Promise<void> | undefined

@@ -1,5 +1,6 @@
 import { Session } from '../../parser/ledger/connection.ts'
-import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
+import { openLedger } from '../../parser/ledger/schema/opening.ts'
+import { createLedger, type LedgerTable, ledgerNames } from '../../parser/ledger/schema/tables.ts'
 import { withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import type { Teardown } from '../helpers/processes.ts'
@@ -13,7 +14,7 @@ export async function openForeign(t: Teardown, site: Site): Promise<Session> {
 }
 
 export interface BatchRow {
-  readonly state: 'applying' | 'applied' | 'blocked'
+  readonly state: 'applying' | 'retreating' | 'blocked' | 'applied'
   readonly cursor: bigint | null
   readonly pairsPlanned: bigint
   readonly pairsApplied: bigint
@@ -27,7 +28,7 @@ export function batchesOf(site: Site): Promise<BatchRow[]> {
     session.query<BatchRow>(
       `SELECT state, cursor_id AS \`cursor\`, pairs_planned AS pairsPlanned,
               pairs_applied AS pairsApplied,
-              (SELECT COUNT(*) FROM ${n.file} f WHERE f.batch_id = b.id) AS files
+              (SELECT COUNT(*) FROM ${n.posting} p WHERE p.batch_id = b.id) AS files
          FROM ${n.batch} b ORDER BY begun_at`,
     ),
   )
@@ -38,6 +39,47 @@ export async function openBatchOf(site: Site): Promise<BatchRow> {
   const open = (await batchesOf(site)).filter(({ state }) => state !== 'applied')
   if (open.length !== 1) throw new Error(`${open.length} batches are open`)
   return open[0]!
+}
+
+/** How many recorded files wait to be counted. */
+export async function waitingOf(site: Site): Promise<number> {
+  const n = ledgerNames(site.config)
+  const rows = await withSession(site, session => session.query(`SELECT 1 FROM ${n.todo}`))
+  return rows.length
+}
+
+/** Somebody else counts, and is away: what is recorded meanwhile waits until this is released. */
+export async function holdLease(site: Site): Promise<{ release(): Promise<void> }> {
+  const n = ledgerNames(site.config)
+  await withSession(site, session => openLedger(session, site.config))
+  const changeUntil = (hours: number): Promise<void> =>
+    withSession(site, async session => {
+      await session.execute(
+        `UPDATE ${n.lease} SET epoch = epoch + 1, holder = REPEAT('x', 16),
+                until = UTC_TIMESTAMP(3) + INTERVAL ? HOUR`,
+        [hours],
+      )
+    })
+  await changeUntil(1)
+  return { release: () => changeUntil(-1) }
+}
+
+/** What somebody else does to a total behind our back. @returns what it was */
+export function setTotal(
+  site: Site,
+  id: bigint,
+  total: bigint | undefined,
+): Promise<bigint | undefined> {
+  return withSession(site, async session => {
+    const [row] = await session.query<{ total: bigint }>(
+      'SELECT resource_consumption AS total FROM consumption WHERE id = ?',
+      [id],
+    )
+    await session.execute('UPDATE consumption SET resource_consumption = ? WHERE id = ?', [
+      ...[total, id],
+    ])
+    return row?.total
+  })
 }
 
 /**
@@ -97,7 +139,8 @@ export async function waitInThirdChunk(
 /** What the whole database holds now; `restore` makes it hold just that again. */
 export async function backUp(site: Site): Promise<{ restore(): Promise<void> }> {
   const n = ledgerNames(site.config)
-  const tables = [n.totals, n.meta, n.batch, n.file, n.sighting]
+  const tables = Object.keys(createLedger(n)).map(table => n[table as LedgerTable])
+  tables.push(n.totals)
   const copyOf = (table: string): string => table.replace(/^`/, '`copy_of_')
   await withSession(site, async session => {
     for (const table of tables) {

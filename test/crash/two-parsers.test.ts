@@ -20,7 +20,15 @@ import {
 import type { Program } from '../helpers/processes.ts'
 import { makeSite, type Site } from '../helpers/state-dir.ts'
 import { type Mischief, startProxy } from './proxy.ts'
-import { applied, settleAll, tinySite, wideFile } from './scene.ts'
+import {
+  applied,
+  COMMITS,
+  chunkedFile,
+  settleAll,
+  tinySite,
+  untilAgreed,
+  wideFile,
+} from './scene.ts'
 import { openBatchOf } from './sql.ts'
 
 // Two parsers on one state directory: the newer owns it, nothing is counted twice, nothing lost.
@@ -77,39 +85,45 @@ async function assertClearEnd(t: Test, parser: Program): Promise<void> {
   t.match({ code, stderr }, { code: 78, stderr: /ERROR parser OWNERSHIP_LOST: .*Run one parser/ })
 }
 
-const STOPPED_AT: readonly [where: string, mischief: Mischief, nth: number][] = [
-  ['behind the beginning of a batch', 'hold after', 1],
-  ['behind a chunk', 'hold after', 3],
-  ['behind the last chunk', 'hold after', 5],
-  ['with a chunk not yet committed', 'hold before', 3],
+const STOPPED_AT: readonly [where: keyof typeof COMMITS, mischief: Mischief][] = [
+  ['a portion', 'hold after'],
+  ['a portion', 'hold before'],
+  ['all portions', 'hold before'],
+  ['the beginning', 'hold after'],
+  ['a chunk', 'hold after'],
+  ['a chunk', 'hold before'],
+  ['the last chunk', 'hold after'],
 ]
 
-for (const [where, mischief, nth] of STOPPED_AT) {
-  t.test(`a zombie, stopped ${where}`, { buffered: true }, async t => {
-    const site = await tinySite(t, server)
-    const proxy = await startProxy(t, site)
-    const files = [
-      wideFile('a-wide', 1, { bytes: 20_000, consumers: 60 }),
-      seededFile('b-small', 2),
-      seededFile('c-small', 3),
-    ]
-    const zombie = await startParser(t, site, proxy.env)
-    proxy.arm(mischief, nth)
-    drop(site.paths, files.slice(0, 1))
-    await eventually('a COMMIT is held', () => proxy.done === 1)
-    if (nth < 5) t.equal((await openBatchOf(site)).state, 'applying')
-    zombie.signal('SIGSTOP')
-    drop(site.paths, files.slice(1))
+for (const [where, mischief] of STOPPED_AT) {
+  const nth = COMMITS[where]
+  t.test(
+    `a zombie, stopped at the COMMIT of ${where} (${mischief})`,
+    { buffered: true },
+    async t => {
+      const site = await tinySite(t, server)
+      const proxy = await startProxy(t, site)
+      const files = [chunkedFile('a-wide', 1), seededFile('b-small', 2), seededFile('c-small', 3)]
+      const zombie = await startParser(t, site, proxy.env)
+      await untilAgreed(site)
+      proxy.arm(mischief, nth)
+      drop(site.paths, files.slice(0, 1))
+      await eventually('a COMMIT is held', () => proxy.done === 1)
+      const isOpen = nth >= COMMITS['the beginning'] && nth < COMMITS['the last chunk']
+      if (isOpen) t.equal((await openBatchOf(site)).state, 'applying')
+      zombie.signal('SIGSTOP')
+      drop(site.paths, files.slice(1))
 
-    const second = spawnParser(t, site)
-    t.match(await zombie.ended, { signal: 'SIGKILL' }, 'the second does not wait for it')
-    await untilSettled(site, files.length)
-    proxy.release()
-    t.ok(second.isRunning(), 'the second is not disturbed')
-    await stopProgram(second)
-    await settleAll(t, site, files.length)
-    await assertEverythingAddsUp(t, site, applied(...files))
-  })
+      const second = spawnParser(t, site)
+      t.match(await zombie.ended, { signal: 'SIGKILL' }, 'the second does not wait for it')
+      await untilSettled(site, files.length)
+      proxy.release()
+      t.ok(second.isRunning(), 'the second is not disturbed')
+      await stopProgram(second)
+      await settleAll(t, site, files.length)
+      await assertEverythingAddsUp(t, site, applied(...files))
+    },
+  )
 }
 
 t.test('a zombie, stopped while it reads', { buffered: true }, async t => {

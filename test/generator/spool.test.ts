@@ -35,14 +35,14 @@ t.test('a published file and its manifest say the same', async t => {
   const file = await spool.write(NAME, recipe(), makeOptions())
   t.same(readdirSync(paths.generatorTmp), [`${NAME}.${self.pid}.${self.startTime}.tmp`])
   t.same(readdirSync(paths.inbox), [])
-  await spool.publish(file!)
+  const publication = await spool.publish(file!)
   t.same(readdirSync(paths.generatorTmp), [])
   t.same(readdirSync(paths.inbox).sort(), [NAME, `${NAME}.manifest.json`])
   const manifest = await readManifest(join(paths.inbox, `${NAME}.manifest.json`))
   const [found] = readFiles(paths.inbox)
   t.match(found, { ...file, tmp: undefined })
   const { sizeBytes, sha256, lines, amount } = found!
-  t.same(manifest, { sizeBytes, sha256, lines, amount, disposable: true })
+  t.same(manifest, { sizeBytes, sha256, lines, amount, disposable: true, ...publication })
   for (const entry of readdirSync(paths.inbox)) {
     t.equal(statSync(join(paths.inbox, entry)).mode & 0o777, 0o600)
   }

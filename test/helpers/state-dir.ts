@@ -47,6 +47,15 @@ export async function makeSite(
   return { paths, env: all, config, address: databaseAddress(config, paths) }
 }
 
+/** Another host: a state directory of its own that counts into the same database. */
+export async function makeNeighbour(t: Teardown, site: Site): Promise<Site> {
+  const dir = makeScratchDirectory('cs')
+  t.teardown(() => removeSite(dir))
+  const paths = statePaths(dir)
+  await mkdir(paths.inbox)
+  return { ...site, paths, address: databaseAddress(site.config, paths) }
+}
+
 const ENDING_MS = 15_000
 
 async function removeSite(dir: string): Promise<void> {

@@ -17,7 +17,10 @@ t.test('a number of files, one run after the other, also after a killed one', as
   const site = await makeSite(t)
   const first = await spawnUp(t, site, '--files', '3', ...SIZES).ended
   t.match(first, { code: 0, stdout: /It adds up\.\n/ })
-  t.match(first.stdout, /\n\nNext: countersink totals .*\n.* up --no-gen.*\n.* publish FILE .*\n$/)
+  t.match(
+    first.stdout,
+    /\n\nNext: countersink totals .*\n.* explain --consumer ID.*\n.* up --no-gen.*\n.* publish FILE .*\n$/,
+  )
   t.equal(first.stdout.match(/^usage-\S+ .* applied /gm)?.length, 3, 'a row a file')
   assertPlain(t, first.stdout + first.stderr)
   t.same(processesOf(site.paths.dir), [], 'nothing is left running')

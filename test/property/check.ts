@@ -2,35 +2,51 @@ import { readdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { Session } from '../../parser/ledger/connection.ts'
 import { type LedgerNames, ledgerNames } from '../../parser/ledger/schema/tables.ts'
-import { classifyName, MANIFEST_SUFFIX, settledName } from '../../shared/paths.ts'
-import { amountOf, linesOf, sha256Of } from '../helpers/files.ts'
+import { classifyName, MANIFEST_SUFFIX, type StatePaths, settledName } from '../../shared/paths.ts'
+import { amountOf, linesOf, sha256Of, totalsOf } from '../helpers/files.ts'
 import { withoutSequence } from '../helpers/invariants.ts'
-import type { Expected } from './model.ts'
+import { ledgerFaults } from '../helpers/ledger-faults.ts'
+import type { PlannedFile } from './contents.ts'
+import type { Foreign } from './database.ts'
+import { type Expected, expectedOf, mayBeRefused, nameInPlace, wronglyRefused } from './model.ts'
+import { wrongPostings } from './postings.ts'
+import { unprovenOf } from './proof.ts'
+import { refusedIn } from './refused-in.ts'
 import type { HistorySite } from './site.ts'
 
-/** What is looked at. */
-export type JudgedSite = Pick<HistorySite, 'paths' | 'config' | 'address'> & {
-  readonly database: { readonly wasChanged: boolean }
+/** What is looked at: one ledger, and the state directories of all who have written to it. */
+export type JudgedSite = Pick<HistorySite, 'config' | 'address'> & {
+  readonly directories: readonly StatePaths[]
+  readonly database: Foreign
 }
 
 /**
  * What is not as it must be at the end of a history, in words; nothing when all is well. Looks at
  * directories and tables alone: a journal may have been deleted on the way.
  */
-export async function faultsOf(site: JudgedSite, expected: Expected): Promise<string[]> {
-  const names = ledgerNames(site.config)
+export async function faultsOf(
+  site: JudgedSite,
+  files: readonly PlannedFile[],
+  seed: number,
+): Promise<string[]> {
+  const { config, database } = site
+  const names = ledgerNames(config)
   const session = await Session.open(site.address)
   try {
-    const applied = site.database.wasChanged
+    const expected = expectedOf(files, database, refusedIn(site.directories))
+    const applied = database.wasChanged
       ? await ledgerNamesOf(session, names)
       : archivedNames(site, expected)
     return [
+      ...wronglyRefused(files, database, expected),
       ...wrongPlaces(site, expected, applied),
       ...leftovers(site),
       ...(await wrongTotals(session, names, expected)),
       ...(await wrongFiles(session, names, expected, applied)),
       ...(await wrongSightings(site, session, names, expected, applied)),
-      ...(await wrongSums(session, names)),
+      ...(await wrongSums(session, names, expected)),
+      ...(await wrongPostings(session, names, expected)),
+      ...(await unprovenOf(session, config, database, expected, seed)),
     ]
   } finally {
     await session.close()
@@ -56,7 +72,7 @@ function givenName(name: string, sha256: string): string {
 
 /** Which of the names of each content stands in the archive. */
 function archivedNames(site: JudgedSite, { counted }: Expected): Map<string, string> {
-  const archived = new Set(list(site.paths.archive))
+  const archived = new Set(site.directories.flatMap(({ archive }) => list(archive)))
   const found = new Map<string, string>()
   for (const [sha256, { names }] of counted) {
     const name = names.find(one => archived.has(settled(one, sha256)))
@@ -67,19 +83,21 @@ function archivedNames(site: JudgedSite, { counted }: Expected): Map<string, str
 
 /** Every file in exactly one place, and nothing else in any. */
 function wrongPlaces(
-  { paths, database }: JudgedSite,
+  { directories, database }: JudgedSite,
   { counted, quarantined }: Expected,
   applied: ReadonlyMap<string, string>,
 ): string[] {
   const contents = [...counted]
-  const refused = quarantined.map(({ name, content }) => settled(name, sha256Of(content)))
+  const refused = quarantined.map(nameInPlace)
   const first = contents.map(([sha256, { names }]) =>
     settled(applied.get(sha256) ?? names[0]!, sha256),
   )
   const repeated = contents.flatMap(([sha256, { names }]) =>
     names.filter(name => name !== applied.get(sha256)).map(name => settled(name, sha256)),
   )
-  const [archived, duplicates] = [listSettled(paths.archive), listSettled(paths.duplicate)]
+  const listAll = (of: (paths: StatePaths) => string): string[] =>
+    directories.flatMap(paths => listSettled(of(paths)))
+  const [archived, duplicates] = [listAll(one => one.archive), listAll(one => one.duplicate)]
   return [
     ...(database.wasChanged
       ? difference(
@@ -95,12 +113,16 @@ function wrongPlaces(
       'quarantine/',
       refused.flatMap(name => [name, `${name}.reason.json`]),
       // One that is none of ours follows its data, unless it lost it with a journal.
-      listSettled(paths.quarantine).filter(name => !name.endsWith(MANIFEST_SUFFIX)),
+      listAll(one => one.quarantine).filter(name => !name.endsWith(MANIFEST_SUFFIX)),
     ),
   ]
 }
 
-function leftovers({ paths }: JudgedSite): string[] {
+function leftovers({ directories }: JudgedSite): string[] {
+  return directories.flatMap(leftoversOf)
+}
+
+function leftoversOf(paths: StatePaths): string[] {
   // A manifest may have lost its data with a journal, and is swept after a day.
   const inbox = list(paths.inbox).filter(name => classifyName(name) !== 'manifest')
   const { work, runs, run, archiveDisposable, supervisorLock, supervisorStatus } = paths
@@ -117,14 +139,19 @@ function leftovers({ paths }: JudgedSite): string[] {
 }
 
 async function wrongTotals(session: Session, n: LedgerNames, expected: Expected) {
-  const rows = await session.query<{ id: bigint; amount: bigint }>(
-    `SELECT ${n.id} AS id, ${n.amount} AS amount FROM ${n.totals}`,
+  const rows = await session.query<{ id: bigint; amount: bigint | string }>(
+    `SELECT ${n.id} AS id, COALESCE(${n.amount}, 0) AS amount FROM ${n.totals}`,
   )
+  // What was taken back leaves rows of nothing: whose they were before cannot be known.
+  const taken = totalsOf(expected.refused)
   const tell = (id: bigint, amount: bigint): string => `${id} ${amount}`
   return difference(
     'totals',
     [...expected.totals].map(([id, amount]) => tell(id, amount)),
-    rows.map(({ id, amount }) => tell(id, amount)),
+    rows
+      .map(({ id, amount }) => ({ id: BigInt(id), amount: BigInt(amount) }))
+      .filter(({ id, amount }) => amount !== 0n || expected.totals.has(id) || !taken.has(id))
+      .map(({ id, amount }) => tell(id, amount)),
   )
 }
 
@@ -132,9 +159,10 @@ async function wrongTotals(session: Session, n: LedgerNames, expected: Expected)
 async function wrongFiles(
   session: Session,
   n: LedgerNames,
-  { counted }: Expected,
+  { counted, refused }: Expected,
   applied: ReadonlyMap<string, string>,
 ) {
+  const left = refused.map(({ content }) => sha256Of(content)).filter(one => !counted.has(one))
   const rows = await session.query<{ state: string; sha256: string; name: string; facts: string }>(
     `SELECT state, LOWER(HEX(sha256)) AS sha256, name,
             CONCAT_WS(' ', size_bytes, \`lines\`, amount) AS facts FROM ${n.file}`,
@@ -147,9 +175,13 @@ async function wrongFiles(
   return difference(
     'ledger files',
     told,
-    rows.map(
-      ({ state, sha256, name, facts }) => `${state} ${sha256} ${givenName(name, sha256)} ${facts}`,
-    ),
+    rows
+      // Recorded or not when that was found out.
+      .filter(({ state, sha256 }) => state !== 'refused' || !left.includes(sha256))
+      .map(
+        ({ state, sha256, name, facts }) =>
+          `${state} ${sha256} ${givenName(name, sha256)} ${facts}`,
+      ),
   )
 }
 
@@ -173,30 +205,41 @@ async function wrongSightings(
   const refused = quarantined.map(({ name, content }) => `quarantined ${sha256Of(content)} ${name}`)
   const found = rows.map(row => row.told)
   const expected = [...duplicates, ...new Set(refused)]
-  if (!database.wasChanged) return difference('sightings', expected, found)
+  if (!database.wasChanged) {
+    // One that was refused, and counted after all by the parser after a crash, when the rule had gone.
+    const passed = [...counted.values()].filter(({ file }) => mayBeRefused(file, database))
+    const seen = passed.flatMap(({ file, names }) =>
+      names.map(name => `quarantined ${sha256Of(file.content)} ${name}`),
+    )
+    return difference(
+      'sightings',
+      expected,
+      found.filter(one => !seen.includes(one)),
+    )
+  }
   // What was written down since is lost, and which of equal contents is first may be another one.
   return found
     .filter(one => one.startsWith('quarantined ') && !expected.includes(one))
     .map(one => `sightings: unexpected ${one}`)
 }
 
-async function wrongSums(session: Session, n: LedgerNames): Promise<string[]> {
+/** The sums of all, and that each content's own are recorded, posted and counted as one. */
+async function wrongSums(session: Session, n: LedgerNames, expected: Expected): Promise<string[]> {
   const [sums] = await session.query<Record<string, string | bigint>>(
     `SELECT (SELECT COALESCE(SUM(${n.amount}), 0) FROM ${n.totals}) AS totals,
-            (SELECT COALESCE(SUM(amount), 0) FROM ${n.file}) AS files,
+            (SELECT COALESCE(SUM(amount), 0) FROM ${n.file} WHERE state = 'applied') AS files,
             (SELECT COALESCE(SUM(amount_applied), 0) FROM ${n.batch}) AS batches,
-            (SELECT COUNT(*) FROM ${n.batch}
-              WHERE state <> 'applied' OR pairs_applied <> pairs_planned
-                 OR amount_applied <> amount_planned OR ended_at IS NULL) AS unfinished,
-            (SELECT COUNT(*) FROM ${n.file} WHERE batch_id NOT IN (SELECT id FROM ${n.batch})) AS loose`,
+            (SELECT COUNT(*) FROM ${n.batch} WHERE state <> 'applied') AS unfinished`,
   )
-  const { totals, files, batches, unfinished, loose } = sums ?? {}
+  const { totals = 0, files, batches, unfinished } = sums ?? {}
+  const opening = [...expected.opening.values()].reduce((sum, one) => sum + one, 0n)
+  const own = BigInt(totals) - opening - expected.raised
   return [
-    ...(String(totals) === String(files) && String(files) === String(batches)
+    ...(String(own) === String(files) && String(files) === String(batches)
       ? []
-      : [`sums: totals ${totals}, files ${files}, batches ${batches}`]),
-    ...(Number(unfinished) === 0 ? [] : [`${unfinished} batches are not finished as planned`]),
-    ...(Number(loose) === 0 ? [] : [`${loose} files have no batch`]),
+      : [`sums: totals ${own}, files ${files}, batches ${batches}`]),
+    ...(Number(unfinished) === 0 ? [] : [`${unfinished} batches are not finished`]),
+    ...(await ledgerFaults(session, n, expected.contents)),
   ]
 }
 

@@ -1,5 +1,5 @@
 import { U64_MAX } from '../../shared/limits.ts'
-import { type DataFile, manifestOf } from '../helpers/files.ts'
+import { type DataFile, manifestOf, type Totals } from '../helpers/files.ts'
 import type { Limits } from './plan.ts'
 import { type Below, type Moment, pick, planMoment, random64 } from './random.ts'
 
@@ -29,17 +29,27 @@ const CHECKPOINTS_MAX = 25
 const RUNS_MAX = 45
 const CHUNKS_MAX = 30
 
-/** @param namesRepeat whether a name may come again with another content. */
 export function planFiles(
   below: Below,
   limits: Limits,
   lastLife: number,
-  namesRepeat: boolean,
+  {
+    namesRepeat,
+    opening = new Map(),
+    times = 1,
+  }: {
+    /** Whether a name may come again with another content. */
+    readonly namesRepeat: boolean
+    /** What stands in the totals before. */
+    readonly opening?: Totals
+    /** As many files as usual. */
+    readonly times?: number
+  },
 ): PlannedFile[] {
-  const room = new Map<bigint, bigint>()
+  const room = new Map([...opening].map(([id, amount]) => [id, roomBeside(amount)]))
   const contents: Content[] = []
   const files: PlannedFile[] = []
-  const count = 2 + below(FILES_MAX - 1)
+  const count = times * (2 + below(FILES_MAX - 1))
   while (files.length < count) {
     const isCopy = contents.length > 0 && below(4) === 0
     const content = isCopy ? pick(below, contents) : planContent(below, limits, room)
@@ -57,6 +67,10 @@ export function planFiles(
     })
   }
   return files
+}
+
+function roomBeside(amount: bigint): bigint {
+  return amount < 0n || amount > U64_MAX ? U64_MAX : U64_MAX - amount
 }
 
 /** A name may come again with another content once the inbox does not have it any more. */

@@ -1,8 +1,11 @@
 /**
  * Whole histories, made at random: files of all kinds come at any moment, parsers are killed at any
- * moment, two work on one directory, journals and runs are deleted; or a whole house lives through
- * deaths of its parts, full disks, logs and sockets that go. In the end every number must be exact
- * and every file in its place, whatever happened.
+ * moment or stopped past their lease, two work on one directory, several hosts count into one database,
+ * journals and runs are deleted, the database is put back to what it was or an empty one takes its place;
+ * the table of totals has rows before, or too little room, a total is raised by somebody else, rows of a
+ * consumer are refused for a while; or a whole house lives through deaths of its parts, full disks, logs
+ * and sockets that go. In the end every number must be exact and every file in its place, whatever
+ * happened; postings, proof and explanation agree with a model that knows nothing of them.
  *
  * 20 histories happen, from seed 1 on: what is made is the same each time, when it happens is not.
  * `COUNTERSINK_HISTORIES=n` lets n happen, `COUNTERSINK_FIRST_SEED=random` (or a number) begins
@@ -11,7 +14,7 @@
 
 import { randomInt } from 'node:crypto'
 import t from 'tap'
-import { happen, historyOf, shrink } from './history.ts'
+import { type History, happen, historyOf, shrink } from './history.ts'
 import { describePlan } from './plan.ts'
 import { startServer } from './site.ts'
 
@@ -35,7 +38,7 @@ t.test(`histories of the seeds ${firstSeed} to ${firstSeed + count - 1}`, async 
 
   const startedAtMs = performance.now()
   const failed: number[] = []
-  let [next, done, files, lives, points, recoveries] = [0, 0, 0, 0, 0, 0]
+  let [next, done, files, lives, points, recoveries, refusals] = [0, 0, 0, 0, 0, 0, 0]
 
   async function takeTurns(): Promise<void> {
     while (next < count && failed.length < FAILURES_MAX) {
@@ -47,7 +50,8 @@ t.test(`histories of the seeds ${firstSeed} to ${firstSeed + count - 1}`, async 
       lives += outcome.lives
       points += outcome.points
       recoveries += outcome.recoveries
-      files += plan.files.length
+      refusals += outcome.refusals
+      files += filesOf(plan)
       if (outcome.fault === undefined) t.pass(`history ${seed}`)
       else {
         failed.push(seed)
@@ -62,6 +66,11 @@ t.test(`histories of the seeds ${firstSeed} to ${firstSeed + count - 1}`, async 
   await Promise.all(Array.from({ length: AT_ONCE }, takeTurns))
   const seconds = Math.round((performance.now() - startedAtMs) / 1_000)
   t.comment(
-    `${done} histories, ${files} files, ${lives} lives, ${points} ended at crash points, ${recoveries} recoveries, ${failed.length} failures, ${seconds} s`,
+    `${done} histories, ${files} files, ${lives} lives, ${points} ended at crash points, ${recoveries} recoveries, ${refusals} files refused, ${failed.length} failures, ${seconds} s`,
   )
 })
+
+function filesOf(plan: History): number {
+  const hosts = plan.kind === 'hosts' ? plan.hosts : [plan]
+  return hosts.reduce((sum, { files }) => sum + files.length, 0)
+}

@@ -1,13 +1,13 @@
-import { once } from 'node:events'
-import { BUILT, spawnNode } from '../helpers/processes.ts'
 import { faultsOf } from './check.ts'
 import { liveInHouse } from './house.ts'
 import { type HousePlan, housePlanOf } from './house-plan.ts'
 import { HistoryFailed, live } from './life.ts'
-import { expectedOf } from './model.ts'
-import { type Plan, planOf } from './plan.ts'
+import { runCommand } from './parser-process.ts'
+import { type Host, type HostsPlan, hostsPlanOf, type Life, type Plan, planOf } from './plan.ts'
+import { saidFaults } from './proof.ts'
 import { Publisher } from './publisher.ts'
-import { type HistorySite, makeHistorySite, type Server } from './site.ts'
+import { refusedIn } from './refused-in.ts'
+import { type HistorySite, makeHistorySite, makeNeighbour, type Server } from './site.ts'
 
 export interface Outcome {
   /** What is wrong, in words; undefined when all is well. */
@@ -17,68 +17,137 @@ export interface Outcome {
   readonly points: number
   /** How often the database was found to be an older or another one. */
   readonly recoveries: number
+  /** How many files were refused because a total would not take a row of theirs. */
+  readonly refusals: number
 }
 
-/** A history of either kind: each eighth is one of the whole house. */
-export type History = Plan | HousePlan
+/** A history of any kind: each eighth is one of the whole house, each third of the others of several hosts. */
+export type History = Plan | HousePlan | HostsPlan
 
 export function historyOf(seed: number): History {
-  return seed % 8 === 0 ? housePlanOf(seed) : planOf(seed)
+  if (seed % 8 === 0) return housePlanOf(seed)
+  return seed % 3 === 0 ? hostsPlanOf(seed) : planOf(seed)
 }
 
 /** Lets a history happen and looks at its end. */
 export async function happen(server: Server, plan: History): Promise<Outcome> {
-  if (plan.kind === 'parsers') return happenToParsers(server, plan)
-  return { lives: 1, points: 0, recoveries: 0, fault: await liveInHouse(plan) }
+  if (plan.kind === 'house') {
+    return { lives: 1, points: 0, recoveries: 0, refusals: 0, fault: await liveInHouse(plan) }
+  }
+  return happenToHosts(server, plan, plan.kind === 'hosts' ? plan.hosts : [plan])
 }
 
-async function happenToParsers(server: Server, plan: Plan): Promise<Outcome> {
-  const site = await makeHistorySite(server, plan.limits)
-  const logs: string[] = []
-  let points = 0
-  let recoveries = 0
+/** A single host, or several that count into one database, each through its lives. */
+async function happenToHosts(
+  server: Server,
+  plan: Plan | HostsPlan,
+  hosts: readonly Host[],
+): Promise<Outcome> {
+  const first = await makeHistorySite(server, plan)
+  const sites = hosts.map((_, i) => (i === 0 ? first : makeNeighbour(first)))
   try {
-    const publisher = new Publisher(
-      site.paths,
-      plan.files.map(file => ({ ...file, life: Math.min(file.life, plan.lives.length) })),
-    )
-    const lives = [...plan.lives, undefined]
-    for (let number = 0; number < lives.length; ) {
-      const { log, isBehind, reachedPoint } = await live(site, publisher, number, lives[number])
-      logs.push(`--- life ${number}:\n${log}`)
-      if (reachedPoint) points += 1
-      if (isBehind) {
-        recoveries += 1
-        logs.push(`--- recover:\n${await recover(site)}`)
-      }
-      // The last is the one that comes to an end with everything.
-      if (!isBehind || lives[number] !== undefined) number += 1
+    const lives = hosts.map((host, i) => new HostLives(sites[i]!, host, hosts.length > 1))
+    await Promise.all(lives.map(host => host.liveThrough()))
+    // Some may have ended before the database became another one.
+    await Promise.all(lives.map(host => host.liveAgain()))
+    const sum = (of: 'lives' | 'points' | 'recoveries'): number =>
+      lives.reduce((all, host) => all + host[of], 0)
+    const counts = {
+      ...{ lives: sum('lives'), points: sum('points'), recoveries: sum('recoveries') },
+      refusals: refusedIn(sites.map(({ paths }) => paths)).size,
     }
-    const faults = await faultsOf(site, expectedOf(plan.files))
-    const fault = faults.length === 0 ? undefined : [...faults, ...logs].join('\n')
-    return { lives: logs.length, points, recoveries, fault }
-  } catch (error) {
-    if (!(error instanceof HistoryFailed)) throw error
-    return { lives: logs.length, points, recoveries, fault: [error.message, ...logs].join('\n') }
+    const failures = lives.flatMap(({ failure }) => failure ?? [])
+    const faults = failures.length > 0 ? failures : await faultsAfter(plan, hosts, sites)
+    const logs = lives.flatMap(({ logs }, i) => [`===== host ${i}`, ...logs])
+    return { ...counts, fault: faults.length === 0 ? undefined : [...faults, ...logs].join('\n') }
   } finally {
-    await site.remove()
+    // The first takes the database with it.
+    for (const site of [...sites].reverse()) await site.remove()
   }
 }
 
-/** As a person would whom the parser has told to. @returns what it said */
-async function recover(site: HistorySite): Promise<string> {
-  const child = spawnNode([`${BUILT}scripts/countersink.js`, 'recover', '--dir', site.paths.dir], {
-    env: { PATH: process.env.PATH, HOME: site.paths.dir, ...site.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let said = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', text => {
-      said += text
-    })
+async function faultsAfter(
+  { seed }: Plan | HostsPlan,
+  hosts: readonly Host[],
+  sites: readonly HistorySite[],
+): Promise<string[]> {
+  const [first] = sites
+  const directories = sites.map(({ paths }) => paths)
+  const files = hosts.flatMap(host => host.files)
+  const faults = await faultsOf({ ...first!, directories }, files, seed)
+  if (faults.length > 0) return faults
+  const which = seed % hosts.length
+  return saidFaults(sites[which]!, directories, { seed, files, own: hosts[which]!.files })
+}
+
+/** One host's way through its lives. */
+class HostLives {
+  readonly #site: HistorySite
+  readonly #publisher: Publisher
+  readonly #lives: readonly (Life | undefined)[]
+  readonly #isBesideOthers: boolean
+  readonly logs: string[] = []
+  points = 0
+  recoveries = 0
+  failure: string | undefined
+  /** As often as the database had changed when the last life began. */
+  #changes = 0
+
+  constructor(site: HistorySite, { lives, files }: Host, isBesideOthers: boolean) {
+    this.#site = site
+    this.#isBesideOthers = isBesideOthers
+    const planned = files.map(file => ({ ...file, life: Math.min(file.life, lives.length) }))
+    this.#publisher = new Publisher(site.paths, planned)
+    // The last is the one that comes to an end with everything.
+    this.#lives = [...lives, undefined]
   }
-  const [code] = await once(child, 'close')
-  if (code !== 0) throw new HistoryFailed(`recover ended with ${code}:\n${said}`)
+
+  get lives(): number {
+    return this.logs.length
+  }
+
+  liveThrough(): Promise<void> {
+    return this.#liveFrom(0)
+  }
+
+  /** The last life once more, if the database has changed since it began. */
+  async liveAgain(): Promise<void> {
+    const isOver = this.failure !== undefined || this.#changes === this.#site.database.changes
+    if (!isOver) await this.#liveFrom(this.#lives.length - 1)
+  }
+
+  async #liveFrom(from: number): Promise<void> {
+    try {
+      for (let number = from; number < this.#lives.length; ) {
+        const life = this.#lives[number]
+        this.#changes = this.#site.database.changes
+        const lived = await live(this.#site, this.#publisher, number, life)
+        this.logs.push(`--- life ${number}:\n${lived.log}`)
+        if (lived.reachedPoint) this.points += 1
+        if (lived.isBehind) {
+          this.recoveries += 1
+          this.logs.push(`--- recover:\n${await recover(this.#site, this.#isBesideOthers)}`)
+        }
+        const isUnfinished = lived.isBehind || lived.isHindered
+        if (!isUnfinished || life !== undefined) number += 1
+      }
+    } catch (error) {
+      if (!(error instanceof HistoryFailed)) throw error
+      this.failure = error.message
+    }
+  }
+}
+
+/**
+ * As a person would whom the parser has told to. What is lost here another host may have, where there
+ * are several: the totals will tell.
+ *
+ * @returns what it said
+ */
+async function recover(site: HistorySite, isBesideOthers: boolean): Promise<string> {
+  const { code, said } = await runCommand(site, 'recover')
+  const isDone = code === 0 || (code === 1 && isBesideOthers && said.includes('LOST HERE'))
+  if (!isDone) throw new HistoryFailed(`recover ended with ${code}:\n${said}`)
   return said
 }
 
@@ -107,22 +176,34 @@ export async function shrink(server: Server, failing: History): Promise<History>
 }
 
 function* smallerPlans(plan: History): Generator<History> {
-  const { files } = plan
   if (plan.kind === 'house') {
-    const { troubles } = plan
+    const { troubles, files } = plan
     for (const one of troubles) yield { ...plan, troubles: troubles.filter(two => two !== one) }
     for (const file of files) yield { ...plan, files: files.filter(one => one !== file) }
-    return
-  }
-  const { lives } = plan
-  for (const life of lives) yield { ...plan, lives: lives.filter(one => one !== life) }
-  for (const file of files) yield { ...plan, files: files.filter(one => one !== file) }
-  for (const [i, life] of lives.entries()) {
-    for (const event of ['twin', 'pause', 'database'] as const) {
-      const { [event]: planned, ...without } = life
-      if (planned !== undefined) yield { ...plan, lives: replaced(lives, i, without) }
+  } else if (plan.kind === 'hosts') {
+    const { hosts } = plan
+    for (const [i, host] of hosts.entries()) {
+      for (const smaller of smallerHosts(host))
+        yield { ...plan, hosts: replaced(hosts, i, smaller) }
     }
-    if (life.lost.length > 0) yield { ...plan, lives: replaced(lives, i, { ...life, lost: [] }) }
+  } else {
+    for (const smaller of smallerHosts(plan)) yield { ...plan, ...smaller }
+  }
+  if (plan.kind !== 'house') {
+    const { totals, ...without } = plan
+    if (totals !== undefined) yield without
+  }
+}
+
+function* smallerHosts({ lives, files }: Host): Generator<Host> {
+  for (const life of lives) yield { files, lives: lives.filter(one => one !== life) }
+  for (const file of files) yield { lives, files: files.filter(one => one !== file) }
+  for (const [i, life] of lives.entries()) {
+    for (const event of ['twin', 'pause', 'raise', 'rule', 'database'] as const) {
+      const { [event]: planned, ...without } = life
+      if (planned !== undefined) yield { files, lives: replaced(lives, i, without) }
+    }
+    if (life.lost.length > 0) yield { files, lives: replaced(lives, i, { ...life, lost: [] }) }
   }
 }
 

@@ -40,7 +40,13 @@ export function housePlanOf(seed: number): HousePlan {
   const below = seeded(seed)
   const limits = planLimits(below)
   const troubles = Array.from({ length: 1 + below(TROUBLES_MAX) }, () => planTrouble(below))
-  return { kind: 'house', seed, limits, files: planFiles(below, limits, 0, true), troubles }
+  return {
+    kind: 'house',
+    seed,
+    limits,
+    files: planFiles(below, limits, 0, { namesRepeat: true }),
+    troubles,
+  }
 }
 
 function planTrouble(below: Below): PlannedTrouble {

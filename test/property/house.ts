@@ -22,9 +22,9 @@ import { pingParser } from '../helpers/parser.ts'
 import { BUILT, killProcess } from '../helpers/processes.ts'
 import { makeScratchDirectory } from '../helpers/scratch.ts'
 import { faultsOf } from './check.ts'
+import { NOTHING_FOREIGN } from './database.ts'
 import type { HousePlan, Trouble } from './house-plan.ts'
 import { HistoryFailed } from './life.ts'
-import { expectedOf } from './model.ts'
 import { type SpawnedProgram, spawnOn } from './parser-process.ts'
 import { Publisher } from './publisher.ts'
 import { limitsAsEnv } from './site.ts'
@@ -143,8 +143,8 @@ class House {
     try {
       const config = readConfig(this.#env)
       const address = databaseAddress(config, this.#paths)
-      const site = { paths: this.#paths, config, address, database: { wasChanged: false } }
-      return await faultsOf(site, expectedOf(this.#plan.files))
+      const site = { directories: [this.#paths], config, address, database: NOTHING_FOREIGN }
+      return await faultsOf(site, this.#plan.files, this.#plan.seed)
     } finally {
       await server.stop()
     }

@@ -15,16 +15,21 @@ export class HistoryFailed extends Error {}
 const LIFE_MS = 90_000
 const POLL_MS = 20
 
-/** A stopped parser goes on after so long. */
-const PAUSE_MS = 300
 /** What it says when the database is an older or another one: while it runs, and at its start. */
 const BEHIND = /ERROR parser (nothing is counted: )?LEDGER_BEHIND/
+/** What it says of a new connection while there is a rule. */
+const HINDERED = /ERROR parser .*DATABASE_UNFIT.*it has a (CHECK constraint|trigger)/
 const HELP_NEEDED = / ERROR parser (?!(nothing is counted: )?LEDGER_BEHIND)/
+
+/** How a process ends that a restart cannot help. */
+const UNFIT_STATUS = 78
 
 export interface Lived {
   readonly log: string
   /** The database is an older or another one: the next life needs `recover` before it. */
   readonly isBehind: boolean
+  /** It would not begin, because of a rule that is gone now. */
+  readonly isHindered: boolean
   /** It ended at its crash point. */
   readonly reachedPoint: boolean
 }
@@ -61,9 +66,10 @@ export async function live(
   if (life?.lost.includes('runs')) {
     for (const name of readdirSync(site.paths.runs)) rmSync(`${site.paths.runs}/${name}`)
   }
+  if (life?.rule !== undefined) await site.database.dropRule()
   if (life?.database?.at === 'afterwards') await running.changeDatabase()
-  const { isBehind } = running
-  return { log: running.log(), isBehind, reachedPoint: running.reachedPoint() }
+  const { isBehind, isHindered } = running
+  return { log: running.log(), isBehind, isHindered, reachedPoint: running.reachedPoint() }
 }
 
 class RunningLife {
@@ -77,6 +83,8 @@ class RunningLife {
   #nameChanges = 0
   #failure: unknown
   #isPaused = false
+  #isRaised = false
+  #isRuled = false
   #isSaved = false
   #isChanged = false
 
@@ -110,6 +118,12 @@ class RunningLife {
     return this.#site.database.wasChanged && BEHIND.test(this.log())
   }
 
+  get isHindered(): boolean {
+    return this.#parsers.some(
+      parser => parser.ended()?.code === UNFIT_STATUS && HINDERED.test(parser.log()),
+    )
+  }
+
   async changeDatabase(): Promise<void> {
     const { database } = this.#site
     this.#isChanged = true
@@ -129,8 +143,9 @@ class RunningLife {
       await this.#mindDatabase()
       this.#step()
       if (this.#failure !== undefined) throw this.#failure
-      if (this.#parsers.length === 1 && HELP_NEEDED.test(this.log()))
+      if (this.#parsers.length === 1 && needsHelp(this.log()))
         throw new Error('a parser needs help')
+      if (HINDERED.test(this.log())) await this.#site.database.dropRule()
       if (!this.#site.database.wasChanged && BEHIND.test(this.log()))
         throw new Error('a parser finds fault with a database that nobody has changed')
       // It counts nothing any more, whatever was planned for it.
@@ -141,6 +156,12 @@ class RunningLife {
   }
 
   async #mindDatabase(): Promise<void> {
+    const { raise } = this.#life
+    if (raise !== undefined && !this.#isRaised && this.#isReached(raise.at)) {
+      this.#isRaised = true
+      await this.#site.database.raiseTotal(raise.id)
+    }
+    await this.#mindRule()
     const event = this.#life.database
     if (event === undefined || this.#isChanged) return
     if (!this.#isSaved && this.#isReached(event.saved)) {
@@ -148,6 +169,16 @@ class RunningLife {
       await this.#site.database.save()
     }
     if (event.at !== 'afterwards' && this.#isReached(event.at)) await this.changeDatabase()
+  }
+
+  async #mindRule(): Promise<void> {
+    const { rule } = this.#life
+    if (rule === undefined) return
+    if (!this.#isRuled && this.#isReached(rule.at)) {
+      this.#isRuled = true
+      await this.#site.database.makeRule(rule)
+    }
+    if (this.#isRuled && this.#isReached(rule.until)) await this.#site.database.dropRule()
   }
 
   async close(): Promise<void> {
@@ -163,9 +194,9 @@ class RunningLife {
   #step(): void {
     try {
       const { end, twin, pause } = this.#life
-      if (!this.#isPaused && pause !== undefined && this.#isReached(pause)) {
+      if (!this.#isPaused && pause !== undefined && this.#isReached(pause.at)) {
         this.#isPaused = true
-        this.#parsers[0]?.pause(PAUSE_MS)
+        this.#parsers[0]?.pause(pause.ms)
       }
       this.#publisher.publish(file => file.life < this.#number || this.#isDueNow(file))
       if (this.#parsers.length === 1 && twin !== undefined && this.#isReached(twin)) {
@@ -203,9 +234,14 @@ class RunningLife {
     return waiting.length === 0 && (isReplaced || readdirSync(work).length === 0)
   }
 
-  /** The last parser must have looked after everything that was begun before its start. */
+  /**
+   * The last parser must have looked after everything that was begun before its start, also by others
+   * whose lives may be over.
+   */
   async #isThrough(): Promise<boolean> {
-    return !this.#isLast || (await pingParser(this.#site.paths))?.state === 'running'
+    if (!this.#isLast) return true
+    const { paths, database } = this.#site
+    return (await pingParser(paths))?.state === 'running' && (await database.isAtRest())
   }
 
   #spawn(crashAt: string | undefined): SpawnedProgram {
@@ -226,12 +262,19 @@ class RunningLife {
     const isReplaced =
       parser !== this.#parsers.at(-1)
         ? signal === 'SIGKILL' || code !== null
-        : this.#parsers.length > 1 && code === 78 && parser.log().includes('OWNERSHIP_LOST')
-    const isRefused = code === 78 && this.isBehind
+        : this.#parsers.length > 1 &&
+          code === UNFIT_STATUS &&
+          parser.log().includes('OWNERSHIP_LOST')
+    const isRefused = code === UNFIT_STATUS && (this.isBehind || this.isHindered)
     if (code === 0 || isPlanned || isReplaced || isRefused) return
     if (parser.wasSignalled() && signal === signalOf(this.#life.end)) return
     throw new Error(`a parser ended by itself (${signal ?? code})`)
   }
+}
+
+function needsHelp(log: string): boolean {
+  if (!HELP_NEEDED.test(log)) return false
+  return log.split('\n').some(line => HELP_NEEDED.test(line) && !HINDERED.test(line))
 }
 
 function crashPointOf(end: End): string | undefined {

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { BUILT, spawnNode } from '../helpers/processes.ts'
 import type { HistorySite } from './site.ts'
 
@@ -29,6 +30,26 @@ export function spawnParser(
   const command = [`${BUILT}parser/main.js`, '--dir', paths.dir, '--supervised']
   const crash = crashAt === undefined ? {} : { COUNTERSINK_CRASH_AT: crashAt }
   return spawnOn(paths.dir, command, { ...env, ...crash }, onChange)
+}
+
+/** A command of the built command line, to its end; `said` is both of its streams. */
+export async function runCommand(
+  { paths: { dir }, env }: HistorySite,
+  command: string,
+  ...args: string[]
+): Promise<{ readonly code: number | null; readonly said: string }> {
+  const child = spawnNode([`${BUILT}scripts/countersink.js`, command, '--dir', dir, ...args], {
+    env: { PATH: process.env.PATH, HOME: dir, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let said = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', text => {
+      said += text
+    })
+  }
+  const [code] = await once(child, 'close')
+  return { code, said }
 }
 
 export function spawnOn(

@@ -6,7 +6,7 @@ import { type Config, readConfig } from '../../shared/config.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { makeScratchDirectory } from '../helpers/scratch.ts'
 import { HistoryDatabase } from './database.ts'
-import type { Limits } from './plan.ts'
+import type { Beginning, Limits } from './plan.ts'
 
 /** One MariaDB for all histories. */
 export interface Server {
@@ -62,18 +62,16 @@ export function limitsAsEnv(limits: Limits): Record<string, string> {
     COUNTERSINK_CHUNK_PAIRS_MAX: String(limits.chunkPairsMax),
     COUNTERSINK_BATCH_FILES_MAX: String(limits.batchFilesMax),
     COUNTERSINK_READERS: String(limits.readers),
+    COUNTERSINK_TAKEOVER_MS: String(limits.takeoverMs),
   }
 }
 
 let made = 0
 
-export async function makeHistorySite(server: Server, limits: Limits): Promise<HistorySite> {
-  const paths = statePaths(makeScratchDirectory('csh'))
-  for (const path of [paths.inbox, paths.work, paths.parser, paths.runs]) {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
-  }
+export async function makeHistorySite(server: Server, beginning: Beginning): Promise<HistorySite> {
   made += 1
   const name = `h${made}`
+  const { limits } = beginning
   const env = {
     COUNTERSINK_DATABASE_URL: await HistoryDatabase.urlFor(server.url, name),
     COUNTERSINK_TOTALS_TABLE: `${name}_totals`,
@@ -81,13 +79,32 @@ export async function makeHistorySite(server: Server, limits: Limits): Promise<H
     ...limitsAsEnv(limits),
   }
   const config = readConfig(env)
-  const address = databaseAddress(config, paths)
-  const database = new HistoryDatabase(server.url, name, config)
+  const database = new HistoryDatabase(server.url, name, config, beginning)
+  await database.prepare()
+  const own = makeDirectory(config)
   return {
-    ...{ paths, env, config, address, database },
+    ...{ ...own, env, config, database },
     async remove() {
-      rmSync(paths.dir, { recursive: true, force: true, maxRetries: 20 })
+      removeDirectory(own.paths)
       await database.remove()
     },
   }
+}
+
+/** One more host that counts into the same database. */
+export function makeNeighbour(site: HistorySite): HistorySite {
+  const own = makeDirectory(site.config)
+  return { ...site, ...own, remove: async () => removeDirectory(own.paths) }
+}
+
+function makeDirectory(config: Config): Pick<HistorySite, 'paths' | 'address'> {
+  const paths = statePaths(makeScratchDirectory('csh'))
+  for (const path of [paths.inbox, paths.work, paths.parser, paths.runs]) {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+  }
+  return { paths, address: databaseAddress(config, paths) }
+}
+
+function removeDirectory({ dir }: StatePaths): void {
+  rmSync(dir, { recursive: true, force: true, maxRetries: 20 })
 }

@@ -1,11 +1,16 @@
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { earlierBuild, parserCommand } from '../../scripts/bench/builds.ts'
 import type { Machine } from '../../scripts/bench/machine.ts'
 import { parseBenchArguments } from '../../scripts/bench/options.ts'
 import { updatePage } from '../../scripts/bench/page/page.ts'
 import { niceCeiling, plotSvg } from '../../scripts/bench/page/plot.ts'
+import { makeSumsOfLines } from '../../scripts/bench/pairs-table.ts'
 import { judge, type Row, sizeText, times } from '../../scripts/bench/row.ts'
 import { medianOf, percentileOf, slopeOf, spreadOf } from '../../scripts/bench/statistics.ts'
+import { statePaths } from '../../shared/paths.ts'
 
 // The parts of the benchmark that are no measurement.
 
@@ -46,6 +51,7 @@ t.test('the command line', async t => {
     path: '/some/file',
     json: true,
   })
+  t.match(parse('--before', '/built/then'), { before: '/built/then' })
   t.same(parse('--help'), { kind: 'help' })
   t.match(parseBenchArguments([], names, { COUNTERSINK_BENCH_MODULES: '/m' }), { modules: '/m' })
   const refused: [string[], RegExp][] = [
@@ -53,6 +59,7 @@ t.test('the command line', async t => {
     [['--only', 'aply'], /did you mean apply/],
     [['--only', ','], /needs a name/],
     [['--minutes', '0'], /above 0/],
+    [['--befor', '/x'], /did you mean --before/],
     [['digest'], /file is missing/],
     [['digest', 'a', 'b'], /one argument too many/],
     [['digest', 'a', '--quick'], /not --quick/],
@@ -129,4 +136,24 @@ t.test('a page keeps what a run did not measure, and what a person explained', a
   const mended = updatePage(again, [row('one', '1', 'reached')], machine, 'full')
   t.notMatch(mended, 'the disk', 'what is reached needs no explanation')
   t.equal(updatePage(mended, [], machine, 'full'), mended, 'nothing new, nothing changed')
+})
+
+t.test('an earlier build is a built checkout, or refused before anything is measured', async t => {
+  const directory = t.testdir({ dist: {} })
+  t.throws(() => earlierBuild(directory), { code: 'USAGE', message: /built checkout/ })
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const own = earlierBuild(root)
+  t.match(own, { name: 'before' })
+  const command = await parserCommand(own, statePaths('/srv/bench'))
+  t.ok(command.includes(join(root, 'dist/parser/main.js')), 'its own parser is what is started')
+})
+
+t.test('sums of 80 lines each are exact', async t => {
+  const { ids, amounts, amount, largest } = makeSumsOfLines(1_000)
+  t.equal(ids[999], 1_000n)
+  t.equal(
+    amounts.reduce((sum, one) => sum + one, 0n),
+    amount,
+  )
+  t.ok(amounts.every(one => one >= 80n && one <= largest))
 })

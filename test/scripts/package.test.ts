@@ -16,7 +16,7 @@ t.test('what is packed runs, and has no tests', async t => {
   t.same(man, ['dist/countersink.1'], 'npm links the pages of a list, and no other')
   for (const needed of [
     ...[bin.countersink, 'dist/parser/main.js', 'dist/generator/main.js', 'package.json'],
-    ...['dist/parser/digest/kernel/sums.wasm', 'dist/scripts/commands/up.js', 'README.md'],
+    ...['dist/parser/kernel/assembly/sums.wasm', 'dist/scripts/commands/up.js', 'README.md'],
     'dist/countersink.1',
   ]) {
     t.ok(paths.includes(needed), needed)

@@ -17,6 +17,10 @@ const full: Manifest = {
   amount: 2n ** 128n - 1n,
   disposable: true,
 }
+const published: Manifest = {
+  ...full,
+  ...{ origin: '00ff'.repeat(8), publishedAtMs: Date.UTC(2026, 0, 31, 23, 59, 59, 999) },
+}
 const bare: Manifest = {
   sizeBytes: 0,
   sha256,
@@ -28,6 +32,7 @@ const bare: Manifest = {
 t.test('a manifest comes out as it went in', async t => {
   t.same(parseManifest(formatManifest(full)), full)
   t.same(parseManifest(formatManifest(bare)), bare)
+  t.same(parseManifest(formatManifest(published)), published)
   t.match(formatManifest(full), /\n$/)
 })
 
@@ -44,6 +49,8 @@ t.test('every field that is wrong is refused', async t => {
     sha256: [undefined, '', sha256.toUpperCase(), `${sha256}a`, 5, null],
     lines: [-1, 0.5, '3', null],
     amount: [5, '', '-1', '1e3', String(2n ** 128n), null],
+    origin: ['', 'a'.repeat(31), 'A'.repeat(32), 7, null],
+    published: ['', 'today', '1969-12-31T23:59:59Z', 1_700_000_000_000, null],
   }
   for (const [key, values] of Object.entries(wrong)) {
     for (const value of values) {

@@ -22,6 +22,10 @@ const MESSAGES: readonly Record<string, unknown>[] = [
   { type: 'error', code: 'FRAME_EMPTY', message: 'why' },
   { type: 'announce', id: 1, name: 'a.txt', sizeBytes: 2 ** 53 - 1, sha256 },
   {
+    ...{ type: 'announce', id: 1, name: 'a.txt', sizeBytes: 0, sha256 },
+    ...{ origin: '00ff'.repeat(8), publishedAtMs: 1_700_000_000_000 },
+  },
+  {
     ...{ type: 'announce', id: 1, name: '../ä', sizeBytes: 0, sha256, lines: 0 },
     amount: String(2n ** 128n - 1n),
   },
@@ -69,6 +73,8 @@ const WRONG: Readonly<Record<string, readonly unknown[]>> = {
   sha256: [...NOT_A_TEXT, '', sha256.toUpperCase(), `${sha256}0`, sha256.slice(1), 'g'.repeat(64)],
   lines: NOT_A_COUNT,
   amount: [...NOT_A_TEXT, '', '-1', '1e3', '0x1', ' 1', String(2n ** 128n), '9'.repeat(41), 5n],
+  origin: [...NOT_A_TEXT, '', 'a'.repeat(31), 'A'.repeat(32), 'a'.repeat(33)],
+  publishedAtMs: [...NOT_A_COUNT, 2 ** 53 - 1],
   outcome: [...NOT_A_TEXT, 'Applied', 'hasOwnProperty', ''],
   reason: [...NOT_A_TEXT, 'r'.repeat(REASON_CHARACTERS_MAX + 1)],
   health: [
@@ -85,7 +91,7 @@ const WRONG: Readonly<Record<string, readonly unknown[]>> = {
   question: ['', 5, true, { kind: 'all' }, {}, [], { kind: ['newest'] }],
   body: ['', 5, true],
 }
-const OPTIONAL = new Set(['lines', 'amount', 'reason'])
+const OPTIONAL = new Set(['lines', 'amount', 'reason', 'origin', 'publishedAtMs'])
 
 t.test('every field that is wrong is refused', async t => {
   for (const message of MESSAGES) {

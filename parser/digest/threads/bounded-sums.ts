@@ -13,6 +13,7 @@ import {
   RunBlocks,
   type RunFacts,
   type RunLabel,
+  syncRunsSync,
   unreadable,
   verifyRunSync,
   writeRunSync,
@@ -33,7 +34,7 @@ export interface BoundedSumsOptions {
   readonly owner: string
   /** What the names of new runs begin with: of no earlier digest. */
   readonly namesFrom: string
-  /** Called when the list of runs has changed, after the change is durable. */
+  /** Called when the list of runs has changed. */
   readonly onRuns: (names: readonly string[]) => void
   /** Called now and then in a long step; may throw to end it. */
   readonly pause: () => void
@@ -48,6 +49,8 @@ export class BoundedSums {
   readonly #options: BoundedSumsOptions
   readonly #label: RunLabel
   #runs: Run[] = []
+  /** Names of runs that are not durable. */
+  readonly #unsynced = new Set<string>()
   #named = 0
 
   constructor(options: BoundedSumsOptions) {
@@ -96,7 +99,16 @@ export class BoundedSums {
     this.#changed()
   }
 
-  /** Moves the table's sums into a durable run. @throws SumOverflow */
+  /** Makes all runs durable: for a checkpoint that names them. */
+  sync(): void {
+    syncRunsSync(
+      this.#options.directory,
+      this.runs.filter(name => this.#unsynced.has(name)),
+    )
+    this.#unsynced.clear()
+  }
+
+  /** Moves the table's sums into a run. @throws SumOverflow */
   seal(): void {
     if (this.table.pairs === 0) return
     const sorted = this.table.sorted()
@@ -158,7 +170,9 @@ export class BoundedSums {
     const { directory, namesFrom } = this.#options
     this.#named += 1
     const name = `${namesFrom}-${String(this.#named).padStart(6, '0')}.run`
-    return { ...writeRunSync(directory, name, this.#label, fill), name }
+    const facts = writeRunSync(directory, name, this.#label, fill)
+    this.#unsynced.add(name)
+    return { ...facts, name }
   }
 
   #merge(runs: readonly Run[], more: PairSource | undefined, put: (chunk: PairChunk) => void) {

@@ -231,6 +231,7 @@ export class FileSums {
 
   #checkpoint(positionBytes: number): void {
     this.#seal()
+    this.#sums.sync()
     this.#file.tellCheckpoint({
       kind: 'checkpoint',
       positionBytes,

@@ -152,6 +152,46 @@ export class SumStatements {
     return { text: this.#take(), next }
   }
 
+  /**
+   * Takes a piece from the rows of its range. As many rows are changed as the piece has sums above zero
+   * if, and only if, each of these had a row with at least as much.
+   */
+  takeFromRange(words: ChunkWords, piece: Piece): Prepared {
+    const { totals, id, amount } = this.#names
+    const { from, to, amountDigits } = piece
+    const first = unsigned(idAt(words, from))
+    const last = unsigned(idAt(words, to - 1))
+    const spread = this.#spread(words, piece)
+    const share = `CAST(SUBSTR(?, (${id} - CAST(? AS UNSIGNED)) * ? + 1, ?) AS UNSIGNED)`
+    const cut = [spread, first, amountDigits, amountDigits]
+    return {
+      sql:
+        `UPDATE ${totals} SET ${amount} = ${amount} - ${share} ` +
+        `WHERE ${id} BETWEEN CAST(? AS UNSIGNED) AND CAST(? AS UNSIGNED) AND ${amount} >= ${share}`,
+      values: [...cut, first, last, ...cut],
+    }
+  }
+
+  /** The same of single rows, by a list of as many as fit a statement. */
+  takeFromList(words: ChunkWords, from: number, to: number): { text: string; next: number } {
+    const { totals, id, amount } = this.#names
+    let cases = ''
+    const ids: string[] = []
+    let next = from
+    for (; next < to && (next === from || cases.length < this.#digitBytesMax); next += 1) {
+      const one = String(idAt(words, next))
+      ids.push(one)
+      cases += ` WHEN ${one} THEN ${u64(words.amounts[next * 2 + 1]!, words.amounts[next * 2]!)}`
+    }
+    const share = `CAST(CASE ${id}${cases} END AS UNSIGNED)`
+    return {
+      text:
+        `UPDATE ${totals} SET ${amount} = ${amount} - ${share} ` +
+        `WHERE ${id} IN (${ids.join(',')}) AND ${amount} >= ${share}`,
+      next,
+    }
+  }
+
   get #onDuplicate(): string {
     const { totals, amount } = this.#names
     const column = `${totals}.${amount}`

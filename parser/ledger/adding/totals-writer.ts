@@ -120,6 +120,36 @@ export class TotalsWriter {
     }
   }
 
+  /**
+   * Takes all sums of a chunk from the totals, by UPDATE alone, in ascending order of id.
+   *
+   * @returns false: some total is not there, or less than what is to be taken. If it rejects or says
+   *   so, the transaction must be rolled back.
+   */
+  async take(session: Session, chunk: PairChunk): Promise<boolean> {
+    const words = chunkWords(chunk)
+    if (words.pairs === 0) return true
+    for (const piece of piecesOf(words, this.#limitsOf(session))) {
+      const isRange = piece.isDense && piece.to - piece.from >= this.#limits.densePairsMin
+      let changed = 0
+      if (isRange) {
+        const { sql, values } = this.#sql.takeFromRange(words, piece)
+        changed = await session.executePrepared(sql, values)
+      }
+      for (let at = piece.from; !isRange && at < piece.to; ) {
+        const { text, next } = this.#sql.takeFromList(
+          words,
+          at,
+          Math.min(piece.to, at + TAKEN_AT_ONCE_MAX),
+        )
+        changed += await session.execute(text)
+        at = next
+      }
+      if (changed !== sumsAboveZero(piece)) return false
+    }
+    return true
+  }
+
   /** Does what a step's statement has left to do, and proves that all of it was added once. */
   async #complete(
     session: Session,
@@ -210,6 +240,9 @@ interface Step {
 
 /** Digits of an id and an amount at their longest. */
 const PAIR_DIGITS_MAX = 2 * U64_DIGITS
+
+/** Rows of a list; the server looks through the cases of each one by one. */
+const TAKEN_AT_ONCE_MAX = 64
 
 /** Room for one pair at least. */
 const DIGIT_BYTES_MIN = PAIR_DIGITS_MAX

@@ -1,16 +1,16 @@
 import type { ContentAnswer, ContentMatch, ProcessedFile } from '../../../shared/protocol.ts'
 import type { Session } from '../connection.ts'
-import { FILE_COLUMNS, type LedgerFile } from '../file-rows.ts'
+import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import { fromSqlTime, type LedgerNames } from '../schema/tables.ts'
 
-/** Contents whose hash begins with these hex digits; two at the most. The hash is the primary key. */
+/** Contents whose hash begins with these hex digits; two at the most. The hash is a key. */
 export function contentsWithPrefix(
   session: Session,
   names: LedgerNames,
   prefix: string,
 ): Promise<LedgerFile[]> {
   return session.query<LedgerFile>(
-    `SELECT ${FILE_COLUMNS} FROM ${names.file} WHERE sha256 BETWEEN ? AND ? ORDER BY sha256 LIMIT 2`,
+    `SELECT ${fileColumns(names)} FROM ${names.file} WHERE sha256 BETWEEN ? AND ? ORDER BY sha256 LIMIT 2`,
     [Buffer.from(prefix.padEnd(64, '0'), 'hex'), Buffer.from(prefix.padEnd(64, 'f'), 'hex')],
   )
 }
@@ -30,9 +30,19 @@ export function withLedgerRows(
       ...(known ?? { sha256 }),
       ledger: row.state,
       ...(row.state === 'applied' ? { applied: known?.applied ?? processedFile(row) } : {}),
+      ...(row.state === 'refused' ? { last: known?.last ?? refusedFile(row) } : {}),
     })
   }
   return { matches: [...found.values()].slice(0, 2) }
+}
+
+/** One that was read by another parser, and that whoever counts could not count. */
+function refusedFile(row: LedgerFile): ProcessedFile {
+  return {
+    ...processedFile(row),
+    outcome: 'quarantined',
+    ...(row.reason && { reason: row.reason }),
+  }
 }
 
 /** A counted file as the journal would have it, without a number of its own. */
@@ -50,6 +60,6 @@ export function processedFile(row: LedgerFile): ProcessedFile {
     // The ledger does not keep when the reading began.
     digestStartedAtMs: fromSqlTime(row.claimedAt),
     digestedAtMs: fromSqlTime(row.digestedAt),
-    settledAtMs: fromSqlTime(row.recordedAt),
+    settledAtMs: fromSqlTime(row.countedAt ?? row.digestedAt),
   }
 }

@@ -1,5 +1,5 @@
 import type { Session } from '../connection.ts'
-import { FILE_COLUMNS, type LedgerFile } from '../file-rows.ts'
+import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 
 /** The questions that a start, a decision and a taking up ask of the ledger's rows. */
@@ -8,7 +8,7 @@ import type { LedgerNames } from '../schema/tables.ts'
 export interface OpenBatch {
   readonly id: Buffer
   readonly instance: Buffer
-  readonly state: 'applying' | 'blocked'
+  readonly state: 'unrecorded' | 'applying' | 'retreating' | 'blocked'
   readonly cursorId: bigint | null
   readonly pairsPlanned: bigint
   readonly amountPlanned: string
@@ -25,7 +25,7 @@ export async function rowsOfContents(
   for (let i = 0; i < contents.length; i += atOnce) {
     const some = contents.slice(i, i + atOnce).map(sha256 => Buffer.from(sha256))
     const rows = await session.query<LedgerFile>(
-      `SELECT ${FILE_COLUMNS} FROM ${names.file}
+      `SELECT ${fileColumns(names)} FROM ${names.file}
         WHERE sha256 IN (${some.map(() => '?').join(', ')})`,
       some,
     )
@@ -46,7 +46,7 @@ export function ownFrom(
   },
 ): Promise<LedgerFile[]> {
   return session.query<LedgerFile>(
-    `SELECT ${FILE_COLUMNS} FROM ${names.file}
+    `SELECT ${fileColumns(names)} FROM ${names.file}
       WHERE instance = ? AND work_sequence >= ? AND state = 'applied'
       ORDER BY work_sequence ${which.first === 'oldest' ? 'ASC' : 'DESC'} LIMIT ?`,
     [instance, which.workSequence, which.limit],
@@ -77,7 +77,7 @@ export async function rowOfWorkFile(
   { name, workSequence }: { readonly name: string; readonly workSequence: number },
 ): Promise<LedgerFile | undefined> {
   const [row] = await session.query<LedgerFile>(
-    `SELECT ${FILE_COLUMNS} FROM ${names.file}
+    `SELECT ${fileColumns(names)} FROM ${names.file}
       WHERE instance = ? AND work_sequence = ? AND name = ?`,
     [instance, workSequence, name],
   )
@@ -92,7 +92,7 @@ export function appliedAfter(
   limit: number,
 ): Promise<LedgerFile[]> {
   return session.query<LedgerFile>(
-    `SELECT ${FILE_COLUMNS} FROM ${names.file}
+    `SELECT ${fileColumns(names)} FROM ${names.file}
       WHERE sequence > ? AND state = 'applied' ORDER BY sequence LIMIT ?`,
     [sequence, limit],
   )
@@ -114,7 +114,9 @@ export function filesOfBatch(
   batchId: Uint8Array,
 ): Promise<LedgerFile[]> {
   return session.query<LedgerFile>(
-    `SELECT ${FILE_COLUMNS} FROM ${names.file} WHERE batch_id = ? ORDER BY sequence`,
+    `SELECT ${fileColumns(names)} FROM ${names.file}
+      WHERE sequence IN (SELECT file_sequence FROM ${names.posting} WHERE batch_id = ?)
+      ORDER BY sequence`,
     [Buffer.from(batchId)],
   )
 }

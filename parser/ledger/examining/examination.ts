@@ -143,7 +143,7 @@ async function isTheLedger(session: Session, config: Config, known: KnownLedger)
 }
 
 function assertCounted(session: Session, config: Config, { applied }: KnownLedger): Promise<void> {
-  return checkWitnesses(session, ledgerNames(config), { applied, isResuming: true })
+  return checkWitnesses(session, ledgerNames(config), applied)
 }
 
 /** A host, and what came of going there. */

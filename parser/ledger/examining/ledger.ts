@@ -69,7 +69,7 @@ export async function examineLedger(
       return 'none yet: the first start begins one'
     }
     assertThisLedger(meta, config, known.uuid)
-    await assertTablesThere(session, config, scene.there)
+    await assertTablesThere(session, config, scene.there, Number(meta.version))
     return lookAtVersion(scene, meta)
   })
   if (scene === undefined) return [first]
@@ -79,7 +79,7 @@ export async function examineLedger(
     findings.push(
       await lookedInSql('what was counted', async () => {
         await assertNotEmptied(session, names)
-        await checkWitnesses(session, names, { applied: known.applied, isResuming: true })
+        await checkWitnesses(session, names, known.applied)
         return known.applied.length === 0
           ? 'the totals are not empty where the ledger has counted into them'
           : `the newest ${known.applied.length} contents of the journal stand in the ledger`
@@ -115,19 +115,17 @@ export function madeByAdministrator(database: string, account: string): string {
 }
 
 async function lookAtVersion(at: Scene, meta: Meta): Promise<string | Finding> {
-  const { session, config } = at
+  const { session, config, byAdministrator } = at
   const what = `${meta.uuid}, version ${meta.version}`
   if (Number(meta.version) >= SCHEMA_VERSION) return what
-  const changes = (await missingChanges(session, config)).map(
-    one => `${one.replace(/\s+/g, ' ').trim()};`,
-  )
   const text = `${what}: the next start brings it to version ${SCHEMA_VERSION}`
-  if (changes.length === 0) return warn('ledger', text)
-  for (const privilege of ['ALTER', 'INDEX']) {
+  if ((await missingChanges(session, config)).length === 0) return warn('ledger', text)
+  for (const privilege of MAKING_RIGHTS) {
     if (await isGranted(session, privilege, `${config.tablePrefix}meta`)) continue
-    return fail('ledger', `${what} is older, and this account may not change it`, ...changes)
+    const why = `${what} is older, and this account may not change it`
+    return fail('ledger', why, byAdministrator)
   }
-  return warn('ledger', text, ...changes)
+  return warn('ledger', text, byAdministrator)
 }
 
 async function lookAtTotals({ session, config, there, ...at }: Scene): Promise<string | Finding> {
@@ -149,12 +147,11 @@ async function lookAtTotals({ session, config, there, ...at }: Scene): Promise<s
 async function lookAtBatches({ session, config }: Scene): Promise<string | Finding> {
   const rows = await session.query<{ state: string; n: bigint }>(
     `SELECT state, COUNT(*) AS n FROM ${ledgerNames(config).batch}
-      WHERE state IN ('applying', 'blocked') GROUP BY state`,
+      WHERE state <> 'applied' GROUP BY state`,
   )
-  const of = (state: string): bigint => rows.find(row => row.state === state)?.n ?? 0n
-  return of('blocked') > 0n
-    ? warn('batches', `${of('blocked')} are blocked`, 'countersink status')
-    : `${of('applying')} unfinished, none is blocked`
+  const blocked = rows.find(({ state }) => state === 'blocked')?.n ?? 0n
+  if (blocked > 0n) return warn('batches', `${blocked} are blocked`, 'countersink status')
+  return `${rows.reduce((sum, { n }) => sum + n, 0n)} unfinished, none is blocked`
 }
 
 /** Of tables that are there by trial; what makes those that are not, by what the grants say. */

@@ -7,11 +7,11 @@ import { type Config, LEDGER_TABLES } from '../../../shared/config.ts'
 import { CountersinkError } from '../../../shared/errors.ts'
 import type { Session } from '../connection.ts'
 import { SQL_NO_SUCH_COLUMN, SQL_NO_SUCH_TABLE, sqlNumber } from '../sql-errors.ts'
+import { migrateToVersion3 } from './migration.ts'
 import {
   type LedgerNames,
   type LedgerTable,
   ledgerNames,
-  migrateToVersion2,
   quotedIdentifier,
   SCHEMA_VERSION,
 } from './tables.ts'
@@ -70,11 +70,16 @@ export async function assertMayBegin(
   there: ReadonlySet<LedgerTable | 'totals'>,
 ): Promise<void> {
   await assertTotalsFree(session, config)
-  if (!there.has('file')) return
   const names = ledgerNames(config)
-  const files = await session.query(`SELECT 1 FROM ${names.file} LIMIT 1`)
-  if (files.length === 0) return
-  throw unfit(`it has files, but its row in ${names.meta} is gone`, 'Restore that row.')
+  for (const table of ['file', 'posting', 'sums', 'todo'] as const) {
+    if (!there.has(table)) continue
+    const rows = await session.query(`SELECT 1 FROM ${names[table]} LIMIT 1`)
+    if (rows.length === 0) continue
+    throw unfit(
+      `${names[table]} has rows, but the one of ${names.meta} is gone`,
+      "Restore that row; or, for a new ledger, rename all of this one's tables away.",
+    )
+  }
 }
 
 /** Which of the configured tables this database has, as far as the account may see them. */
@@ -143,9 +148,13 @@ export async function assertTablesThere(
   session: Session,
   config: Config,
   there: ReadonlySet<LedgerTable | 'totals'>,
+  version: number,
 ): Promise<void> {
   const names = ledgerNames(config)
-  const lost = LEDGER_TABLES.find(table => !there.has(table))
+  const isOld = version < SCHEMA_VERSION
+  const lost = LEDGER_TABLES.find(
+    table => !there.has(table) && !(isOld && NEW_TABLES.includes(table)),
+  )
   if (lost !== undefined) {
     throw unfit(`its table ${names[lost]} is gone`, 'Rename it back, or restore it.')
   }
@@ -210,22 +219,26 @@ async function ifThere<T>(rows: Promise<T[]>): Promise<T[]> {
 }
 
 /**
- * What makes version 2 of these tables. None where they have everything that it has added: then nothing
+ * What makes version 3 of these tables. None where they have everything that it has added: then nothing
  * has to be altered, which the account may not be allowed to, and an administrator has done it or the
  * tables are new.
  */
 export async function missingChanges(session: Session, config: Config): Promise<readonly string[]> {
   const { tablePrefix } = config
-  const [row] = await session.query<{ changes: bigint }>(
-    `SELECT (SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
-              AND (table_name = ? AND column_name = 'table_prefix'
-                OR table_name = ? AND column_name = 'outcome' AND column_type LIKE '%grew%'))
-          + (SELECT COUNT(DISTINCT index_name) FROM information_schema.statistics
-              WHERE table_schema = DATABASE() AND table_name = ? AND index_name = 'by_work') AS changes`,
-    [`${tablePrefix}meta`, `${tablePrefix}sighting`, `${tablePrefix}file`],
+  const added = NEW_TABLES.map(table => `${tablePrefix}${table}`)
+  const [row] = await session.query<{ tables: bigint; kinds: bigint }>(
+    `SELECT (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()
+              AND table_name IN (${added.map(() => '?').join(', ')})) AS tables,
+            (SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
+              AND table_name = ? AND column_name = 'kind' AND column_type LIKE 'enum(_count_)') AS kinds`,
+    [...added, `${tablePrefix}batch`],
   )
-  return Number(row?.changes ?? 0) === 3 ? [] : migrateToVersion2(ledgerNames(config))
+  const isThere = Number(row?.tables) === added.length && Number(row?.kinds) === 1
+  return isThere ? [] : migrateToVersion3(ledgerNames(config))
 }
+
+/** A ledger of an older version lacks these. */
+const NEW_TABLES: readonly LedgerTable[] = ['lease', 'posting', 'sums', 'todo', 'opening_wide']
 
 function noLedger(config: Config, uuid: string): CountersinkError {
   return ledgerBehind(

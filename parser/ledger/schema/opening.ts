@@ -14,6 +14,7 @@ import {
   tablesThere,
   unfit,
 } from './ledger-there.ts'
+import { firstLease } from './migration.ts'
 import { checkServer } from './server.ts'
 import {
   createLedger,
@@ -32,8 +33,6 @@ export interface Known {
   readonly uuid: string | undefined
   /** Contents that were certainly counted, at most `WITNESSES_MAX`. */
   readonly applied: readonly Witness[]
-  /** Begun batches are still to be finished: of these contents some may be found in one. */
-  readonly isResuming: boolean
   /** Asked before one is made; throws why none may be. */
   readonly mayBegin?: () => Promise<void>
 }
@@ -47,7 +46,7 @@ export interface LedgerIdentity {
   readonly warnings: readonly string[]
 }
 
-export const NOTHING_KNOWN: Known = { uuid: undefined, applied: [], isResuming: true }
+export const NOTHING_KNOWN: Known = { uuid: undefined, applied: [] }
 
 /**
  * On every new connection, before anything is written: whether this is the server, the ledger and the
@@ -72,14 +71,18 @@ export async function openLedger(
   if (found === undefined) await known.mayBegin?.()
   const meta = found ?? (await makeLedger(session, config, there))
   assertThisLedger(meta, config, known.uuid)
-  if (found !== undefined) await assertTablesThere(session, config, there)
+  if (found !== undefined) {
+    // A first contact writes its row last: what somebody else has just begun is whole by now.
+    const all = await tablesThere(session, config)
+    await assertTablesThere(session, config, all, Number(meta.version))
+  }
   const totals = await checkTotals(session, {
     table: config.totalsTable,
     id: config.totalsIdColumn,
     amount: config.totalsAmountColumn,
   })
   await assertNotEmptied(session, names)
-  await checkWitnesses(session, names, known)
+  await checkWitnesses(session, names, known.applied)
   // Last: what the ledger then remembers of the settings was looked at before.
   if (Number(meta.version) < SCHEMA_VERSION) await migrate(session, config)
   return {
@@ -112,6 +115,7 @@ async function makeLedger(
   for (const table of LEDGER_TABLES) {
     if (!there.has(table)) await session.execute(statements[table])
   }
+  await session.execute(firstLease(names))
   // An earlier version may have come so far and no further.
   for (const statement of await missingChanges(session, config)) await session.execute(statement)
   // One statement, so that the balance is that of one instant; the first of several parsers wins.
@@ -130,17 +134,16 @@ async function makeLedger(
   return meta
 }
 
-/** From version 1, which did not know how the totals were called. */
+/** From an older version; the first did not know how the totals were called. */
 async function migrate(session: Session, config: Config): Promise<void> {
   const names = ledgerNames(config)
-  const statements = await missingChanges(session, config)
   try {
-    for (const statement of statements) await session.execute(statement)
+    for (const statement of await missingChanges(session, config)) await session.execute(statement)
   } catch (error) {
     if (judgeSqlError(error)?.meaning !== 'refused') throw error
     throw unfit(
       'it is of an older version, and this account may not change it',
-      `Have these run by one that may: ${statements.join('; ').replace(/\s+/g, ' ')}`,
+      'Have the database administrator run what "countersink schema" prints: it changes the tables.',
     )
   }
   await session.execute(

@@ -7,14 +7,9 @@
 
 import { type Config, LEDGER_TABLES } from '../../../shared/config.ts'
 import { SEQUENCE_TABLE } from '../adding/sequence-engine.ts'
+import { firstLease, migrateToVersion3 } from './migration.ts'
 import { RIGHTS, type Right } from './rights.ts'
-import {
-  createLedger,
-  createTotals,
-  ledgerNames,
-  migrateToVersion2,
-  quotedIdentifier,
-} from './tables.ts'
+import { createLedger, createTotals, ledgerNames, quotedIdentifier } from './tables.ts'
 
 export interface Account {
   readonly user: string
@@ -47,8 +42,9 @@ export function schemaStatements(
     tables: [
       createTotals(names).replace('CREATE TABLE', 'CREATE TABLE IF NOT EXISTS'),
       ...LEDGER_TABLES.map(table => ledger[table]),
+      firstLease(names),
     ].map(statement => statement.trim()),
-    migrations: migrateToVersion2(names),
+    migrations: migrateToVersion3(names),
     service: [
       lockedAccount(on.service),
       ...tables.map(table => grant(RIGHTS[table], names[table], on.service)),

@@ -13,12 +13,17 @@ export type Right = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
 
 const EACH: readonly Right[] = ['SELECT', 'INSERT', 'UPDATE']
 
-/** Rows of batches and files are deleted when a batch that was taken back has to leave no trace. */
+/** Rows are deleted of what has to leave no trace; a claim, and what was applied, always does. */
 export const RIGHTS: Readonly<Record<LedgerTable | 'totals', readonly Right[]>> = {
   totals: EACH,
   meta: EACH,
+  lease: EACH,
   batch: [...EACH, 'DELETE'],
-  file: [...EACH, 'DELETE'],
+  file: EACH,
+  posting: [...EACH, 'DELETE'],
+  sums: ['SELECT', 'INSERT', 'DELETE'],
+  todo: ['SELECT', 'INSERT', 'DELETE'],
+  opening_wide: ['SELECT', 'INSERT', 'DELETE'],
   sighting: EACH,
 }
 
@@ -32,7 +37,8 @@ interface Trial {
 export function rightTrials(names: LedgerNames): readonly Trial[] {
   const columns = {
     totals: names.amount,
-    ...{ meta: 'ledger_uuid', batch: 'state', file: 'state', sighting: 'reason' },
+    ...{ meta: 'ledger_uuid', lease: 'beat', batch: 'state', file: 'state' },
+    ...{ posting: 'folded', sums: 'crc', todo: 'kind', opening_wide: 'id', sighting: 'reason' },
   }
   return (['totals', ...LEDGER_TABLES] as const).flatMap(table => {
     const [name, column] = [names[table], columns[table]]

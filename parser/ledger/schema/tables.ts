@@ -1,4 +1,6 @@
 import type { Config, LEDGER_TABLES } from '../../../shared/config.ts'
+import { BATCH_STATES } from '../counting/batch-states.ts'
+import { FILE_STATES } from '../file-states.ts'
 
 /** The names of all tables and columns, quoted for SQL. They are configuration. */
 export interface LedgerNames {
@@ -6,8 +8,13 @@ export interface LedgerNames {
   readonly id: string
   readonly amount: string
   readonly meta: string
+  readonly lease: string
   readonly batch: string
   readonly file: string
+  readonly posting: string
+  readonly sums: string
+  readonly todo: string
+  readonly opening_wide: string
   readonly sighting: string
 }
 
@@ -26,8 +33,13 @@ export function ledgerNames(
     id: quotedIdentifier(config.totalsIdColumn),
     amount: quotedIdentifier(config.totalsAmountColumn),
     meta: quotedIdentifier(`${config.tablePrefix}meta`),
+    lease: quotedIdentifier(`${config.tablePrefix}lease`),
     batch: quotedIdentifier(`${config.tablePrefix}batch`),
     file: quotedIdentifier(`${config.tablePrefix}file`),
+    posting: quotedIdentifier(`${config.tablePrefix}posting`),
+    sums: quotedIdentifier(`${config.tablePrefix}sums`),
+    todo: quotedIdentifier(`${config.tablePrefix}todo`),
+    opening_wide: quotedIdentifier(`${config.tablePrefix}opening_wide`),
     sighting: quotedIdentifier(`${config.tablePrefix}sighting`),
   }
 }
@@ -39,26 +51,19 @@ export interface TotalsRange {
 }
 
 /** Raised by each migration; a program refuses a ledger that is newer than itself. */
-export const SCHEMA_VERSION = 2
+export const SCHEMA_VERSION = 3
 
 /** A server's default may be a format in which these keys do not fit. */
 const STORAGE = 'ENGINE = InnoDB ROW_FORMAT = DYNAMIC'
 const LEDGER_STORAGE = `${STORAGE} DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin`
-const SIGHTED = "ENUM('duplicate', 'quarantined', 'refused', 'grew') NOT NULL"
 
-/**
- * From version 1. Every statement can be run again after a crash in the middle; the version is
- * raised after the last.
- */
-export const migrateToVersion2 = (n: LedgerNames): readonly string[] => [
-  `ALTER TABLE ${n.meta}
-     ADD COLUMN IF NOT EXISTS totals_table  VARCHAR(64) NOT NULL DEFAULT '' COMMENT 'as named at first contact',
-     ADD COLUMN IF NOT EXISTS id_column     VARCHAR(64) NOT NULL DEFAULT '',
-     ADD COLUMN IF NOT EXISTS amount_column VARCHAR(64) NOT NULL DEFAULT '',
-     ADD COLUMN IF NOT EXISTS table_prefix  VARCHAR(64) NOT NULL DEFAULT ''`,
-  `ALTER TABLE ${n.file} ADD KEY IF NOT EXISTS by_work (instance, work_sequence)`,
-  `ALTER TABLE ${n.sighting} MODIFY outcome ${SIGHTED}`,
-]
+/** The states that a row can have, as SQL has them in an ENUM. */
+export function enumOf(states: Readonly<Record<string, unknown>>): string {
+  return Object.keys(states)
+    .filter(state => state !== 'absent')
+    .map(state => `'${state}'`)
+    .join(', ')
+}
 
 /** What the totals look like when there is no such table yet. */
 export const createTotals = (n: LedgerNames): string => `
@@ -67,58 +72,113 @@ CREATE TABLE ${n.totals} (
   ${n.amount} BIGINT UNSIGNED NOT NULL
 ) ${STORAGE}`
 
-/** Version 2, by table; whoever creates does so for those that are missing. */
+/**
+ * Version 3, by table; whoever creates does so for those that are missing. There is no key by state:
+ * while somebody reads a long snapshot, looking through one gets slower with every file that has moved
+ * on. What waits stands in `todo`.
+ */
 export const createLedger = (n: LedgerNames): Readonly<Record<LedgerTable, string>> => ({
   meta: `
 CREATE TABLE IF NOT EXISTS ${n.meta} (
-  only_row          TINYINT UNSIGNED NOT NULL PRIMARY KEY CHECK (only_row = 1),
-  schema_version    INT UNSIGNED     NOT NULL,
-  ledger_uuid       CHAR(36)         NOT NULL,
-  opening_rows      BIGINT UNSIGNED  NOT NULL COMMENT 'rows of totals at first contact',
-  opening_amount    DECIMAL(38,0)    NOT NULL COMMENT 'their sum',
-  total_upper_bound DECIMAL(38,0)    NOT NULL COMMENT 'no total is larger than this',
-  opened_at         DATETIME(3)      NOT NULL COMMENT 'UTC',
-  totals_table      VARCHAR(64)      NOT NULL DEFAULT '' COMMENT 'as named at first contact',
-  id_column         VARCHAR(64)      NOT NULL DEFAULT '',
-  amount_column     VARCHAR(64)      NOT NULL DEFAULT '',
-  table_prefix      VARCHAR(64)      NOT NULL DEFAULT ''
+  only_row           TINYINT UNSIGNED NOT NULL PRIMARY KEY CHECK (only_row = 1),
+  schema_version     INT UNSIGNED     NOT NULL,
+  ledger_uuid        CHAR(36)         NOT NULL,
+  opening_rows       BIGINT UNSIGNED  NOT NULL COMMENT 'rows of totals at first contact',
+  opening_amount     DECIMAL(38,0)    NOT NULL COMMENT 'their sum',
+  opening_generation BIGINT UNSIGNED  NULL COMMENT 'whose blocks are the opening balance; none: not taken yet',
+  total_upper_bound  DECIMAL(38,0)    NOT NULL COMMENT 'no total is larger than this',
+  opened_at          DATETIME(3)      NOT NULL COMMENT 'UTC',
+  totals_table       VARCHAR(64)      NOT NULL DEFAULT '' COMMENT 'as named at first contact',
+  id_column          VARCHAR(64)      NOT NULL DEFAULT '',
+  amount_column      VARCHAR(64)      NOT NULL DEFAULT '',
+  table_prefix       VARCHAR(64)      NOT NULL DEFAULT ''
+) ${LEDGER_STORAGE}`,
+  lease: `
+CREATE TABLE IF NOT EXISTS ${n.lease} (
+  only_row TINYINT UNSIGNED NOT NULL PRIMARY KEY CHECK (only_row = 1),
+  epoch    BIGINT UNSIGNED  NOT NULL COMMENT 'of whoever counts now: one more with each change',
+  holder   BINARY(16)       NOT NULL COMMENT 'that parser',
+  until    DATETIME(3)      NOT NULL COMMENT 'UTC, by the clock of this server',
+  beat     BIGINT UNSIGNED  NOT NULL COMMENT 'moved by every transaction that counts'
 ) ${LEDGER_STORAGE}`,
   batch: `
 CREATE TABLE IF NOT EXISTS ${n.batch} (
   id             BINARY(16)      NOT NULL PRIMARY KEY COMMENT 'made by the parser',
   instance       BINARY(16)      NOT NULL COMMENT 'the parser that began it',
-  kind           ENUM('add', 'revert') NOT NULL,
-  state          ENUM('applying', 'applied', 'blocked') NOT NULL,
+  kind           ENUM('count') NOT NULL,
+  state          ENUM(${enumOf(BATCH_STATES)}) NOT NULL,
+  from_id        BIGINT UNSIGNED NULL COMMENT 'last consumer id taken back',
   cursor_id      BIGINT UNSIGNED NULL COMMENT 'last consumer id applied',
-  pairs_planned  BIGINT UNSIGNED NOT NULL,
+  pairs_planned  BIGINT UNSIGNED NOT NULL COMMENT 'of its files together, before they are merged',
   pairs_applied  BIGINT UNSIGNED NOT NULL,
   amount_planned DECIMAL(38,0)   NOT NULL,
   amount_applied DECIMAL(38,0)   NOT NULL,
   begun_at       DATETIME(3)     NOT NULL COMMENT 'UTC',
   ended_at       DATETIME(3)     NULL,
-  KEY by_state (state)
+  KEY by_state (state, begun_at)
 ) ${LEDGER_STORAGE}`,
   file: `
 CREATE TABLE IF NOT EXISTS ${n.file} (
-  sha256         BINARY(32)      NOT NULL PRIMARY KEY COMMENT 'of the whole content: the claim',
-  sequence       BIGINT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'order of claims',
-  batch_id       BINARY(16)      NOT NULL,
-  instance       BINARY(16)      NOT NULL COMMENT 'with work_sequence: which work file it was',
-  work_sequence  BIGINT UNSIGNED NOT NULL,
-  name           VARCHAR(255)    NOT NULL,
-  size_bytes     BIGINT UNSIGNED NOT NULL,
-  \`lines\`        BIGINT UNSIGNED NOT NULL,
-  rejected_lines BIGINT UNSIGNED NOT NULL,
-  amount         DECIMAL(38,0)   NOT NULL,
-  largest_sum    BIGINT UNSIGNED NOT NULL,
-  state          ENUM('applying', 'applied', 'reverted') NOT NULL,
-  claimed_at     DATETIME(3)     NOT NULL COMMENT 'UTC',
-  digested_at    DATETIME(3)     NOT NULL,
-  recorded_at    DATETIME(3)     NOT NULL,
-  UNIQUE KEY by_sequence (sequence),
-  KEY by_batch (batch_id),
+  sequence        BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY COMMENT 'order of claims, not of commits',
+  sha256          BINARY(32)      NOT NULL COMMENT 'of the whole content: the claim',
+  origin          BINARY(16)      NOT NULL COMMENT 'the publication that this content came with',
+  instance        BINARY(16)      NOT NULL COMMENT 'with work_sequence: which work file it was',
+  work_sequence   BIGINT UNSIGNED NOT NULL,
+  name            VARCHAR(255)    NOT NULL,
+  size_bytes      BIGINT UNSIGNED NOT NULL,
+  \`lines\`         BIGINT UNSIGNED NOT NULL,
+  rejected_lines  BIGINT UNSIGNED NOT NULL,
+  pairs           BIGINT UNSIGNED NULL COMMENT 'consumers in it; none: counted before sums were kept',
+  amount          DECIMAL(38,0)   NOT NULL,
+  largest_sum     BIGINT UNSIGNED NOT NULL,
+  state           ENUM(${enumOf(FILE_STATES)}) NOT NULL,
+  reason          VARCHAR(300)    NULL COMMENT 'why it is refused',
+  attempt         INT UNSIGNED    NOT NULL COMMENT 'of writing its sums down',
+  recorded_to     BIGINT UNSIGNED NULL COMMENT 'last consumer id whose sum is in a block',
+  pairs_recorded  BIGINT UNSIGNED NOT NULL,
+  amount_recorded DECIMAL(38,0)   NOT NULL,
+  postings        INT UNSIGNED    NOT NULL COMMENT 'how often it was counted and taken back',
+  claimed_at      DATETIME(3)     NOT NULL COMMENT 'UTC',
+  digested_at     DATETIME(3)     NOT NULL,
+  recorded_at     DATETIME(3)     NULL COMMENT 'all of its sums are in blocks',
+  counted_at      DATETIME(3)     NULL COMMENT 'all of them are in the totals',
+  UNIQUE KEY by_content (sha256),
+  KEY by_origin (origin),
   KEY by_name (name),
   KEY by_work (instance, work_sequence)
+) ${LEDGER_STORAGE}`,
+  posting: `
+CREATE TABLE IF NOT EXISTS ${n.posting} (
+  file_sequence BIGINT UNSIGNED  NOT NULL,
+  n             INT UNSIGNED     NOT NULL COMMENT 'odd: counted; even: taken back',
+  batch_id      BINARY(16)       NOT NULL COMMENT 'the batch that moves its sums',
+  folded        TINYINT UNSIGNED NOT NULL COMMENT '1: it is part of the opening balance',
+  PRIMARY KEY (file_sequence, n),
+  KEY by_batch (batch_id)
+) ${LEDGER_STORAGE}`,
+  sums: `
+CREATE TABLE IF NOT EXISTS ${n.sums} (
+  file_sequence BIGINT UNSIGNED NOT NULL,
+  first_id      BIGINT UNSIGNED NOT NULL COMMENT 'of the consumers whose sums are in the block',
+  last_id       BIGINT UNSIGNED NOT NULL,
+  pairs         INT UNSIGNED    NOT NULL,
+  amount        DECIMAL(38,0)   NOT NULL,
+  crc           INT UNSIGNED    NOT NULL COMMENT 'CRC-32, seeded with the content and the first id',
+  block         MEDIUMBLOB      NOT NULL,
+  PRIMARY KEY (file_sequence, first_id)
+) ${LEDGER_STORAGE}`,
+  todo: `
+CREATE TABLE IF NOT EXISTS ${n.todo} (
+  kind          ENUM('count')   NOT NULL,
+  file_sequence BIGINT UNSIGNED NOT NULL COMMENT 'staged, and not in a batch yet',
+  PRIMARY KEY (kind, file_sequence)
+) ${LEDGER_STORAGE}`,
+  opening_wide: `
+CREATE TABLE IF NOT EXISTS ${n.opening_wide} (
+  generation BIGINT UNSIGNED NOT NULL,
+  id         DECIMAL(20,0)   NOT NULL,
+  amount     DECIMAL(38,0)   NOT NULL COMMENT 'no unsigned number of 64 bits',
+  PRIMARY KEY (generation, id)
 ) ${LEDGER_STORAGE}`,
   sighting: `
 CREATE TABLE IF NOT EXISTS ${n.sighting} (
@@ -126,11 +186,12 @@ CREATE TABLE IF NOT EXISTS ${n.sighting} (
   work_sequence BIGINT UNSIGNED NOT NULL,
   sha256        BINARY(32)      NULL,
   name          VARCHAR(255)    NOT NULL,
-  outcome       ${SIGHTED},
+  outcome       ENUM('duplicate', 'quarantined', 'refused', 'grew') NOT NULL,
   reason        VARCHAR(300)    NOT NULL,
   seen_at       DATETIME(3)     NOT NULL COMMENT 'UTC',
   PRIMARY KEY (instance, work_sequence),
-  KEY by_content (sha256)
+  KEY by_content (sha256),
+  KEY by_name (name)
 ) ${LEDGER_STORAGE}`,
 })
 

@@ -1,5 +1,6 @@
 import { CountersinkError } from '../../../shared/errors.ts'
 import type { Session } from '../connection.ts'
+import { type FileState, isOnItsWay } from '../file-states.ts'
 import type { LedgerNames } from './tables.ts'
 
 /** A content that was certainly counted, and the ledger's sequence of its row, if that is known. */
@@ -47,7 +48,7 @@ export class NewestCounted {
 
 /**
  * Whether this is the ledger that has counted these contents, and not an older state of it: each must
- * stand there, counted, under its own sequence. That the newest sequence is high enough would prove
+ * stand there, counted or on its way, under its own sequence. That the newest sequence is high enough would prove
  * nothing: a database that was put back gives the same sequences again, to other files.
  *
  * @throws CountersinkError LEDGER_BEHIND
@@ -55,20 +56,20 @@ export class NewestCounted {
 export async function checkWitnesses(
   session: Session,
   names: LedgerNames,
-  { applied, isResuming }: { readonly applied: readonly Witness[]; readonly isResuming: boolean },
+  applied: readonly Witness[],
 ): Promise<void> {
   if (applied.length === 0) return
   const asked = applied.slice(0, Math.min(WITNESSES_MAX, session.rowsPerStatement(HASH_SQL_BYTES)))
   const hashes = asked.map(({ sha256 }) => `x'${hex(sha256)}'`)
-  const rows = await session.query<{ sha256: Buffer; sequence: bigint; state: string }>(
+  const rows = await session.query<{ sha256: Buffer; sequence: bigint; state: FileState }>(
     `SELECT sha256, sequence, state FROM ${names.file} WHERE sha256 IN (${hashes.join(',')})`,
   )
   const found = new Map(rows.map(row => [hex(row.sha256), row]))
   for (const { sha256, sequence } of asked) {
     const row = found.get(hex(sha256))
     if (row === undefined) throw lacks(sha256, 'is not there')
-    if (row.state === 'applying' && !isResuming)
-      throw lacks(sha256, 'is not counted to its end there')
+    // Whoever counts does so from the ledger; of these nobody has the sums any more.
+    if (!isOnItsWay(row.state)) throw lacks(sha256, `is ${row.state} there`)
     if (sequence !== undefined && row.sequence !== sequence) {
       throw lacks(sha256, `has the sequence ${row.sequence} there, not ${sequence}`)
     }

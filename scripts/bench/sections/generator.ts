@@ -1,8 +1,8 @@
-import { closeSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { makeOneFile } from '../../../generator/make-one-file.ts'
 import type { Section } from '../bench-context.ts'
 import { digestFile } from '../digest-file.ts'
+import { plainWriteSeconds } from '../plain-write.ts'
 import { judge, megabytesPerSecond, mustEqual, sizeText } from '../row.ts'
 import { medianOf, spreadOf } from '../statistics.ts'
 
@@ -55,20 +55,4 @@ export const generator: Section = {
       })
     }
   },
-}
-
-const WRITE_BYTES = 4 * 2 ** 20
-
-/** What the disk takes for as many bytes that cost nothing to make. */
-function plainWriteSeconds(path: string, sizeBytes: number): number {
-  const zeros = Buffer.alloc(WRITE_BYTES)
-  const startedMs = performance.now()
-  const fd = openSync(path, 'wx', 0o600)
-  for (let left = sizeBytes; left > 0; )
-    left -= writeSync(fd, zeros, 0, Math.min(left, WRITE_BYTES))
-  fsyncSync(fd)
-  closeSync(fd)
-  const seconds = (performance.now() - startedMs) / 1_000
-  rmSync(path)
-  return seconds
 }

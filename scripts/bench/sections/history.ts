@@ -5,7 +5,7 @@ import { Journal } from '../../../parser/journal/index.ts'
 import { formatCount } from '../../../shared/numbers.ts'
 import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import { inTurn } from '../paired.ts'
-import { giveJournalPast, pastSha256 } from '../past.ts'
+import { giveJournalPast, giveLedgerPast, pastSha256 } from '../past.ts'
 import { judge, mustEqual, times } from '../row.ts'
 import { Site } from '../site.ts'
 import { medianOf, percentileOf, spreadOf } from '../statistics.ts'
@@ -20,19 +20,20 @@ const LOOKUPS = 50_000
 export const history: Section = {
   name: 'history',
   summary: 'a million processed contents: lookup, size of the journal, start-up',
-  diskBytes: scale => scale.historyContents * 1_000 + PRIVATE_MARIADB_BYTES,
+  diskBytes: scale => scale.historyContents * 2_500 + PRIVATE_MARIADB_BYTES,
   async run(bench) {
     const { workspace, scale } = bench
     const contents = scale.historyContents
     const site = await Site.make(workspace)
     const { journal } = site.paths
-    // The journal of a start against this ledger, once as it is and once with a long past.
+    // Two journals of this ledger, which has the long past of one of them.
     await (await site.startParser()).stop()
     const [empty, full] = [`${journal}-empty`, `${journal}-full`]
     await rename(journal, empty)
     await (await site.startParser()).stop()
     await rename(journal, full)
-    bench.say(`giving the journal ${formatCount(contents)} contents`)
+    bench.say(`giving journal and ledger ${formatCount(contents)} contents`)
+    await giveLedgerPast(workspace, site, contents)
     await giveJournalPast(full, contents, 0n)
     await measureLookups(bench, full, contents)
     measureSize(bench, full, contents)

@@ -48,7 +48,7 @@ export const wholeWay: Section = {
     for (let turn = 0; turn < turns; turn += 1) {
       const file = await bench.newFile(scale.wholeWayBytes, consumers)
       bench.say(`publishing ${sizeText(file.sizeBytes)}: ${turn + 1} of ${turns}`)
-      ours.push(await publish(site, file, `whole-way-${turn}.txt`))
+      ours.push(await publishAndWait(site, file, `whole-way-${turn}.txt`))
       await rm(file.path)
       await site.emptyArchive()
       amount += file.amount
@@ -94,7 +94,7 @@ function report(
 }
 
 /** Seconds from the rename into the inbox to the word that it is applied. */
-async function publish(site: Site, file: KnownFile, name: string): Promise<number> {
+export async function publishAndWait(site: Site, file: KnownFile, name: string): Promise<number> {
   const announcer = await Announcer.connect(site)
   const outcome = announcer.outcomeOf(name)
   const startedMs = performance.now()

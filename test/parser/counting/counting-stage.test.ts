@@ -1,189 +1,106 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { BatchMaker } from '../../../parser/counting/batch-maker.ts'
-import { BatchResumer } from '../../../parser/counting/batch-resumer.ts'
-import { CountingStage } from '../../../parser/counting/counting-stage.ts'
-import { Refuser } from '../../../parser/counting/refuser.ts'
-import { DigestWorkers } from '../../../parser/digest/digest.ts'
-import { DiskWatch } from '../../../parser/disk-watch.ts'
-import { QueueTally } from '../../../parser/intake/queue-tally.ts'
-import { OwnDirectories } from '../../../parser/own-directories.ts'
-import type { Verdict } from '../../../parser/reading/verdict.ts'
-import { ArchiveLimit } from '../../../parser/settling/archive-limit.ts'
-import { GrowthWatch } from '../../../parser/settling/growth-watch.ts'
-import { Settler } from '../../../parser/settling/settler.ts'
 import type { Sums } from '../../../parser/sums/sums.ts'
-import { CountersinkError } from '../../../shared/errors.ts'
-import { deferred, Handoff } from '../../../shared/handoff.ts'
+import { deferred } from '../../../shared/handoff.ts'
+import { U64_MAX } from '../../../shared/limits.ts'
 import { workName } from '../../../shared/paths.ts'
-import { eventually, failureOf } from '../../shared/helpers.ts'
-import { drop, eventsToldTo, manifestOf, openScene } from '../helpers.ts'
-import { digestOf, entryOf } from '../journal/helpers.ts'
-import {
-  asTotals,
-  batchFor,
-  openLedgerScene,
-  type Pairs,
-  pairSource,
-  startServer,
-} from '../ledger/helpers.ts'
+import { eventually } from '../../shared/helpers.ts'
+import { asTotals, batchFor, type Pairs, pairSource, startServer } from '../ledger/helpers.ts'
+import { stagesScene } from '../recording/stages-scene.ts'
+
+// Where this parser counts: what was read here, and what waits in the ledger.
 
 const server = await startServer(t)
-
-/** The stage alone, on a real journal and a real ledger; what it hands back is written down. */
-async function scene(t: Test, filesMax = 100) {
-  const { paths, journal, log } = openScene(t)
-  const env = { COUNTERSINK_CHUNK_PAIRS_MAX: '1' }
-  const ledgerScene = await openLedgerScene(t, await server.database(), { env })
-  const { ledger, config, totals, rows, abort } = ledgerScene
-  await ledger.open()
-  const events = eventsToldTo(log)
-  const stop = new AbortController()
-  const { signal } = stop
-  const disk = new DiskWatch({ directories: [], reserveBytes: 0, events })
-  const growth = new GrowthWatch({ paths, journal, log })
-  const maker = new BatchMaker({ runsDirectory: paths.parser, chunkPairsMax: 1 })
-  const settler = new Settler({
-    ...{ paths, journal, growth, disk, events, signal, log },
-    ...{ queue: new QueueTally(), directories: new OwnDirectories(paths, events, log) },
-    archiveLimit: await ArchiveLimit.open(paths.archiveDisposable, 1_000, log),
-  })
-  const input = new Handoff<Verdict>(1_000)
-  const readAgain: number[] = []
-  const steppedBack: string[] = []
-  const closed: string[] = []
-  const stage = new CountingStage({
-    ...{ input, journal, ledger, settler, maker, disk, growth, filesMax, log },
-    resumer: new BatchResumer({
-      ...{ paths, config, journal, ledger, maker, log },
-      newWorkers: () => new DigestWorkers({ sumThreads: 1 }),
-    }),
-    refuser: new Refuser({ journal, ledger }),
-    readAgain: sequence => readAgain.push(sequence),
-    stepBack: ({ name }) => steppedBack.push(name),
-    onNamesakes: () => {},
-  })
-  const outcomes: Record<string, string> = {}
-  const stages: Record<string, object> = {}
-  events.on('settled', ({ file, stages: took }) => {
-    outcomes[file.name] = file.outcome
-    stages[file.name] = took
-  })
-  const running = stage.run(signal)
-  t.teardown(async () => {
-    stop.abort(new Error('stopped'))
-    await running
-  })
-  return {
-    ...{ paths, journal, ledger, stage, totals, rows, readAgain, steppedBack, closed },
-    ...{ outcomes, stages, input, events, running },
-    /** As the parser does: what is in hand ends between two chunks. */
-    stop(): void {
-      const reason = new Error('stopped')
-      stop.abort(reason)
-      abort.abort(reason)
-    },
-    /** A file in work/ that was read, with these sums. */
-    read(name: string, pairs: Pairs, sums: Partial<Verdict & { kind: 'count' }> = {}): Verdict {
-      const sequence = journal.nextSequence
-      const claimed = entryOf(sequence, { name })
-      drop(paths.work, workName(sequence, name), '0123456789', manifestOf('0123456789'))
-      journal.claim([claimed])
-      const amount = pairs.reduce((sum, [, one]) => sum + one, 0n)
-      const digest = digestOf(name, { amount })
-      const [entry] = journal.digested([{ entry: claimed, digest, runName: undefined }])
-      const source = pairSource(pairs)
-      const close = async () => void closed.push(name)
-      const largestSum = pairs.reduce((most, [, one]) => (one > most ? one : most), 0n)
-      return {
-        ...{ kind: 'count', entry: entry!, digest, largestSum },
-        ...{ sums: { ...source, close } },
-        ...sums,
-      }
-    },
-    async hand(...verdicts: readonly Verdict[]): Promise<void> {
-      for (const verdict of verdicts) await input.put(verdict, signal)
-    },
-    settled: (count: number) =>
-      eventually(`${count} are settled`, () => Object.keys(outcomes).length >= count),
-  }
-}
+const scene = async (t: Test) => stagesScene(t, await server.database())
 
 const A: Pairs = [
   [1n, 5n],
   [2n, 6n],
 ]
+const LARGE: Pairs = [1n, 2n, 3n, 4n, 5n].map(id => [id, id])
 
 t.test('what waits together is counted in one batch, and settled', async t => {
   const { read, hand, settled, totals, rows, outcomes, stages, closed } = await scene(t)
-  await hand(read('a', A), read('b', [[2n, 1n]]), read('c', [[9n, 9n]]))
+  await hand(read('a', A), read('b', [[2n, 1n]]), read('c', [[1n, 9n]]))
   await settled(3)
   t.same(outcomes, { a: 'applied', b: 'applied', c: 'applied' })
-  t.same(await totals(), { 1: '5', 2: '7', 9: '9' })
+  t.same(await totals(), { 1: '14', 2: '7' })
   t.equal(await rows('file'), 3)
   t.ok((await rows('batch')) <= 2, 'whatever waits while a batch is applied goes into the next')
-  t.same([...closed].sort(), ['a', 'b', 'c'], 'their sums are let go of')
+  t.same(new Set(closed), new Set(['a', 'b', 'c']), 'their sums are let go of')
   for (const took of Object.values(stages)) {
     t.match(took, { queuedMs: Number, readMs: Number, waitedMs: Number, countMs: Number })
   }
 })
 
-t.test('the ledger decides what the journal calls counted', async t => {
-  const { read, hand, settled, outcomes, ledger, journal, readAgain } = await scene(t)
-  const here = read('here', A)
-  await ledger.apply(batchFor(A, { sha256: here.digest.sha256, workSequence: 5 }))
-  const absent = read('absent', A)
-  const { entry, digest } = absent
-  const facts = { ...digest, sha256: Buffer.from(digest.sha256).toString('hex'), amount: '11' }
-  journal.learn([
-    {
-      ...{ ...facts, name: 'once', outcome: 'applied', claimedAtMs: 1, settledAtMs: 1 },
-      ...{ digestStartedAtMs: 1, digestedAtMs: 1 },
-    },
-  ])
-  await hand(here, { kind: 'duplicate', entry, digest })
-  await settled(1)
-  t.same(outcomes, { here: 'duplicate' })
-  await eventually('it is read again', () => readAgain.length > 0)
-  t.same(readAgain, [entry.sequence])
-  t.equal(journal.content(digest.sha256)?.applied, 0, 'and called counted no longer')
+t.test('what does not fit one transaction, alone or together, is recorded first', async t => {
+  const { read, hand, settled, totals, rows, outcomes } = await scene(t)
+  await hand(read('large', LARGE), read('a', A), read('b', [[9n, 9n]]))
+  await settled(3)
+  t.same(outcomes, { large: 'applied', a: 'applied', b: 'applied' })
+  t.same(await totals(), { 1: '6', 2: '8', 3: '3', 4: '4', 5: '5', 9: '9' })
+  t.same([await rows('file'), await rows('posting'), await rows('todo')], [3, 3, 0])
 })
 
-t.test('a content in the batch of somebody else waits, and others go on', async t => {
-  const { read, hand, settled, outcomes, stage, ledger, closed } = await scene(t)
-  const waiting = read('waiting', A)
-  const theirs = batchFor(A, { sha256: waiting.digest.sha256, workSequence: 5 })
-  const dies = (chunk: number): void => {
-    if (chunk === 1) throw new Error('the process ends')
-  }
-  await failureOf(ledger.apply({ ...theirs, sums: pairSource(A, dies) }))
-  await hand(waiting, read('other', [[9n, 9n]]))
+t.test('what somebody else has recorded is counted too', async t => {
+  const { read, hand, settled, totals, record, outcomes, rows } = await scene(t)
+  await record([...batchFor(LARGE).files, ...batchFor([[7n, 7n]], { workSequence: 2 }).files])
+  await hand(read('a', A))
   await settled(1)
-  t.same(outcomes, { other: 'applied' })
-  t.match(stage.reason, /^1 wait until a batch is finished/)
-  t.ok(closed.includes('waiting'), 'it holds no sums meanwhile')
-  await ledger.apply(theirs, true)
-  await settled(2)
-  t.same(outcomes, { other: 'applied', waiting: 'duplicate' })
-  t.equal(stage.reason, undefined)
+  await eventually('all is counted', async () => (await rows('todo')) === 0)
+  await eventually('all is in the totals', async () => (await totals())[7] === '7')
+  t.same(outcomes, { a: 'applied' })
+  t.equal((await totals())[5], '5')
 })
 
-t.test('a file for whose sums there is no room steps back, and others go on', async t => {
-  const { read, hand, settled, outcomes, steppedBack, totals } = await scene(t)
-  const full: Pairs = [[3n, 3n]]
-  const sums = {
-    ...pairSource([...full, [4n, 4n]]),
-    // biome-ignore lint/correctness/useYield: there is no room before the first.
-    async *chunks() {
-      throw new CountersinkError('DISK_FULL', 'no room')
-    },
+t.test('the file that makes a total too large is quarantined, the others are counted', async t => {
+  for (const large of [[[3n, 1n]] as Pairs, LARGE]) {
+    const s = await scene(t)
+    await s.count(batchFor([[3n, U64_MAX]]))
+    await s.hand(s.read('a', A), s.read('guilty', large), s.read('c', [[9n, 9n]]))
+    await s.settled(3)
+    t.same(s.outcomes, { a: 'applied', guilty: 'quarantined', c: 'applied' })
+    const processed = [1, 2, 3].map(number => s.journal.processed(number))
+    t.match(
+      processed.find(file => file?.name === 'guilty'),
+      { reason: /^TOTAL_OVERFLOW: consumer 3 stands at/ },
+    )
+    t.same(await s.totals(), { ...asTotals(A), 3: String(U64_MAX), 9: '9' })
   }
-  await hand(read('large', full, { sums }), read('a', A))
-  await settled(1)
-  await eventually('it steps back', () => steppedBack.length > 0)
-  t.same([outcomes, steppedBack], [{ a: 'applied' }, ['large']])
-  t.same(await totals(), asTotals(A))
+})
+
+t.test('the file whose row is refused is quarantined, the others are counted', async t => {
+  for (const bad of [[[77n, 5_000n]] as Pairs, [...LARGE, [77n, 5_000n] as const]]) {
+    const s = await scene(t)
+    await s.count(batchFor([[3n, 1n]]))
+    await s.session.execute(
+      'ALTER TABLE consumption ADD CONSTRAINT quota CHECK (resource_consumption < 1000)',
+    )
+    await s.hand(s.read('a', A), s.read('guilty', bad), s.read('c', [[9n, 9n]]))
+    await s.settled(3)
+    t.same(s.outcomes, { a: 'applied', guilty: 'quarantined', c: 'applied' })
+    const totals = await s.totals()
+    t.same(Object.fromEntries(Object.entries(totals).filter(([, sum]) => sum !== '0')), {
+      ...asTotals(A),
+      3: '1',
+      9: '9',
+    })
+    t.same(await s.ledger.openBatches(), [])
+  }
+})
+
+t.test('files that make a refused row only together are tried alone', async t => {
+  const s = await scene(t)
+  await s.count(batchFor([[3n, 1n]]))
+  await s.session.execute(
+    'ALTER TABLE consumption ADD CONSTRAINT quota CHECK (resource_consumption < 1000)',
+  )
+  const each: Pairs = [...LARGE.slice(0, 2), [8n, 600n]]
+  await s.hand(s.read('one', each), s.read('two', each))
+  await s.settled(2)
+  t.same(Object.values(s.outcomes).sort(), ['applied', 'quarantined'])
+  t.match(await s.totals(), { 8: '600' })
 })
 
 t.test('one that is not any more what was read is quarantined', async t => {
@@ -198,6 +115,41 @@ t.test('one that is not any more what was read is quarantined', async t => {
     reason: /^CHANGED_AFTER_CLAIM: 10 bytes were read, now it has 18/,
   })
   t.same(await totals(), {})
+})
+
+t.test('names that were counted with other contents are told', async t => {
+  const { read, hand, settled, count, namesakes } = await scene(t)
+  await count(batchFor([[5n, 5n]], { name: 'a', sha256: Buffer.alloc(32, 4) }))
+  await hand(read('a', A))
+  await settled(1)
+  await eventually('it is told', () => namesakes.length > 0)
+  t.same(namesakes, ['a'])
+})
+
+t.test('a batch that stands still is said, and gone on with', async t => {
+  const s = await scene(t)
+  const { sequence } = (await s.record(batchFor(LARGE).files))![0]!
+  await eventually('it is counted', async () => (await s.rows('todo')) === 0)
+  await eventually('to its end', async () => (await s.ledger.openBatches()).length === 0)
+  await s.session.execute(
+    `UPDATE countersink_batch SET state = 'retreating' WHERE id =
+       (SELECT batch_id FROM countersink_posting WHERE file_sequence = ?)`,
+    [sequence],
+  )
+  await s.session.execute('UPDATE consumption SET resource_consumption = 0 WHERE id = 2')
+  await s.session.execute("UPDATE countersink_file SET state = 'applying'")
+  await eventually('it is said', () =>
+    /^batch .* is blocked: .*lowered/.test(s.staged.reason ?? ''),
+  )
+  const said = s.log.lines.filter(({ fields }) => fields.code === 'BATCH_BLOCKED')
+  t.equal(said.length, 1, 'once')
+  await s.hand(s.read('a', [[9n, 9n]]))
+  await s.settled(1)
+  t.same(s.outcomes, { a: 'applied' }, 'nothing else waits for it')
+  await s.session.execute('UPDATE consumption SET resource_consumption = 2 WHERE id = 2')
+  await eventually('it goes on', async () => (await s.ledger.openBatches()).length === 0)
+  await eventually('and is counted again', async () => (await s.totals())[5] === '5')
+  t.equal(s.staged.reason, undefined)
 })
 
 t.test('a stop lets go of all sums, in hand and not yet taken', async t => {
@@ -222,9 +174,23 @@ t.test('a stop lets go of all sums, in hand and not yet taken', async t => {
   stop()
   goesOn.resolve()
   await running
-  t.same([...closed].sort(), ['held', 'late'])
-  t.same(outcomes, {})
+  t.same([...new Set(closed)].sort(), ['held', 'late'])
   for (const { entry } of [held, late]) {
+    if (outcomes[entry.name] !== undefined) continue
     t.match(journal.queued(entry.sequence), { stage: 'digested' }, 'the next start goes on')
   }
+})
+
+t.test('a file whose recorded sums cannot be read is read again', async t => {
+  const s = await stagesScene(t, await server.database(), { countsNothing: true })
+  const file = s.read('large', LARGE)
+  await s.hand(file)
+  await eventually('it is recorded', async () => (await s.row(file))?.state === 'staged')
+  await s.session.execute('UPDATE countersink_sums SET block = LEFT(block, 9) LIMIT 1')
+  t.ok(await s.ledger.counter.takeLease())
+  t.ok(await s.staged.countNext())
+  t.notOk(await s.staged.countNext(), 'it waits for whoever has the file')
+  t.match(await s.row(file), { state: 'staging', reason: null })
+  await eventually('it is read again', () => s.readAgain.includes(file.entry.sequence))
+  t.same([await s.totals(), s.outcomes], [{}, {}])
 })

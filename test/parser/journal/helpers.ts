@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { DigestFacts, QueueEntry } from '../../../parser/facts.ts'
-import { Journal, type Settlement } from '../../../parser/journal/journal.ts'
+import { Journal } from '../../../parser/journal/journal.ts'
+import type { Settlement } from '../../../parser/journal/settlement.ts'
 import type { Outcome } from '../../../shared/protocol.ts'
 import { type Teardown, tempDir } from '../../shared/helpers.ts'
 

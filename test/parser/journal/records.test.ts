@@ -54,6 +54,13 @@ t.test('records come out as they went in', async t => {
     t.same(decodeProcessed(12, encodeProcessed(file)), file)
     const counted = { ...file, ledgerSequence: String(2n ** 64n - 1n) }
     t.same(decodeProcessed(12, encodeProcessed(counted)), counted)
+    const traced = {
+      ...{ ...counted, origin: '00ff'.repeat(8), publishedAtMs: file.claimedAtMs - 2 ** 40 },
+      checkpoints: { count: 2 ** 40, lastAtMs: Date.now(), lastPositionBytes: 2 ** 53 - 1 },
+    }
+    t.same(decodeProcessed(12, encodeProcessed(traced)), traced)
+    const announced = { ...file, announcedAtMs: file.claimedAtMs - 1 }
+    t.same(decodeProcessed(12, encodeProcessed(announced)), announced)
   }
   const entries = [
     entryOf(5),
@@ -64,6 +71,13 @@ t.test('records come out as they went in', async t => {
       stage: 'settling',
       outcome: 'duplicate',
       digest: digestOf('x', { amount: U128_MAX }),
+    }),
+    entryOf(8, {
+      provenance: { origin: Buffer.alloc(16, 7), publishedAtMs: 5, announcedAtMs: undefined },
+      checkpoints: { count: 3, lastAtMs: Date.now(), lastPositionBytes: 2 ** 53 - 1 },
+    }),
+    entryOf(8, {
+      provenance: { origin: undefined, publishedAtMs: undefined, announcedAtMs: Date.now() },
     }),
     entryOf(9, { stage: 'digested', digest: digestOf('x'), runName: 'f9.run' }),
     entryOf(9, { isPlain: false, identity: { ino: 2n ** 64n - 1n, mtimeNs: -(2n ** 62n) } }),

@@ -11,6 +11,23 @@ const checkpointAt = (positionBytes: number): Checkpoint => ({
   ...{ lines: positionBytes, amount: 2n ** 100n, runs: ['a.run', `${positionBytes}.run`] },
 })
 
+t.test('the history tells of all checkpoints', async t => {
+  const path = `${tempDir(t)}/j`
+  const first = openJournal(t, path)
+  const provenance = { origin: Buffer.alloc(16, 7), publishedAtMs: 5, announcedAtMs: 6 }
+  const claimed = entryOf(1, { provenance })
+  first.claim([claimed])
+  first.checkpoint(1, checkpointAt(100))
+  await first.close()
+  const second = openJournal(t, path)
+  second.checkpoint(1, checkpointAt(200))
+  const digested = digestOne(second, claimed, digestOf('x'), undefined)
+  const [file] = second.settle([settlementOf(digested, 'applied')])
+  const told = { origin: '07'.repeat(16), publishedAtMs: 5, announcedAtMs: 6 }
+  t.match(file, { ...told, checkpoints: { count: 2, lastPositionBytes: 200 } })
+  t.same(second.processed(file!.number), file)
+})
+
 t.test('the newest checkpoint counts, through a restart', async t => {
   const path = `${tempDir(t)}/j`
   const journal = Journal.open(path, 1)

@@ -1,89 +1,142 @@
 import t from 'tap'
-import type { Batch } from '../../../parser/ledger/batch.ts'
+import type { Session } from '../../../parser/ledger/connection.ts'
 import {
-  blockBatch,
+  changeBatch,
   endBatch,
   findBatch,
   insertBatch,
+  insertPostings,
   moveCursor,
-  unblockBatch,
-  withdrawBatch,
-} from '../../../parser/ledger/batch-row.ts'
+  moved,
+  takeBack,
+} from '../../../parser/ledger/counting/batch-row.ts'
 import {
   BATCH_STATES,
   type BatchEvent,
   type BatchState,
-} from '../../../parser/ledger/batch-states.ts'
-import type { Session } from '../../../parser/ledger/connection.ts'
-import { insertFiles } from '../../../parser/ledger/file-rows.ts'
-import { type LedgerNames, ledgerNames } from '../../../parser/ledger/schema/tables.ts'
-import { SQL_DUPLICATE_KEY, sqlNumber } from '../../../parser/ledger/sql-errors.ts'
+  batchWay,
+} from '../../../parser/ledger/counting/batch-states.ts'
+import { beginStaged } from '../../../parser/ledger/counting/count-staged.ts'
+import type { LongCountOptions } from '../../../parser/ledger/counting/count-whole.ts'
+import { replan } from '../../../parser/ledger/counting/replan.ts'
+import { endRetreat } from '../../../parser/ledger/counting/retreat.ts'
+import type { LedgerFile } from '../../../parser/ledger/file-rows.ts'
 import { REFUSED } from '../../../shared/state-table.ts'
+import { checkTable } from '../../helpers/state-cells.ts'
 import { failureOf } from '../../shared/helpers.ts'
+import { countOptionsOf } from './count-options.ts'
 import { batchFor, openLedgerScene, startServer } from './helpers.ts'
 
 const server = await startServer(t)
-const instance = Buffer.alloc(16, 7)
-const CHUNK = { ids: BigUint64Array.of(1n), amounts: BigUint64Array.of(5n) }
+const STEP = { after: null, to: 1n, inputPairs: 1, amount: 5n }
 
-type Act = (session: Session, batch: Batch, names: LedgerNames) => Promise<unknown>
+interface Subject {
+  readonly id: Buffer
+  readonly files: readonly LedgerFile[]
+}
+
+type Act = (session: Session, batch: Subject, options: LongCountOptions) => Promise<unknown>
+
+async function change(
+  session: Session,
+  { id }: Subject,
+  { names }: LongCountOptions,
+  event: 'retreat' | 'block' | 'unblock',
+): Promise<void> {
+  if (!(await changeBatch(session, id, names, event))) throw moved(id, event)
+}
 
 /** What makes each event happen. */
 const ACTS: Record<BatchEvent, Act> = {
-  async begin(session, batch, names) {
-    try {
-      await insertBatch(session, batch, { names, instance })
-    } catch (error) {
-      if (sqlNumber(error) !== SQL_DUPLICATE_KEY) throw error
-      return
-    }
-    await insertFiles(session, batch, { names, instance })
+  // What the migration does, as far as the batch's own row goes.
+  async inherit(session, { id }, options) {
+    await insertBatch(session, { id, pairs: 1, amount: 5n }, 'begin', options)
+    const { to } = batchWay('inherit')
+    await session.execute(`UPDATE ${options.names.batch} SET state = '${to}' WHERE id = ?`, [id])
   },
-  chunk: (session, batch, names) =>
-    moveCursor(session, batch, names, { cursor: null, next: 1n, chunk: CHUNK }),
-  async end(session, batch, names) {
-    const position = await findBatch(session, batch.id, names)
+  async replan(session, batch, options) {
+    const position = {
+      state: 'unrecorded',
+      fromId: null,
+      cursorId: null,
+      pairsApplied: 0n,
+    } as const
+    if (!(await replan(session, batch, position, options))) {
+      throw moved(batch.id, 'replan')
+    }
+  },
+  async begin(session, batch, options) {
+    const begun = await beginStaged(session, batch, true, options)
+    if (begun !== 'begun') throw new Error(begun)
+  },
+  countWhole: (session, { id }, options) =>
+    insertBatch(session, { id, pairs: 1, amount: 5n }, 'countWhole', options),
+  chunk: (session, { id }, { names }) => moveCursor(session, id, names, STEP),
+  async end(session, batch, options) {
+    const position = await findBatch(session, batch.id, options.names)
     if (position?.state === 'applying' && position.cursorId === null) {
-      await ACTS.chunk(session, batch, names)
+      await ACTS.chunk(session, batch, options)
     }
-    await endBatch(session, batch, names)
+    await endBatch(session, batch.id, options.names, batch.files.length)
   },
-  async withdraw(session, batch, names) {
-    if (!(await withdrawBatch(session, batch, names))) throw new Error('not withdrawn')
+  retreat: (session, batch, options) => change(session, batch, options, 'retreat'),
+  takeBack: (session, { id }, { names }) => takeBack(session, id, names, STEP),
+  async retreated(session, batch, options) {
+    const position = await findBatch(session, batch.id, options.names)
+    if (position?.state === 'retreating') await ACTS.takeBack(session, batch, options)
+    await endRetreat(session, batch, [], options)
   },
-  block: (session, batch, names) => blockBatch(session, batch.id, names),
-  unblock: async (session, batch, names) => {
-    await unblockBatch(session, batch, names)
-    // What is always done next, in the same transaction.
-    await session.execute('START TRANSACTION')
-    await ACTS.chunk(session, batch, names).finally(() => session.rollback())
-  },
+  block: (session, batch, options) => change(session, batch, options, 'block'),
+  unblock: (session, batch, options) => change(session, batch, options, 'unblock'),
 }
 /** How a batch comes into each state. */
 const WAYS: Record<BatchState, readonly BatchEvent[]> = {
   absent: [],
+  unrecorded: ['inherit'],
   applying: ['begin'],
-  blocked: ['begin', 'block'],
+  retreating: ['begin', 'chunk', 'retreat'],
+  blocked: ['begin', 'chunk', 'retreat', 'block'],
   applied: ['begin', 'end'],
 }
 
 t.test('every event in every state leads where the table says, in MariaDB', async t => {
-  const { ledger, session, config } = await openLedgerScene(t, await server.database())
-  await ledger.open()
-  const names = ledgerNames(config)
+  const scene = await openLedgerScene(t, await server.database())
+  const { session } = scene
+  const options = await countOptionsOf(scene)
+  // Where something is counted there are totals.
+  await session.execute('INSERT INTO consumption VALUES (9, 9)')
   let cells = 0
   for (const [state, events] of Object.entries(BATCH_STATES)) {
     for (const [event, next] of Object.entries(events)) {
-      const batch = batchFor([[1n, 5n]])
-      const stateNow = async () => (await findBatch(session, batch.id, names))?.state ?? 'absent'
-      for (const before of WAYS[state as BatchState]) await ACTS[before](session, batch, names)
+      const { id, files } = batchFor([[1n, 5n]])
+      const batch = { id, files: (await scene.record(files))! }
+      const stateNow = async () => (await findBatch(session, id, options.names))?.state ?? 'absent'
+      for (const before of WAYS[state as BatchState]) await ACTS[before](session, batch, options)
       t.equal(await stateNow(), state)
-      const act = ACTS[event as BatchEvent](session, batch, names)
+      const act = ACTS[event as BatchEvent](session, batch, options)
       if (next === REFUSED) await failureOf(act)
       else await act
       t.equal(await stateNow(), next === REFUSED ? state : next, `${state}: ${event}`)
       cells += 1
     }
   }
-  t.equal(cells, 4 * 6)
+  t.same(scene.outages, [])
+  t.equal(cells, 6 * 11)
 })
+
+t.test('a number of postings is as many as were written', async t => {
+  const scene = await openLedgerScene(t, await server.database())
+  const { names } = await countOptionsOf(scene)
+  const files = (await scene.record([...batchFor([]).files, ...batchFor([]).files]))!
+  const id = Buffer.alloc(16, 3)
+  await insertPostings(
+    scene.session,
+    names,
+    id,
+    files.map(({ sequence }) => sequence),
+  )
+  t.equal(await scene.rows('posting'), 2)
+  t.equal((await scene.ledger.filesOf(id)).length, 2)
+})
+
+t.test('the table has no hole', async t => checkTable(t, BATCH_STATES, 'absent', ['applied']))

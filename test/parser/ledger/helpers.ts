@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { readTotals } from '../../../parser/ledger/asking/totals.ts'
 import { amountOf, type Batch, type BatchFile, newBatchId } from '../../../parser/ledger/batch.ts'
 import { type DatabaseAddress, Session } from '../../../parser/ledger/connection.ts'
+import type { CountResult, StagedResult } from '../../../parser/ledger/counting/counter.ts'
+import type { LedgerFile } from '../../../parser/ledger/file-rows.ts'
 import { Ledger } from '../../../parser/ledger/ledger.ts'
 import type { Sums } from '../../../parser/sums/sums.ts'
 import { startPrivateMariadb } from '../../../scripts/mariadb/private-mariadb.ts'
@@ -65,7 +67,14 @@ export interface LedgerScene {
   /** As at the end of the parser. */
   readonly abort: AbortController
   totals(): Promise<Record<string, string>>
-  rows(table: 'batch' | 'file' | 'sighting' | 'meta'): Promise<number>
+  rows(table: 'batch' | 'file' | 'posting' | 'sums' | 'todo' | 'sighting' | 'meta'): Promise<number>
+  /** Their rows, when the sums of all of these are in the ledger; undefined: somebody has one. */
+  record(files: readonly BatchFile[]): Promise<LedgerFile[] | undefined>
+  /**
+   * As a parser does that counts: what fits one transaction is counted in one, anything else is
+   * recorded first.
+   */
+  count(batch: Batch): Promise<CountResult | StagedResult>
 }
 
 /** A ledger on a database, and a session beside it to look. */
@@ -76,6 +85,7 @@ export async function openLedgerScene(
     env?: Record<string, string>
     instance?: Uint8Array
     through?: DatabaseAddress | (() => DatabaseAddress)
+    onBegun?: () => void
     onChunk?: () => void
   } = {},
 ): Promise<LedgerScene> {
@@ -89,6 +99,7 @@ export async function openLedgerScene(
     if (awayBecause !== undefined) outages.push(awayBecause)
   })
   events.on('host', host => hosts.push(host))
+  events.on('begun', () => options.onBegun?.())
   events.on('chunk', () => options.onChunk?.())
   const ledger = new Ledger({
     config,
@@ -102,9 +113,32 @@ export async function openLedgerScene(
     await ledger.close()
   })
   const session = await openSession(t, address)
+  const record: LedgerScene['record'] = async files => {
+    const results = await ledger.recorder.record(files, () => false)
+    if (results.some(({ kind }) => kind === 'claimed')) return undefined
+    const rows = await ledger.findAll(files.map(({ sha256 }) => sha256))
+    return files.map(({ sha256 }) => rows.get(Buffer.from(sha256).toString('hex'))!)
+  }
+  /** Tried again as long as the lease can be taken anew, as after going over to another host. */
+  async function holdingLease<R extends { kind: string }>(count: () => Promise<R>): Promise<R> {
+    for (;;) {
+      const result = await count()
+      if (result.kind !== 'recorder' || !(await ledger.counter.takeLease())) return result
+    }
+  }
   return {
     ledger,
     session,
+    record,
+    async count(batch) {
+      await ledger.counter.takeLease()
+      if (batch.sums.pairs <= config.chunkPairsMax) {
+        return holdingLease(() => ledger.counter.countWhole(batch))
+      }
+      const files = await record(batch.files)
+      if (files === undefined) return { kind: 'claimed' }
+      return holdingLease(() => ledger.counter.countStaged({ id: batch.id, files }))
+    },
     config,
     outages,
     hosts,

@@ -1,6 +1,7 @@
+import { type AddressInfo, connect, createServer } from 'node:net'
 import t from 'tap'
-import type { Batch } from '../../../parser/ledger/batch.ts'
 import { Session } from '../../../parser/ledger/connection.ts'
+import { sqlNumber } from '../../../parser/ledger/sql-errors.ts'
 import { eventually, failureOf, within } from '../../shared/helpers.ts'
 import { commitCutter } from './commit-cutter.ts'
 import {
@@ -8,6 +9,7 @@ import {
   asTotals,
   batchFor,
   databaseOf,
+  fileOf,
   openLedgerScene,
   openSession,
   type Pairs,
@@ -23,69 +25,77 @@ const PAIRS = [
   [2n, 6n],
   [3n, 7n],
 ] as const
-const ONCE = { 1: '5', 2: '6', 3: '7' }
 
-t.test('cut right before the COMMIT, and right after it', async t => {
-  const database = await server.database()
-  const name = databaseOf(database)
-  const proxy = await commitCutter(t, `${server.dir}/proxy`, server.socketPath)
-  const { ledger, totals, rows, outages } = await openLedgerScene(t, database, {
-    through: addressOf(`${server.dir}/proxy`, name),
-    env: { COUNTERSINK_CHUNK_PAIRS_MAX: '2' },
-  })
-  await ledger.open()
-  let batches = 0
-  for (const cut of ['before', 'after', 'after', 'before'] as const) {
-    proxy.cut = cut
-    const result = await within(cut, ledger.apply(batchFor(PAIRS)))
-    batches += 1
-    t.match(result, { kind: 'applied', sequences: Map }, cut)
-    t.equal(proxy.cuts, batches, 'it was cut')
-    t.equal(outages.length, batches, 'which was noticed')
-    const expected = Object.entries(ONCE).map(([id, sum]) => [id, String(Number(sum) * batches)])
-    t.same(await totals(), Object.fromEntries(expected), `exact after ${cut}`)
-    t.same([await rows('batch'), await rows('file')], [batches, batches])
-  }
-})
-
-t.test('around each COMMIT of a batch: that of its beginning, and of every chunk', async t => {
+t.test('around each COMMIT: of the sums, the beginning of the batch, and every chunk', async t => {
   const database = await server.database()
   const proxy = await commitCutter(t, `${server.dir}/proxy3`, server.socketPath)
-  const { ledger, totals, rows, outages } = await openLedgerScene(t, database, {
+  const { ledger, totals, rows, outages, count } = await openLedgerScene(t, database, {
     through: addressOf(`${server.dir}/proxy3`, databaseOf(database)),
     env: { COUNTERSINK_CHUNK_PAIRS_MAX: '1' },
   })
   await ledger.open()
+  await ledger.counter.takeLease()
+  const commits = [
+    ...['the blocks', 'all is recorded', 'the beginning'],
+    ...['the first chunk', 'a middle one', 'the last'],
+  ]
   let batches = 0
-  for (const commit of ['the beginning', 'the first', 'a middle one', 'the last'].keys()) {
+  for (const [spare, commit] of commits.entries()) {
     for (const cut of ['before', 'after'] as const) {
-      Object.assign(proxy, { cut, spare: commit })
-      const result = await within(cut, ledger.apply(batchFor(PAIRS)))
+      Object.assign(proxy, { cut, spare })
+      const result = await within(cut, count(batchFor(PAIRS, { workSequence: batches })))
       batches += 1
-      t.match(result, { kind: 'applied', sequences: Map }, `${cut} COMMIT ${commit}`)
+      t.match(result, { kind: 'applied' }, `${cut} COMMIT of ${commit}`)
       t.same([proxy.cuts, proxy.spare, outages.length], [batches, 0, batches], 'it was cut there')
       t.same(await totals(), asTotals(PAIRS, BigInt(batches)), 'exact')
       t.same([await rows('batch'), await rows('file')], [batches, batches])
+      // Where a transaction is one pair, so is a block.
+      t.equal(await rows('sums'), batches * PAIRS.length)
+      t.same([await rows('posting'), await rows('todo')], [batches, 0])
       t.same(await ledger.openBatches(), [])
     }
   }
+})
+
+t.test('around the COMMIT of many that are recorded together, and of taking the lease', async t => {
+  const database = await server.database()
+  const proxy = await commitCutter(t, `${server.dir}/proxy`, server.socketPath)
+  const { ledger, totals, record, rows } = await openLedgerScene(t, database, {
+    through: addressOf(`${server.dir}/proxy`, databaseOf(database)),
+  })
+  await ledger.open()
+  for (const [round, cut] of (['before', 'after'] as const).entries()) {
+    proxy.cut = cut
+    const files = [1, 2, 3].map(i => fileOf(PAIRS, { workSequence: 10 * round + i }))
+    t.match(await within(cut, record(files)), Array(3).fill({ state: 'staged', attempt: 0 }))
+    t.equal(await rows('todo'), 3 * (round + 1))
+  }
+  for (const cut of ['before', 'after'] as const) {
+    proxy.cut = cut
+    await ledger.counter.releaseLease(await openSession(t, database))
+    t.equal(await within(cut, ledger.counter.takeLease()), true)
+  }
+  t.equal(proxy.cuts, 4)
+  const files = await ledger.counter.waiting(9)
+  const result = await ledger.counter.countStaged({ id: Buffer.alloc(16, 1), files })
+  t.same([result, await totals()], [{ kind: 'applied' }, asTotals(PAIRS, 6n)])
 })
 
 t.test('the same onto rows that are there, range by range', async t => {
   const dense: Pairs = Array.from({ length: 300 }, (_, i) => [BigInt(1_000 + i), BigInt(i)])
   const database = await server.database()
   const proxy = await commitCutter(t, `${server.dir}/proxy5`, server.socketPath)
-  const { ledger, totals, rows } = await openLedgerScene(t, database, {
+  const { ledger, totals, rows, count } = await openLedgerScene(t, database, {
     through: addressOf(`${server.dir}/proxy5`, databaseOf(database)),
     env: { COUNTERSINK_CHUNK_PAIRS_MAX: '100' },
   })
   await ledger.open()
-  t.match(await ledger.apply(batchFor(dense)), { kind: 'applied' })
+  t.match(await count(batchFor(dense)), { kind: 'applied' })
   let batches = 1
-  for (let commit = 0; commit < 4; commit += 1) {
+  for (let commit = 2; commit < 6; commit += 1) {
     for (const cut of ['before', 'after'] as const) {
       Object.assign(proxy, { cut, spare: commit })
-      t.match(await within(cut, ledger.apply(batchFor(dense))), { kind: 'applied' })
+      t.match(await within(cut, count(batchFor(dense))), { kind: 'applied' })
       batches += 1
       t.same([proxy.cuts, proxy.spare], [batches - 1, 0], 'it was cut there')
       t.same(await totals(), asTotals(dense, BigInt(batches)), `exact, ${cut} COMMIT ${commit}`)
@@ -97,42 +107,39 @@ t.test('the same onto rows that are there, range by range', async t => {
 t.test('the only COMMIT of a small batch', async t => {
   const database = await server.database()
   const proxy = await commitCutter(t, `${server.dir}/proxy4`, server.socketPath)
-  const { ledger, totals, rows } = await openLedgerScene(t, database, {
+  const { ledger, totals, rows, count } = await openLedgerScene(t, database, {
     through: addressOf(`${server.dir}/proxy4`, databaseOf(database)),
   })
   await ledger.open()
   for (const [i, cut] of (['before', 'after'] as const).entries()) {
     proxy.cut = cut
-    t.match(await within(cut, ledger.apply(batchFor(PAIRS))), { kind: 'applied' })
+    t.match(await within(cut, count(batchFor(PAIRS))), { kind: 'applied' })
     t.equal(proxy.cuts, i + 1)
     t.same(await totals(), asTotals(PAIRS, BigInt(i + 1)), cut)
     t.same([await rows('batch'), await rows('file')], [i + 1, i + 1])
   }
 })
 
-t.test('killed at every chunk of one batch, again and again', async t => {
+t.test('killed behind every chunk of one batch, again and again', async t => {
   const address = await server.database()
-  const { ledger, session, totals } = await openLedgerScene(t, address, {
+  let kill = async (): Promise<void> => {}
+  let chunks = 0
+  const killing: Promise<void>[] = []
+  const { ledger, session, totals, record } = await openLedgerScene(t, address, {
     env: { COUNTERSINK_CHUNK_PAIRS_MAX: '1' },
+    onChunk() {
+      chunks += 1
+      killing.push(kill())
+    },
   })
   await ledger.open()
-  const handed: bigint[] = []
-  const source = pairSource(PAIRS)
-  const batch = batchFor(PAIRS)
-  const sums: Batch['sums'] = {
-    ...source,
-    async *chunks(most, after) {
-      for await (const chunk of source.chunks(most, after)) {
-        const id = chunk.ids[0]!
-        const isFirst = !handed.includes(id)
-        handed.push(id)
-        if (isFirst) await killAllBut(session, databaseOf(address))
-        yield chunk
-      }
-    },
-  }
-  t.match(await within('applying', ledger.apply({ ...batch, sums })), { kind: 'applied' })
-  t.same(handed, [1n, 1n, 2n, 2n, 3n, 3n], 'it went on where it stood, not from the beginning')
+  await ledger.counter.takeLease()
+  const files = (await record([fileOf(PAIRS)]))!
+  kill = async () => void (await killAllBut(session, databaseOf(address)))
+  const counting = ledger.counter.countStaged({ id: Buffer.alloc(16, 1), files })
+  t.match(await within('applying', counting), { kind: 'applied' })
+  await Promise.all(killing)
+  t.equal(chunks, PAIRS.length, 'it went on where it stood, not from the beginning')
   t.same(await totals(), asTotals(PAIRS))
 })
 
@@ -140,14 +147,14 @@ t.test('the sequence of a batch found committed is its own', async t => {
   const database = await server.database()
   const name = databaseOf(database)
   const proxy = await commitCutter(t, `${server.dir}/proxy2`, server.socketPath)
-  const { ledger } = await openLedgerScene(t, database, {
+  const { ledger, count } = await openLedgerScene(t, database, {
     through: addressOf(`${server.dir}/proxy2`, name),
   })
   await ledger.open()
-  await ledger.apply(batchFor(PAIRS))
+  await count(batchFor(PAIRS))
   proxy.cut = 'after'
   const batch = batchFor(PAIRS)
-  const result = await ledger.apply(batch)
+  const result = await count(batch)
   const row = await ledger.find(batch.files[0]!.sha256)
   t.same(result, {
     kind: 'applied',
@@ -156,25 +163,48 @@ t.test('the sequence of a batch found committed is its own', async t => {
 })
 
 t.test('killed by the server in the middle of a transaction', async t => {
-  for (const killAtChunk of [0, 1, 2]) {
+  for (const [what, killAt] of [
+    ['while its blocks are packed', 'file'],
+    ['while its sums are added', 'batch'],
+  ] as const) {
     const address = await server.database()
-    const { ledger, session, totals, rows, outages } = await openLedgerScene(t, address, {
-      env: { COUNTERSINK_CHUNK_PAIRS_MAX: '1' },
+    const { ledger, session, totals, rows, outages, count } = await openLedgerScene(t, address)
+    await ledger.open()
+    let kills = 0
+    const source = pairSource(PAIRS, async () => {
+      if (kills === 0) kills += await killAllBut(session, databaseOf(address))
+    })
+    const facts = killAt === 'file' ? { sums: source } : {}
+    const batch = batchFor(PAIRS, facts)
+    const killed = killAt === 'batch' ? { ...batch, sums: source } : batch
+    t.match(await within('applying', count(killed)), { kind: 'applied' })
+    t.equal(kills, 1, what)
+    t.ok(outages.length > 0)
+    t.same(await totals(), asTotals(PAIRS))
+    t.same([await rows('batch'), await rows('file'), await rows('sums')], [1, 1, 1])
+  }
+})
+
+t.test('killed while its sums are recorded', async t => {
+  const wide = Array.from({ length: 6_000 }, (_, i) => [BigInt(i) * 2n ** 45n, 2n ** 50n] as const)
+  for (const killAtPortion of [0, 1, 2, 3]) {
+    const address = await server.database()
+    const { ledger, session, outages, record, rows } = await openLedgerScene(t, address, {
+      env: { COUNTERSINK_CHUNK_PAIRS_MAX: '1000' },
     })
     await ledger.open()
-    const database = databaseOf(address)
     let kills = 0
-    const batch: Batch = {
-      ...batchFor(PAIRS),
-      sums: pairSource(PAIRS, async chunk => {
-        if (chunk === killAtChunk && kills === 0) kills += await killAllBut(session, database)
-      }),
-    }
-    t.match(await within('applying', ledger.apply(batch)), { kind: 'applied' })
-    t.equal(kills, 1, `killed before chunk ${killAtChunk}`)
+    const sums = pairSource(wide, async portion => {
+      if (portion !== killAtPortion || kills > 0) return
+      kills += await killAllBut(session, databaseOf(address))
+    })
+    const [row] = (await within('recording', record([fileOf(wide, { sums })]))) ?? []
+    t.equal(kills, 1)
     t.ok(outages.length > 0)
-    t.same(await totals(), ONCE)
-    t.same([await rows('batch'), await rows('file')], [1, 1])
+    t.match(row, { state: 'staged', pairs: 6_000n, recordedTo: wide.at(-1)![0] })
+    const found = await session.query('SELECT SUM(pairs) AS n FROM countersink_sums')
+    t.match(found, [{ n: '6000' }], `before portion ${killAtPortion}`)
+    t.equal(await rows('todo'), 1)
   }
 })
 
@@ -185,30 +215,35 @@ async function killAllBut(looker: Session, database: string): Promise<number> {
     'SELECT id FROM information_schema.processlist WHERE db = ? AND id <> ?',
     [database, own?.id],
   )
-  for (const { id } of others) await server.admin.execute(`KILL ${id}`)
+  for (const { id } of others) {
+    await server.admin.execute(`KILL ${id}`).catch((error: unknown) => {
+      // It has gone meanwhile.
+      if (sqlNumber(error) !== 1094) throw error
+    })
+  }
   return others.length
 }
 
 t.test('killed between two calls, nobody notices', async t => {
   const address = await server.database()
-  const { ledger, session, totals } = await openLedgerScene(t, address)
+  const { ledger, session, totals, count } = await openLedgerScene(t, address)
   await ledger.open()
-  await ledger.apply(batchFor([[1n, 1n]]))
+  await count(batchFor([[1n, 1n]]))
   const database = databaseOf(address)
   t.equal(await killAllBut(session, database), 1)
-  t.match(await ledger.apply(batchFor([[1n, 1n]])), { kind: 'applied' })
+  t.match(await count(batchFor([[1n, 1n]])), { kind: 'applied' })
   t.same(await totals(), { 1: '2' })
 })
 
 t.test('a lock that is held is waited for, a deadlock is tried again', async t => {
   const address = await server.database()
-  const { ledger, totals, session } = await openLedgerScene(t, address)
+  const { ledger, totals, session, count } = await openLedgerScene(t, address)
   await ledger.open()
-  await ledger.apply(batchFor(PAIRS))
+  await count(batchFor(PAIRS))
   const other = await openSession(t, address)
   await other.execute('START TRANSACTION')
   await other.execute('UPDATE consumption SET resource_consumption = 100 WHERE id = 3')
-  const applying = ledger.apply(batchFor(PAIRS))
+  const applying = count(batchFor(PAIRS))
   await eventually('it waits for the row', async () => {
     const [row] = await session.query<{ Value: string }>(
       "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'",
@@ -226,6 +261,32 @@ t.test('a lock that is held is waited for, a deadlock is tried again', async t =
     ['10,12,14', '55,12,107'].includes(Object.values(sums).join()),
     `all of the one and all or nothing of the other: ${Object.values(sums)}`,
   )
+})
+
+t.test('one that the server has ended unseen is given up, and nothing else happens', async t => {
+  const database = databaseOf(await server.database())
+  let [connections, isSilent, isClosed] = [0, false, false]
+  const way = createServer(client => {
+    connections += 1
+    const upstream = connect(server.socketPath)
+    client.on('data', data => upstream.write(data))
+    upstream.on('data', data => isSilent || client.write(data))
+    for (const socket of [client, upstream]) socket.on('error', () => {})
+    client.on('close', () => {
+      isClosed = true
+    })
+  })
+  await new Promise<void>(done => way.listen(0, '127.0.0.1', done))
+  t.teardown(() => way.close())
+  const { port } = way.address() as AddressInfo
+  const session = await Session.open({ url: `mariadb://root@127.0.0.1:${port}/${database}` })
+  isSilent = true
+  const answer = failureOf(session.query('SELECT SLEEP(60)'))
+  await server.admin.execute(`KILL ${session.serverThread.thread}`)
+  session.destroy()
+  t.match(await answer, { code: 'DATABASE_UNAVAILABLE' })
+  await eventually('its socket is closed', () => isClosed)
+  t.equal(connections, 1, 'the connector opens none of its own, whose errors nobody could catch')
 })
 
 t.test('a database that is away is waited for, until the signal', async t => {

@@ -1,13 +1,21 @@
 import t, { type Test } from 'tap'
+import { firstLease } from '../../../parser/ledger/schema/migration.ts'
 import { checkServer } from '../../../parser/ledger/schema/server.ts'
+import {
+  createLedger,
+  createTotals,
+  ledgerNames,
+  SCHEMA_VERSION,
+} from '../../../parser/ledger/schema/tables.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
+import { eventually } from '../../helpers/eventually.ts'
 import { failureOf } from '../../shared/helpers.ts'
 import {
   batchFor,
   batchOf,
   fileOf,
   openLedgerScene,
-  type openSession,
+  openSession,
   pairSource,
   startServer,
 } from './helpers.ts'
@@ -25,11 +33,11 @@ async function meta(session: Awaited<ReturnType<typeof openSession>>) {
 
 t.test('first contact with an empty database, and the second', async t => {
   const address = await server.database()
-  const { ledger, session } = await openLedgerScene(t, address)
+  const { ledger, session, count } = await openLedgerScene(t, address)
   const first = await ledger.open()
   t.match(first, { uuid: /^[0-9a-f-]{36}$/, seesTriggers: true, warnings: [] })
   t.match(await meta(session), { uuid: first.uuid, n: 0n, amount: '0', bound: '0' })
-  const result = await ledger.apply(batchFor([[1n, 2n]]))
+  const result = await count(batchFor([[1n, 2n]]))
   t.match(result, { kind: 'applied', sequences: Map })
   const second = await (await openLedgerScene(t, address)).ledger.open()
   t.equal(second.uuid, first.uuid)
@@ -38,7 +46,7 @@ t.test('first contact with an empty database, and the second', async t => {
 
 t.test('totals that were there are the opening balance, recorded once', async t => {
   const address = await server.database()
-  const { ledger, session, totals } = await openLedgerScene(t, address)
+  const { ledger, session, totals, count } = await openLedgerScene(t, address)
   await session.execute(
     'CREATE TABLE consumption (id BIGINT UNSIGNED PRIMARY KEY, resource_consumption BIGINT UNSIGNED NOT NULL)',
   )
@@ -46,7 +54,7 @@ t.test('totals that were there are the opening balance, recorded once', async t 
   await ledger.open()
   const opening = { n: 3n, amount: String(2n * U64_MAX + 1n), bound: String(U64_MAX) }
   t.match(await meta(session), opening)
-  await ledger.apply(batchFor([[3n, 1n]]))
+  await count(batchFor([[3n, 1n]]))
   await (await openLedgerScene(t, address)).ledger.open()
   t.match(await meta(session), { n: opening.n, amount: opening.amount })
   t.same(await totals(), { 1: String(U64_MAX), 2: String(U64_MAX), 3: '2' })
@@ -60,6 +68,37 @@ t.test('many first contacts at once agree', async t => {
   const identities = await Promise.all(scenes.map(({ ledger }) => ledger.open()))
   t.equal(new Set(identities.map(identity => identity.uuid)).size, 1)
   t.match(await meta(scenes[0]!.session), { uuid: identities[0]!.uuid, n: 0n })
+})
+
+t.test('a first contact that looks at the tables while another one makes them', async t => {
+  const address = await server.database()
+  const { ledger, session, config } = await openLedgerScene(t, address)
+  const names = ledgerNames(config)
+  const statements = createLedger(names)
+  await session.execute(createTotals(names))
+  for (const table of ['meta', 'lease'] as const) await session.execute(statements[table])
+  await session.execute(firstLease(names))
+  // It has looked which tables are there, and waits for the row of who is about to write it.
+  await session.execute(`LOCK TABLES ${names.meta} WRITE`)
+  const opened = ledger.open()
+  const other = await openSession(t, address)
+  await eventually('it waits for the row', async () => {
+    const waiting = await other.query(
+      `SELECT 1 FROM information_schema.processlist
+        WHERE db = DATABASE() AND state LIKE 'Waiting for table metadata lock%'`,
+    )
+    return waiting.length > 0
+  })
+  for (const statement of Object.values(statements)) {
+    // The locked one is there.
+    if (statement !== statements.meta) await other.execute(statement)
+  }
+  await session.execute(
+    `INSERT INTO ${names.meta} VALUES (1, ?, UUID(), 0, 0, NULL, 0, UTC_TIMESTAMP(3), '', '', '', '')`,
+    [SCHEMA_VERSION],
+  )
+  await session.execute('UNLOCK TABLES')
+  t.match(await opened, { warnings: [] })
 })
 
 t.test('a ledger of another version is refused', async t => {
@@ -152,13 +191,13 @@ const FIT: Readonly<Record<string, string>> = {
 
 for (const [name, columns] of Object.entries(FIT)) {
   t.test(`taken: ${name}`, async t => {
-    const { ledger, session, totals } = await openLedgerScene(t, await server.database(), {
+    const { ledger, session, totals, count } = await openLedgerScene(t, await server.database(), {
       env: NAMES,
     })
     await session.execute(`CREATE TABLE totals ${columns}`)
     await ledger.open()
     t.match(
-      await ledger.apply(
+      await count(
         batchFor([
           [0n, 1n],
           [U64_MAX, 2n],
@@ -171,7 +210,7 @@ for (const [name, columns] of Object.entries(FIT)) {
 }
 
 t.test('a total without a number: refused, or nothing is lost in it', async t => {
-  const { ledger, session, totals } = await openLedgerScene(t, await server.database(), {
+  const { ledger, session, totals, count } = await openLedgerScene(t, await server.database(), {
     env: NAMES,
   })
   await session.execute(
@@ -184,14 +223,14 @@ t.test('a total without a number: refused, or nothing is lost in it', async t =>
     t.match(error, { code: 'DATABASE_UNFIT' })
     return
   }
-  await ledger.apply(batchFor([[5n, 2n]]))
+  await count(batchFor([[5n, 2n]]))
   const [row] = await session.query<{ amount: bigint | null }>('SELECT amount FROM totals')
   t.equal(row?.amount, 2n)
   t.same(await totals(), { 5: '2' })
 })
 
 t.test('a key that counts by itself: refused, or consumer 0 is consumer 0', async t => {
-  const { ledger, session, totals } = await openLedgerScene(t, await server.database(), {
+  const { ledger, session, totals, count } = await openLedgerScene(t, await server.database(), {
     env: NAMES,
   })
   await session.execute(
@@ -207,7 +246,7 @@ t.test('a key that counts by itself: refused, or consumer 0 is consumer 0', asyn
     [0n, 1n],
     [5n, 2n],
   ] as const
-  await ledger.apply(batchOf([fileOf(pairs)], pairSource(pairs)))
+  await count(batchOf([fileOf(pairs)], pairSource(pairs)))
   t.same(await totals(), { 0: '1', 5: '2' })
 })
 

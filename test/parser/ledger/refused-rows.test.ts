@@ -33,11 +33,14 @@ const PAIRS = Array.from({ length: 500 }, (_, i) => [BigInt(i), i === 77 ? 5_000
 
 for (const [rule, { made, words }] of Object.entries(RULES)) {
   t.test(`${rule}: a file is refused with the server's words, nothing of it is there`, async t => {
-    const { ledger, session, totals, rows } = await openLedgerScene(t, await server.database())
+    const { ledger, session, totals, rows, count } = await openLedgerScene(
+      t,
+      await server.database(),
+    )
     await ledger.open()
-    await ledger.apply(batchFor([[3n, 1n]]))
+    await count(batchFor([[3n, 1n]]))
     for (const statement of made) await session.execute(statement)
-    const result = await ledger.apply(batchFor(PAIRS))
+    const result = await count(batchFor(PAIRS))
     t.match(result, {
       kind: 'refused',
       reason: { code: 'TOTAL_REFUSED', text: /MariaDB refuses the row of consumer 77: / },
@@ -46,50 +49,19 @@ for (const [rule, { made, words }] of Object.entries(RULES)) {
     t.same(await totals(), { 3: '1' })
     t.equal(await rows('file'), 1)
     t.equal(await rows('batch'), 1)
-    t.match(await ledger.apply(batchFor(PAIRS.slice(0, 77))), { kind: 'applied' })
+    t.match(await count(batchFor(PAIRS.slice(0, 77))), { kind: 'applied' })
   })
 
   t.test(`${rule}: of several files it is not said which; the caller tries parts`, async t => {
-    const { ledger, session, rows } = await openLedgerScene(t, await server.database())
+    const { ledger, session, rows, count } = await openLedgerScene(t, await server.database())
     await ledger.open()
-    await ledger.apply(batchFor([[3n, 1n]]))
+    await count(batchFor([[3n, 1n]]))
     for (const statement of made) await session.execute(statement)
     const batch = batchOfAll([[[1n, 1n]], [[77n, 5_000n]]])
-    t.match(await ledger.apply(batch), { kind: 'refused', reason: { text: words } })
+    t.match(await count(batch), { kind: 'refused', reason: { text: words } })
     t.equal(await rows('file'), 1)
   })
 }
-
-t.test('in the first of several chunks, the beginning is taken back', async t => {
-  const env = { COUNTERSINK_CHUNK_PAIRS_MAX: '100' }
-  const scene = await openLedgerScene(t, await server.database(), { env })
-  await scene.ledger.open()
-  await scene.ledger.apply(batchFor([[3n, 1n]]))
-  await scene.session.execute(RULES['a CHECK']!.made[0]!)
-  const result = await scene.ledger.apply(batchFor(PAIRS))
-  t.match(result, { kind: 'refused', reason: { text: /consumer 77: / } })
-  t.equal(await scene.rows('batch'), 1, 'only the one before')
-  t.equal(await scene.rows('file'), 1)
-})
-
-t.test('behind an applied chunk the batch is blocked, and goes on once it is mended', async t => {
-  const env = { COUNTERSINK_CHUNK_PAIRS_MAX: '50' }
-  const scene = await openLedgerScene(t, await server.database(), { env })
-  await scene.ledger.open()
-  await scene.ledger.apply(batchFor([[3n, 1n]]))
-  await scene.session.execute(RULES['a CHECK']!.made[0]!)
-  const batch = batchFor(PAIRS)
-  t.match(await scene.ledger.apply(batch), { kind: 'blocked', reason: /\(4025: .*quota/ })
-  t.match(
-    await scene.session.query(
-      "SELECT state, cursor_id AS c FROM countersink_batch WHERE state <> 'applied'",
-    ),
-    [{ state: 'blocked', c: 49n }],
-  )
-  await scene.session.execute('ALTER TABLE consumption DROP CONSTRAINT quota')
-  t.match(await scene.ledger.apply(batch, true), { kind: 'applied' })
-  t.equal((await scene.totals())[77], '5000')
-})
 
 t.test(
   'an account that cannot see triggers is warned, and what it writes is read back',
@@ -106,11 +78,11 @@ t.test(
     const blind = await openLedgerScene(t, addressOf(server.socketPath, name), { through: { url } })
     const { warnings } = await blind.ledger.open()
     t.match(warnings, [/lacks the TRIGGER privilege/])
-    t.match(await blind.ledger.apply(batchFor(PAIRS)), { kind: 'applied' })
+    t.match(await blind.count(batchFor(PAIRS)), { kind: 'applied' })
     await session.execute(
       'CREATE TRIGGER doubling BEFORE UPDATE ON consumption FOR EACH ROW SET NEW.resource_consumption = NEW.resource_consumption + 1',
     )
-    const waiting = failureOf(blind.ledger.apply(batchFor([[3n, 7n]])))
+    const waiting = failureOf(blind.count(batchFor([[3n, 7n]])))
     while (!/made 9 of 1/.test(blind.outages.at(-1) ?? '')) await new Promise(setImmediate)
     t.equal((await totals())[3], '1', 'nothing of it is committed')
     t.equal(await rows('file'), 1)
@@ -122,10 +94,10 @@ t.test(
 t.test('rows of files are cut to the packets that the server takes', async t => {
   await server.admin.execute('SET GLOBAL max_allowed_packet = 16384')
   t.teardown(() => server.admin.execute('SET GLOBAL max_allowed_packet = 16777216'))
-  const { ledger, rows, totals } = await openLedgerScene(t, await server.database())
+  const { ledger, rows, totals, count } = await openLedgerScene(t, await server.database())
   await ledger.open()
   const files = Array.from({ length: 300 }, (_, i) => [[BigInt(i), 1n]] as const)
-  t.match(await ledger.apply(batchOfAll(files)), { kind: 'applied', sequences: Map })
+  t.match(await count(batchOfAll(files)), { kind: 'applied', sequences: Map })
   t.equal(await rows('file'), 300)
   t.equal(Object.keys(await totals()).length, 300)
 })

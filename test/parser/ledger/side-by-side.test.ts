@@ -1,12 +1,18 @@
 import t, { type Test } from 'tap'
-import { U64_MAX } from '../../../shared/limits.ts'
 import { untilLockWait } from '../../crash/sql.ts'
 import { eventually } from '../../helpers/eventually.ts'
 import { failureOf } from '../../shared/helpers.ts'
-import { batchFor, openLedgerScene, openSession, type Pairs, startServer } from './helpers.ts'
+import {
+  asTotals,
+  batchFor,
+  openLedgerScene,
+  openSession,
+  type Pairs,
+  startServer,
+} from './helpers.ts'
 
-// Two parsers on one ledger. The batch of the first is in the middle of its only transaction: it
-// waits for a row of the totals that somebody else has locked.
+// Two parsers on one ledger. The batch of the one that counts is in the middle of its only
+// transaction: it waits for a row of the totals that somebody else has locked.
 
 const server = await startServer(t)
 
@@ -25,80 +31,46 @@ async function scene(t: Test, pairs: Pairs, chunkPairsMax = 100) {
   const foreign = await openSession(t, address)
   await foreign.execute('START TRANSACTION')
   await foreign.query('SELECT * FROM consumption WHERE id = ? FOR UPDATE', [waitedFor])
-  const waiting = first.ledger.apply(batchFor(pairs))
+  const batch = batchFor(pairs)
+  const waiting = first.count(batch)
   await untilLockWait(foreign)
-  return {
-    ...{ first, second, waiting },
-    letGo: () => foreign.rollback(),
-    async bound(): Promise<bigint> {
-      const [meta] = await first.session.query<{ bound: string }>(
-        'SELECT total_upper_bound AS bound FROM countersink_meta',
-      )
-      return BigInt(meta?.bound ?? -1)
-    },
-  }
+  return { first, second, batch, waiting, letGo: () => foreign.rollback() }
 }
 
-t.test('an open batch holds up nobody else', async t => {
+t.test('who counts holds up nobody who records', async t => {
   for (const chunkPairsMax of [100, 1]) {
-    const { first, second, waiting, letGo, bound } = await scene(t, [[1n, 5n]], chunkPairsMax)
-    for (const id of [2n, 3n]) {
-      const pairs: Pairs = [
+    const { first, second, waiting, letGo } = await scene(t, [[1n, 5n]], chunkPairsMax)
+    t.equal(await second.ledger.counter.takeLease(), false, 'it is not waited for either')
+    const batches = [2n, 3n].map(id =>
+      batchFor([
         [id, 7n],
         [9n, 1n],
-      ]
-      t.match(await second.ledger.apply(batchFor(pairs)), { kind: 'applied' })
-    }
-    t.equal(await bound(), 14n)
-    t.equal(await second.rows('batch'), 2, 'the first has not ended')
+      ]),
+    )
+    const together = await second.record(batches.flatMap(({ files }) => files))
+    const alone = await second.record(batchFor([[4n, 4n]]).files)
+    t.match(together, [{ state: 'staged' }, { state: 'staged' }])
+    t.same(await first.totals(), { 1: '0' }, 'the first has not ended')
     await letGo()
     t.match(await waiting, { kind: 'applied' })
-    t.equal(await bound(), 19n, 'none of them is forgotten')
-    t.same(await first.totals(), { 1: '5', 2: '7', 3: '7', 9: '2' })
+    const files = await first.ledger.counter.waiting(9)
+    t.equal(files.length, 3)
+    const id = Buffer.alloc(16, 5)
+    t.match(await first.ledger.counter.countStaged({ id, files }), { kind: 'applied' })
+    t.same(await first.totals(), { 1: '5', 2: '7', 3: '7', 4: '4', 9: '2' })
     t.same([...first.outages, ...second.outages], [])
+    t.equal(alone?.length, 1)
   }
 })
 
-t.test('what another has counted meanwhile is seen before the commit', async t => {
-  const most = U64_MAX - 10n
-  const { first, second, waiting, letGo, bound } = await scene(t, [[1n, most]])
-  t.match(await second.ledger.apply(batchFor([[2n, 11n]])), { kind: 'applied' })
+t.test('a content that is just being counted is claimed for whoever records it', async t => {
+  const pairs: Pairs = [[1n, 5n]]
+  const { first, second, batch, waiting, letGo } = await scene(t, pairs)
+  const recording = second.record(batch.files)
   await letGo()
-  t.match(await waiting, { kind: 'applied' }, 'the totals were looked at, and they fit')
-  t.equal(await bound(), U64_MAX)
-  t.same(await first.totals(), { 1: String(most), 2: '11' })
-  t.match(await second.ledger.apply(batchFor([[1n, 11n]])), { kind: 'overflow' })
-})
-
-t.test('two that fill the same holes at once', async t => {
-  const address = await server.database()
-  const scenes = await Promise.all(
-    // Their pieces begin and end elsewhere.
-    [700, 900].map((chunkPairsMax, i) =>
-      openLedgerScene(t, address, {
-        instance: Buffer.alloc(16, i),
-        env: { COUNTERSINK_CHUNK_PAIRS_MAX: String(chunkPairsMax) },
-      }),
-    ),
-  )
-  const { session } = scenes[0]!
-  for (const { ledger } of scenes) await ledger.open()
-  for (let round = 0; round < 4; round += 1) {
-    await session.execute('DELETE FROM consumption')
-    await session.execute(
-      'INSERT INTO consumption SELECT seq, 1 FROM seq_0_to_1999 WHERE CRC32(seq) MOD 9 > 1',
-    )
-    const there = new Set(Object.keys(await scenes[0]!.totals()))
-    const all: Pairs = Array.from({ length: 2_000 }, (_, i) => [BigInt(i), 5n] as const)
-    const results = await Promise.all(scenes.map(({ ledger }) => ledger.apply(batchFor(all))))
-    t.match(results, [{ kind: 'applied' }, { kind: 'applied' }])
-    const totals = Object.entries(await scenes[0]!.totals())
-    t.equal(totals.length, 2_000)
-    t.same(
-      totals.filter(([id, total]) => total !== (there.has(id) ? '11' : '10')),
-      [],
-    )
-  }
+  t.match(await waiting, { kind: 'applied' })
+  t.equal(await recording, undefined)
+  t.same([await first.totals(), await first.rows('sums')], [asTotals(pairs), 1])
 })
 
 for (const [what, broken, mended, reason] of [
@@ -121,7 +93,7 @@ for (const [what, broken, mended, reason] of [
 
 t.test('no table is changed or made anew under an open batch', async t => {
   const { first, waiting, letGo } = await scene(t, [[1n, 5n]])
-  for (const table of ['meta', 'batch', 'file']) {
+  for (const table of ['meta', 'lease', 'batch', 'file', 'posting', 'sums']) {
     const change = `ALTER TABLE countersink_${table} NOWAIT ADD COLUMN extra INT NULL`
     t.match(await failureOf(first.session.execute(change)), { errno: 1205 }, table)
   }

@@ -42,7 +42,7 @@ const WAITED_FOR: readonly [number: number, state: string][] = [
 t.test(
   'an answer that may pass is waited for, with its reason, however often it comes',
   async t => {
-    const { ledger, proxy, outages, totals } = await sceneThrough()
+    const { ledger, proxy, outages, totals, count } = await sceneThrough()
     await ledger.open()
     let counted = 0n
     for (const [number, state] of WAITED_FOR) {
@@ -50,7 +50,7 @@ t.test(
         outages.length = 0
         const times = number === 1114 ? 3 : 1
         proxy.refuse({ number, state, message: `words of ${number}`, match, times })
-        const result = await within(`${number} ${match}`, ledger.apply(batchFor([[1n, 1n]])))
+        const result = await within(`${number} ${match}`, count(batchFor([[1n, 1n]])))
         counted += 1n
         t.match(result, { kind: 'applied' }, `${number} ${match}`)
         t.match(outages[0], new RegExp(`${number}: words of ${number}`))
@@ -73,21 +73,21 @@ t.test('the same while it starts', async t => {
 })
 
 t.test('our own fault ends the process, and is not waited for', async t => {
-  const { ledger, proxy } = await sceneThrough()
+  const { ledger, proxy, count } = await sceneThrough()
   await ledger.open()
   proxy.refuse({ number: 1064, state: '42000', message: 'near nonsense', times: 1 })
-  t.match(await failureOf(ledger.apply(batchFor([[1n, 1n]]))), {
+  t.match(await failureOf(count(batchFor([[1n, 1n]]))), {
     code: 'DATABASE_FAILED',
     message: /1064: near nonsense/,
   })
 })
 
 t.test('a batch that is there already is asked for', async t => {
-  const { ledger, session, totals } = await sceneThrough()
+  const { ledger, session, totals, count } = await sceneThrough()
   await ledger.open()
   const batch = batchFor([[1n, 5n]])
-  t.match(await ledger.apply(batch), { kind: 'applied' })
-  const again = await ledger.apply(batch)
+  t.match(await count(batch), { kind: 'applied' })
+  const again = await count(batch)
   t.match(again, { kind: 'applied' }, 'also by one who believes that it is new')
   t.same(await totals(), { 1: '5' })
   t.equal((await session.query('SELECT 1 FROM countersink_batch')).length, 1)
@@ -107,7 +107,7 @@ t.test('what is missing to an account is said at a start, and waited for later',
   await few.ledger.open()
   await session.execute(`REVOKE INSERT ON ${name}.* FROM few@localhost`)
   await session.execute('KILL USER few')
-  const waiting = few.ledger.apply(batchFor([[1n, 5n]]))
+  const waiting = few.count(batchFor([[1n, 5n]]))
   await eventually('it is told', () => /1142.*INSERT/.test(few.outages.at(-1) ?? ''))
   await session.execute(`GRANT INSERT ON ${name}.* TO few@localhost`)
   t.match(await within('it goes on', waiting), { kind: 'applied' })
@@ -120,12 +120,12 @@ t.test('what is missing to an account is said at a start, and waited for later',
 })
 
 t.test('a server that has become read only is away, whoever asks', async t => {
-  const { ledger, outages, totals } = await sceneThrough()
+  const { ledger, outages, totals, count } = await sceneThrough()
   await ledger.open()
   await server.admin.execute('SET GLOBAL read_only = 1')
   t.teardown(() => server.admin.execute('SET GLOBAL read_only = 0'))
   // Of an account that may write all the same, on a connection from before.
-  const waiting = ledger.apply(batchFor([[1n, 5n]]))
+  const waiting = count(batchFor([[1n, 5n]]))
   await eventually('it is told', () => /read only/.test(outages.at(-1) ?? ''))
   t.same(await totals(), {})
   await server.admin.execute('SET GLOBAL read_only = 0')
@@ -133,10 +133,10 @@ t.test('a server that has become read only is away, whoever asks', async t => {
 })
 
 t.test('one whose way swallows everything is noticed, and asked again', async t => {
-  const { ledger, proxy, outages, totals } = await sceneThrough()
+  const { ledger, proxy, outages, totals, count } = await sceneThrough()
   await ledger.open()
   proxy.swallow(true)
-  const waiting = ledger.apply(batchFor([[1n, 5n]]))
+  const waiting = count(batchFor([[1n, 5n]]))
   await eventually('it is told', () => outages.length > 0, 60_000)
   proxy.swallow(false)
   t.match(await within('it goes on', waiting), { kind: 'applied' })
@@ -172,11 +172,11 @@ t.test('defaults of a server that cut or change results do no harm', async t => 
   )
   const address = await server.database()
   await set(odd)
-  const { ledger, totals } = await openLedgerScene(t, address)
+  const { ledger, totals, count } = await openLedgerScene(t, address)
   await ledger.open()
   const pairs = Array.from({ length: 300 }, (_, i) => [BigInt(i * 1_000), 2n ** 62n] as const)
-  for (let i = 0; i < 3; i += 1) await ledger.apply(batchFor(pairs, { name: `файл 😀 ${i}` }))
-  t.match(await ledger.apply(batchFor(pairs)), { kind: 'overflow' }, 'nothing is clamped')
+  for (let i = 0; i < 3; i += 1) await count(batchFor(pairs, { name: `файл 😀 ${i}` }))
+  t.match(await count(batchFor(pairs)), { kind: 'overflow' }, 'nothing is clamped')
   t.equal(Object.keys(await totals()).length, 300)
   const session = await Session.open(address)
   t.teardown(() => session.close())

@@ -1,4 +1,7 @@
 import t, { type Test } from 'tap'
+import { wrongShapes } from '../../../parser/ledger/schema/table-shapes.ts'
+import { readConfig } from '../../../shared/config.ts'
+import { layVersion1 } from '../../crash/version-2.ts'
 import { eventually, failureOf, within } from '../../shared/helpers.ts'
 import { batchFor, type LedgerScene, openLedgerScene, startServer } from './helpers.ts'
 
@@ -12,7 +15,7 @@ async function countedScene(
   const address = await server.database()
   const scene = await openLedgerScene(t, address)
   await scene.ledger.open()
-  await scene.ledger.apply(batchFor([[1n, 100n]]))
+  await scene.count(batchFor([[1n, 100n]]))
   return { ...scene, again: (env = {}) => openLedgerScene(t, address, { env: { ...env } }) }
 }
 
@@ -72,7 +75,7 @@ for (const [what, { done, undone, says }] of Object.entries(AWAY)) {
   t.test(`the totals are ${what}: waited for while it runs, refused at a start`, async t => {
     const scene = await countedScene(t)
     await meanwhile(scene, ...done)
-    const waiting = scene.ledger.apply(batchFor([[1n, 5n]]))
+    const waiting = scene.count(batchFor([[1n, 5n]]))
     await eventually('it is told', () => says.test(scene.outages.at(-1) ?? ''))
     const refused = await failureOf((await scene.again()).ledger.open())
     t.match(refused, { exitCode: 78, advice: String })
@@ -84,9 +87,9 @@ for (const [what, { done, undone, says }] of Object.entries(AWAY)) {
 }
 
 t.test('a table that is away for a moment, under a connection that stays', async t => {
-  const { ledger, session, outages, totals } = await countedScene(t)
+  const { session, outages, totals, count } = await countedScene(t)
   await session.execute('RENAME TABLE consumption TO elsewhere')
-  const waiting = ledger.apply(batchFor([[1n, 5n]]))
+  const waiting = count(batchFor([[1n, 5n]]))
   await eventually('it is told', () => outages.length > 0)
   await session.execute('RENAME TABLE elsewhere TO consumption')
   t.match(await within('it goes on', waiting), { kind: 'applied' })
@@ -97,10 +100,10 @@ t.test('emptied, or made anew, under a connection that stays', async t => {
   const made =
     'CREATE TABLE consumption (id BIGINT UNSIGNED PRIMARY KEY, resource_consumption BIGINT UNSIGNED NOT NULL)'
   for (const emptied of [['TRUNCATE consumption'], ['DROP TABLE consumption', made]]) {
-    const { ledger, session, outages, totals } = await countedScene(t)
+    const { session, outages, totals, count } = await countedScene(t)
     await session.execute('CREATE TABLE kept AS SELECT * FROM consumption')
     for (const statement of emptied) await session.execute(statement)
-    const waiting = ledger.apply(batchFor([[1n, 5n]]))
+    const waiting = count(batchFor([[1n, 5n]]))
     await eventually('it is told', () => /is empty, although/.test(outages.at(-1) ?? ''))
     t.same(await totals(), {}, 'nothing is counted into it')
     await session.execute('INSERT INTO consumption SELECT * FROM kept')
@@ -115,7 +118,7 @@ t.test('an amount that holds less now is heeded from the next connection on', as
     scene,
     'ALTER TABLE consumption MODIFY resource_consumption DECIMAL(3,0) NOT NULL',
   )
-  t.match(await scene.ledger.apply(batchFor([[1n, 900n]])), {
+  t.match(await scene.count(batchFor([[1n, 900n]])), {
     kind: 'overflow',
     reason: { code: 'TOTAL_OVERFLOW', text: /consumer 1 stands at 100/ },
   })
@@ -123,8 +126,8 @@ t.test('an amount that holds less now is heeded from the next connection on', as
   await scene.session.execute(
     'ALTER TABLE consumption MODIFY resource_consumption DECIMAL(4,0) NOT NULL',
   )
-  t.match(await scene.ledger.apply(batchFor([[1n, 20_000n]])), { kind: 'overflow' })
-  t.match(await scene.ledger.apply(batchFor([[1n, 9n]])), { kind: 'applied' })
+  t.match(await scene.count(batchFor([[1n, 20_000n]])), { kind: 'overflow' })
+  t.match(await scene.count(batchFor([[1n, 9n]])), { kind: 'applied' })
   t.same(await scene.totals(), { 1: '109' })
 })
 
@@ -165,22 +168,19 @@ t.test('another prefix would begin a second ledger on the same totals', async t 
 })
 
 t.test('a ledger of the first version is brought up to date', async t => {
-  const { session, again, totals } = await countedScene(t)
-  const old = [
-    'ALTER TABLE countersink_meta DROP totals_table, DROP id_column, DROP amount_column, DROP table_prefix',
-    'ALTER TABLE countersink_file DROP KEY by_work',
-    "ALTER TABLE countersink_sighting MODIFY outcome ENUM('duplicate', 'quarantined', 'refused') NOT NULL",
-    'UPDATE countersink_meta SET schema_version = 1',
-  ]
-  for (const statement of old) await session.execute(statement)
-  await session.execute("CREATE USER dml@localhost IDENTIFIED BY 'x'")
-  await session.execute('GRANT SELECT, INSERT, UPDATE, DELETE ON `%`.* TO dml@localhost')
-  const mistyped = await again({ COUNTERSINK_TOTALS_TABLE: 'consumptions' })
+  const address = await server.database()
+  const { ledger, count, session, totals, rows } = await openLedgerScene(t, address)
+  await layVersion1(session)
+  const env = { COUNTERSINK_TOTALS_TABLE: 'consumptions' }
+  const mistyped = await openLedgerScene(t, address, { env })
   t.match(await failureOf(mistyped.ledger.open()), { code: 'LEDGER_UNFIT' })
-  const next = await again()
-  await next.ledger.open()
-  await next.ledger.apply(batchFor([[1n, 1n]]))
+  await ledger.open()
+  t.same(await wrongShapes(session, readConfig({})), [], 'tables as new ones are')
+  t.match(await count(batchFor([[1n, 1n]])), { kind: 'applied' })
   t.same(await totals(), { 1: '101' })
   const [meta] = await session.query('SELECT * FROM countersink_meta')
-  t.match(meta, { schema_version: 2, totals_table: 'consumption', table_prefix: 'countersink_' })
+  t.match(meta, { schema_version: 3, totals_table: 'consumption', table_prefix: 'countersink_' })
+  const [first] = await ledger.appliedAfter(0n, 1)
+  t.match(first, { name: 'a', pairs: null, amount: '100', countedAt: String, recordedAt: null })
+  t.equal(await rows('posting'), 2)
 })

@@ -27,7 +27,7 @@ t.test('points in time go there and back', async t => {
 })
 
 t.test('totals: all by id, the largest, one', async t => {
-  const { ledger, session, config } = await openLedgerScene(t, await server.database())
+  const { ledger, session, config, count } = await openLedgerScene(t, await server.database())
   await ledger.open()
   const pairs = [
     [10n, 3n],
@@ -36,7 +36,7 @@ t.test('totals: all by id, the largest, one', async t => {
     [0n, U64_MAX],
     [9n, 0n],
   ] as const
-  await ledger.apply(batchFor(pairs))
+  await count(batchFor(pairs))
   const all = []
   for await (const total of readTotals(session, config)) all.push(total.id)
   t.same(all, [0n, 2n, 9n, 10n, U64_MAX], 'as numbers, not as texts')
@@ -59,7 +59,7 @@ t.test('totals: all by id, the largest, one', async t => {
 })
 
 t.test('the balance', async t => {
-  const { ledger, session, config } = await openLedgerScene(t, await server.database())
+  const { ledger, session, config, count } = await openLedgerScene(t, await server.database())
   t.equal(await readBalance(session, config, []), undefined, 'no ledger yet')
   await session.execute(
     'CREATE TABLE consumption (id BIGINT UNSIGNED PRIMARY KEY, resource_consumption BIGINT UNSIGNED NOT NULL)',
@@ -79,7 +79,7 @@ t.test('the balance', async t => {
     ['h%.txt', U64_MAX],
   ] as const) {
     const pairs = [[3n + (amount % 3n), amount]] as const
-    await ledger.apply(batchOf([fileOf(pairs, { name })], pairSource(pairs)))
+    await count(batchOf([fileOf(pairs, { name })], pairSource(pairs)))
   }
   const ledgerAmount = U64_MAX + 3n
   const balance = await readBalance(session, config, ['g_'])
@@ -95,9 +95,9 @@ t.test('the balance', async t => {
 })
 
 t.test('rows for a new index, page by page', async t => {
-  const { ledger } = await openLedgerScene(t, await server.database())
+  const { ledger, count } = await openLedgerScene(t, await server.database())
   await ledger.open()
-  for (const name of ['a', 'b', 'c']) await ledger.apply(batchFor([[1n, 1n]], { name }))
+  for (const name of ['a', 'b', 'c']) await count(batchFor([[1n, 1n]], { name }))
   const first = await ledger.appliedAfter(0n, 2)
   t.same(
     first.map(row => row.name),

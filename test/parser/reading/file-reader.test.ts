@@ -50,7 +50,7 @@ let onProgress = (): void => {}
 const events = eventsToldTo(log)
 for (const one of ['reading', 'checkpointed'] as const) events.on(one, () => onProgress())
 const reader = new FileReader({
-  ...{ paths, journal, log, events, sumBytesMax: 16 * 2 ** 20 },
+  ...{ paths, journal, log, events, isDecidedByRow: () => false, sumBytesMax: 16 * 2 ** 20 },
   directories: new OwnDirectories(paths, events, log),
   config: {
     ...{ ...readConfig({}), sumThreads: 1 },

@@ -20,7 +20,11 @@ function scene(t: Test) {
   const directories = new OwnDirectories(paths, events, log)
   const reader = new FileReader({
     ...{ paths, config: readConfig({}), journal, directories, events, log },
-    ...{ disk: new DiskWatch({ directories: [], reserveBytes: 0, events }), sumBytesMax: 2 ** 20 },
+    ...{
+      disk: new DiskWatch({ directories: [], reserveBytes: 0, events }),
+      isDecidedByRow: () => false,
+      sumBytesMax: 2 ** 20,
+    },
   })
   t.teardown(() => reader.close())
   const entry = entryOf(1, { name: 'f' })

@@ -1,0 +1,113 @@
+/**
+ * Who counts. However many parsers share a ledger, one at a time moves totals: the holder of the
+ * lease, one row. It saves the others from waiting for each other's rows, and it is a fence: every
+ * transaction that counts begins by changing that row under the holder's epoch, so that one who has
+ * lost it changes no total any more, whenever it wakes up. (A lock on the row alone would not do: on
+ * a cluster an earlier holder could still commit.)
+ *
+ * - **free**: nobody's, or not renewed for its length by the server's clock. Anybody may take it.
+ * - **held**: renewed by every transaction that counts. A parser takes it from its own former life at
+ *   once.
+ * - **lost**: somebody else has taken it. Whoever notices has counted nothing in that transaction, and
+ *   goes on as one of those who only record.
+ *
+ * A holder that is stopped in the middle of a transaction holds up its successor until the server ends
+ * the transaction, which it does after the length of the lease (`idle_transaction_timeout`).
+ */
+
+import { CountersinkError } from '../../../shared/errors.ts'
+import type { Session } from '../connection.ts'
+import type { LedgerNames } from '../schema/tables.ts'
+
+export class Lease {
+  readonly #names: LedgerNames
+  readonly #instance: Buffer
+  readonly #lengthMs: () => number
+  #epoch: bigint | undefined
+
+  constructor(options: {
+    names: LedgerNames
+    /** 16 bytes that name this parser. */
+    instance: Uint8Array
+    lengthMs: () => number
+  }) {
+    this.#names = options.names
+    this.#instance = Buffer.from(options.instance)
+    this.#lengthMs = options.lengthMs
+  }
+
+  /** As far as is known here: only `fence` makes sure. */
+  get isHeld(): boolean {
+    return this.#epoch !== undefined
+  }
+
+  /**
+   * Takes it if it is free. For whoever has something to count: one that is held, and idle, is not
+   * renewed, and is its holder's until somebody else needs it.
+   *
+   * @returns whether it is held now, as far as is known.
+   */
+  async take(session: Session): Promise<boolean> {
+    if (this.#epoch !== undefined) return true
+    // Whoever counts has the row locked from one commit to the next: it is not waited for.
+    const [free] = await session.query(
+      `SELECT 1 FROM ${this.#names.lease}
+        WHERE only_row = 1 AND (holder = ? OR until < UTC_TIMESTAMP(3))`,
+      [this.#instance],
+    )
+    if (free === undefined) return false
+    await session.execute('START TRANSACTION')
+    const changed = await session.execute(
+      `UPDATE ${this.#names.lease}
+          SET epoch = epoch + 1, beat = beat + 1, holder = ?, until = ${UNTIL}
+        WHERE only_row = 1 AND (holder = ? OR until < UTC_TIMESTAMP(3))`,
+      [this.#instance, this.#lengthMicroseconds, this.#instance],
+    )
+    if (changed === 1) {
+      const [row] = await session.query<{ epoch: bigint }>(
+        `SELECT epoch FROM ${this.#names.lease} WHERE only_row = 1`,
+      )
+      await session.execute('COMMIT')
+      this.#epoch = row?.epoch
+    } else await session.rollback()
+    return this.isHeld
+  }
+
+  /**
+   * The first statement of every transaction that counts.
+   *
+   * @throws CountersinkError LEASE_LOST: somebody else counts now. The transaction must be rolled back.
+   */
+  async fence(session: Session): Promise<void> {
+    if (this.#epoch !== undefined && (await this.#renew(session))) return
+    this.#epoch = undefined
+    throw new CountersinkError('LEASE_LOST', 'another parser counts now')
+  }
+
+  /** Lets the next one begin at once. */
+  async release(session: Session): Promise<void> {
+    const epoch = this.#epoch
+    this.#epoch = undefined
+    if (epoch === undefined) return
+    await session.execute(
+      `UPDATE ${this.#names.lease} SET until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND
+        WHERE only_row = 1 AND epoch = ?`,
+      [epoch],
+    )
+  }
+
+  async #renew(session: Session): Promise<boolean> {
+    const changed = await session.execute(
+      `UPDATE ${this.#names.lease} SET beat = beat + 1, until = ${UNTIL}
+        WHERE only_row = 1 AND epoch = ?`,
+      [this.#lengthMicroseconds, this.#epoch],
+    )
+    return changed === 1
+  }
+
+  get #lengthMicroseconds(): number {
+    return Math.round(this.#lengthMs() * 1_000)
+  }
+}
+
+const UNTIL = 'UTC_TIMESTAMP(3) + INTERVAL ? MICROSECOND'

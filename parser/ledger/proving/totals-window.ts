@@ -1,0 +1,147 @@
+/**
+ * The totals of a range of ids, and what is left of them once everything that was posted is taken away.
+ * Rows with totals of 64 bits stand in typed arrays. What has no place there stands in a map: sums of ids
+ * without a row, and totals that somebody else has made negative or larger. What is left of an id is what
+ * both say together.
+ *
+ * The map is bounded: a range with more than it holds is begun anew as a shorter one.
+ */
+
+import { U64_MAX } from '../../../shared/limits.ts'
+import { type IdRange, type PackedBlock, Remainders } from '../../sums/index.ts'
+import type { Session } from '../connection.ts'
+import type { LedgerNames } from '../schema/tables.ts'
+import type { PostedBlocks } from './posted-blocks.ts'
+
+/** A total that is not what the files have made. */
+export interface Difference {
+  readonly id: bigint
+  /** undefined: there is no row. */
+  readonly total: bigint | undefined
+  readonly expected: bigint
+}
+
+export interface WindowLimits {
+  /** 28 bytes each. */
+  readonly rowsMax: number
+  /** In the map, where each takes some 150 bytes. */
+  readonly straysMax: number
+}
+
+export const WINDOW_LIMITS: WindowLimits = { rowsMax: 2 ** 20, straysMax: 250_000 }
+
+interface Stray {
+  /** Of a row that has no place among the others. */
+  readonly total: bigint | undefined
+  left: bigint
+}
+
+export class TotalsWindow {
+  readonly #straysMax: number
+  readonly #remainders: Remainders
+  readonly #strays = new Map<bigint, Stray>()
+  #range: IdRange = { after: undefined, to: U64_MAX }
+
+  constructor({ rowsMax, straysMax }: WindowLimits) {
+    this.#straysMax = straysMax
+    this.#remainders = new Remainders(rowsMax)
+  }
+
+  get range(): IdRange {
+    return this.#range
+  }
+
+  get rows(): number {
+    return this.#remainders.rows
+  }
+
+  /** There are more strays than the map is to hold: to be begun anew with a shorter range. */
+  get isCrowded(): boolean {
+    return this.#strays.size > this.#straysMax
+  }
+
+  /** The same beginning, with about half of the strays that are known. */
+  get shorter(): IdRange {
+    const ids = BigUint64Array.from(this.#strays.keys()).sort()
+    return { after: this.#range.after, to: ids[(ids.length >> 1) - 1]! }
+  }
+
+  /** Begins with the totals of a range, as many as fit; the range is then theirs. */
+  async fill(session: Session, names: LedgerNames, { after, to }: IdRange): Promise<void> {
+    const { id, amount, totals } = names
+    const remainders = this.#remainders
+    this.#strays.clear()
+    remainders.clear()
+    this.#range = { after, to }
+    let where = after === undefined ? `${id} >= 0` : `${id} > ${after}`
+    for (;;) {
+      const wanted = Math.min(ROWS_AT_ONCE, remainders.rowsMax - remainders.rows)
+      const rows = await session.query<TotalRow>(
+        `SELECT ${id} AS id, COALESCE(${amount}, 0) AS amount FROM ${totals}
+          WHERE ${where} AND ${id} <= ${to} ORDER BY ${id} LIMIT ${wanted}`,
+      )
+      for (const row of rows) this.#push(BigInt(row.id), BigInt(row.amount))
+      if (rows.length < wanted) break
+      const last = BigInt(rows.at(-1)!.id)
+      where = `${id} > ${last}`
+      if (remainders.rows < remainders.rowsMax && !this.isCrowded) continue
+      this.#range = { after, to: last }
+      break
+    }
+    remainders.seal()
+  }
+
+  /**
+   * Takes away what was posted, as far as it fits into the map.
+   *
+   * @param onUnreadable hears of each block that cannot be opened.
+   */
+  take(
+    { posted, blocks }: PostedBlocks,
+    onUnreadable: (error: unknown, block: PackedBlock) => void,
+  ): void {
+    const { sha256, range, isBack } = posted
+    for (const block of blocks) {
+      if (this.isCrowded) return
+      try {
+        const { ids, amounts } = this.#remainders.take(sha256, block, range, isBack)
+        for (let i = 0; i < ids.length; i += 1) {
+          this.takeOne(ids[i]!, isBack ? -amounts[i]! : amounts[i]!)
+        }
+      } catch (error) {
+        onUnreadable(error, block)
+      }
+    }
+  }
+
+  takeOne(id: bigint, amount: bigint): void {
+    const stray = this.#strays.get(id)
+    if (stray === undefined) this.#strays.set(id, { total: undefined, left: -amount })
+    else stray.left -= amount
+  }
+
+  /** In no order. To be read once. */
+  *differences(): Generator<Difference> {
+    for (const { id, total, left } of this.#remainders.unsettled()) {
+      const all = left + (this.#strays.get(id)?.left ?? 0n)
+      this.#strays.delete(id)
+      if (all !== 0n) yield { id, total, expected: total - all }
+    }
+    for (const [id, stray] of this.#strays) {
+      const total = stray.total ?? this.#remainders.find(id)
+      if (stray.left !== 0n) yield { id, total, expected: (total ?? 0n) - stray.left }
+    }
+  }
+
+  #push(id: bigint, total: bigint): void {
+    if (total >= 0n && total <= U64_MAX) this.#remainders.push(id, total)
+    else this.#strays.set(id, { total, left: total })
+  }
+}
+
+interface TotalRow {
+  readonly id: bigint | number
+  readonly amount: bigint | number | string
+}
+
+const ROWS_AT_ONCE = 32_768

@@ -1,0 +1,63 @@
+import type { KernelExports } from '../../kernel/index.ts'
+import { BlockEncoder, PACKED_PAIRS_MAX, type PackedBlock, type Sums } from '../../sums/index.ts'
+import type { Session } from '../connection.ts'
+import type { LedgerNames } from '../schema/tables.ts'
+
+/**
+ * The sums of a content as blocks in the ledger.
+ */
+
+/**
+ * The blocks of these sums, in portions for one transaction each. Where a transaction takes less than a
+ * block they are cut smaller.
+ */
+export async function* packSums(
+  kernel: KernelExports,
+  sha256: Uint8Array,
+  sums: Sums,
+  pairsAtOnce: number,
+): AsyncGenerator<PackedBlock[]> {
+  const encoder = new BlockEncoder(kernel, sha256)
+  for await (const chunk of sums.chunks(pairsAtOnce)) {
+    const blocks = [...encoder.add(chunk)]
+    if (pairsAtOnce < PACKED_PAIRS_MAX) blocks.push(...encoder.end())
+    if (blocks.length > 0) yield blocks
+  }
+  const last = [...encoder.end()]
+  if (last.length > 0) yield last
+}
+
+export interface FileBlock {
+  readonly fileSequence: bigint
+  readonly block: PackedBlock
+}
+
+/** Writes blocks, in as few statements as the server's packets allow. */
+export async function insertBlocks(
+  session: Session,
+  names: LedgerNames,
+  blocks: readonly FileBlock[],
+): Promise<void> {
+  const bytesMax = Math.min(STATEMENT_BYTES_MAX, session.packetBytesMax / 2)
+  for (let at = 0; at < blocks.length; ) {
+    const rows: unknown[][] = []
+    for (let bytes = 0; at < blocks.length && (rows.length === 0 || bytes < bytesMax); at += 1) {
+      const { fileSequence, block } = blocks[at]!
+      rows.push([
+        ...[fileSequence, block.firstId, block.lastId, block.pairs, block.amount.toString()],
+        ...[block.crc, Buffer.from(block.bytes.buffer, block.bytes.byteOffset, block.bytes.length)],
+      ])
+      bytes += block.bytes.length + ROW_BYTES
+    }
+    await session.executeEach(
+      `INSERT INTO ${names.sums} (file_sequence, first_id, last_id, pairs, amount, crc, block)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      rows,
+    )
+  }
+}
+
+/** What travels at once. */
+const STATEMENT_BYTES_MAX = 512 * 1024
+/** Of a row besides its block, at most. */
+const ROW_BYTES = 80

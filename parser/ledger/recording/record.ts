@@ -1,0 +1,257 @@
+/**
+ * Writes the sums of contents down in the ledger, so that whoever counts needs nothing else: no file,
+ * no run, not the host that has read them.
+ *
+ * - **claimed** (S1): the content's row is there, `staging`. A crash leaves it, and the content to
+ *   whoever has it: by raising `attempt` the row is taken over, its blocks are deleted in the same
+ *   transaction, and it is recorded anew.
+ * - **a portion** (S2): each transaction of blocks begins by moving `recorded_to` from where this
+ *   attempt has left it. One whose attempt is over changes no row, and adds no block: so a slow owner,
+ *   a second one and a program that cuts blocks elsewhere never mix theirs.
+ * - **staged** (S3): with the last portion, if pairs and amount recorded are those of the content; the
+ *   row goes on the list of what waits to be counted.
+ *
+ * A content of one portion is all of this in a single transaction, and so are many of them together.
+ */
+
+import assert from 'node:assert/strict'
+import { crashPoint } from '../../../shared/crash-points.ts'
+import { CountersinkError } from '../../../shared/errors.ts'
+import type { KernelExports } from '../../kernel/index.ts'
+import type { PackedBlock } from '../../sums/index.ts'
+import type { BatchFile } from '../batch.ts'
+import type { Session } from '../connection.ts'
+import { fileColumns, fileWay, insertFiles, type LedgerFile, originOf } from '../file-rows.ts'
+import type { LedgerNames } from '../schema/tables.ts'
+import { SQL_DUPLICATE_KEY, sqlNumber } from '../sql-errors.ts'
+import { insertBlocks, packSums } from './blocks.ts'
+
+export interface RecordOptions {
+  readonly names: LedgerNames
+  readonly instance: Uint8Array
+  readonly kernel: KernelExports
+  /** Pairs in one transaction. */
+  readonly chunkPairsMax: number
+  /** Awaited between two transactions of a large content; throws when it is to end there. */
+  readonly between: () => Promise<void>
+}
+
+export type Recorded =
+  /** Its sums are in the ledger, by this call or before it. */
+  | { readonly kind: 'staged' }
+  /** Somebody has the content, or somebody has taken over its recording. */
+  | { readonly kind: 'claimed' }
+
+/**
+ * Records small contents together, in one transaction. Those of them that are known already are to be
+ * recorded, or decided, one by one.
+ *
+ * @returns false: some content has a row; nothing was written.
+ */
+export async function recordTogether(
+  session: Session,
+  files: readonly BatchFile[],
+  options: RecordOptions,
+): Promise<boolean> {
+  const { names } = options
+  await session.execute('START TRANSACTION')
+  let sequences: ReadonlyMap<string, bigint>
+  try {
+    sequences = await insertFiles(session, files, { ...options, claim: 'claim' })
+  } catch (error) {
+    await session.rollback()
+    if (sqlNumber(error) === SQL_DUPLICATE_KEY) return false
+    throw error
+  }
+  for (const file of files) {
+    const sequence = sequences.get(Buffer.from(file.sha256).toString('hex'))
+    assert(sequence !== undefined, 'a row that was just written has no sequence')
+    const blocks: PackedBlock[] = []
+    for await (const packed of packSums(
+      options.kernel,
+      file.sha256,
+      file.sums,
+      options.chunkPairsMax,
+    )) {
+      blocks.push(...packed)
+    }
+    const attempt = { sequence, attempt: 0, recordedTo: null }
+    const isOurs = await writePortion(session, names, attempt, blocks)
+    assert(isOurs && (await stage(session, names, attempt)), 'somebody has changed an unseen row')
+  }
+  crashPoint('S3-before-commit')
+  await session.execute('COMMIT')
+  crashPoint('S3-staged')
+  return true
+}
+
+/**
+ * Records one content, however large, in as many transactions as it takes. Safe to repeat after a
+ * lost connection or a crash: it finds its own row and begins anew.
+ *
+ * @param mayTakeOver whether a row that somebody else has left `staging` may be taken over.
+ * @throws the signal's reason between two portions; the row stays `staging`, and is taken over later.
+ */
+export async function recordOne(
+  session: Session,
+  file: BatchFile,
+  mayTakeOver: (row: LedgerFile) => boolean,
+  options: RecordOptions,
+): Promise<Recorded> {
+  const { names } = options
+  const claim = await claimOf(session, file, mayTakeOver, options)
+  if (claim === 'claimed' || claim === 'staged') return { kind: claim }
+  let { recordedTo } = claim
+  for await (const blocks of packSums(
+    options.kernel,
+    file.sha256,
+    file.sums,
+    options.chunkPairsMax,
+  )) {
+    await options.between()
+    await session.execute('START TRANSACTION')
+    const isOurs = await writePortion(session, names, { ...claim, recordedTo }, blocks)
+    if (!isOurs) {
+      await session.rollback()
+      return { kind: 'claimed' }
+    }
+    await session.execute('COMMIT')
+    crashPoint('S2-portion-recorded')
+    recordedTo = blocks.at(-1)!.lastId
+  }
+  await session.execute('START TRANSACTION')
+  if (!(await stage(session, names, claim))) {
+    await session.rollback()
+    return { kind: 'claimed' }
+  }
+  crashPoint('S3-before-commit')
+  await session.execute('COMMIT')
+  crashPoint('S3-staged')
+  return { kind: 'staged' }
+}
+
+/** The attempt under which a content is recorded. */
+export interface Attempt {
+  readonly sequence: bigint
+  readonly attempt: number
+  readonly recordedTo: bigint | null
+}
+
+async function claimOf(
+  session: Session,
+  file: BatchFile,
+  mayTakeOver: (row: LedgerFile) => boolean,
+  options: RecordOptions,
+): Promise<Attempt | 'claimed' | 'staged'> {
+  const { names, instance } = options
+  try {
+    const sequences = await insertFiles(session, [file], { ...options, claim: 'claim' })
+    crashPoint('S1-claimed')
+    return { sequence: [...sequences.values()][0]!, attempt: 0, recordedTo: null }
+  } catch (error) {
+    if (sqlNumber(error) !== SQL_DUPLICATE_KEY) throw error
+  }
+  const [row] = await session.query<LedgerFile>(
+    `SELECT ${fileColumns(names)} FROM ${names.file} WHERE sha256 = ?`,
+    [Buffer.from(file.sha256)],
+  )
+  assert(row !== undefined, 'a row that is in the way is not there')
+  const isOurs = row.instance.equals(instance) && row.workSequence === BigInt(file.workSequence)
+  if (row.state !== 'staging') return isOurs && row.state === 'staged' ? 'staged' : 'claimed'
+  if (!isOurs && !mayTakeOver(row)) return 'claimed'
+  return (await takeOver(session, file, row, options)) ?? 'claimed'
+}
+
+/** Begins anew what an attempt has left; undefined: it is not where it was. */
+async function takeOver(
+  session: Session,
+  file: BatchFile,
+  { sequence, attempt }: LedgerFile,
+  { names, instance }: RecordOptions,
+): Promise<Attempt | undefined> {
+  const { to, from } = fileWay('takeOver')
+  await session.execute('START TRANSACTION')
+  const changed = await session.execute(
+    `UPDATE ${names.file}
+        SET state = '${to}', attempt = attempt + 1, origin = ?, instance = ?, work_sequence = ?, name = ?,
+            recorded_to = NULL, pairs_recorded = 0, amount_recorded = 0, pairs = ?
+      WHERE sequence = ? AND attempt = ? AND ${from}`,
+    [
+      ...[originOf(instance, file), instance, file.workSequence, file.name],
+      ...[file.sums.pairs, sequence, attempt],
+    ],
+  )
+  if (changed !== 1) {
+    await session.rollback()
+    return undefined
+  }
+  await session.execute(`DELETE FROM ${names.sums} WHERE file_sequence = ?`, [sequence])
+  await session.execute('COMMIT')
+  return { sequence, attempt: attempt + 1, recordedTo: null }
+}
+
+/**
+ * @param where the row must be for that.
+ * @returns false: this attempt is over, and nothing was written.
+ */
+export async function writePortion(
+  session: Session,
+  names: LedgerNames,
+  { sequence, attempt, recordedTo }: Attempt,
+  blocks: readonly PackedBlock[],
+  where: string = fileWay('takeOver').from,
+): Promise<boolean> {
+  const last = blocks.at(-1)
+  if (last === undefined) return true
+  const pairs = blocks.reduce((sum, block) => sum + block.pairs, 0)
+  const amount = blocks.reduce((sum, block) => sum + block.amount, 0n)
+  const changed = await session.execute(
+    `UPDATE ${names.file}
+        SET recorded_to = ?, pairs_recorded = pairs_recorded + ?,
+            amount_recorded = amount_recorded + CAST(? AS DECIMAL(38,0))
+      WHERE sequence = ? AND attempt = ? AND recorded_to <=> ? AND ${where}`,
+    [last.lastId, pairs, amount.toString(), sequence, attempt, recordedTo],
+  )
+  if (changed !== 1) return false
+  await insertBlocks(
+    session,
+    names,
+    blocks.map(block => ({ fileSequence: sequence, block })),
+  )
+  return true
+}
+
+/** @returns false: this attempt is over. @throws CountersinkError CURSOR_MOVED: not all is recorded. */
+async function stage(
+  session: Session,
+  names: LedgerNames,
+  { sequence, attempt }: Pick<Attempt, 'sequence' | 'attempt'>,
+): Promise<boolean> {
+  const { to, from } = fileWay('stage')
+  const isOurs = `sequence = ? AND attempt = ? AND ${from}`
+  const changed = await session.execute(
+    `UPDATE ${names.file} SET state = '${to}', recorded_at = UTC_TIMESTAMP(3)
+      WHERE ${isOurs} AND pairs_recorded = pairs AND amount_recorded = amount`,
+    [sequence, attempt],
+  )
+  if (changed !== 1) {
+    const ours = await session.query(`SELECT 1 FROM ${names.file} WHERE ${isOurs}`, [
+      sequence,
+      attempt,
+    ])
+    if (ours.length > 0) throw unlikePlanned(sequence)
+    return false
+  }
+  await session.execute(`INSERT INTO ${names.todo} (kind, file_sequence) VALUES ('count', ?)`, [
+    sequence,
+  ])
+  return true
+}
+
+function unlikePlanned(sequence: bigint): CountersinkError {
+  return new CountersinkError(
+    'CURSOR_MOVED',
+    `the sums recorded of file ${sequence} are not those that were planned`,
+    { advice: 'Nothing of it is counted. This is not expected: please report it.' },
+  )
+}

@@ -1,0 +1,89 @@
+/**
+ * From an older version of the tables to this one. Every statement can be run again after a crash in
+ * the middle; the version is raised after the last, by the service.
+ *
+ * The first statement keeps out an older program that still runs: it knows nothing of a column that
+ * has no default, and can claim nothing more.
+ */
+
+import { BATCH_STATES, batchWay } from '../counting/batch-states.ts'
+import { originSql } from '../file-rows.ts'
+import { FILE_STATES } from '../file-states.ts'
+import { createLedger, enumOf, type LedgerNames } from './tables.ts'
+
+export const migrateToVersion3 = (n: LedgerNames): readonly string[] => {
+  const { lease, posting, sums, todo, opening_wide } = createLedger(n)
+  return [
+    `ALTER TABLE ${n.file} ADD COLUMN IF NOT EXISTS origin BINARY(16) NOT NULL COMMENT 'the publication that this content came with'`,
+    // What version 2 has added, which a ledger of version 1 lacks.
+    `ALTER TABLE ${n.meta}
+       ADD COLUMN IF NOT EXISTS totals_table  VARCHAR(64) NOT NULL DEFAULT '' COMMENT 'as named at first contact',
+       ADD COLUMN IF NOT EXISTS id_column     VARCHAR(64) NOT NULL DEFAULT '',
+       ADD COLUMN IF NOT EXISTS amount_column VARCHAR(64) NOT NULL DEFAULT '',
+       ADD COLUMN IF NOT EXISTS table_prefix  VARCHAR(64) NOT NULL DEFAULT '',
+       ADD COLUMN IF NOT EXISTS opening_generation BIGINT UNSIGNED NULL COMMENT 'whose blocks are the opening balance; none: not taken yet'`,
+    `ALTER TABLE ${n.sighting} MODIFY outcome ENUM('duplicate', 'quarantined', 'refused', 'grew') NOT NULL,
+       ADD KEY IF NOT EXISTS by_name (name)`,
+    ...[lease, posting, sums, todo, opening_wide].map(statement => statement.trim()),
+    firstLease(n),
+    // What was counted before sums were kept is part of the opening balance.
+    ...ifThere(
+      `${columnOf(n.file)} AND column_name = 'batch_id'`,
+      `INSERT IGNORE INTO ${n.posting} (file_sequence, n, batch_id, folded)
+       SELECT sequence, 1, batch_id, state = 'applied' FROM ${n.file}`,
+    ),
+    `ALTER TABLE ${n.file}
+       DROP PRIMARY KEY, ADD PRIMARY KEY (sequence),
+       DROP KEY IF EXISTS by_sequence, DROP KEY IF EXISTS by_batch,
+       ADD UNIQUE KEY IF NOT EXISTS by_content (sha256), ADD KEY IF NOT EXISTS by_origin (origin),
+       ADD KEY IF NOT EXISTS by_work (instance, work_sequence),
+       MODIFY state ENUM(${enumOf(FILE_STATES)}) NOT NULL,
+       MODIFY recorded_at DATETIME(3) NULL COMMENT 'all of its sums are in blocks',
+       ADD COLUMN IF NOT EXISTS pairs BIGINT UNSIGNED NULL COMMENT 'consumers in it; none: counted before sums were kept' AFTER rejected_lines,
+       ADD COLUMN IF NOT EXISTS reason VARCHAR(300) NULL COMMENT 'why it is refused' AFTER state,
+       ADD COLUMN IF NOT EXISTS attempt INT UNSIGNED NOT NULL COMMENT 'of writing its sums down' AFTER reason,
+       ADD COLUMN IF NOT EXISTS recorded_to BIGINT UNSIGNED NULL COMMENT 'last consumer id whose sum is in a block' AFTER attempt,
+       ADD COLUMN IF NOT EXISTS pairs_recorded BIGINT UNSIGNED NOT NULL AFTER recorded_to,
+       ADD COLUMN IF NOT EXISTS amount_recorded DECIMAL(38,0) NOT NULL AFTER pairs_recorded,
+       ADD COLUMN IF NOT EXISTS postings INT UNSIGNED NOT NULL DEFAULT 1 COMMENT 'how often it was counted and taken back' AFTER amount_recorded,
+       ADD COLUMN IF NOT EXISTS counted_at DATETIME(3) NULL COMMENT 'all of them are in the totals'`,
+    `UPDATE ${n.file} SET origin = ${originSql}, counted_at = IF(state = 'applied', recorded_at, NULL),
+            recorded_at = NULL WHERE origin = REPEAT(CHAR(0), 16)`,
+    `ALTER TABLE ${n.file} DROP COLUMN IF EXISTS batch_id, ALTER COLUMN postings DROP DEFAULT`,
+    // On tables that are as they must be these would make the table of batches anew, twice.
+    ...[
+      `ALTER TABLE ${n.batch}
+         MODIFY kind ENUM('add', 'revert', 'count') NOT NULL,
+         MODIFY state ENUM(${enumOf(BATCH_STATES)}) NOT NULL,
+         ADD COLUMN IF NOT EXISTS from_id BIGINT UNSIGNED NULL COMMENT 'last consumer id taken back' AFTER state`,
+      `UPDATE ${n.batch} SET kind = 'count', state = IF(state = 'applied', state, '${batchWay('inherit').to}') WHERE kind = 'add'`,
+      `UPDATE ${n.posting} p JOIN ${n.file} f ON f.sequence = p.file_sequence
+          SET p.folded = 1 WHERE f.pairs IS NULL AND f.state = 'applied'`,
+      `ALTER TABLE ${n.batch} MODIFY kind ENUM('count') NOT NULL, DROP KEY IF EXISTS by_state,
+         ADD KEY by_state (state, begun_at)`,
+    ].flatMap(statement =>
+      ifThere(
+        `${columnOf(n.batch)} AND column_name = 'kind' AND column_type <> 'enum(''count'')'`,
+        statement,
+      ),
+    ),
+  ]
+}
+
+/** Nobody's, and free. */
+export const firstLease = (n: LedgerNames): string =>
+  `INSERT IGNORE INTO ${n.lease} (only_row, epoch, holder, until, beat)
+     VALUES (1, 0, REPEAT(CHAR(0), 16), UTC_TIMESTAMP(3) - INTERVAL 1 SECOND, 0)`
+
+/** A statement for tables that still have such a column. (What is executed so must not be told by a subquery.) */
+function ifThere(column: string, statement: string): readonly string[] {
+  return [
+    `SET @statement = (SELECT IF(COUNT(*) > 0, '${statement.replaceAll("'", "''")}', 'DO 0')
+       FROM information_schema.columns WHERE ${column})`,
+    'EXECUTE IMMEDIATE @statement',
+  ]
+}
+
+function columnOf(table: string): string {
+  return `table_schema = DATABASE() AND table_name = '${table.slice(1, -1)}'`
+}

@@ -1,0 +1,287 @@
+/**
+ * What stood in the totals before the ledger counted anything, consumer by consumer, packed as the sums of
+ * a content are: so that every total can be explained and proved, also where there were totals before.
+ *
+ * - **not taken** (`opening_generation` is NULL): the ledger has just been begun, or its tables come
+ *   from an earlier version. Nothing is claimed before it is taken.
+ * - **being taken**: one connection reads the totals in a snapshot, another writes blocks under a sequence
+ *   that no content can have, of a generation that this attempt has chosen. It touches no other one's
+ *   blocks, or two that begin at once could go on for ever. A crash leaves a generation that nobody names.
+ * - **taken** (O2): one small transaction names the generation, writes rows, amount and bound as they
+ *   were in the snapshot, and removes all other generations. Of several parsers that begin at once the
+ *   first one wins; the others remove what they have written (killed then, they leave it).
+ *
+ * Others may write to the totals meanwhile: the snapshot decides. What is no unsigned 64-bit number
+ * stands in a table of its own. An amount that is NULL counts as zero.
+ */
+
+import { createHash, randomInt } from 'node:crypto'
+import type { Config } from '../../../shared/config.ts'
+import { crashPoint } from '../../../shared/crash-points.ts'
+import { U64_MAX } from '../../../shared/limits.ts'
+import { BlockEncoder, startPacking } from '../../sums/index.ts'
+import { Session } from '../connection.ts'
+import { type FileBlock, insertBlocks } from '../recording/blocks.ts'
+import { transaction } from '../transaction.ts'
+import { type LedgerNames, ledgerNames } from './tables.ts'
+
+/** Under which its blocks stand: far above any that a content gets. */
+export function openingSequence(generation: bigint): bigint {
+  return U64_MAX - generation
+}
+
+/** Stands for the hash of a content in the checksums of its blocks. */
+export function openingSeed(ledgerUuid: string, generation: bigint): Buffer {
+  return createHash('sha256').update(`countersink opening ${ledgerUuid} ${generation}`).digest()
+}
+
+/** In place of a generation: what stood in each total before is not known, and never will be. */
+export const UNKNOWN_GENERATION = U64_MAX
+
+/** What has come of taking it. */
+export interface OpeningTaken {
+  /** It cannot be taken any more: a batch of an earlier version is open, and some of it is applied. */
+  readonly isUnknown: boolean
+  /** By how much the totals differed then from what the ledger had counted into them. */
+  readonly difference: bigint
+}
+
+/**
+ * Takes the opening balance, unless it is taken. To be called before this parser claims anything, and
+ * once batches that had begun are looked after. Safe to repeat after a crash at any point, and by
+ * several parsers at once.
+ *
+ * Of a ledger that has counted before, in an earlier version, all that was counted becomes part of it:
+ * its postings are folded.
+ *
+ * @returns undefined: it was taken before.
+ */
+export async function takeOpening(
+  session: Session,
+  config: Config,
+  ledgerUuid: string,
+): Promise<OpeningTaken | undefined> {
+  const names = ledgerNames(config)
+  if (await isTaken(session, names)) return undefined
+  const [open] = await session.query(
+    `SELECT 1 FROM ${names.batch} WHERE state <> 'applied' LIMIT 1`,
+  )
+  if (open !== undefined) {
+    const named = await session.execute(
+      `UPDATE ${names.meta} SET opening_generation = ? WHERE opening_generation IS NULL`,
+      [UNKNOWN_GENERATION.toString()],
+    )
+    // Else somebody has taken it meanwhile, and begun to count.
+    return named === 0 ? undefined : { isUnknown: true, difference: 0n }
+  }
+  const own = BigInt(randomInt(1, GENERATIONS))
+  crashPoint('O1-before-packed')
+  const taken = await packTotals(session, config, { ledgerUuid, generation: own })
+  const generation = taken.rows === 0 ? 0n : own
+  crashPoint('O1-packed')
+  const result = await transaction<OpeningTaken | undefined>(session, async undo => {
+    const [meta] = await session.query<{ generation: bigint | null }>(
+      `SELECT opening_generation AS generation FROM ${names.meta} WHERE only_row = 1 FOR UPDATE`,
+    )
+    if (meta?.generation != null) return undo(undefined)
+    if (!(await areThere(session, names, generation, taken))) return undo(undefined)
+    const difference = await nameGeneration(session, names, generation, taken)
+    // Here, where nobody can name another one meanwhile: later, it could be the one that is named then.
+    await removeGenerations(session, names, '<>', generation)
+    return { isUnknown: false, difference }
+  })
+  if (result === undefined) {
+    await removeGenerations(session, names, '=', own)
+    // Somebody else was quicker, or has removed blocks of ours: then it is tried again.
+    return takeOpening(session, config, ledgerUuid)
+  }
+  crashPoint('O2-taken')
+  return result
+}
+
+/** @returns by how much the totals differ from what was counted into them. */
+async function nameGeneration(
+  session: Session,
+  { meta, posting, batch }: LedgerNames,
+  generation: bigint,
+  { rows, amount, largest }: Taken,
+): Promise<bigint> {
+  const raised = 'GREATEST(total_upper_bound, CAST(? AS DECIMAL(38,0)))'
+  const folded = await session.execute(`UPDATE ${posting} SET folded = 1 WHERE folded = 0`)
+  const [before] = await session.query<{ expected: string | null; hasCounted: bigint }>(
+    `SELECT opening_amount + COALESCE((SELECT SUM(amount_applied) FROM ${batch}), 0) AS expected,
+            EXISTS (SELECT 1 FROM ${batch}) AS hasCounted FROM ${meta}`,
+  )
+  const hasCounted = folded > 0 || Number(before?.hasCounted) === 1
+  await session.execute(
+    `UPDATE ${meta} SET opening_generation = ?, total_upper_bound = ${raised}
+            ${hasCounted ? '' : ', opening_rows = ?, opening_amount = ?'}
+      WHERE only_row = 1`,
+    [generation, largest.toString(), ...(hasCounted ? [] : [rows, amount.toString()])],
+  )
+  return hasCounted ? amount - BigInt(before?.expected ?? 0) : 0n
+}
+
+async function isTaken(session: Session, { meta }: LedgerNames): Promise<boolean> {
+  const [row] = await session.query<{ generation: bigint | null }>(
+    `SELECT opening_generation AS generation FROM ${meta} WHERE only_row = 1`,
+  )
+  return row?.generation != null
+}
+
+/** What the snapshot has held. */
+interface Taken {
+  readonly rows: number
+  readonly amount: bigint
+  readonly largest: bigint
+  readonly blocks: number
+  readonly wide: number
+}
+
+async function packTotals(
+  session: Session,
+  config: Config,
+  opening: { readonly ledgerUuid: string; readonly generation: bigint },
+): Promise<Taken> {
+  const names = ledgerNames(config)
+  const { totals, id, amount } = names
+  const writer = new OpeningWriter(session, names, opening)
+  // The one connection is read from to its end, the other one is written to meanwhile.
+  const reader = await Session.open(session.address)
+  let rows = 0
+  let sum = 0n
+  let largest = 0n
+  try {
+    // Under READ COMMITTED a consistent snapshot is silently none.
+    await reader.execute('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ')
+    await reader.execute('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY')
+    await reader.execute(`SET SESSION net_write_timeout = ${SLOW_READER_SECONDS}`)
+    const all = reader.stream<{ id: bigint | number; amount: bigint | string }>(
+      `SELECT ${id} AS id, COALESCE(${amount}, 0) AS amount FROM ${totals} ORDER BY ${id}`,
+    )
+    for await (const row of all) {
+      const [one, value] = [BigInt(row.id), BigInt(row.amount)]
+      rows += 1
+      sum += value
+      if (value > largest) largest = value
+      const fits = one >= 0n && value >= 0n && value <= U64_MAX
+      if (fits) await writer.add(one, value)
+      else await writer.addWide(one, value)
+    }
+  } finally {
+    await reader.close()
+  }
+  await writer.end()
+  return { rows, amount: sum, largest, blocks: writer.blocks, wide: writer.wide }
+}
+
+/** Writes blocks in transactions of some hundred kilobytes each. */
+class OpeningWriter {
+  readonly #session: Session
+  readonly #names: LedgerNames
+  readonly #generation: bigint
+  readonly #encoder: BlockEncoder
+  readonly #ids = new BigUint64Array(PAIRS_AT_ONCE)
+  readonly #amounts = new BigUint64Array(PAIRS_AT_ONCE)
+  #pairs = 0
+  #waiting: FileBlock[] = []
+  #waitingWide: string[] = []
+  blocks = 0
+  wide = 0
+
+  constructor(
+    session: Session,
+    names: LedgerNames,
+    { ledgerUuid, generation }: { readonly ledgerUuid: string; readonly generation: bigint },
+  ) {
+    this.#session = session
+    this.#names = names
+    this.#generation = generation
+    this.#encoder = new BlockEncoder(startPacking(), openingSeed(ledgerUuid, generation))
+  }
+
+  async add(id: bigint, amount: bigint): Promise<void> {
+    this.#ids[this.#pairs] = id
+    this.#amounts[this.#pairs] = amount
+    this.#pairs += 1
+    if (this.#pairs === PAIRS_AT_ONCE) await this.#pack()
+  }
+
+  async addWide(id: bigint, amount: bigint): Promise<void> {
+    this.wide += 1
+    this.#waitingWide.push(`(${this.#generation}, ${id}, ${amount})`)
+    if (this.#waitingWide.length >= WIDE_AT_ONCE) await this.#writeWide()
+  }
+
+  async end(): Promise<void> {
+    await this.#pack()
+    for (const block of this.#encoder.end()) this.#put(block)
+    await this.#write()
+    await this.#writeWide()
+  }
+
+  async #pack(): Promise<void> {
+    const ids = this.#ids.subarray(0, this.#pairs)
+    const amounts = this.#amounts.subarray(0, this.#pairs)
+    for (const block of this.#encoder.add({ ids, amounts })) this.#put(block)
+    this.#pairs = 0
+    if (this.#waiting.length >= BLOCKS_AT_ONCE) await this.#write()
+  }
+
+  #put(block: FileBlock['block']): void {
+    this.#waiting.push({ fileSequence: openingSequence(this.#generation), block })
+    this.blocks += 1
+  }
+
+  async #write(): Promise<void> {
+    const blocks = this.#waiting
+    this.#waiting = []
+    if (blocks.length === 0) return
+    await transaction(this.#session, () => insertBlocks(this.#session, this.#names, blocks))
+  }
+
+  async #writeWide(): Promise<void> {
+    const rows = this.#waitingWide
+    this.#waitingWide = []
+    if (rows.length === 0) return
+    await this.#session.execute(
+      `INSERT INTO ${this.#names.opening_wide} (generation, id, amount) VALUES ${rows.join(', ')}`,
+    )
+  }
+}
+
+async function areThere(
+  session: Session,
+  { sums, opening_wide }: LedgerNames,
+  generation: bigint,
+  taken: Taken,
+): Promise<boolean> {
+  const [row] = await session.query<{ blocks: bigint; wide: bigint }>(
+    `SELECT (SELECT COUNT(*) FROM ${sums} WHERE file_sequence = ?) AS blocks,
+            (SELECT COUNT(*) FROM ${opening_wide} WHERE generation = ?) AS wide`,
+    [openingSequence(generation), generation],
+  )
+  return Number(row?.blocks) === taken.blocks && Number(row?.wide) === taken.wide
+}
+
+/** Of this one, or of all others. */
+async function removeGenerations(
+  session: Session,
+  { sums, opening_wide }: LedgerNames,
+  which: '=' | '<>',
+  generation: bigint,
+): Promise<void> {
+  await session.execute(
+    `DELETE FROM ${sums} WHERE file_sequence >= ? AND file_sequence ${which} ?`,
+    [openingSequence(BigInt(GENERATIONS)), openingSequence(generation)],
+  )
+  await session.execute(`DELETE FROM ${opening_wide} WHERE generation ${which} ?`, [generation])
+}
+
+/** Each attempt takes one at random; a content's sequence stays far below theirs. */
+export const GENERATIONS = 2 ** 40
+const PAIRS_AT_ONCE = 4_096
+const BLOCKS_AT_ONCE = 64
+/** Of some 80 bytes at most. */
+const WIDE_AT_ONCE = 1_000
+const SLOW_READER_SECONDS = 3_600

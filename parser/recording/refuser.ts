@@ -1,0 +1,93 @@
+import { type DigestFacts, type QueueEntry, reasonText } from '../facts.ts'
+import type { Journal } from '../journal/index.ts'
+import type { Ledger, LedgerFile } from '../ledger/index.ts'
+import type { Verdict } from '../reading/index.ts'
+import type { Ending } from '../settling/index.ts'
+
+/**
+ * Writes down in the ledger why a file is not counted, before it is settled so: promise 6 does not
+ * rest on the journal.
+ */
+export class Refuser {
+  readonly #journal: Journal
+  readonly #ledger: Ledger
+
+  constructor(options: { journal: Journal; ledger: Ledger }) {
+    this.#journal = options.journal
+    this.#ledger = options.ledger
+  }
+
+  /** @param counted the row of the file that had this content first. */
+  async duplicate(
+    verdict: Extract<Verdict, { kind: 'duplicate' | 'count' }>,
+    counted: LedgerFile,
+  ): Promise<Ending> {
+    const reason = `counted before as ${counted.name}`
+    await this.#sight(verdict.entry, verdict.digest, 'duplicate', reason)
+    return { ...verdict, outcome: 'duplicate', reason }
+  }
+
+  /**
+   * To quarantine; unless its file is missing, and the ledger knows what became of it: then the journal
+   * was restored from a time before, and learns it now.
+   */
+  async quarantine(verdict: Extract<Verdict, { kind: 'quarantine' }>): Promise<Ending> {
+    const { entry, digest } = verdict
+    const { code } = verdict.reason
+    const reason = reasonText(verdict.reason)
+    const evidence = { code, ...verdict.evidence }
+    if (verdict.isMissing) {
+      const known = await this.#fateOf(entry, digest)
+      if (known !== undefined) return known
+    }
+    await this.#sight(entry, digest, 'quarantined', reason)
+    const member = await this.#ledger.rowOf(entry.name, entry.sequence)
+    const whatNow = member === undefined ? verdict.whatNow : whatOfAMember(member)
+    const advice = whatNow === undefined ? {} : { whatNow }
+    return { entry, digest, outcome: 'quarantined', reason, evidence, ...advice }
+  }
+
+  async #fateOf(entry: QueueEntry, digest: DigestFacts): Promise<Ending | undefined> {
+    const row = await this.#ledger.rowOf(entry.name, entry.sequence)
+    if (row?.state === 'applied') {
+      return {
+        ...{ entry, digest: { ...digest, ...factsOf(row) } },
+        ...{ outcome: 'applied', ledgerSequence: row.sequence },
+      }
+    }
+    const sighting = await this.#ledger.sightingOf(entry.name, entry.sequence)
+    if (sighting === undefined) return undefined
+    const { outcome, reason, sha256 } = sighting
+    return { entry, digest: { ...digest, sha256: sha256 ?? digest.sha256 }, outcome, reason }
+  }
+
+  async #sight(
+    { sequence, name }: QueueEntry,
+    { sha256 }: DigestFacts,
+    outcome: 'duplicate' | 'quarantined',
+    reason: string,
+  ): Promise<void> {
+    // A parser that was replaced meanwhile must not write down what its successor knows better.
+    this.#journal.assertOwner()
+    await this.#ledger.sight({
+      ...{ workSequence: sequence, sha256, name, outcome, reason, seenAtMs: Date.now() },
+    })
+  }
+}
+
+/** Of a file that is not here any more, as it was when it was read. */
+export function factsOf({ sha256, sizeBytes, lines, amount }: LedgerFile) {
+  return {
+    ...{ sha256, sizeBytes: Number(sizeBytes), lines: Number(lines) },
+    amount: BigInt(amount),
+  }
+}
+
+/** For the person who finds a file in quarantine that the ledger has a row of. */
+function whatOfAMember({ state, batchId }: LedgerFile): string {
+  if (state !== 'applying') return 'This file was counted: nothing needs to be done.'
+  return (
+    `This file is in batch ${batchId?.toString('hex')}, which has begun: some of its sums may be in the totals. ` +
+    'Put exactly this content into the inbox again, under any name: the batch is finished then, and nothing is counted twice.'
+  )
+}
