@@ -13,3 +13,4 @@ export {
   type ServiceDatabase,
   serviceDatabase,
 } from './service-database.ts'
+export { findTrail } from './trails.ts'

@@ -4,6 +4,7 @@
  */
 
 export { hashFile } from './hash-file.ts'
+export { findInInbox, type InInbox } from './in-inbox.ts'
 export { InboxDrain } from './inbox-drain.ts'
 export { type PublishedFile, publishFile, type Source } from './publication.ts'
 export { SettlementWatch } from './settlement-watch.ts'

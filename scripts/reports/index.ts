@@ -1,5 +1,15 @@
 /**
- * What `up --files` shows at its end, from journal and ledger.
+ * What is told in many lines: the end of `up --files`, and why a number is what it is.
  */
 
 export { type ClosingReport, closingReport } from './closing-report.ts'
+export {
+  type ConsumerLines,
+  consumerTable,
+  type Period,
+  tellConsumer,
+} from './consumer-report.ts'
+export { addsUp, proofLines } from './proof-report.ts'
+export { severalLines, trailLines } from './trail-report.ts'
+export { stepsOf } from './trail-steps.ts'
+export { fileOfTrail, verdictOf } from './trail-verdict.ts'

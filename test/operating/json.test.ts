@@ -49,7 +49,7 @@ t.test('the comparison finds what is wrong', async t => {
 
 t.test('where nothing is there, and of wrong usage', async t => {
   const nowhere = join(dir, 'nowhere')
-  const commands = ['status', 'hashes', 'totals', 'ping', 'recover']
+  const commands = ['status', 'hashes', 'totals', 'ping', 'recover', 'verify']
   const all = commands.map(command => answers(t, 3, command, '--dir', nowhere))
   for (const found of await Promise.all(all)) {
     t.match(found, [{ error: { code: 'STOPPED', message: /no state directory/, advice: /--dir/ } }])
@@ -108,6 +108,16 @@ t.test('while it runs', async t => {
   t.match(await answers(t, 1, 'check', 'ab'.repeat(5)), [{ state: 'never-seen' }])
   t.match(await answers(t, 0, 'hashes', '--limit', '0'), { length: 4 })
   t.match(await answers(t, 0, 'totals', '--top', '2'), [{ id: /^\d+$/, amount: /^\d+$/ }, {}])
+  const [explained] = await answers(t, 0, 'explain', names[0]!)
+  t.match(explained, { kind: 'content', counted: true, ledger: { postings: [{ n: 1 }] } })
+  const { id } = (await answers(t, 0, 'totals', '--top', '1'))[0] as { id: string }
+  t.match((await answers(t, 0, 'explain', '--consumer', id)).at(-1), {
+    kind: 'total',
+    addsUp: true,
+  })
+  t.match(await answers(t, 1, 'explain', 'nobody.txt'), [{ kind: 'unknown' }])
+  t.match(await answers(t, 0, 'verify'), [{ kind: 'end', addsUp: true, differences: null }])
+  t.match(await answers(t, 0, 'verify', '--full'), [{ kind: 'end', addsUp: true, differences: 0 }])
   t.same((await answers(t, 1, 'totals', '--id', '987654321'))[0]?.amount, null)
   t.match(await answers(t, 0, 'ping', '--ready'), [{ ready: true, processes: [{}] }])
   mkdirSync(join(paths.inbox, 'folder'))

@@ -1,0 +1,244 @@
+/** What `explain --json` prints, of a file and of a consumer. */
+
+import type {
+  ContentTrail,
+  LedgerTrail,
+  PostingTrail,
+  QueuedTrail,
+  SightingTrail,
+  TrailFile,
+} from '../../shared/protocol.ts'
+import {
+  count,
+  digits,
+  FILE_SHAPE,
+  fields,
+  fileJson,
+  flag,
+  lines,
+  list,
+  oneOf,
+  orNull,
+  sha256,
+  text,
+  time,
+} from '../command-table/index.ts'
+import type { InInbox } from '../publishing/index.ts'
+import { type ConsumerLines, fileOfTrail, stepsOf, verdictOf } from '../reports/index.ts'
+
+const STATES = ['staging', 'staged', 'applying', 'applied', 'refused'] as const
+const BATCH_STATES = ['unrecorded', 'applying', 'retreating', 'blocked', 'applied'] as const
+const signedAmount = {
+  ...text('decimal, below zero where something was taken back'),
+  pattern: String.raw`^-?\d{1,39}$`,
+}
+const PUBLICATION = text('the name of this publication, hex')
+const PARSER = text('the instance of a parser, hex')
+const CHECKPOINTS = fields({ count: count(), lastAt: time(), lastPosition: count('bytes') })
+
+const POSTING = fields(
+  { n: count('odd: counted; even: taken back'), batch: text('hex'), folded: flag() },
+  {
+    ...{ state: oneOf(...BATCH_STATES), parser: PARSER },
+    ...{ files: count('in this batch'), begunAt: time(), endedAt: time() },
+  },
+)
+const LEDGER = fields(
+  {
+    ...{ sequence: digits(), publication: PUBLICATION, parser: PARSER, workSequence: digits() },
+    ...{ name: text(), size: count('bytes'), lines: count(), amount: digits() },
+    consumers: orNull(count(), 'null: counted before sums were kept'),
+    ...{ state: oneOf(...STATES), attempts: count('of recording its sums, before the last') },
+    ...{ claimedAt: time(), digestedAt: time(), postings: list(POSTING, 'the newest ten') },
+  },
+  { reason: text('why it is refused'), recordedAt: time(), countedAt: time() },
+)
+const QUEUED = fields(
+  {
+    ...{ sequence: count(), name: text(), size: count('bytes'), claimedAt: time() },
+    stage: oneOf('claimed', 'digested', 'settling'),
+  },
+  {
+    ...{ sha256, publication: PUBLICATION, publishedAt: time(), announcedAt: time() },
+    ...{ checkpoints: CHECKPOINTS, digestStartedAt: time(), digestedAt: time() },
+  },
+)
+const SIGHTING = fields(
+  {
+    ...{ parser: PARSER, workSequence: digits(), name: text(), time: time(), reason: text() },
+    outcome: oneOf('duplicate', 'quarantined', 'refused', 'grew'),
+  },
+  { sha256 },
+)
+
+export const EXPLAIN_ANSWER = lines(
+  fields(
+    {
+      kind: oneOf('content'),
+      ...{ name: text(), sha256: orNull(sha256, 'null: it was not read to its end') },
+      ...{ counted: flag(), outcome: text('in words, with the reason') },
+      steps: list(
+        fields(
+          { step: text(), time: time() },
+          { tookMs: count('since the step before'), note: text() },
+        ),
+        'in their order',
+      ),
+      queued: list(QUEUED, 'files of it on their way'),
+      settled: list(FILE_SHAPE, 'in the history: the file that was counted, and the last one'),
+      sightings: list(SIGHTING, 'its files that were not counted, the newest five'),
+      sightingsCount: count(),
+    },
+    { ledger: LEDGER },
+  ),
+  fields({
+    kind: oneOf('several'),
+    files: list(
+      fields(
+        {
+          ...{ name: text(), time: time() },
+          state: oneOf('waiting', ...STATES, 'duplicate', 'quarantined', 'grew'),
+        },
+        { sha256, size: count('bytes') },
+      ),
+      'newest first',
+    ),
+    hasMore: flag('there are older ones'),
+  }),
+  fields({ kind: oneOf('inbox'), name: text() }, { sha256, size: count(), publishedAt: time() }),
+  fields({ kind: oneOf('unknown'), asked: text() }),
+  fields({
+    ...{ kind: oneOf('opening'), id: digits() },
+    amount: orNull(signedAmount, 'null: not known of single consumers'),
+  }),
+  fields({
+    kind: oneOf('before', 'after'),
+    ...{ postings: count(), amount: signedAmount, runningTotal: signedAmount },
+  }),
+  fields({
+    ...{ kind: oneOf('posting'), time: time(), amount: signedAmount, runningTotal: signedAmount },
+    ...{ name: text(), sha256, batch: text('hex'), beingCounted: flag() },
+  }),
+  fields({
+    ...{ kind: oneOf('total'), postings: count(), expected: signedAmount },
+    total: orNull(signedAmount, 'null: it has none'),
+    difference: orNull(signedAmount, 'what the total has more than expected; null: not known'),
+    addsUp: orNull(flag()),
+  }),
+)
+
+type Say = (fields: object) => Promise<void>
+
+export function trailJson(trail: ContentTrail, isLedgerSilent: boolean) {
+  const { ledger } = trail
+  return {
+    ...{ kind: 'content', name: fileOfTrail(trail).name, sha256: trail.sha256 ?? null },
+    counted: ledger?.state === 'applied',
+    outcome: verdictOf(trail, isLedgerSilent),
+    steps: stepsOf(trail).map(({ what, atMs, tookMs, note }) => ({
+      ...{ step: what, time: iso(atMs) },
+      ...(tookMs === undefined ? {} : { tookMs }),
+      ...(note === undefined ? {} : { note }),
+    })),
+    queued: trail.queued.map(queuedJson),
+    settled: trail.settled.map(fileJson),
+    sightings: trail.sightings.map(sightingJson),
+    sightingsCount: trail.sightingsCount,
+    ...(ledger === undefined ? {} : { ledger: ledgerJson(ledger) }),
+  }
+}
+
+export function severalJson(files: readonly TrailFile[], hasMore: boolean) {
+  const told = files.map(({ name, sha256, state, atMs, sizeBytes }) => ({
+    ...{ name, state, time: iso(atMs) },
+    ...(sha256 === undefined ? {} : { sha256 }),
+    ...(sizeBytes === undefined ? {} : { size: sizeBytes }),
+  }))
+  return { kind: 'several', files: told, hasMore }
+}
+
+export function inboxJson({ name, manifest }: InInbox) {
+  if (manifest === undefined) return { kind: 'inbox', name }
+  const { sha256, sizeBytes, publishedAtMs } = manifest
+  return { kind: 'inbox', name, sha256, size: sizeBytes, ...at('publishedAt', publishedAtMs) }
+}
+
+function ledgerJson(trail: LedgerTrail) {
+  const { sequence, origin, parser, workSequence, name, sizeBytes, lines, amount, pairs } = trail
+  return {
+    ...{
+      sequence,
+      publication: origin,
+      parser,
+      workSequence,
+      name,
+      size: sizeBytes,
+      lines,
+      amount,
+    },
+    ...{ consumers: pairs ?? null, state: trail.state, attempts: trail.attempts },
+    ...{ claimedAt: iso(trail.claimedAtMs), digestedAt: iso(trail.digestedAtMs) },
+    postings: trail.postings.map(postingJson),
+    ...(trail.reason === undefined ? {} : { reason: trail.reason }),
+    ...at('recordedAt', trail.recordedAtMs),
+    ...at('countedAt', trail.countedAtMs),
+  }
+}
+
+function postingJson({ isFolded, begunAtMs, endedAtMs, ...facts }: PostingTrail) {
+  return { ...facts, folded: isFolded, ...at('begunAt', begunAtMs), ...at('endedAt', endedAtMs) }
+}
+
+function queuedJson(file: QueuedTrail) {
+  const { sequence, name, sizeBytes, claimedAtMs, stage, sha256, origin, checkpoints } = file
+  return {
+    ...{ sequence, name, size: sizeBytes, claimedAt: iso(claimedAtMs), stage },
+    ...(sha256 === undefined ? {} : { sha256 }),
+    ...(origin === undefined ? {} : { publication: origin }),
+    ...at('publishedAt', file.publishedAtMs),
+    ...at('announcedAt', file.announcedAtMs),
+    ...(checkpoints === undefined
+      ? {}
+      : {
+          checkpoints: {
+            ...{ count: checkpoints.count, lastAt: iso(checkpoints.lastAtMs) },
+            lastPosition: checkpoints.lastPositionBytes,
+          },
+        }),
+    ...at('digestStartedAt', file.digestStartedAtMs),
+    ...at('digestedAt', file.digestedAtMs),
+  }
+}
+
+function sightingJson({ atMs, ...facts }: SightingTrail) {
+  return { ...facts, time: iso(atMs) }
+}
+
+/** An object a line; ids, amounts and totals are strings. */
+export function consumerJson(id: bigint, say: Say): ConsumerLines {
+  return {
+    opening: amount => say({ kind: 'opening', id: `${id}`, amount: amount?.toString() ?? null }),
+    outside: (which, postings, amount, total) =>
+      say({ kind: which, postings, amount: `${amount}`, runningTotal: `${total}` }),
+    posting: ({ atMs, isBatchOpen, amount, name, sha256, batchId }, total) =>
+      say({
+        ...{ kind: 'posting', time: iso(atMs), amount: `${amount}`, runningTotal: `${total}` },
+        ...{ name, sha256: sha256.toString('hex'), batch: batchId.toString('hex') },
+        beingCounted: isBatchOpen,
+      }),
+    end: ({ postings, expected, total, difference }) =>
+      say({
+        ...{ kind: 'total', postings, expected: `${expected}`, total: total?.toString() ?? null },
+        difference: difference?.toString() ?? null,
+        addsUp: difference === undefined ? null : difference === 0n,
+      }),
+  }
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString()
+}
+
+function at<K extends string>(key: K, ms: number | undefined): { [key in K]?: string } {
+  return ms === undefined ? {} : ({ [key]: iso(ms) } as { [key in K]?: string })
+}

@@ -1,0 +1,246 @@
+import { existsSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { loadInstance } from '../../parser/instance.ts'
+import { isMissingTable, readConsumer } from '../../parser/ledger/index.ts'
+import { describeError, hasCode } from '../../shared/errors.ts'
+import { NAME_BYTES_MAX } from '../../shared/limits.ts'
+import { parseU64 } from '../../shared/numbers.ts'
+import type { StatePaths } from '../../shared/paths.ts'
+import { printableLines, quotedName } from '../../shared/printable.ts'
+import type { TrailAnswer, TrailQuestion } from '../../shared/protocol.ts'
+import { command } from '../command-table/index.ts'
+import {
+  findTrail,
+  hasPrivateDatabase,
+  serviceDatabase,
+  withServiceDatabase,
+} from '../mariadb/index.ts'
+import { findInInbox, hashFile, type InInbox } from '../publishing/index.ts'
+import {
+  consumerTable,
+  type Period,
+  severalLines,
+  tellConsumer,
+  trailLines,
+} from '../reports/index.ts'
+import {
+  cannot,
+  EXIT,
+  environment,
+  print,
+  timeText,
+  usage,
+  whatToDoFirst,
+} from '../terminal/index.ts'
+import {
+  consumerJson,
+  EXPLAIN_ANSWER,
+  inboxJson,
+  severalJson,
+  trailJson,
+} from './explain-answer.ts'
+
+export const explain = command({
+  name: 'explain',
+  summary: 'tell what became of a file, or why a total is what it is',
+  about: `Of a file: when it was published, announced, claimed, read, recorded, counted and settled, and why it
+was not. An existing path is a file and is hashed; else it is at least 8 hex digits of a SHA-256, or a
+name that was published, whose files are listed if they are several.
+
+With --consumer: what stood in this consumer's total at first contact, then each file that has moved it,
+oldest first, with the total after it, up to today's.`,
+  words: { kind: 'file', value: 'FILE|NAME|SHA256|PREFIX', min: 0, max: 1 },
+  options: {
+    consumer: {
+      kind: 'text',
+      value: 'ID',
+      help: "instead of a file: explain this consumer's total",
+    },
+    since: {
+      ...{ kind: 'text', value: 'T', onlyWith: 'consumer' },
+      help: 'show its postings from then on one by one, those before together; T is UTC: 2026-01-31, 2026-01-31T23:59:59',
+    },
+    until: {
+      ...{ kind: 'text', value: 'T', onlyWith: 'consumer' },
+      help: 'show those before then one by one, those from then on together',
+    },
+  },
+  exits: {
+    0: 'explained; of a consumer: it adds up',
+    1: 'nothing is known of it, or the total is not what the files have made',
+    2: 'the prefix fits several contents, which are listed',
+    3: 'it cannot be known now',
+  },
+  examples: [
+    {
+      line: 'countersink explain usage.txt',
+      what: 'what became of this file, or of one of this name',
+    },
+    {
+      line: 'countersink explain --consumer 4711 --since 2026-01-01',
+      what: 'why this total is what it is, file by file',
+    },
+  ],
+  answer: EXPLAIN_ANSWER,
+  async run({ values, positionals, answer }) {
+    const [subject] = positionals
+    if ((subject === undefined) === (values.consumer === undefined)) {
+      throw usage('name either a file or, with --consumer, a consumer')
+    }
+    const period = {
+      sinceMs: timeOf('since', values.since) ?? Number.NEGATIVE_INFINITY,
+      untilMs: timeOf('until', values.until) ?? Number.POSITIVE_INFINITY,
+    }
+    if (period.sinceMs >= period.untilMs) throw usage('--since must be before --until')
+    const say = values.json ? answer : undefined
+    if (values.consumer === undefined) {
+      return explainFile(environment(values.dir).paths, subject!, say)
+    }
+    const id = consumerId(values.consumer)
+    return explainConsumer(environment(values.dir).paths, id, period, say)
+  },
+})
+
+/** Prints a line of JSON; undefined: it is told to a person. */
+type Say = ((fields: object) => Promise<void>) | undefined
+
+async function explainFile(paths: StatePaths, subject: string, say: Say): Promise<number> {
+  const sha256 = await hashOfPath(subject)
+  const isHash = /^[0-9a-fA-F]{8,64}$/.test(subject)
+  const questions: TrailQuestion[] = []
+  if (sha256 !== undefined) questions.push({ kind: 'trail', prefix: sha256 })
+  else if (isHash) questions.push({ kind: 'trail', prefix: subject.toLowerCase() })
+  // Also of one that looks like a hash: a date, say. No file had a longer one.
+  const isName = Buffer.byteLength(subject) <= NAME_BYTES_MAX
+  if (sha256 === undefined && isName) questions.push({ kind: 'trail', name: subject })
+  let silentBecause: string | undefined
+  for (const question of questions) {
+    const answer = await findTrail(paths, question)
+    silentBecause ??= answer.ledgerSilentBecause
+    if (answer.trail !== undefined || answer.several !== undefined) {
+      return tell(paths, question, answer, say)
+    }
+  }
+  for (const question of questions) {
+    const there = await findInInbox(paths, question)
+    if (there !== undefined) return tellOfInbox(there, say)
+  }
+  const what = `${sha256 ?? subject}: never seen`
+  if (silentBecause !== undefined) {
+    throw cannot(
+      `${what} as far as the journal knows, and MariaDB cannot be asked: ${silentBecause}`,
+    )
+  }
+  await (say?.({ kind: 'unknown', asked: sha256 ?? subject }) ?? print(`${what}\n`))
+  return EXIT.no
+}
+
+async function tell(
+  paths: StatePaths,
+  question: TrailQuestion,
+  { trail, several = [], hasMore, ledgerSilentBecause }: TrailAnswer,
+  say: Say,
+): Promise<number> {
+  if (ledgerSilentBecause !== undefined) {
+    process.stderr.write(printableLines(`(MariaDB cannot be asked: ${ledgerSilentBecause})\n`))
+  }
+  const isSilent = ledgerSilentBecause !== undefined
+  const status = trail === undefined && question.prefix !== undefined ? EXIT.usage : EXIT.ok
+  if (say !== undefined) {
+    await say(
+      trail === undefined ? severalJson(several, hasMore === true) : trailJson(trail, isSilent),
+    )
+    return status
+  }
+  if (trail !== undefined) {
+    const lines = trailLines(trail, isSilent, await ownParser(paths.instance))
+    await print(`${lines.join('\n')}\n`)
+    return status
+  }
+  const more = hasMore ? ' There are more, which are older.' : ''
+  const which = question.prefix === undefined ? 'have this name' : 'begin so'
+  await print(
+    `${severalLines(several).join('\n')}\nSeveral ${which}.${more} "countersink explain CONTENT" explains one.\n`,
+  )
+  return status
+}
+
+async function tellOfInbox(there: InInbox, say: Say): Promise<number> {
+  const publishedAtMs = there.manifest?.publishedAtMs
+  const since = publishedAtMs === undefined ? '' : ` since ${timeText(publishedAtMs)} UTC`
+  await (say?.(inboxJson(there)) ??
+    print(
+      `${quotedName(there.name)}\n  not counted yet: it stands in the inbox${since}; "countersink status" shows what it waits for\n`,
+    ))
+  return EXIT.ok
+}
+
+/** undefined: no file stands there, or something that cannot be one is meant. */
+async function hashOfPath(path: string): Promise<string | undefined> {
+  const stats = await stat(path).catch(error => {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG')) return undefined
+    throw error
+  })
+  if (stats === undefined) return undefined
+  if (!stats.isFile()) throw usage(`${path} is not a regular file`)
+  try {
+    return await hashFile(path)
+  } catch (error) {
+    throw cannot(`${path} cannot be read: ${describeError(error)}`)
+  }
+}
+
+/** In hex; undefined: there is none yet, and none is made for a question. */
+async function ownParser(path: string): Promise<string | undefined> {
+  return existsSync(path) ? (await loadInstance(path)).toString('hex') : undefined
+}
+
+async function explainConsumer(
+  paths: StatePaths,
+  id: bigint,
+  period: Period,
+  say: Say,
+): Promise<number> {
+  const service = await serviceDatabase(paths)
+  const { config } = service
+  if (config.databaseUrl === '' && !hasPrivateDatabase(paths)) {
+    throw cannot(`there are no totals in ${paths.dir} yet`, await whatToDoFirst(paths))
+  }
+  const told = withServiceDatabase(paths, service, session =>
+    readConsumer(session, config, id, async account => {
+      const lines = say === undefined ? consumerTable(account.total, period) : consumerJson(id, say)
+      const { difference, postings, total } = await tellConsumer(account, period, lines)
+      if (difference === undefined) return EXIT.cannot
+      const isUnknown = postings === 0 && total === undefined
+      return difference === 0n && !isUnknown ? EXIT.ok : EXIT.no
+    }),
+  )
+  return told.catch((error: unknown) => {
+    if (!isMissingTable(error)) throw error
+    throw cannot(
+      'the database has no ledger that keeps the sums of each file',
+      'Start the service once: it makes the tables, or brings older ones up to date.',
+    )
+  })
+}
+
+function consumerId(text: string): bigint {
+  const id = parseU64(text)
+  if (id !== undefined) return id
+  throw usage(
+    `--consumer must be a whole number from 0 to 18446744073709551615, got ${JSON.stringify(text)}`,
+  )
+}
+
+/** Without a zone it is UTC, as all times that are shown. */
+function timeOf(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const [, date, time = '00:00', zone = 'Z'] = TIME.exec(text) ?? []
+  const ms = date === undefined ? Number.NaN : Date.parse(`${date}T${time}${zone}`)
+  if (!Number.isNaN(ms)) return ms
+  throw usage(
+    `--${option} must be a time like 2026-01-31 or 2026-01-31T23:59:59, got ${JSON.stringify(text)}`,
+  )
+}
+
+const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?))?(Z|[+-]\d\d:\d\d)?$/

@@ -1,0 +1,72 @@
+import { type JournalTrails, journalTrails, readJournal } from '../../parser/journal/index.ts'
+import { findTrails, wholeTrail } from '../../parser/ledger/index.ts'
+import { type TrailLedger, trailAnswer } from '../../parser/trails.ts'
+import { hasCode, toError } from '../../shared/errors.ts'
+import type { StatePaths } from '../../shared/paths.ts'
+import { printableLines } from '../../shared/printable.ts'
+import type { TrailAnswer, TrailQuestion } from '../../shared/protocol.ts'
+import { withAnswers } from '../terminal/index.ts'
+import { askLedger } from './ledger-at-rest.ts'
+
+/**
+ * What became of a content, or of the files of a name: by the parser, or else its journal and the
+ * ledger; by the ledger alone where there is no journal, or a parser keeps it and does not answer.
+ */
+export async function findTrail(paths: StatePaths, question: TrailQuestion): Promise<TrailAnswer> {
+  try {
+    return await withAnswers(paths, async (ask, from) =>
+      from === 'parser'
+        ? ask(question)
+        : askForTrail(paths, question, async (...which) => {
+            const read = readJournal(paths.journal, view => toEnd(journalTrails(view, ...which)))
+            return (await read) ?? NO_JOURNAL
+          }),
+    )
+  } catch (error) {
+    if (!hasCode(error, 'JOURNAL_IN_USE', 'STOPPED')) throw error
+    const answer = await askForTrail(paths, question, async () => NO_JOURNAL)
+    if (answer.trail === undefined && answer.several === undefined) throw error
+    const why = hasCode(error, 'STOPPED') ? 'there is no journal' : toError(error).message
+    process.stderr.write(printableLines(`(${why}; this is what MariaDB's ledger says)\n`))
+    return answer
+  }
+}
+
+const NO_JOURNAL: JournalTrails = { queued: [], settled: new Map(), named: [] }
+
+function toEnd<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const step = steps.next()
+    if (step.done) return step.value
+  }
+}
+
+/**
+ * What became of a content, or of the files of a name, from the ledger and this journal.
+ *
+ * @param journal what it has of these contents.
+ */
+async function askForTrail(
+  paths: StatePaths,
+  question: TrailQuestion,
+  journal: (question: TrailQuestion, contents: readonly string[]) => Promise<JournalTrails>,
+): Promise<TrailAnswer> {
+  const asked = await askLedger(paths, async (session, names) => {
+    const ledger = {
+      findTrails: (question: TrailQuestion) => findTrails(session, names, question),
+      wholeTrail: (sha256: string) => wholeTrail(session, names, sha256),
+    }
+    // A ledger that is not there yet says nothing, and hides nothing.
+    await ledger.findTrails(question)
+    return [await trailAnswer(question, ledger, journal)]
+  })
+  if ('rows' in asked && asked.rows[0] !== undefined) return asked.rows[0]
+  const answer = await trailAnswer(question, NO_LEDGER, journal)
+  return 'rows' in asked ? answer : { ...answer, ledgerSilentBecause: asked.silentBecause }
+}
+
+/** Nothing was ever counted there, or it cannot be asked. */
+const NO_LEDGER: TrailLedger = {
+  findTrails: async () => ({ rows: [], sightings: [], hasMore: false }),
+  wholeTrail: async () => ({ ledger: undefined, sightings: [], sightingsCount: 0 }),
+}

@@ -1,0 +1,159 @@
+/**
+ * A consumer's account as a person reads it: what stood there at first contact, then each posting with
+ * the total after it, at last today's total and whether it is that. Any number of postings is written
+ * as it is read.
+ */
+
+import type { ConsumerAccount, ConsumerPosting } from '../../parser/ledger/index.ts'
+import { formatCount } from '../../shared/numbers.ts'
+import { quotedName } from '../../shared/printable.ts'
+import { columnsOf, print, shorten, timeText, wrapText } from '../terminal/index.ts'
+
+/** Which postings are shown one by one; the others are summed up. */
+export interface Period {
+  /** From here on. */
+  readonly sinceMs: number
+  /** Before this. */
+  readonly untilMs: number
+}
+
+export interface ConsumerLines {
+  /** undefined: not known. */
+  opening(amount: bigint | undefined): Promise<void>
+  /** Postings outside of the period, together. */
+  outside(which: 'before' | 'after', postings: number, amount: bigint, total: bigint): Promise<void>
+  posting(posting: ConsumerPosting, total: bigint): Promise<void>
+  end(result: ConsumerResult): Promise<void>
+}
+
+export interface ConsumerResult {
+  readonly postings: number
+  /** What the postings say, on top of the opening, or of nothing where that is unknown. */
+  readonly expected: bigint
+  readonly total: bigint | undefined
+  /** What the total has more than that; undefined: the opening is unknown. */
+  readonly difference: bigint | undefined
+}
+
+/** Goes through an account once. */
+export async function tellConsumer(
+  { opening, total, postings }: ConsumerAccount,
+  { sinceMs, untilMs }: Period,
+  lines: ConsumerLines,
+): Promise<ConsumerResult> {
+  let expected = opening ?? 0n
+  let count = 0
+  const outside = { before: { count: 0, amount: 0n }, after: { count: 0, amount: 0n } }
+  let isBefore = true
+  await lines.opening(opening)
+  const endBefore = async (): Promise<void> => {
+    const { count, amount } = outside.before
+    if (isBefore && count > 0) await lines.outside('before', count, amount, expected)
+    isBefore = false
+  }
+  for await (const posting of postings) {
+    count += 1
+    // What is being counted comes last, and ends now.
+    const atMs = posting.isBatchOpen ? Date.now() : posting.atMs
+    const side = atMs < sinceMs ? 'before' : atMs >= untilMs ? 'after' : undefined
+    if (side !== 'before') await endBefore()
+    expected += posting.amount
+    if (side === undefined) await lines.posting(posting, expected)
+    else {
+      outside[side].count += 1
+      outside[side].amount += posting.amount
+    }
+  }
+  await endBefore()
+  const { after } = outside
+  if (after.count > 0) await lines.outside('after', after.count, after.amount, expected)
+  const difference = opening === undefined ? undefined : (total ?? 0n) - expected
+  const result = { postings: count, expected, total, difference }
+  await lines.end(result)
+  return result
+}
+
+/** For people. */
+export function consumerTable(total: bigint | undefined, period: Period): ConsumerLines {
+  const columns = columnsOf(process.stdout)
+  const width = Math.max(formatCount(total ?? 0n).length, 'total'.length)
+  const isWhole =
+    period.sinceMs === Number.NEGATIVE_INFINITY && period.untilMs === Number.POSITIVE_INFINITY
+  // As wide as the longest of what stands there: `before 2026-01-31 23:59:59`.
+  const whenWidth = isWhole ? 19 : 26
+  const line = (when: string, amount: string, running: string, more = ''): Promise<void> =>
+    print(
+      `${when.padEnd(whenWidth)}  ${amount.padStart(width + 2)}  ${running.padStart(width)}  ${more}`.trimEnd() +
+        '\n',
+    )
+  const isWide = columns === Number.POSITIVE_INFINITY
+  const hashDigits = isWide ? 64 : SHORT_HASH_DIGITS
+  const nameWidth = columns - (whenWidth + 2 * width + 8) - hashDigits - 2
+  const file = (name: string, hash: string): string => {
+    const shown = quotedName(name)
+    const short = hash.slice(0, hashDigits)
+    if (isWide || nameWidth >= NAME_COLUMNS_MIN) return `${short}  ${shorten(shown, nameWidth)}`
+    return short
+  }
+  return {
+    async opening(amount) {
+      await line(
+        'time (UTC)',
+        'amount',
+        'running total',
+        'content and name'.slice(0, hashDigits + 20),
+      )
+      if (amount !== undefined) await line('opening balance', '', formatCount(amount))
+      else await line('opening balance', '', 'unknown', '(the totals below begin at 0)')
+    },
+    outside: (which, postings, amount, running) =>
+      line(
+        which === 'before'
+          ? `before ${timeText(period.sinceMs)}`
+          : `from ${timeText(period.untilMs)}`,
+        signed(amount),
+        formatCount(running),
+        `(${formatCount(postings)} ${postings === 1 ? 'posting' : 'postings'})`,
+      ),
+    posting: ({ atMs, isBatchOpen, amount, name, sha256 }, running) =>
+      line(
+        timeText(atMs),
+        signed(amount),
+        formatCount(running),
+        `${file(name, sha256.toString('hex'))}${isBatchOpen ? '  (being counted)' : ''}`,
+      ),
+    async end(result) {
+      await line(
+        "today's total",
+        '',
+        result.total === undefined ? 'none' : formatCount(result.total),
+      )
+      for (const text of wrapText(verdictOf(result), columns)) await print(`${text}\n`)
+    },
+  }
+}
+
+function verdictOf({ postings, expected, total, difference }: ConsumerResult): string {
+  const made = `${formatCount(postings)} ${postings === 1 ? 'posting' : 'postings'}`
+  if (total === undefined && postings === 0 && expected === 0n) {
+    return 'Nothing is known of this consumer: it has no total, and no file has moved one.'
+  }
+  if (difference === 0n) return `It adds up: the opening balance and ${made}.`
+  if (difference !== undefined) {
+    const more = difference > 0n ? 'more' : 'less'
+    return `It does not add up: the total is ${formatCount(abs(difference))} ${more} than the opening balance and ${made} make (${formatCount(expected)}). Somebody else has changed it.`
+  }
+  const rest = formatCount((total ?? 0n) - expected)
+  return `Whether it adds up is not known: what stood there at first contact is not known of single consumers. ${made} make ${formatCount(expected)}, which leaves ${rest} for that.`
+}
+
+function signed(amount: bigint): string {
+  return `${amount < 0n ? '-' : '+'} ${formatCount(abs(amount))}`
+}
+
+function abs(amount: bigint): bigint {
+  return amount < 0n ? -amount : amount
+}
+
+const SHORT_HASH_DIGITS = 8
+const NAME_COLUMNS_MIN = 8

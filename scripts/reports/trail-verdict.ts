@@ -1,0 +1,87 @@
+import { formatBytes, formatCount } from '../../shared/numbers.ts'
+import type {
+  ContentTrail,
+  ProcessedFile,
+  QueuedTrail,
+  SightingTrail,
+} from '../../shared/protocol.ts'
+
+/** The file that a trail is about: the one that was counted, else the one that came last. */
+export interface MainFile {
+  readonly name: string
+  readonly origin: string | undefined
+  /** What the history has of it. */
+  readonly settled: ProcessedFile | undefined
+  /** It is on its way. */
+  readonly queued: QueuedTrail | undefined
+  readonly sighting: SightingTrail | undefined
+}
+
+export function fileOfTrail({ ledger, queued, settled, sightings }: ContentTrail): MainFile {
+  const waiting = queued.find(({ sequence }) => `${sequence}` === ledger?.workSequence) ?? queued[0]
+  const counted = settled.find(({ outcome }) => outcome === 'applied')
+  const last = settled.at(-1)
+  const ofRow = ledger?.state === 'applied' || ledger?.state === 'refused'
+  const isWaiting = !ofRow && waiting !== undefined
+  const record = ledger?.state === 'applied' ? counted : isWaiting ? undefined : (counted ?? last)
+  const sighting =
+    ledger !== undefined || isWaiting
+      ? undefined
+      : (sightings.find(one => record !== undefined && isSame(record, one)) ?? sightings[0])
+  const file = record ?? (isWaiting ? waiting : undefined)
+  return {
+    name: ledger?.name ?? file?.name ?? sighting?.name ?? '',
+    origin: file?.origin,
+    settled: record,
+    queued: ledger?.state === 'applied' ? undefined : waiting,
+    sighting,
+  }
+}
+
+/** Whether this sighting tells of that very file. */
+export function isOf({ sighting, settled }: MainFile, other: SightingTrail): boolean {
+  return other === sighting || (settled !== undefined && isSame(settled, other))
+}
+
+function isSame({ name, outcome, claimedAtMs, settledAtMs }: ProcessedFile, other: SightingTrail) {
+  const isThen = other.atMs >= claimedAtMs && other.atMs <= settledAtMs
+  return other.name === name && other.outcome === outcome && isThen
+}
+
+/** What has become of it, and why. */
+export function verdictOf(trail: ContentTrail, isLedgerSilent: boolean): string {
+  const { ledger } = trail
+  const { settled, queued, sighting } = fileOfTrail(trail)
+  switch (ledger?.state) {
+    case 'applied': {
+      const { lines, pairs, amount, sizeBytes } = ledger
+      const consumers =
+        pairs === undefined
+          ? 'consumers unknown, as it was counted before sums were kept'
+          : `${formatCount(pairs)} ${pairs === 1 ? 'consumer' : 'consumers'}`
+      return `counted: ${formatCount(lines)} ${lines === 1 ? 'line' : 'lines'}, ${consumers}, amount ${formatCount(BigInt(amount))}, ${formatBytes(sizeBytes)}`
+    }
+    case 'refused':
+      return `not counted: refused: ${ledger.reason ?? ''}. Published again, it is tried again.`
+    case 'applying':
+      return 'not counted yet: its batch has begun'
+    case 'staged':
+      return 'not counted yet: its sums are recorded, and wait for whoever counts'
+    case 'staging':
+      return 'not counted yet: its sums are being recorded'
+  }
+  if (queued !== undefined && settled === undefined) return `not counted yet: ${waitsFor(queued)}`
+  if (settled?.outcome === 'applied') {
+    return isLedgerSilent
+      ? `counted as far as the journal knows: ${formatCount(settled.lines)} lines, amount ${formatCount(BigInt(settled.amount))}`
+      : "not counted: the journal has it as counted, but MariaDB's ledger does not: it is an older or another database"
+  }
+  const { outcome, reason } = settled ?? sighting ?? {}
+  return `not counted: ${outcome ?? 'nothing is known of it'}: ${reason ?? ''}`
+}
+
+function waitsFor({ stage, checkpointBytes, sizeBytes }: QueuedTrail): string {
+  if (stage === 'digested') return 'it is read, and waits to be recorded or counted'
+  if (checkpointBytes === undefined) return 'it waits to be read'
+  return `it is read up to ${formatBytes(checkpointBytes)} of ${formatBytes(sizeBytes)} at least`
+}

@@ -1,0 +1,420 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { readConsumer } from '../../parser/ledger/proving/consumer-account.ts'
+import { UNKNOWN_GENERATION } from '../../parser/ledger/schema/opening-balance.ts'
+import { createTotals, ledgerNames } from '../../parser/ledger/schema/tables.ts'
+import { U64_MAX } from '../../shared/limits.ts'
+import { spawnDoomed, tinySite, wideFile } from '../crash/scene.ts'
+import { countersink, jsonLines } from '../helpers/cli.ts'
+import { startDatabaseServer, withSession } from '../helpers/database.ts'
+import { eventually } from '../helpers/eventually.ts'
+import {
+  type DataFile,
+  dataFile,
+  drop,
+  manifestOf,
+  seededFile,
+  sha256Of,
+  totalsOf,
+} from '../helpers/files.ts'
+import { assertDocumented } from '../helpers/json-shape.ts'
+import { pingParser, startParser, stopProgram } from '../helpers/parser.ts'
+import { makeSite, type Site } from '../helpers/state-dir.ts'
+
+// Why a number is what it is: what became of a file, and what has moved a consumer's total.
+
+const server = await startDatabaseServer(t)
+t.jobs = 3
+t.setTimeout(300_000)
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** With `--json`; the last line of several. */
+async function explained(t: Test, site: Site, ...args: string[]) {
+  const ended = await countersink(t, site, 'explain', ...args, '--json')
+  await assertDocumented('explain', ended)
+  const lines = jsonLines(ended)
+  return { code: ended.code, stderr: ended.stderr, lines, last: lines.at(-1) ?? {} }
+}
+
+/** The times of a step list, in its order: they must never go back. */
+function assertInOrder(t: Test, text: string, steps: readonly string[]): void {
+  const found = [...text.matchAll(/^ {2}(\w+) +(\d{4}-\S+ \S+)/gm)]
+  t.same(
+    found.map(([, step]) => step),
+    steps,
+  )
+  const times = found.map(([, , time]) => time)
+  t.same(times, [...times].sort(), 'one after the other')
+}
+
+t.test('what is on its way, what stands in the inbox, and what is asked wrongly', async t => {
+  const site = await makeSite(t, server)
+  const parser = await startParser(t, site)
+  await server.kill()
+  const file = seededFile('waits', 1)
+  const origin = '0123456789abcdef'.repeat(2)
+  const published = '2026-01-31T23:59:59.123Z'
+  drop(site.paths, [file], { manifest: manifestOf(file.content, { origin, published }) })
+  await eventually('it is claimed', async () => (await pingParser(site.paths))?.queue.files === 1)
+  const sha256 = sha256Of(file.content)
+  const { code, last } = await explained(t, site, 'waits')
+  t.equal(code, 0)
+  t.match(last.outcome, /^not counted yet: it/)
+  const queued = [{ sha256, publication: origin, publishedAt: published }]
+  t.match(last, { counted: false, queued, settled: [] })
+  t.match(await countersink(t, site, 'explain', sha256), { stderr: /MariaDB cannot be asked/ })
+  t.match(await countersink(t, site, 'explain', 'nobody'), { code: 3 }, 'it may be counted')
+  await server.start()
+  await parser.untilSettled(1)
+  t.match(await explained(t, site, 'waits'), {
+    last: { counted: true, ledger: { state: 'applied', publication: origin } },
+  })
+  await stopProgram(parser)
+  drop(site.paths, [seededFile('unclaimed', 2)])
+  t.match(await countersink(t, site, 'explain', 'unclaimed'), { code: 0, stdout: /in the inbox/ })
+  for (const wrong of [
+    [],
+    ['a', '--consumer', '1'],
+    ['--consumer', '-1'],
+    ['--consumer', '1', '--since', 'today'],
+    ['--consumer', '1', '--since', '2026-01-02', '--until', '2026-01-01'],
+    ['a', '--since', '2026-01-02'],
+    [site.paths.dir],
+  ]) {
+    t.match(await countersink(t, site, 'explain', ...wrong), { code: 2 }, wrong.join(' '))
+  }
+})
+
+t.test('the way of files that were published', { buffered: true }, async t => {
+  const site = await makeSite(t, server)
+  const brought = (name: string, content: string): string => {
+    const directory = join(site.paths.dir, randomBytes(4).toString('hex'))
+    mkdirSync(directory)
+    const path = join(directory, name)
+    writeFileSync(path, content)
+    return path
+  }
+  const day = brought('day.txt', '1 5\n2 7\n')
+  const sha256 = sha256Of(Buffer.from('1 5\n2 7\n'))
+  const later = brought('day.txt', '1 6\n')
+  const copy = brought('copy.txt', '1 5\n2 7\n')
+  const bad = brought('bad.txt', '1 5\nwhat\n')
+  const parser = await startParser(t, site)
+  const publish = (...paths: string[]) => countersink(t, site, 'publish', '--wait', ...paths)
+  t.match(await publish(day), { code: 0 })
+  t.match(await publish(copy), { code: 0, stdout: /^duplicate/ })
+  t.match(await publish(bad), { code: 1 })
+  const everything = async (hasJournal: boolean): Promise<void> => {
+    const ways = hasJournal ? [day, 'copy.txt'] : [sha256.slice(0, 8).toUpperCase()]
+    for (const way of ways) {
+      const { code, last } = await explained(t, site, way)
+      t.equal(code, 0, way)
+      t.match(last, { kind: 'content', outcome: 'counted: 2 lines, 2 consumers, amount 12, 8 B' })
+      const { publication } = last.ledger as Fields
+      t.match(last, { sha256, ledger: { state: 'applied', consumers: 2, amount: '12' } })
+      t.match(last, { ledger: { postings: [{ n: 1, state: 'applied', files: 1 }] } })
+      t.match(last.sightings, [{ outcome: 'duplicate', name: /^copy\.txt/ }])
+      const settled = last.settled as Fields[]
+      const [first, ...others] = last.steps as Fields[]
+      t.notOk('tookMs' in first!)
+      t.ok(others.every(({ tookMs }) => Number(tookMs) >= 0))
+      if (hasJournal) {
+        const told = { publishedAt: String, announcedAt: String, digestStartedAt: String }
+        t.match(settled[0], { outcome: 'applied', publication, ...told })
+        t.not(settled[1]?.publication, publication, 'each publication has its own')
+      } else t.same(settled, [])
+    }
+    const people = await countersink(t, site, 'explain', sha256)
+    const [, way = ''] = people.stdout.split('\n\n')
+    t.equal(/announced[\s\S]*settled/.test(way), hasJournal)
+    t.equal(/published|announced|settled/.test(way), hasJournal)
+    // The look may come before the announcement, or behind it.
+    const steps = way.replace(/^ {2}announced.*\n/m, '')
+    const [before, after] = hasJournal ? [['published'], ['settled']] : [[], []]
+    const reading = hasJournal ? ['reading'] : []
+    assertInOrder(t, steps, [...before, 'claimed', ...reading, 'read', 'counted', ...after])
+    t.match(people.stdout, /taken by +this parser\n/)
+    t.match(people.stdout, /duplicate {2}copy\.txt-\w+: counted before as day\.txt/)
+    const { code, last } = await explained(t, site, 'bad.txt')
+    t.equal(code, 0)
+    t.match(last.outcome, /^not counted: quarantined: ID_NOT_DIGITS: line 2/)
+    if (!hasJournal) t.match(await explained(t, site, 'f'.repeat(8)), { code: 3 })
+  }
+  await everything(true)
+  await stopProgram(parser)
+  await everything(true)
+  renameSync(site.paths.journal, `${site.paths.journal}.away`)
+  await everything(false)
+  const alone = await countersink(t, site, 'explain', sha256)
+  t.match(alone.stderr, /there is no journal; this is what MariaDB's ledger says/)
+  renameSync(`${site.paths.journal}.away`, site.paths.journal)
+
+  const next = await startParser(t, site)
+  t.match(await publish(later), { code: 0 })
+  const several = await explained(t, site, 'day.txt')
+  t.equal(several.code, 0)
+  t.match(several.last.files, [{ state: 'applied' }, { state: 'applied', sha256 }])
+  t.equal((several.last.files as unknown[]).length, 2)
+  const listed = await countersink(t, site, 'explain', 'day.txt')
+  t.match(listed.stdout, new RegExp(`counted +8 B +${sha256} +day`))
+  await stopProgram(next)
+})
+
+t.test('prefixes that fit several, and names that would be something else', async t => {
+  const site = await makeSite(t, server)
+  const [one, other] = alikeFiles(['50%_of', `it's \\"-- ; é`])
+  const parser = await startParser(t, site)
+  drop(site.paths, [one, other, dataFile('-x', '1 1\n')])
+  await parser.untilSettled(3)
+  const [first, second] = [one, other].map(({ content }) => sha256Of(content)) as [string, string]
+  const several = await explained(t, site, first.slice(0, 8))
+  t.equal(several.code, 2)
+  const files = [
+    { name: one.name, sha256: first, state: 'applied' },
+    { name: other.name, sha256: second, state: 'applied' },
+  ]
+  t.match(several.last, { kind: 'several', hasMore: false })
+  const found = several.last.files as Fields[]
+  t.match(
+    [...found].sort(a => (a.sha256 === first ? -1 : 1)),
+    files,
+  )
+  t.match(await countersink(t, site, 'explain', first.slice(0, 8)), {
+    code: 2,
+    stdout: /Several begin so\. "countersink explain CONTENT" explains one\.\n$/,
+  })
+  t.match(await explained(t, site, first), { code: 0, last: { sha256: first } })
+  // A percent sign and an underscore fit themselves alone.
+  t.match(await explained(t, site, one.name), { code: 0, last: { sha256: first } })
+  t.match(await explained(t, site, '50%%of'), { code: 1, last: { kind: 'unknown' } })
+  t.match(await explained(t, site, other.name), { code: 0, last: { sha256: second } })
+  const dashed = await countersink(t, site, 'explain', '--', '-x')
+  t.match(dashed, { code: 0, stdout: /^-x\n {2}outcome +counted: 1 line, 1 consumer,/ })
+  for (const name of [other.name, 'never\u001b[31m\n', `${'a'.repeat(5_000)}`, `' OR 1 --`, '..']) {
+    const { stdout, stderr, code } = await countersink(t, site, 'explain', name)
+    t.notOk(`${stdout}${stderr}`.includes('\u001b'), 'nothing that a terminal would obey')
+    t.equal(
+      code,
+      name === other.name ? 0 : name === '..' ? 2 : 1,
+      JSON.stringify(name.slice(0, 20)),
+    )
+  }
+  await stopProgram(parser)
+})
+
+/** Two files whose hashes begin with the same 32 bits. */
+function alikeFiles([one, other]: readonly [string, string]): [DataFile, DataFile] {
+  const seen = new Map<string, number>()
+  for (let id = 1; ; id += 1) {
+    const prefix = sha256Of(Buffer.from(`${id} 1\n`)).slice(0, 8)
+    const before = seen.get(prefix)
+    if (before !== undefined) return [dataFile(one, `${before} 1\n`), dataFile(other, `${id} 1\n`)]
+    seen.set(prefix, id)
+  }
+}
+
+t.test('a file whose reading was interrupted', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  const large = wideFile('large', 2)
+  drop(site.paths, [large])
+  await (await spawnDoomed(t, site, 'P2-checkpoint-committed', { passing: 2 })).died()
+  const half = await explained(t, site, 'large')
+  t.match(half.last.outcome, /^not counted yet: it is read up to 128 KiB of 210 KiB at least/)
+  const parser = await startParser(t, site)
+  await parser.untilSettled(1)
+  const { last } = await explained(t, site, 'large')
+  const step = { step: 'checkpoint', note: 'the last of 3, at 192 KiB' }
+  t.match((last.steps as Fields[])[2], step)
+  const { stdout } = await countersink(t, site, 'explain', 'large')
+  t.match(stdout, /checkpoint .* the last of 3, at 192 KiB/)
+  const steps = ['claimed', 'reading', 'checkpoint', 'read', 'recorded', 'counted', 'settled']
+  assertInOrder(t, stdout.split('\n\n')[1] ?? '', steps)
+  await stopProgram(parser)
+})
+
+/** What the postings of each consumer of these files make, and whether one of them is being counted. */
+function accountsOf(site: Site, files: readonly DataFile[]) {
+  return withSession(site, async session => {
+    const accounts = new Map<bigint, { made: bigint; total: bigint; isOpen: boolean }>()
+    for (const id of totalsOf(files).keys()) {
+      await readConsumer(
+        session,
+        site.config,
+        id,
+        async ({ opening = 0n, total = 0n, postings }) => {
+          let [made, isOpen] = [opening, false]
+          for await (const { amount, isBatchOpen } of postings) {
+            made += amount
+            isOpen ||= isBatchOpen
+          }
+          accounts.set(id, { made, total, isOpen })
+        },
+      )
+    }
+    return accounts
+  })
+}
+
+/** All is counted, and each total is what its postings make. */
+async function assertExplained(t: Test, site: Site, files: readonly DataFile[]): Promise<void> {
+  const expected = [...totalsOf(files)].map(([id, total]) => [
+    id,
+    { made: total, total, isOpen: false },
+  ])
+  t.strictSame([...(await accountsOf(site, files))], expected)
+}
+
+t.test('a consumer, posting by posting', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  const files = [1, 2, 3].map(seed => seededFile(`file-${seed}`, seed, { consumers: 5 }))
+  const wide = wideFile('wide', 4, { bytes: 4_000, consumers: 40 })
+  const parser = await startParser(t, site)
+  for (const [i, file] of [...files, wide].entries()) {
+    drop(site.paths, [file])
+    await parser.untilSettled(i + 1)
+  }
+  drop(site.paths, [{ ...files[0]!, name: 'again' }, dataFile('bad', '3 1\nwhat\n')], {
+    manifest: false,
+  })
+  await parser.untilSettled(6)
+  const { code, lines } = await explained(t, site, '--consumer', '3')
+  t.equal(code, 0)
+  let total = 0n
+  const steps = files.map(file => {
+    const amount = totalsOf([file]).get(3n) ?? 0n
+    total += amount
+    const sha256 = sha256Of(file.content)
+    return {
+      kind: 'posting',
+      amount: `${amount}`,
+      runningTotal: `${total}`,
+      name: file.name,
+      sha256,
+    }
+  })
+  t.match(lines, [{ kind: 'opening', amount: '0' }, ...steps, { total: `${total}`, addsUp: true }])
+  await assertExplained(t, site, [...files, wide])
+  t.match(await explained(t, site, '--consumer', '999999'), { code: 1, last: { total: null } })
+
+  const second = String(lines[2]?.time)
+  const some = await explained(t, site, '--consumer', '3', '--since', second)
+  const [before, after] = [
+    { kind: 'before', postings: 1, runningTotal: steps[0]!.runningTotal },
+    { kind: 'after', postings: 1, amount: steps[2]!.amount, runningTotal: `${total}` },
+  ]
+  t.match(some.lines, [{}, before, steps[1], steps[2], { addsUp: true }])
+  const until = ['--until', String(lines[3]?.time)]
+  const one = await explained(t, site, '--consumer', '3', '--since', second, ...until)
+  t.match(one.lines, [{}, before, steps[1], after, { addsUp: true }])
+
+  const n = ledgerNames(site.config)
+  await withSession(site, session =>
+    session.execute(`UPDATE ${n.totals} SET ${n.amount} = ${n.amount} + 9 WHERE ${n.id} = 3`),
+  )
+  const changed = await countersink(t, site, 'explain', '--consumer', '3')
+  t.equal(changed.code, 1)
+  t.match(changed.stdout, /It does not add up: the total is 9 more/)
+  await stopProgram(parser)
+})
+
+t.test(
+  'a consumer while a batch is half counted, and half taken back',
+  { buffered: true },
+  async t => {
+    const site = await tinySite(t, server)
+    const first = seededFile('first', 1, { consumers: 60 })
+    const open = wideFile('open', 5, { bytes: 8_000, consumers: 60 })
+    const parser = await startParser(t, site)
+    drop(site.paths, [first])
+    await parser.untilSettled(1)
+    await stopProgram(parser)
+    drop(site.paths, [open])
+    await (await spawnDoomed(t, site, 'P5-chunk-committed', { passing: 2 })).died()
+    const ids = [...totalsOf([open]).keys()].sort((a, b) => (a < b ? -1 : 1))
+    const accounts = await accountsOf(site, [open])
+    for (const [id, { made, total }] of accounts) t.equal(made, total, `${id}`)
+    const isOpen = (id: bigint | undefined) => accounts.get(id ?? 0n)?.isOpen
+    t.same([isOpen(ids[0]), isOpen(ids[31]), isOpen(ids[32])], [true, true, false], 'two chunks')
+    const { lines } = await explained(t, site, '--consumer', `${ids[0]}`)
+    t.match(lines, [{}, {}, { beingCounted: true }, { addsUp: true }])
+
+    const n = ledgerNames(site.config)
+    const highest = ids.at(-1)!
+    const raise = `INSERT INTO ${n.totals} VALUES (?, ?)`
+    await withSession(site, session => session.execute(raise, [highest, U64_MAX]))
+    await (await spawnDoomed(t, site, 'B2-chunk-taken-back')).died()
+    const left = await accountsOf(site, [open])
+    left.delete(highest)
+    for (const [id, { made, total }] of left) t.equal(made, total, `${id}`)
+    t.same(
+      [left.get(ids[0]!)?.isOpen, left.get(ids[31]!)?.isOpen],
+      [false, true],
+      'one is taken back',
+    )
+    const drop1 = `DELETE FROM ${n.totals} WHERE ${n.id} = ?`
+    await withSession(site, session => session.execute(drop1, [highest]))
+    const next = await startParser(t, site)
+    await next.untilSettled(2)
+    await assertExplained(t, site, [first, open])
+    await stopProgram(next)
+  },
+)
+
+t.test('a consumer that had a total before', { buffered: true }, async t => {
+  const site = await makeSite(t, server)
+  const n = ledgerNames(site.config)
+  await withSession(site, async session => {
+    await session.execute(createTotals(n))
+    await session.execute(`INSERT INTO ${n.totals} VALUES (3, 1000)`)
+  })
+  const early = await countersink(t, site, 'explain', '--consumer', '3')
+  t.match(early, { code: 3, stderr: /no ledger/ })
+  const parser = await startParser(t, site)
+  drop(site.paths, [dataFile('a', '3 5\n')])
+  await parser.untilSettled(1)
+  t.match(await explained(t, site, '--consumer', '3'), {
+    code: 0,
+    lines: [{ amount: '1000' }, { amount: '5', runningTotal: '1005' }, { addsUp: true }],
+  })
+  // As a ledger has it that had counted before it kept sums, and was in the middle of that.
+  await withSession(site, async session => {
+    await session.execute(`UPDATE ${n.meta} SET opening_generation = ${UNKNOWN_GENERATION}`)
+    await session.execute(`UPDATE ${n.file} SET pairs = NULL`)
+    await session.execute(`UPDATE ${n.posting} SET folded = 1`)
+    await session.execute(`DELETE FROM ${n.sums}`)
+  })
+  t.match((await explained(t, site, 'a')).last, {
+    outcome: /consumers unknown, as it was counted before sums were kept/,
+    ledger: { consumers: null, postings: [{ folded: true }] },
+  })
+  t.match(await explained(t, site, '--consumer', '3'), { code: 3, last: { addsUp: null } })
+  const { stdout } = await countersink(t, site, 'explain', '--consumer', '3')
+  t.match(stdout, /which leaves 1 005 for that/)
+  await stopProgram(parser)
+})
+
+t.test(
+  'a file whose sums are recorded, and that no total can take',
+  { buffered: true },
+  async t => {
+    const site = await tinySite(t, server)
+    const n = ledgerNames(site.config)
+    await withSession(site, async session => {
+      await session.execute(createTotals(n))
+      await session.execute(`INSERT INTO ${n.totals} VALUES (3, ${U64_MAX})`)
+    })
+    const parser = await startParser(t, site)
+    drop(site.paths, [seededFile('over', 1, { consumers: 40 })])
+    await parser.untilSettled(1)
+    const { code, last } = await explained(t, site, 'over')
+    t.equal(code, 0)
+    t.match(last, { counted: false, ledger: { state: 'refused' } })
+    t.match(last.outcome, /^not counted: refused: \w+: .*consumer 3/)
+    const steps = (last.steps as Fields[]).map(({ step }) => step)
+    t.same(steps, ['claimed', 'reading', 'read', 'recorded', 'quarantined'])
+    await stopProgram(parser)
+  },
+)
