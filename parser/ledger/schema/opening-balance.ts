@@ -146,7 +146,7 @@ async function packTotals(
   const names = ledgerNames(config)
   const { totals, id, amount } = names
   const writer = new OpeningWriter(session, names, opening)
-  // The one connection is read from to its end, the other one is written to meanwhile.
+  // The one connection holds the snapshot, the other one writes.
   const reader = await Session.open(session.address)
   let rows = 0
   let sum = 0n
@@ -155,18 +155,21 @@ async function packTotals(
     // Under READ COMMITTED a consistent snapshot is silently none.
     await reader.execute('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ')
     await reader.execute('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY')
-    await reader.execute(`SET SESSION net_write_timeout = ${SLOW_READER_SECONDS}`)
-    const all = reader.stream<{ id: bigint | number; amount: bigint | string }>(
-      `SELECT ${id} AS id, COALESCE(${amount}, 0) AS amount FROM ${totals} ORDER BY ${id}`,
-    )
-    for await (const row of all) {
-      const [one, value] = [BigInt(row.id), BigInt(row.amount)]
-      rows += 1
-      sum += value
-      if (value > largest) largest = value
-      const fits = one >= 0n && value >= 0n && value <= U64_MAX
-      if (fits) await writer.add(one, value)
-      else await writer.addWide(one, value)
+    for (let where = ''; ; ) {
+      const page = await reader.query<{ id: bigint | number; amount: bigint | string }>(
+        `SELECT ${id} AS id, COALESCE(${amount}, 0) AS amount FROM ${totals} ${where}
+          ORDER BY ${id} LIMIT ${ROWS_AT_ONCE}`,
+      )
+      for (const row of page) {
+        const [one, value] = [BigInt(row.id), BigInt(row.amount)]
+        rows += 1
+        sum += value
+        if (value > largest) largest = value
+        const fits = one >= 0n && value >= 0n && value <= U64_MAX
+        if (!(fits ? writer.add(one, value) : writer.addWide(one, value))) await writer.write()
+      }
+      if (page.length < ROWS_AT_ONCE) break
+      where = `WHERE ${id} > ${page.at(-1)!.id}`
     }
   } finally {
     await reader.close()
@@ -200,32 +203,38 @@ class OpeningWriter {
     this.#encoder = new BlockEncoder(startPacking(), openingSeed(ledgerUuid, generation))
   }
 
-  async add(id: bigint, amount: bigint): Promise<void> {
+  /** @returns whether more may be added before `write`. */
+  add(id: bigint, amount: bigint): boolean {
     this.#ids[this.#pairs] = id
     this.#amounts[this.#pairs] = amount
     this.#pairs += 1
-    if (this.#pairs === PAIRS_AT_ONCE) await this.#pack()
+    if (this.#pairs === PAIRS_AT_ONCE) this.#pack()
+    return this.#waiting.length < BLOCKS_AT_ONCE
   }
 
-  async addWide(id: bigint, amount: bigint): Promise<void> {
+  /** The same of what is no pair of unsigned numbers of 64 bits. */
+  addWide(id: bigint, amount: bigint): boolean {
     this.wide += 1
     this.#waitingWide.push(`(${this.#generation}, ${id}, ${amount})`)
-    if (this.#waitingWide.length >= WIDE_AT_ONCE) await this.#writeWide()
+    return this.#waitingWide.length < WIDE_AT_ONCE
   }
 
-  async end(): Promise<void> {
-    await this.#pack()
-    for (const block of this.#encoder.end()) this.#put(block)
-    await this.#write()
+  async write(): Promise<void> {
+    await this.#writeBlocks()
     await this.#writeWide()
   }
 
-  async #pack(): Promise<void> {
+  async end(): Promise<void> {
+    this.#pack()
+    for (const block of this.#encoder.end()) this.#put(block)
+    await this.write()
+  }
+
+  #pack(): void {
     const ids = this.#ids.subarray(0, this.#pairs)
     const amounts = this.#amounts.subarray(0, this.#pairs)
     for (const block of this.#encoder.add({ ids, amounts })) this.#put(block)
     this.#pairs = 0
-    if (this.#waiting.length >= BLOCKS_AT_ONCE) await this.#write()
   }
 
   #put(block: FileBlock['block']): void {
@@ -233,7 +242,7 @@ class OpeningWriter {
     this.blocks += 1
   }
 
-  async #write(): Promise<void> {
+  async #writeBlocks(): Promise<void> {
     const blocks = this.#waiting
     this.#waiting = []
     if (blocks.length === 0) return
@@ -280,8 +289,9 @@ async function removeGenerations(
 
 /** Each attempt takes one at random; a content's sequence stays far below theirs. */
 export const GENERATIONS = 2 ** 40
+/** Of the totals: some twenty milliseconds of this process's time. */
+const ROWS_AT_ONCE = 16_384
 const PAIRS_AT_ONCE = 4_096
 const BLOCKS_AT_ONCE = 64
 /** Of some 80 bytes at most. */
 const WIDE_AT_ONCE = 1_000
-const SLOW_READER_SECONDS = 3_600
