@@ -3,6 +3,10 @@
  * many files as one merge takes, and brought to their end. Batches that somebody has begun and not
  * ended are taken up first, from where they stand.
  *
+ * Where several parsers record, each batch is followed by a rest of a few times its length, unless a
+ * full one waits: consumers that are in many files are then changed once for all of them. A parser that
+ * records alone is not made to wait.
+ *
  * Files whose batch was taken back although none of them was to blame are tried one by one: together
  * they make a row that is refused. A batch that can be neither finished nor taken back is **blocked**:
  * said loudly and in `status`, and tried again after growing pauses.
@@ -18,21 +22,26 @@ export class StagedBatches {
   readonly #ledger: Ledger
   readonly #earlier: EarlierBatches
   readonly #pauseMs: () => number
+  readonly #rest: Rest
   readonly #log: Log
   readonly #blocked = new Map<string, Blocked>()
   /** Sequences that go alone. */
   readonly #alone = new Set<bigint>()
+  /** By the clock of `performance.now`. */
+  #restsUntilMs = 0
 
   constructor(options: {
     ledger: Ledger
     earlier: EarlierBatches
     /** Before a blocked batch is tried again for the first time. */
     pauseMs: () => number
+    rest?: Rest
     log: Log
   }) {
     this.#ledger = options.ledger
     this.#earlier = options.earlier
     this.#pauseMs = options.pauseMs
+    this.#rest = options.rest ?? REST
     this.#log = options.log
   }
 
@@ -93,8 +102,10 @@ export class StagedBatches {
    */
   async countNext(): Promise<boolean> {
     const waiting = await this.#ledger.counter.waiting(FILES_MAX)
+    if (this.#shouldRest(waiting)) return false
     const files = this.#together(waiting)
     if (files.length === 0) return false
+    const startedAtMs = performance.now()
     const result = await this.#count(newBatchId(), files)
     if (result === 'given back' && files.length > 1) {
       const still = new Set(
@@ -104,7 +115,16 @@ export class StagedBatches {
       // None was to blame alone.
       if (given.length === files.length) for (const { sequence } of given) this.#alone.add(sequence)
     } else for (const { sequence } of files) this.#alone.delete(sequence)
+    const endedAtMs = performance.now()
+    const { lengths, msMax } = this.#rest
+    this.#restsUntilMs = endedAtMs + Math.min(msMax, lengths * (endedAtMs - startedAtMs))
     return result !== 'recorder'
+  }
+
+  /** Whether more is worth waiting for. */
+  #shouldRest(waiting: readonly LedgerFile[]): boolean {
+    if (waiting.length === FILES_MAX || performance.now() >= this.#restsUntilMs) return false
+    return waiting.some(row => !this.#ledger.isFromThisParser(row))
   }
 
   /** As many as can be merged without a sum that passes 2^64. */
@@ -174,5 +194,14 @@ interface Blocked {
 
 /** How many files are merged: each needs a place in memory for a block. */
 const FILES_MAX = 64
+
+/** What follows a batch where several parsers record. */
+export interface Rest {
+  /** Of that batch. */
+  readonly lengths: number
+  readonly msMax: number
+}
+
+const REST: Rest = { lengths: 3, msMax: 10_000 }
 
 const RETRY_DOUBLINGS_MAX = 3

@@ -6,7 +6,14 @@ import { deferred } from '../../../shared/handoff.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { workName } from '../../../shared/paths.ts'
 import { eventually } from '../../shared/helpers.ts'
-import { asTotals, batchFor, type Pairs, pairSource, startServer } from '../ledger/helpers.ts'
+import {
+  asTotals,
+  batchFor,
+  openLedgerScene,
+  type Pairs,
+  pairSource,
+  startServer,
+} from '../ledger/helpers.ts'
 import { stagesScene } from '../recording/stages-scene.ts'
 
 // Where this parser counts: what was read here, and what waits in the ledger.
@@ -193,4 +200,26 @@ t.test('a file whose recorded sums cannot be read is read again', async t => {
   t.match(await s.row(file), { state: 'staging', reason: null })
   await eventually('it is read again', () => s.readAgain.includes(file.entry.sequence))
   t.same([await s.totals(), s.outcomes], [{}, {}])
+})
+
+t.test('where others record too, a batch is waited for until it is worth it', async t => {
+  const address = await server.database()
+  const rest = { lengths: Number.MAX_VALUE, msMax: Number.MAX_VALUE }
+  const { ledger, staged, record, rows } = await stagesScene(t, address, {
+    ...{ countsNothing: true, rest },
+  })
+  const other = await openLedgerScene(t, address, { instance: Buffer.alloc(16, 9) })
+  await other.ledger.open()
+  t.ok(await ledger.counter.takeLease())
+  for (const by of [record, record, other.record]) {
+    await by(batchFor(LARGE).files)
+    const counts = await staged.countNext()
+    t.equal(counts, by === record, 'what this parser has recorded alone waits for nothing')
+  }
+  const few = Array.from({ length: 62 }, () => batchFor(LARGE).files[0]!)
+  await record(few)
+  t.notOk(await staged.countNext())
+  await record(batchFor(LARGE).files)
+  t.ok(await staged.countNext(), 'more than these are never merged at once')
+  t.same([await rows('todo'), await rows('batch')], [0, 3])
 })

@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
 import { CountingStage } from '../../../parser/counting/counting-stage.ts'
 import { EarlierBatches } from '../../../parser/counting/earlier-batches.ts'
-import { StagedBatches } from '../../../parser/counting/staged-batches.ts'
+import { type Rest, StagedBatches } from '../../../parser/counting/staged-batches.ts'
 import { DigestWorkers } from '../../../parser/digest/digest.ts'
 import { DiskWatch } from '../../../parser/disk-watch.ts'
 import type { QueueEntry } from '../../../parser/facts.ts'
@@ -37,6 +37,7 @@ export async function stagesScene(
     readonly filesMax?: number
     /** As one that is busy with something else. */
     readonly countsNothing?: boolean
+    readonly rest?: Rest
   } = {},
 ) {
   const { paths, journal, log } = openScene(t)
@@ -73,7 +74,10 @@ export async function stagesScene(
     ...{ paths, config, journal, ledger, signal, log },
     newWorkers: () => new DigestWorkers({ sumThreads: 1 }),
   })
-  const staged = new StagedBatches({ ledger, earlier, log, pauseMs: () => config.takeoverMs })
+  const staged = new StagedBatches({
+    ...{ ledger, earlier, log, pauseMs: () => config.takeoverMs },
+    ...(options.rest === undefined ? {} : { rest: options.rest }),
+  })
   const namesakes: string[] = []
   const counting = new CountingStage({
     ...{ ...common, input: output, staged },
