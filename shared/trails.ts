@@ -74,6 +74,7 @@ export interface LedgerTrail {
   readonly reason?: string
   /** How often writing its sums down was begun anew. */
   readonly attempts: number
+  readonly publishedAtMs?: number
   readonly claimedAtMs: number
   readonly digestedAtMs: number
   readonly recordedAtMs?: number

@@ -9,6 +9,8 @@ export interface BatchFile {
   /** 16 bytes that name its publication; none: it is known by that work file. */
   readonly origin?: Uint8Array | undefined
   readonly name: string
+  /** As the publication says itself. */
+  readonly publishedAtMs?: number | undefined
   readonly sizeBytes: number
   readonly lines: number
   readonly amount: bigint

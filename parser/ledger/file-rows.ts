@@ -29,6 +29,7 @@ export interface LedgerFile {
   /** The batch that moved, or moves, its sums; null: none has. */
   readonly batchId: Buffer | null
   /** UTC, see `fromSqlTime`. */
+  readonly publishedAt: string | null
   readonly claimedAt: string
   readonly digestedAt: string
   readonly recordedAt: string | null
@@ -39,11 +40,12 @@ export const fileColumns = (n: LedgerNames): string => `sequence, sha256, origin
   work_sequence AS workSequence, name, size_bytes AS sizeBytes, \`lines\`, pairs, amount,
   largest_sum AS largestSum, state, reason, attempt, recorded_to AS recordedTo,
   (SELECT batch_id FROM ${n.posting} p WHERE p.file_sequence = sequence AND p.n = postings) AS batchId,
-  claimed_at AS claimedAt, digested_at AS digestedAt, recorded_at AS recordedAt, counted_at AS countedAt`
+  published_at AS publishedAt, claimed_at AS claimedAt, digested_at AS digestedAt, recorded_at AS recordedAt, counted_at AS countedAt`
 
 /** A file of this parser, as far as it says which publication it is. */
 export interface Published {
   readonly origin?: Uint8Array | undefined
+  readonly publishedAtMs?: number | undefined
   readonly workSequence: number
 }
 
@@ -58,6 +60,11 @@ export function originOf(instance: Uint8Array, { origin, workSequence }: Publish
 /** The same in SQL, of a row of the table. */
 export const originSql =
   "UNHEX(LEFT(SHA2(CONCAT(instance, REVERSE(UNHEX(LPAD(HEX(work_sequence), 16, '0')))), 256), 32))"
+
+/** For its row. */
+export function publishedTime({ publishedAtMs }: Published): string | null {
+  return publishedAtMs === undefined ? null : sqlTime(publishedAtMs)
+}
 
 export function fileWay(event: FileEvent): { readonly to: FileState; readonly from: string } {
   return wayOf<FileState, FileEvent>(FILE_STATES, event)
@@ -89,7 +96,7 @@ export async function insertFiles(
       `INSERT INTO ${names.file}
          (sha256, origin, instance, work_sequence, name, size_bytes, \`lines\`, rejected_lines, pairs,
           amount, largest_sum, state, attempt, pairs_recorded, amount_recorded, postings,
-          claimed_at, digested_at, recorded_at, counted_at)
+          published_at, claimed_at, digested_at, recorded_at, counted_at)
        VALUES ${some.map(() => ROW[claim]).join(', ')}`,
       some.flatMap(file => valuesOf(file, instance, claim)),
     )
@@ -115,9 +122,13 @@ export async function offerAgain(
   await transaction(session, async () => {
     const changed = await session.execute(
       `UPDATE ${names.file}
-          SET state = '${to}', reason = NULL, origin = ?, instance = ?, work_sequence = ?, name = ?
+          SET state = '${to}', reason = NULL, origin = ?, instance = ?, work_sequence = ?, name = ?,
+              published_at = ?
         WHERE sequence = ? AND ${from}`,
-      [...[originOf(instance, offer), instance, offer.workSequence, offer.name], sequence],
+      [
+        ...[originOf(instance, offer), instance, offer.workSequence, offer.name],
+        ...[publishedTime(offer), sequence],
+      ],
     )
     if (changed === 0) return
     await session.execute(`INSERT INTO ${names.todo} (kind, file_sequence) VALUES ('count', ?)`, [
@@ -127,7 +138,7 @@ export async function offerAgain(
 }
 
 const row = (claim: Claim, times: string): string =>
-  `(?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, '${fileWay(claim).to}', 0, ?, ?, ?, ?, ?, ${times})`
+  `(?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, '${fileWay(claim).to}', 0, ?, ?, ?, ?, ?, ?, ${times})`
 const ROW: Readonly<Record<Claim, string>> = {
   claim: row('claim', 'NULL, NULL'),
   countWhole: row('countWhole', 'UTC_TIMESTAMP(3), UTC_TIMESTAMP(3)'),
@@ -151,6 +162,7 @@ function valuesOf(file: BatchFile, instance: Uint8Array, claim: Claim): unknown[
     isWhole ? file.sums.pairs : 0,
     isWhole ? file.amount.toString() : '0',
     isWhole ? 1 : 0,
+    publishedTime(file),
     sqlTime(file.claimedAtMs),
     sqlTime(file.digestedAtMs),
   ]

@@ -17,6 +17,7 @@ export function batchFile({ entry, digest, sums, largestSum }: ReadFile): BatchF
     workSequence: entry.sequence,
     origin: entry.provenance?.origin,
     name: entry.name,
+    publishedAtMs: entry.provenance?.publishedAtMs,
     sizeBytes: digest.sizeBytes,
     lines: digest.lines,
     amount: digest.amount,

@@ -127,7 +127,7 @@ export class Decider {
       } else {
         if (row.state === 'refused') {
           const { name, sequence: workSequence, provenance } = entry
-          await this.#ledger.offerAgain(row, { name, workSequence, origin: provenance?.origin })
+          await this.#ledger.offerAgain(row, { ...provenance, name, workSequence })
         }
         await this.wait(verdict, { hasWaited: true })
       }

@@ -51,7 +51,7 @@ const LEDGER = fields(
     ...{ state: oneOf(...STATES), attempts: count('of recording its sums, before the last') },
     ...{ claimedAt: time(), digestedAt: time(), postings: list(POSTING, 'the newest ten') },
   },
-  { reason: text('why it is refused'), recordedAt: time(), countedAt: time() },
+  { reason: text('why it is refused'), publishedAt: time(), recordedAt: time(), countedAt: time() },
 )
 const QUEUED = fields(
   {
@@ -177,6 +177,7 @@ function ledgerJson(trail: LedgerTrail) {
       amount,
     },
     ...{ consumers: pairs ?? null, state: trail.state, attempts: trail.attempts },
+    ...at('publishedAt', trail.publishedAtMs),
     ...{ claimedAt: iso(trail.claimedAtMs), digestedAt: iso(trail.digestedAtMs) },
     postings: trail.postings.map(postingJson),
     ...(trail.reason === undefined ? {} : { reason: trail.reason }),

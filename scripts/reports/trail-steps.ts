@@ -44,7 +44,7 @@ function timesOf(trail: ContentTrail): Step[] {
   )
   const wasInterrupted = (checkpoint[0]?.atMs ?? 0) < (reading[0]?.atMs ?? 0)
   return [
-    ...step('published', file?.publishedAtMs),
+    ...step('published', file?.publishedAtMs ?? ledger?.publishedAtMs),
     ...(isFound ? [...claimed, ...announced] : [...announced, ...claimed]),
     ...(wasInterrupted ? [...checkpoint, ...reading] : [...reading, ...checkpoint]),
     ...step(

@@ -155,6 +155,7 @@ function trailOf(row: LedgerFile, postings: readonly PostingTrail[]): LedgerTrai
     ...(pairs === null ? {} : { pairs: Number(pairs) }),
     ...(reason === null ? {} : { reason }),
     attempts: Number(row.attempt),
+    ...time('publishedAtMs', row.publishedAt),
     claimedAtMs: fromSqlTime(row.claimedAt),
     digestedAtMs: fromSqlTime(row.digestedAt),
     ...time('recordedAtMs', row.recordedAt),

@@ -21,7 +21,14 @@ import type { KernelExports } from '../../kernel/index.ts'
 import type { PackedBlock } from '../../sums/index.ts'
 import type { BatchFile } from '../batch.ts'
 import type { Session } from '../connection.ts'
-import { fileColumns, fileWay, insertFiles, type LedgerFile, originOf } from '../file-rows.ts'
+import {
+  fileColumns,
+  fileWay,
+  insertFiles,
+  type LedgerFile,
+  originOf,
+  publishedTime,
+} from '../file-rows.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { SQL_DUPLICATE_KEY, sqlNumber } from '../sql-errors.ts'
 import { insertBlocks, packSums } from './blocks.ts'
@@ -174,11 +181,11 @@ async function takeOver(
   const changed = await session.execute(
     `UPDATE ${names.file}
         SET state = '${to}', attempt = attempt + 1, origin = ?, instance = ?, work_sequence = ?, name = ?,
-            recorded_to = NULL, pairs_recorded = 0, amount_recorded = 0, pairs = ?
+            published_at = ?, recorded_to = NULL, pairs_recorded = 0, amount_recorded = 0, pairs = ?
       WHERE sequence = ? AND attempt = ? AND ${from}`,
     [
       ...[originOf(instance, file), instance, file.workSequence, file.name],
-      ...[file.sums.pairs, sequence, attempt],
+      ...[publishedTime(file), file.sums.pairs, sequence, attempt],
     ],
   )
   if (changed !== 1) {

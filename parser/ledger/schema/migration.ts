@@ -46,6 +46,7 @@ export const migrateToVersion3 = (n: LedgerNames): readonly string[] => {
        ADD COLUMN IF NOT EXISTS pairs_recorded BIGINT UNSIGNED NOT NULL AFTER recorded_to,
        ADD COLUMN IF NOT EXISTS amount_recorded DECIMAL(38,0) NOT NULL AFTER pairs_recorded,
        ADD COLUMN IF NOT EXISTS postings INT UNSIGNED NOT NULL DEFAULT 1 COMMENT 'how often it was counted and taken back' AFTER amount_recorded,
+       ADD COLUMN IF NOT EXISTS published_at DATETIME(3) NULL COMMENT 'UTC, as it says itself' AFTER postings,
        ADD COLUMN IF NOT EXISTS counted_at DATETIME(3) NULL COMMENT 'all of them are in the totals'`,
     `UPDATE ${n.file} SET origin = ${originSql}, counted_at = IF(state = 'applied', recorded_at, NULL),
             recorded_at = NULL WHERE origin = REPEAT(CHAR(0), 16)`,

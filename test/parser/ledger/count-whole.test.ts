@@ -217,6 +217,7 @@ t.test('a row says what the file was, in UTC', async t => {
   const file = fileOf([[1n, U64_MAX]], {
     name: `${'ü'.repeat(99)}🚀`,
     workSequence: 2 ** 48 - 1,
+    publishedAtMs: Date.UTC(2024, 1, 29, 23, 59, 58, 7),
     sizeBytes: 2 ** 53 - 1,
     lines: 2 ** 53 - 1,
     amount: U64_MAX,
@@ -235,6 +236,7 @@ t.test('a row says what the file was, in UTC', async t => {
     amount: String(U64_MAX),
     state: 'applied',
   })
+  t.equal(fromSqlTime(row.publishedAt ?? ''), file.publishedAtMs)
   t.equal(fromSqlTime(row.claimedAt), file.claimedAtMs)
   t.equal(fromSqlTime(row.digestedAt), file.digestedAtMs)
   for (const at of [row.recordedAt, row.countedAt]) {
