@@ -39,8 +39,8 @@ PATH=$bin:$PATH
 export PATH
 printf '%s\n' "Node.js $(node --version)"
 # shellcheck disable=SC2046 # no name of a test has a space
-npx tap $(find test/shared test/parser/digest test/parser/journal test/parser/sums -name '*.test.ts') \
-  test/integration/exact-totals.test.ts
+npx tap $(cd dist && find test/shared test/parser/digest test/parser/journal test/parser/sums -name '*.test.js' -printf 'dist/%p\n') \
+  dist/test/integration/exact-totals.test.js
 
 state=$(mktemp -d "${TMPDIR:-/tmp}/cs-node.XXXXXX")
 trap 'rm -rf "$state"' EXIT

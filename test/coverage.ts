@@ -1,14 +1,13 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { ROOT } from './helpers/root.ts'
 
 // `npm run coverage [-- TESTS]`: which part of its lines each room has seen run, in the tests' own
 // processes and in those that they start. It reports; no number is aimed at. A process that is killed
 // says nothing, and each other one leaves some megabytes of what it has to say: so this is no part of
 // `npm test`, and the random histories are left out.
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const COUNTS = join(ROOT, '.tap', 'coverage')
 const SUMMARY = join(ROOT, '.tap', 'report', 'coverage-summary.json')
 const ROOMS = ['crash', 'generator', 'integration', 'parser', 'scripts', 'shared']
@@ -22,7 +21,8 @@ rmSync(COUNTS, { recursive: true, force: true })
 rmSync(SUMMARY, { force: true })
 mkdirSync(COUNTS, { recursive: true })
 const named = process.argv.slice(2)
-const tests = named.length > 0 ? named : ROOMS.map(room => `test/${room}`)
+const tests =
+  named.length > 0 ? named.map(path => `dist/${path}`) : ROOMS.map(room => `dist/test/${room}`)
 const options = ['--no-disable-coverage', '--allow-incomplete-coverage']
 const { status } = spawnSync(
   'npx',

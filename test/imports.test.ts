@@ -1,13 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import { dirname, relative, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import ts from 'typescript'
+import { ROOT } from './helpers/root.ts'
 
 // Who may import whom: scripts → {generator, parser} → shared → node.
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   scripts: ['scripts', 'generator', 'parser', 'shared'],
   generator: ['generator', 'shared'],
@@ -74,13 +73,13 @@ interface Import {
 }
 
 function importsOf(file: string): Import[] {
-  const text = readFileSync(`${ROOT}/${file}`, 'utf8')
+  const text = readFileSync(`${ROOT}${file}`, 'utf8')
   return ts.preProcessFile(text).importedFiles.map(({ fileName }) => ({ from: file, of: fileName }))
 }
 
 const files = Object.keys(ROOMS)
   .flatMap(room =>
-    readdirSync(`${ROOT}/${room}`, { recursive: true, encoding: 'utf8' }).map(
+    readdirSync(`${ROOT}${room}`, { recursive: true, encoding: 'utf8' }).map(
       file => `${room}/${file}`,
     ),
   )
@@ -102,7 +101,7 @@ t.test('the arrows between the rooms hold', async t => {
 
 t.test('the arrows between the rooms within a part hold', async t => {
   for (const [part, rooms] of Object.entries(INNER_ROOMS)) {
-    const there = readdirSync(`${ROOT}/${part}`, { withFileTypes: true })
+    const there = readdirSync(`${ROOT}${part}`, { withFileTypes: true })
       .filter(entry => entry.isDirectory())
       .map(({ name }) => name)
     t.same(there.sort(), Object.keys(rooms).sort(), `the rooms of ${part}`)
@@ -175,7 +174,7 @@ t.test('packages are known only where they belong', async t => {
 
 t.test('these are the packages that run, and no others', async t => {
   const { dependencies, optionalDependencies, peerDependencies } = JSON.parse(
-    readFileSync(`${ROOT}/package.json`, 'utf8'),
+    readFileSync(`${ROOT}package.json`, 'utf8'),
   )
   t.same(Object.keys(dependencies).sort(), Object.keys(PACKAGES).sort())
   t.same([optionalDependencies, peerDependencies], [undefined, undefined])

@@ -1,14 +1,14 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { CRASH_POINTS } from '../../shared/crash-points.ts'
+import { ROOT } from '../helpers/root.ts'
 
 // Each crash point is passed in the program, has its step in ARCHITECTURE.md's crash table, and is
 // where a process is killed by a test that is named there.
 
-const ROOT = new URL('../../', import.meta.url)
-
 function read(path: string): string {
-  return readFileSync(new URL(path, ROOT), 'utf8')
+  return readFileSync(join(ROOT, path), 'utf8')
 }
 
 /** Each row of the two tables, by what its first column begins with: the tests that show it. */
@@ -37,7 +37,7 @@ t.test('each test that the tables name is there', async t => {
   t.ok(ROWS.length > 60)
   const named = new Set(ROWS.flatMap(({ tests }) => tests))
   t.same(
-    [...named].filter(path => !existsSync(new URL(path, ROOT))),
+    [...named].filter(path => !existsSync(join(ROOT, path))),
     [],
   )
 })
@@ -45,7 +45,7 @@ t.test('each test that the tables name is there', async t => {
 t.test('each point is passed in the program', async t => {
   const passed = new Set<string>()
   for (const room of ['generator', 'parser', 'scripts']) {
-    for (const file of readdirSync(new URL(room, ROOT), { recursive: true, encoding: 'utf8' })) {
+    for (const file of readdirSync(join(ROOT, room), { recursive: true, encoding: 'utf8' })) {
       if (!file.endsWith('.ts')) continue
       const points = read(`${room}/${file}`).matchAll(/\bcrashPoint\('([^']+)'\)/g)
       for (const [, point = ''] of points) passed.add(point)

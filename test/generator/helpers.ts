@@ -5,7 +5,6 @@ import { rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { type Config, readConfig } from '../../shared/config.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import type { AckOutcome, Announce, GeneratorHealth, Hello } from '../../shared/protocol.ts'
@@ -13,6 +12,7 @@ import type { Channel } from '../../shared/socket/channel.ts'
 import { ChannelServer } from '../../shared/socket/channel-server.ts'
 import { askOnce } from '../../shared/socket/connecting.ts'
 import { spawnNode } from '../helpers/processes.ts'
+import { BUILT } from '../helpers/root.ts'
 
 /** The part of a tap test that the helpers need. */
 export interface Teardown {
@@ -69,7 +69,7 @@ export interface Process {
   log(): string
 }
 
-const MAIN = fileURLToPath(new URL('../../dist/generator/main.js', import.meta.url))
+const MAIN = `${BUILT}generator/main.js`
 
 /** The built generator as a process of its own; killed at the end of the test. */
 export function startProcess(

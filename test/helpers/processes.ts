@@ -1,7 +1,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { processIdentity } from '../../shared/lifecycle.ts'
+import { BUILT } from './root.ts'
 
 /** The part of a tap test that the helpers need. */
 export interface Teardown {
@@ -25,8 +25,6 @@ export interface Program {
   output(): string
   signal(signal: NodeJS.Signals): void
 }
-
-export const BUILT = fileURLToPath(new URL('../../dist/', import.meta.url))
 
 /**
  * Node with these arguments, as a user would start it. The test runner puts its loader into the

@@ -7,7 +7,7 @@ import { countersink, jsonLines } from '../helpers/cli.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { dataFile, drop } from '../helpers/files.ts'
 import { startParser, stopProgram } from '../helpers/parser.ts'
-import { BUILT } from '../helpers/processes.ts'
+import { BUILT } from '../helpers/root.ts'
 import type { Site } from '../helpers/state-dir.ts'
 
 // The proof as a person asks for it: in words, as JSON, and by its exit status.

@@ -8,6 +8,7 @@ import { dataFile, drop, seededFile, sha256Of } from '../helpers/files.ts'
 import { assertDocumented, misfit, undocumented } from '../helpers/json-shape.ts'
 import { stopProgram } from '../helpers/parser.ts'
 import { startProgram } from '../helpers/processes.ts'
+import { ROOT } from '../helpers/root.ts'
 import { makeSite } from '../helpers/state-dir.ts'
 import { startUp } from '../helpers/up.ts'
 
@@ -141,7 +142,7 @@ t.test('every command that answers was asked, and stands in OPERATIONS', async t
   const answering = (await commandsOf(COMMANDS))
     .filter(({ answer }) => answer !== undefined)
     .map(({ name }) => name)
-  const page = readFileSync(new URL('../../OPERATIONS.md', import.meta.url), 'utf8')
+  const page = readFileSync(`${ROOT}OPERATIONS.md`, 'utf8')
   const section = page.slice(page.indexOf('## JSON'))
   const examples = section
     .split('\n')

@@ -4,6 +4,7 @@ import { statePaths } from '../../shared/paths.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type DataFile, drop, seededFile, totalsText } from '../helpers/files.ts'
 import { type Ended, killProcess } from '../helpers/processes.ts'
+import { ROOT } from '../helpers/root.ts'
 import { type Host, makeHost, whyNoHost } from './host/host.ts'
 import { type Block, blocksOf, readPage, sectionsOf } from './host/pages.ts'
 
@@ -68,7 +69,7 @@ t.test('what happens if: each row has its test', async t => {
   t.ok(rows.length > 15)
   const named = rows.flatMap(row => row.match(/`(test\/[^`]+)`/g) ?? [])
   for (const name of named) {
-    t.ok(existsSync(new URL(`../../${name.slice(1, -1)}`, import.meta.url)), name)
+    t.ok(existsSync(`${ROOT}${name.slice(1, -1)}`), name)
   }
 })
 
@@ -89,7 +90,7 @@ t.test('commands within the text are typed, or run by another test', async t => 
           lines.some(line => `${line} `.startsWith(`${command} `)),
           command,
         )
-      else t.ok(existsSync(new URL(`../${elsewhere}`, import.meta.url)), elsewhere)
+      else t.ok(existsSync(`${ROOT}test/${elsewhere}`), elsewhere)
     }
   }
 })

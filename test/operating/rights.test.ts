@@ -10,6 +10,7 @@ import { RIGHTS } from '../../parser/ledger/schema/rights.ts'
 import { LEDGER_TABLES, readConfig } from '../../shared/config.ts'
 import type { Finding } from '../../shared/findings.ts'
 import { layVersion1 } from '../crash/version-2.ts'
+import { BUILT } from '../helpers/root.ts'
 import {
   addressOf,
   batchFor,
@@ -195,7 +196,7 @@ async function assertCountsOn(t: Test, at: { database: string; address: { url: s
 }
 
 t.test('the command prints it, and the account for questions only asks', async t => {
-  const program = new URL('../../dist/scripts/countersink.js', import.meta.url).pathname
+  const program = `${BUILT}scripts/countersink.js`
   const env = { ...process.env, ...NAMES, COUNTERSINK_DATABASE_URL: 'mariadb://app@db/printed' }
   const schema = (...args: string[]) =>
     execFileSync(process.execPath, [program, 'schema', '--reader', 'looks@localhost', ...args], {

@@ -18,7 +18,7 @@ import { type History, happen, historyOf, shrink } from './history.ts'
 import { describePlan } from './plan.ts'
 import { startServer } from './site.ts'
 
-const COMMAND = 'npx tap test/property/histories.test.ts'
+const COMMAND = 'npx tap dist/test/property/histories.test.js'
 /** They wait for processes half of the time. */
 const AT_ONCE = 4
 const FAILURES_MAX = 3

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { BUILT, spawnNode } from '../helpers/processes.ts'
+import { spawnNode } from '../helpers/processes.ts'
+import { BUILT } from '../helpers/root.ts'
 import type { HistorySite } from './site.ts'
 
 /** A built program on a history's directory. */

@@ -8,7 +8,7 @@ import type { Consumers } from '../../scripts/bench/data/consumers.ts'
 import { cutFile } from '../../scripts/bench/data/cut-file.ts'
 import { makeFile } from '../../scripts/bench/data/make-file.ts'
 import { PairsFingerprint } from '../../scripts/bench/pairs-fingerprint.ts'
-import { BUILT } from '../helpers/processes.ts'
+import { BUILT } from '../helpers/root.ts'
 
 // The benchmark's own data are what everything measured is held against: they must be right.
 

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { earlierBuild, parserCommand } from '../../scripts/bench/builds.ts'
 import type { Machine } from '../../scripts/bench/machine.ts'
@@ -11,6 +10,7 @@ import { makeSumsOfLines } from '../../scripts/bench/pairs-table.ts'
 import { judge, type Row, sizeText, times } from '../../scripts/bench/row.ts'
 import { medianOf, percentileOf, slopeOf, spreadOf } from '../../scripts/bench/statistics.ts'
 import { statePaths } from '../../shared/paths.ts'
+import { ROOT } from '../helpers/root.ts'
 
 // The parts of the benchmark that are no measurement.
 
@@ -114,7 +114,7 @@ function row(name: string, reached: string, verdict: Row['verdict']): Row {
 }
 
 t.test('a page keeps what a run did not measure, and what a person explained', async t => {
-  const empty = readFileSync(new URL('../../BENCHMARKS.md', import.meta.url), 'utf8').replace(
+  const empty = readFileSync(`${ROOT}BENCHMARKS.md`, 'utf8').replace(
     /(<!-- bench: (\w+) -->\n)[\s\S]*?(<!-- \/bench -->)/g,
     (_, begin: string, name: string, end: string) =>
       name === 'table' ? `${begin}| row |\n| --- |\n${end}` : `${begin}${end}`,
@@ -141,7 +141,7 @@ t.test('a page keeps what a run did not measure, and what a person explained', a
 t.test('an earlier build is a built checkout, or refused before anything is measured', async t => {
   const directory = t.testdir({ dist: {} })
   t.throws(() => earlierBuild(directory), { code: 'USAGE', message: /built checkout/ })
-  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const root = ROOT
   const own = earlierBuild(root)
   t.match(own, { name: 'before' })
   const command = await parserCommand(own, statePaths('/srv/bench'))

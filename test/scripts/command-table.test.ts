@@ -16,6 +16,7 @@ import { DATED } from '../../scripts/command-table/manual-page.ts'
 import { parseOptions } from '../../scripts/command-table/options.ts'
 import { countersink } from '../helpers/cli.ts'
 import { startProgram } from '../helpers/processes.ts'
+import { ROOT } from '../helpers/root.ts'
 import { makeSite } from '../helpers/state-dir.ts'
 import { tempDir } from '../shared/helpers.ts'
 
@@ -78,7 +79,7 @@ t.test('the manual page is the same each time, and has plain characters only', a
 
 t.test('the manual page is of the release that the change log begins with', async t => {
   const read = (name: string): string => {
-    return readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8')
+    return readFileSync(`${ROOT}${name}`, 'utf8')
   }
   const [, version, day = ''] = /^## (\S+) \((.+)\)$/m.exec(read('CHANGELOG.md')) ?? []
   t.equal(version, JSON.parse(read('package.json')).version)

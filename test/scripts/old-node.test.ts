@@ -1,14 +1,12 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { BUILT } from '../helpers/processes.ts'
+import { BUILT, ROOT } from '../helpers/root.ts'
 
 // Both entries of a person, under a Node.js that says that it is older, or as old as is supported.
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
-const { engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const { engines } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
 const least = /^>=(\d+)\.(\d+)$/.exec(engines.node)?.slice(1).map(Number) as [number, number]
 const [major, minor] = least
 const dir = t.testdir({})
@@ -36,7 +34,7 @@ t.test('the set-up, which `npm start` runs first', async t => {
   writeFileSync(node, `#!/bin/sh\necho v${major - 2}.20.0\n`)
   chmodSync(node, 0o755)
   const env = { PATH: `${dir}:${process.env.PATH}` }
-  const setup = spawnSync('sh', [join(root, 'scripts/setup.sh')], { encoding: 'utf8', env })
+  const setup = spawnSync('sh', [join(ROOT, 'scripts/setup.sh')], { encoding: 'utf8', env })
   t.match(setup, { status: 1, stdout: '' })
   t.match(setup.stderr, `Node.js ${major}.${minor} or newer is needed; this is v${major - 2}.20.0.`)
 })

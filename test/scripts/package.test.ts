@@ -1,15 +1,14 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { ROOT } from '../helpers/root.ts'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
-const read = (name: string): string => readFileSync(join(root, name), 'utf8')
+const read = (name: string): string => readFileSync(join(ROOT, name), 'utf8')
 
 t.test('what is packed runs, and has no tests', async t => {
   const args = ['pack', '--dry-run', '--json', '--ignore-scripts']
-  const packed = spawnSync('npm', args, { cwd: root, encoding: 'utf8' })
+  const packed = spawnSync('npm', args, { cwd: ROOT, encoding: 'utf8' })
   const [{ files }] = Object.values(JSON.parse(packed.stdout)) as [{ files: { path: string }[] }]
   const paths = files.map(({ path }) => path)
   const { bin, man } = JSON.parse(read('package.json'))

@@ -6,7 +6,7 @@ import { readConfig } from '../../shared/config.ts'
 import { EXIT_CONFIG, EXIT_DISK_FULL } from '../../shared/errors.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { BUILT } from '../helpers/processes.ts'
+import { BUILT } from '../helpers/root.ts'
 import { tempDir } from '../shared/helpers.ts'
 
 export type Name = 'parser' | 'generator'

@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { GeneratorHealth } from '../../shared/protocol.ts'
 import { decodePayload, encodeFrame, FrameSplitter } from '../../shared/socket/frames.ts'
+import { BUILT } from '../helpers/root.ts'
 
 /** The part of a tap test that the helpers need. */
 export interface Teardown {
@@ -128,27 +128,6 @@ export async function rawPeer(t: Teardown, path: string): Promise<RawPeer> {
   return peer
 }
 
-const ROOT = new URL('../../', import.meta.url)
-
-/** Of the program as it is built, if that is up to date: it starts ten times as fast. */
-function runnable(): { loader: readonly string[]; url: (file: string) => string } {
-  const built = statSync(new URL('dist/.tsbuildinfo', ROOT), { throwIfNoEntry: false })
-  const newest = ['generator', 'parser', 'scripts', 'shared']
-    .flatMap(room => {
-      const folder = fileURLToPath(new URL(room, ROOT))
-      return readdirSync(folder, { recursive: true, encoding: 'utf8' }).map(
-        file => statSync(join(folder, file)).mtimeMs,
-      )
-    })
-    .reduce((most, one) => Math.max(most, one))
-  if (built !== undefined && built.mtimeMs > newest) {
-    return { loader: [], url: file => new URL(`dist/${file.replace(/ts$/, 'js')}`, ROOT).href }
-  }
-  // The loader that runs .ts, without the test runner's own hooks.
-  const loader = process.execArgv.filter(one => one.includes('typescript'))
-  return { loader, url: file => new URL(file, ROOT).href }
-}
-
 export interface Child {
   readonly process: ChildProcess
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
@@ -159,7 +138,7 @@ export interface Child {
 }
 
 /**
- * Runs a module's text in a process of its own. `@/` in its imports is the project's root. It is
+ * Runs a module's text in a process of its own. `@/` in its imports is the project, built. It is
  * killed at the end of the test.
  */
 export function runModule(
@@ -167,11 +146,10 @@ export function runModule(
   text: string,
   options: { env?: Readonly<Record<string, string>>; args?: readonly string[] } = {},
 ): Child {
-  const { loader, url } = runnable()
-  const module = text.replace(/'@\/([^']+)'/g, (_match, file: string) => `'${url(file)}'`)
+  const module = text.replace(/'@\/([^']+)\.ts'/g, (_match, file) => `'${BUILT}${file}.js'`)
   const child = spawn(
     process.execPath,
-    [...[...loader, '--input-type=module', '-e', module], ...['--', ...(options.args ?? [])]],
+    ['--input-type=module', '-e', module, '--', ...(options.args ?? [])],
     { env: { PATH: process.env.PATH, ...options.env }, stdio: ['pipe', 'pipe', 'pipe'] },
   )
   let out = ''

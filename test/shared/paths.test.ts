@@ -13,6 +13,7 @@ import {
   whyNoDataName,
   workName,
 } from '../../shared/paths.ts'
+import { ROOT } from '../helpers/root.ts'
 import { failureOf, tempDir } from './helpers.ts'
 
 t.test('everything lives below the state directory, absolute', async t => {
@@ -110,7 +111,7 @@ t.test('why a name cannot be taken', async t => {
 })
 
 t.test('the list of endings is in the README', async t => {
-  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const readme = readFileSync(`${ROOT}README.md`, 'utf8')
   const missing = UNFINISHED_ENDINGS.filter(ending => !readme.includes(`\`${ending}\``))
   t.same(missing, [])
 })

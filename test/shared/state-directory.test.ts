@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { chownSync, writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { statePaths } from '../../shared/paths.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
+import { BUILT } from '../helpers/root.ts'
 import { failureOf, tempDir } from './helpers.ts'
 
 t.test('places that a state directory cannot be in', async t => {
@@ -28,7 +28,7 @@ t.test('directories of others, and too few descriptors', async t => {
     code: 'STATE_DIRECTORY_UNFIT',
     message: /belongs to the user with id /,
   })
-  const main = fileURLToPath(new URL('../../dist/parser/main.js', import.meta.url))
+  const main = `${BUILT}parser/main.js`
   const limited = spawnSync('sh', ['-c', `ulimit -n 100 && exec "${process.execPath}" "${main}"`], {
     cwd: dir,
     env: { PATH: process.env.PATH },

@@ -1,9 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { eventually } from '../../helpers/eventually.ts'
 import { type Ended, killProcess, processesOf, type Teardown } from '../../helpers/processes.ts'
+import { ROOT } from '../../helpers/root.ts'
 import { makeScratchDirectory } from '../../helpers/scratch.ts'
 import { type DatabaseHost, startDatabaseHost } from './database-host.ts'
 
@@ -24,8 +24,7 @@ export interface Host {
   runCrontab(crontab: string): Promise<Ended>
 }
 
-const CLONE = fileURLToPath(new URL('../../../', import.meta.url))
-const PROGRAMS = fileURLToPath(new URL('programs', import.meta.url))
+const PROGRAMS = `${ROOT}test/operating/host/programs`
 
 /** What tells the processes of one host, as in `processes.ts`. */
 const MARK = 'COUNTERSINK_TEST_DIRECTORY'
@@ -53,7 +52,7 @@ export async function makeHost(t: Teardown): Promise<Host> {
       .replaceAll('db.example:3306', database.address)
   const env = {
     PATH: `${path('usr/local/bin')}:${PROGRAMS}:${process.env.PATH}`,
-    ...{ HOME: path('root'), HOST: root, CLONE, OUTER_PATH: process.env.PATH, [MARK]: root },
+    ...{ HOME: path('root'), HOST: root, CLONE: ROOT, OUTER_PATH: process.env.PATH, [MARK]: root },
   }
   const shell = (lines: string, settings: NodeJS.ProcessEnv): Promise<Ended> =>
     runShell(here(lines), path('root'), settings)

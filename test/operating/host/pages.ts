@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { ROOT } from '../../helpers/root.ts'
 
 /** A fenced part of a page. */
 export interface Block {
@@ -26,5 +27,5 @@ export function sectionsOf(page: string, names: RegExp = /^/): string {
 }
 
 export function readPage(page: string): string {
-  return readFileSync(new URL(`../../../${page}`, import.meta.url), 'utf8')
+  return readFileSync(`${ROOT}${page}`, 'utf8')
 }

@@ -1,13 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { COMMANDS } from '../../../scripts/command-line.ts'
+import { BUILT } from '../../helpers/root.ts'
 import { missing } from './programs.ts'
 
 // The page that is built and packed, for those who read it and those who check it.
 
-const page = fileURLToPath(new URL('../../../dist/countersink.1', import.meta.url))
+const page = `${BUILT}countersink.1`
 
 t.test('mandoc finds nothing wrong with it', { skip: missing('mandoc') ?? false }, async t => {
   const { status, stdout, stderr } = spawnSync('mandoc', ['-T', 'lint', '-W', 'style', page], {
@@ -26,7 +26,7 @@ t.test('man shows it without a warning', { skip: missing('man') ?? false }, asyn
 })
 
 t.test('what the command prints is what was built', async t => {
-  const program = fileURLToPath(new URL('../../../dist/scripts/countersink.js', import.meta.url))
+  const program = `${BUILT}scripts/countersink.js`
   const printed = execFileSync(process.execPath, [program, 'man'], { encoding: 'utf8' })
   t.equal(printed, readFileSync(page, 'utf8'))
 })

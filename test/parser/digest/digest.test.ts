@@ -197,7 +197,7 @@ t.test('an abort before anything has begun', async t => {
 })
 
 t.test('a thread that dies fails the file, and the next file has a new thread', async t => {
-  const dying = new URL('fixtures/dying-worker.ts', import.meta.url)
+  const dying = new URL('fixtures/dying-worker.js', import.meta.url)
   t.teardown(() => delete process.env.DEATH)
   const limits = limitsOf(t)
   const file = fileOf(t, '1 2\n'.repeat(1000))
