@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSy
 import { join } from 'node:path'
 import t from 'tap'
 import { Session } from '../../parser/ledger/connection.ts'
+import { LEDGER_TABLES } from '../../shared/config.ts'
 import { readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { countersink } from '../helpers/cli.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
@@ -17,7 +18,6 @@ const server = await startDatabaseServer(t)
 t.jobs = 3
 
 const file = seededFile('a', 1)
-const TABLES = ['consumption', 'countersink_batch', 'countersink_file', 'countersink_meta']
 
 /** The same site as a command sees it whose environment names another database, or none. */
 function seenWith(site: Site, url: string | undefined): Site {
@@ -142,7 +142,8 @@ t.test('one ledger under another name is the same', { buffered: true }, async t 
   const moved = await server.createDatabase()
   const [from, to] = [site.config.databaseUrl, moved].map(one => new URL(one).pathname.slice(1))
   await withSession(site, async session => {
-    for (const table of [...TABLES, 'countersink_sighting']) {
+    const all = [site.config.totalsTable, ...LEDGER_TABLES.map(name => `countersink_${name}`)]
+    for (const table of all) {
       await session.execute(`RENAME TABLE ${from}.${table} TO ${to}.${table}`)
     }
   })
