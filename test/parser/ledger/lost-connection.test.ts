@@ -139,7 +139,8 @@ t.test('killed behind every chunk of one batch, again and again', async t => {
   const counting = ledger.counter.countStaged({ id: Buffer.alloc(16, 1), files })
   t.match(await within('applying', counting), { kind: 'applied' })
   await Promise.all(killing)
-  t.equal(chunks, PAIRS.length, 'it went on where it stood, not from the beginning')
+  // Of one whose COMMIT is not answered nobody hears.
+  t.ok(chunks <= PAIRS.length, 'it went on where it stood, not from the beginning')
   t.same(await totals(), asTotals(PAIRS))
 })
 
