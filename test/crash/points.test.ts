@@ -4,8 +4,8 @@ import { U64_MAX } from '../../shared/limits.ts'
 import { startDatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type DataFile, dataFile, drop, seededFile, totalsOf } from '../helpers/files.ts'
-import { assertEverythingAddsUp, type Fate, processedFiles } from '../helpers/invariants.ts'
-import { startParser, stopProgram } from '../helpers/parser.ts'
+import { assertEverythingAddsUp, type Fate, list, processedFiles } from '../helpers/invariants.ts'
+import { spawnParser, startParser, stopProgram } from '../helpers/parser.ts'
 import { makeNeighbour, makeSite } from '../helpers/state-dir.ts'
 import {
   applied,
@@ -148,6 +148,11 @@ for (const [point, digested] of [
   t.test(`killed at ${point} of many files`, { buffered: true }, async t => {
     const site = await makeSite(t, server)
     drop(site.paths, MANY)
+    // Nothing is read before the ledger has been seen: so all are claimed before the first is.
+    const nowhere = `mariadb://x@localhost/x?socketPath=${site.paths.dir}/nowhere.sock`
+    const claiming = spawnParser(t, site, { COUNTERSINK_DATABASE_URL: nowhere })
+    await eventually('all are claimed', () => list(site.paths.inbox).length === 0)
+    await stopProgram(claiming)
     await (await spawnDoomed(t, site, point)).died()
     const queue = await queueOf(site)
     t.equal(queue.filter(({ stage }) => stage === 'digested').length, digested, 'all or none')
