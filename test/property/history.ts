@@ -145,7 +145,11 @@ class HostLives {
  * @returns what it said
  */
 async function recover(site: HistorySite, isBesideOthers: boolean): Promise<string> {
-  const { code, said } = await runCommand(site, 'recover')
+  let { code, said } = await runCommand(site, 'recover')
+  // Another host was recovered first, and its parser has begun a new ledger.
+  if (code === 3 && isBesideOthers && said.includes('run it with --other-database')) {
+    ;({ code, said } = await runCommand(site, 'recover', '--other-database'))
+  }
   const isDone = code === 0 || (code === 1 && isBesideOthers && said.includes('LOST HERE'))
   if (!isDone) throw new HistoryFailed(`recover ended with ${code}:\n${said}`)
   return said
