@@ -4,9 +4,10 @@
  *
  * - **not taken** (`opening_generation` is NULL): the ledger has just been begun, or its tables come
  *   from an earlier version. Nothing is claimed before it is taken.
- * - **being taken**: one connection reads the totals in a snapshot, another writes blocks under a sequence
- *   that no content can have, of a generation that this attempt has chosen. It touches no other one's
- *   blocks, or two that begin at once could go on for ever. A crash leaves a generation that nobody names.
+ * - **being taken** (O1): one transaction reads the totals as they were at its beginning, and writes
+ *   blocks under a sequence that no content can have, of a generation that this attempt has chosen. It
+ *   touches no other one's blocks, or two that begin at once could go on for ever. A crash leaves nothing,
+ *   or a generation that nobody names. (The account may have no second connection.)
  * - **taken** (O2): one small transaction names the generation, writes rows, amount and bound as they
  *   were in the snapshot, and removes all other generations. Of several parsers that begin at once the
  *   first one wins; the others remove what they have written (killed then, they leave it).
@@ -20,7 +21,7 @@ import type { Config } from '../../../shared/config.ts'
 import { crashPoint } from '../../../shared/crash-points.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { BlockEncoder, startPacking } from '../../sums/index.ts'
-import { Session } from '../connection.ts'
+import type { Session } from '../connection.ts'
 import { type FileBlock, insertBlocks } from '../recording/blocks.ts'
 import { transaction } from '../transaction.ts'
 import { type LedgerNames, ledgerNames } from './tables.ts'
@@ -146,17 +147,15 @@ async function packTotals(
   const names = ledgerNames(config)
   const { totals, id, amount } = names
   const writer = new OpeningWriter(session, names, opening)
-  // The one connection holds the snapshot, the other one writes.
-  const reader = await Session.open(session.address)
   let rows = 0
   let sum = 0n
   let largest = 0n
+  // Under READ COMMITTED a consistent snapshot is silently none.
+  await session.execute('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ')
+  await session.execute('START TRANSACTION WITH CONSISTENT SNAPSHOT')
   try {
-    // Under READ COMMITTED a consistent snapshot is silently none.
-    await reader.execute('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ')
-    await reader.execute('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY')
     for (let where = ''; ; ) {
-      const page = await reader.query<{ id: bigint | number; amount: bigint | string }>(
+      const page = await session.query<{ id: bigint | number; amount: bigint | string }>(
         `SELECT ${id} AS id, COALESCE(${amount}, 0) AS amount FROM ${totals} ${where}
           ORDER BY ${id} LIMIT ${ROWS_AT_ONCE}`,
       )
@@ -171,14 +170,16 @@ async function packTotals(
       if (page.length < ROWS_AT_ONCE) break
       where = `WHERE ${id} > ${page.at(-1)!.id}`
     }
-  } finally {
-    await reader.close()
+    await writer.end()
+    await session.execute('COMMIT')
+  } catch (error) {
+    if (session.isUsable) await session.rollback()
+    throw error
   }
-  await writer.end()
   return { rows, amount: sum, largest, blocks: writer.blocks, wide: writer.wide }
 }
 
-/** Writes blocks in transactions of some hundred kilobytes each. */
+/** Writes blocks inside the caller's transaction. */
 class OpeningWriter {
   readonly #session: Session
   readonly #names: LedgerNames
@@ -246,7 +247,7 @@ class OpeningWriter {
     const blocks = this.#waiting
     this.#waiting = []
     if (blocks.length === 0) return
-    await transaction(this.#session, () => insertBlocks(this.#session, this.#names, blocks))
+    await insertBlocks(this.#session, this.#names, blocks)
   }
 
   async #writeWide(): Promise<void> {

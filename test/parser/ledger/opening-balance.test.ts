@@ -11,7 +11,7 @@ import {
 import { ledgerNames } from '../../../parser/ledger/schema/tables.ts'
 import { readConfig } from '../../../shared/config.ts'
 import { eventually } from '../../helpers/eventually.ts'
-import { openSession, startServer } from './helpers.ts'
+import { databaseOf, openSession, startServer } from './helpers.ts'
 
 const server = await startServer(t)
 const config = readConfig({})
@@ -58,6 +58,22 @@ t.test('of totals that are there, each consumer has what stood there', async t =
     for (const one of chunk.amounts) amount += one
   }
   t.same([pairs, amount], [20_003, sum - wide + 5n])
+})
+
+t.test('of an account that may have one connection', async t => {
+  const address = await server.database()
+  const session = await openSession(t, address)
+  await session.execute(
+    'CREATE TABLE consumption (id BIGINT UNSIGNED PRIMARY KEY, resource_consumption BIGINT UNSIGNED NOT NULL)',
+  )
+  await session.execute('INSERT INTO consumption SELECT seq, 2 FROM seq_1_to_40000')
+  await session.execute('CREATE USER one@localhost WITH MAX_USER_CONNECTIONS 1')
+  await session.execute('GRANT ALL ON *.* TO one@localhost')
+  const url = `mariadb://one@localhost/${databaseOf(address)}?socketPath=${server.socketPath}`
+  const only = await openSession(t, { url })
+  const { uuid } = await openLedger(only, config)
+  t.same(await takeOpening(only, config, uuid), { isUnknown: false, difference: 0n })
+  t.equal(await openingOf(session, names, 40_000n), 2n)
 })
 
 t.test('several that begin at once, and one that was killed, leave one', async t => {
