@@ -138,13 +138,14 @@ t.test('a batch that stands still is said, and gone on with', async t => {
   const { sequence } = (await s.record(batchFor(LARGE).files))![0]!
   await eventually('it is counted', async () => (await s.rows('todo')) === 0)
   await eventually('to its end', async () => (await s.ledger.openBatches()).length === 0)
+  await s.session.execute('UPDATE consumption SET resource_consumption = 0 WHERE id = 2')
+  await s.session.execute("UPDATE countersink_file SET state = 'applying'")
+  // Last: it is gone on with at once.
   await s.session.execute(
     `UPDATE countersink_batch SET state = 'retreating' WHERE id =
        (SELECT batch_id FROM countersink_posting WHERE file_sequence = ?)`,
     [sequence],
   )
-  await s.session.execute('UPDATE consumption SET resource_consumption = 0 WHERE id = 2')
-  await s.session.execute("UPDATE countersink_file SET state = 'applying'")
   await eventually('it is said', () =>
     /^batch .* is blocked: .*lowered/.test(s.staged.reason ?? ''),
   )
