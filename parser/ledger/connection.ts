@@ -1,41 +1,16 @@
-import { connect } from 'node:net'
-import {
-  type Connection,
-  type ConnectionConfig,
-  createConnection,
-  type StreamCallback,
-} from 'mariadb'
-import type { Config } from '../../shared/config.ts'
-import { type DatabaseUrl, maskedUrl, parseDatabaseUrl } from '../../shared/database-url.ts'
+import type { Connection } from 'mariadb'
 import { CountersinkError, toError } from '../../shared/errors.ts'
-import type { StatePaths } from '../../shared/paths.ts'
 import { SEQUENCE_ROWS, SEQUENCE_TABLE } from './adding/sequence-engine.ts'
 import { READ_BACK, SET_STATEMENTS, wrongSetting } from './session-settings.ts'
+import { databaseUnavailable, databaseUnfit, isTransient, judgeSqlError } from './sql-errors.ts'
 import {
-  databaseUnavailable,
-  databaseUnfit,
-  isTransient,
-  judgeSqlError,
-  sqlNumber,
-} from './sql-errors.ts'
-import { tlsOptions } from './tls-options.ts'
+  connectFailure,
+  connectTo,
+  type DatabaseAddress,
+  isEncrypted,
+  type Line,
+} from './way-in.ts'
 
-/** Where MariaDB is: a URL, of one host or of several, or the private server's UNIX socket. */
-export type DatabaseAddress = { readonly url: string } | { readonly socketPath: string }
-
-/** The configured database, or the private server of this state directory. */
-export function databaseAddress(
-  config: Pick<Config, 'databaseUrl'>,
-  paths: Pick<StatePaths, 'mariadbSocket'>,
-): DatabaseAddress {
-  return config.databaseUrl === ''
-    ? { socketPath: paths.mariadbSocket }
-    : { url: config.databaseUrl }
-}
-
-/** The database a private server keeps everything in. */
-const PRIVATE_DATABASE = 'countersink'
-const CONNECT_TIMEOUT_MS = 5_000
 /** From the connection to its last setting: a way that swallows what is sent must not hold us up. */
 const SET_UP_TIMEOUT_MS = 15_000
 
@@ -75,31 +50,8 @@ export class Session {
    * @throws CountersinkError DATABASE_UNAVAILABLE (try again), DATABASE_UNFIT (wrong settings).
    */
   static async open(address: DatabaseAddress, withinMs = SET_UP_TIMEOUT_MS): Promise<Session> {
-    let connection: Connection
     const line: Line = { isGivenUp: false }
-    const where = await addressOptions(address, line)
-    try {
-      connection = await createConnection({
-        ...where,
-        connectTimeout: Math.min(CONNECT_TIMEOUT_MS, withinMs),
-        charset: 'utf8mb4',
-        // Matched rows would hide missing ones: affected rows must be changed rows.
-        foundRows: false,
-        // A COMMIT sent behind a statement that fails would commit half a batch.
-        pipelining: false,
-        permitLocalInfile: false,
-        multipleStatements: false,
-        bigIntAsNumber: false,
-        decimalAsNumber: false,
-        insertIdAsNumber: false,
-        autoJsonMap: false,
-        // As the server writes them, in UTC: nothing is shifted into this machine's time zone.
-        dateStrings: true,
-        trace: false,
-      })
-    } catch (thrown) {
-      throw connectFailure(toError(thrown))
-    }
+    const connection = await connectTo(address, line, withinMs)
     const session = new Session(connection, address, line)
     const timer = setTimeout(() => {
       session.#lost = databaseUnavailable(
@@ -321,61 +273,4 @@ function valuesOf(values: readonly unknown[]): unknown[] | undefined {
 
 function changesOf(result: unknown): number {
   return (result as { affectedRows?: number }).affectedRows ?? 0
-}
-
-/** What the connector's sockets go by. */
-interface Line {
-  isGivenUp: boolean
-}
-
-/**
- * When a connection is given up in the middle of a statement, the connector opens another one to KILL
- * it there. Where the server has lost it, or is another one by now, where its number may be somebody
- * else's, that fails with an error that nobody can catch: it would end the process. So it gets no socket.
- */
-function socketTo(host: string, port: number, line: Line): (done: StreamCallback) => void {
-  return done => {
-    if (line.isGivenUp) return done(new Error('the connection was given up'))
-    const socket = connect(port, host)
-    socket.setNoDelay(true)
-    done(undefined, socket)
-  }
-}
-
-async function addressOptions(address: DatabaseAddress, line: Line): Promise<ConnectionConfig> {
-  if ('socketPath' in address) {
-    return { socketPath: address.socketPath, user: 'root', database: PRIVATE_DATABASE }
-  }
-  const { host, port, socketPath, user, password, database, tls } = partsOf(address.url)
-  return {
-    // Of a UNIX socket the connector wants to know the path; a server cannot lose that unseen.
-    ...(socketPath === undefined
-      ? { host, port, stream: socketTo(host, port, line) }
-      : { socketPath }),
-    ...{ user, password, database },
-    ...(tls === undefined ? {} : { ssl: await tlsOptions(tls, host) }),
-  }
-}
-
-function isEncrypted(address: DatabaseAddress): boolean {
-  return 'url' in address && partsOf(address.url).tls !== undefined
-}
-
-function partsOf(url: string): DatabaseUrl {
-  const parsed = parseDatabaseUrl(url)
-  if (!('wrong' in parsed)) return parsed
-  throw new CountersinkError('CONFIG_INVALID', `${maskedUrl(url)}: ${parsed.wrong}`)
-}
-
-function connectFailure(error: Error): CountersinkError {
-  const judged = judgeSqlError(error)
-  if (judged?.meaning === 'refused') {
-    return databaseUnfit(
-      `the connection is refused: ${judged.reason}`,
-      'Check user, password, database and TLS (?ssl=verify-full&ca=FILE, and &cert=FILE&key=FILE where a certificate is demanded) in COUNTERSINK_DATABASE_URL.',
-      { cause: error },
-    )
-  }
-  const why = sqlNumber(error) > 0 && judged !== undefined ? judged.reason : error.message
-  return databaseUnavailable(`MariaDB cannot be reached: ${why}`, error)
 }

@@ -14,9 +14,10 @@
 import { oneUrlPerHost, parseDatabaseUrl } from '../../shared/database-url.ts'
 import { CountersinkError, describeError, withCause } from '../../shared/errors.ts'
 import type { HostInUse, PassedOver } from '../../shared/events.ts'
-import { type DatabaseAddress, Session } from './connection.ts'
+import { Session } from './connection.ts'
 import { assertWritable } from './schema/server.ts'
 import { databaseUnavailable, databaseUnfit, isUnfit, judgeSqlError } from './sql-errors.ts'
+import type { DatabaseAddress } from './way-in.ts'
 
 /** One server, and how it is called for people. */
 export interface Host {

@@ -22,7 +22,7 @@ export {
   wholeTrail,
 } from './asking/trails.ts'
 export { amountOf, type Batch, type BatchFile, newBatchId } from './batch.ts'
-export { type DatabaseAddress, databaseAddress, Session } from './connection.ts'
+export { Session } from './connection.ts'
 export type { CountResult, StagedResult } from './counting/counter.ts'
 export { examineDatabase } from './examining/examination.ts'
 export type { KnownLedger } from './examining/ledger.ts'
@@ -49,3 +49,4 @@ export { fromSqlTime, type LedgerNames, ledgerNames } from './schema/tables.ts'
 export { WITNESSES_MAX, type Witness, witnessOf } from './schema/witnesses.ts'
 export { isMissingTable, judgeSqlError } from './sql-errors.ts'
 export { watchStatements } from './statement-watch.ts'
+export { type DatabaseAddress, databaseAddress } from './way-in.ts'

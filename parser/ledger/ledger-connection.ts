@@ -1,6 +1,6 @@
 import type { Config } from '../../shared/config.ts'
 import type { ParserEvents } from '../../shared/events.ts'
-import type { DatabaseAddress, Session } from './connection.ts'
+import type { Session } from './connection.ts'
 import { Hosts } from './hosts.ts'
 import { assertNoOtherLedger } from './schema/first-contact.ts'
 import { seemsUnchanged } from './schema/glance.ts'
@@ -13,6 +13,7 @@ import { limitIdleTransactions } from './session-settings.ts'
 import { SideSession } from './side-session.ts'
 import { databaseUnavailable } from './sql-errors.ts'
 import { Turns } from './turns.ts'
+import type { DatabaseAddress } from './way-in.ts'
 
 export interface LedgerConnectionOptions {
   readonly config: Config

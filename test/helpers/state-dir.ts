@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
-import { type DatabaseAddress, databaseAddress } from '../../parser/ledger/connection.ts'
+import { type DatabaseAddress, databaseAddress } from '../../parser/ledger/way-in.ts'
 import { type Config, readConfig } from '../../shared/config.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'

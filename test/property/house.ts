@@ -12,7 +12,7 @@ import {
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { databaseAddress } from '../../parser/ledger/connection.ts'
+import { databaseAddress } from '../../parser/ledger/way-in.ts'
 import { startPrivateMariadb } from '../../scripts/mariadb/private-mariadb.ts'
 import type { SupervisorStatus } from '../../scripts/state/supervisor-status.ts'
 import { readConfig } from '../../shared/config.ts'

@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type DatabaseAddress, databaseAddress } from '../../parser/ledger/connection.ts'
+import { type DatabaseAddress, databaseAddress } from '../../parser/ledger/way-in.ts'
 import { type PrivateMariadb, startPrivateMariadb } from '../../scripts/mariadb/private-mariadb.ts'
 import { type Config, readConfig } from '../../shared/config.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'

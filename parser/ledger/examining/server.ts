@@ -2,8 +2,9 @@ import { isOnThisHost, parseDatabaseUrl } from '../../../shared/database-url.ts'
 import { explainError } from '../../../shared/errors.ts'
 import { type Finding, fail, ok, warn } from '../../../shared/findings.ts'
 import { formatBytes, formatCount } from '../../../shared/numbers.ts'
-import type { DatabaseAddress, Session } from '../connection.ts'
+import type { Session } from '../connection.ts'
 import { lookAtServer, type ServerLook } from '../schema/server.ts'
+import type { DatabaseAddress } from '../way-in.ts'
 import { lookedInSql } from './sql-findings.ts'
 
 /** The connection and its server, whatever is in the database. */

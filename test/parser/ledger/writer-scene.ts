@@ -1,6 +1,7 @@
 import { TotalsWriter, type WriterLimits } from '../../../parser/ledger/adding/totals-writer.ts'
-import type { DatabaseAddress, Session } from '../../../parser/ledger/connection.ts'
+import type { Session } from '../../../parser/ledger/connection.ts'
 import { ledgerNames } from '../../../parser/ledger/schema/tables.ts'
+import type { DatabaseAddress } from '../../../parser/ledger/way-in.ts'
 import type { PairChunk } from '../../../parser/sums/sums.ts'
 import type { Teardown } from '../../shared/helpers.ts'
 import { openSession, type Pairs } from './helpers.ts'

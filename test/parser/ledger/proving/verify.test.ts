@@ -1,108 +1,25 @@
 import t, { type Test } from 'tap'
 import { TotalsWriter } from '../../../../parser/ledger/adding/totals-writer.ts'
-import type { DatabaseAddress, Session } from '../../../../parser/ledger/connection.ts'
+import type { Session } from '../../../../parser/ledger/connection.ts'
 import { findBatch } from '../../../../parser/ledger/counting/batch-row.ts'
-import {
-  advanceStaged,
-  beginStaged,
-  type StagedBatch,
-} from '../../../../parser/ledger/counting/count-staged.ts'
-import type { CountOptions } from '../../../../parser/ledger/counting/count-whole.ts'
 import { beginRetreat, takeBackApplied } from '../../../../parser/ledger/counting/retreat.ts'
 import type { WindowLimits } from '../../../../parser/ledger/proving/totals-window.ts'
-import { type Proof, prove } from '../../../../parser/ledger/proving/verify.ts'
 import { insertBlocks } from '../../../../parser/ledger/recording/blocks.ts'
 import { openingSeed, openingSequence } from '../../../../parser/ledger/schema/opening-balance.ts'
-import type { Witness } from '../../../../parser/ledger/schema/witnesses.ts'
 import { BlockEncoder, startPacking } from '../../../../parser/sums/block-encoder.ts'
 import { U64_MAX } from '../../../../shared/limits.ts'
 import { failureOf } from '../../../shared/helpers.ts'
-import { countOptionsOf } from '../count-options.ts'
-import {
-  fileOf,
-  type LedgerScene,
-  openLedgerScene,
-  openSession,
-  type Pairs,
-  startServer,
-} from '../helpers.ts'
+import { openSession, type Pairs, startServer } from '../helpers.ts'
+import { FIRST, type ProofScene, proofScene, SECOND } from './proof-scene.ts'
 
 // The totals are proved, consumer by consumer, from the sums of every file; and whatever is changed by
 // somebody else is named.
 
 const server = await startServer(t)
+const scene = (t: Test): Promise<ProofScene> => proofScene(t, server)
 
-const FIRST: Pairs = [
-  [0n, 5n],
-  [1n, 0n],
-  [2n, 2n ** 63n],
-  [7n, 2n ** 53n + 1n],
-  [2n ** 63n, 3n],
-  [U64_MAX, 2n ** 63n],
-]
-const SECOND: Pairs = [
-  [2n, 1n],
-  [3n, 4n],
-  [U64_MAX - 1n, 9n],
-  [U64_MAX, 6n],
-]
 const FAR: Pairs = Array.from({ length: 20_000 }, (_, i) => [BigInt(i) ** 3n, BigInt(i)])
 const DENSE: Pairs = Array.from({ length: 30_000 }, (_, i) => [BigInt(i), BigInt(i % 7)])
-
-interface Scene extends LedgerScene {
-  readonly address: DatabaseAddress
-  readonly options: CountOptions
-  /** Everything must agree with the verdict of `full`. */
-  proved(limits?: Partial<WindowLimits>): Promise<Proof>
-  /** Without a look at single consumers. */
-  glanced(): Promise<Proof>
-  compared(journal: readonly Witness[]): Promise<Proof>
-  begin(files: readonly Pairs[]): Promise<StagedBatch>
-  advance(batch: StagedBatch, dieAfter: number, pairsMax?: number): Promise<unknown>
-}
-
-async function scene(t: Test): Promise<Scene> {
-  const address = await server.database()
-  const base = await openLedgerScene(t, address)
-  const options = await countOptionsOf(base)
-  const { session, config } = base
-  // A reader of its own, as a command has.
-  const reader = await openSession(t, address)
-  let batches = 0
-  return {
-    ...base,
-    address,
-    options,
-    proved: (limits = {}) =>
-      prove(reader, config, {
-        journal: [],
-        consumers: {
-          differencesMax: 5,
-          limits: { rowsMax: 2 ** 20, straysMax: 250_000, ...limits },
-        },
-      }),
-    glanced: () => prove(reader, config, { journal: [], consumers: undefined }),
-    compared: journal => prove(reader, config, { journal, consumers: undefined }),
-    async begin(files) {
-      batches += 1
-      const rows = (await base.record(files.map(pairs => fileOf(pairs))))!
-      const batch = { id: Buffer.alloc(16, batches), files: rows }
-      t.equal(await beginStaged(session, batch, true, options), 'begun')
-      return batch
-    },
-    async advance(batch, dieAfter, chunkPairsMax = 2) {
-      const position = (await findBatch(session, batch.id, options.names))!
-      let chunks = 0
-      const onChunk = (): void => {
-        chunks += 1
-        if (chunks === dieAfter) throw new Error('the process ends')
-      }
-      return advanceStaged(session, batch, position, {
-        ...{ ...options, chunkPairsMax, onChunk },
-      })
-    },
-  }
-}
 
 /** Different sizes of windows must say the same. */
 const WINDOWS: readonly Partial<WindowLimits>[] = [
@@ -114,7 +31,7 @@ const WINDOWS: readonly Partial<WindowLimits>[] = [
   { rowsMax: 4, straysMax: 2 },
 ]
 
-async function assertAddsUp(t: Test, { proved, glanced }: Scene, what: string): Promise<void> {
+async function assertAddsUp(t: Test, { proved, glanced }: ProofScene, what: string): Promise<void> {
   t.match(await glanced(), { findings: { length: 0 } }, what)
   for (const limits of WINDOWS) {
     const proof = await proved(limits)
@@ -377,106 +294,6 @@ t.test('an opening balance, also of totals that are no 64 bits', async t => {
   })
   await session.execute('UPDATE countersink_meta SET opening_generation = NULL')
   t.match((await here.proved()).consumers, { unknownBecause: /is not known of single consumers/ })
-})
-
-t.test('tables that are not as they were made', async t => {
-  const here = await scene(t)
-  await here.advance(await here.begin([FIRST]), 0)
-  t.match(await here.glanced(), { findings: { length: 0 } })
-  const changes: readonly (readonly [change: string, undo: string, text: RegExp])[] = [
-    [
-      'countersink_sums ENGINE = Aria',
-      'countersink_sums ENGINE = InnoDB',
-      /`countersink_sums` is aria, not InnoDB/,
-    ],
-    [
-      'countersink_file DROP KEY by_content',
-      'countersink_file ADD UNIQUE KEY by_content (sha256)',
-      /no unique key \(sha256\)/,
-    ],
-    [
-      'countersink_posting DROP PRIMARY KEY',
-      'countersink_posting ADD PRIMARY KEY (file_sequence, n)',
-      /no unique key \(file_sequence,n\)/,
-    ],
-    [
-      'countersink_batch MODIFY pairs_planned INT UNSIGNED NOT NULL',
-      'countersink_batch MODIFY pairs_planned BIGINT UNSIGNED NOT NULL',
-      /`pairs_planned` of the table `countersink_batch` is int unsigned, expected BIGINT UNSIGNED/,
-    ],
-    [
-      'countersink_lease RENAME COLUMN beat TO pulse',
-      'countersink_lease RENAME COLUMN pulse TO beat',
-      /has no column `beat`/,
-    ],
-    [
-      'countersink_lease RENAME TO lease',
-      'lease RENAME TO countersink_lease',
-      /its table `countersink_lease` is gone/,
-    ],
-    [
-      'consumption RENAME TO totals',
-      'totals RENAME TO consumption',
-      /table of totals `consumption` is gone; 1 files were counted/,
-    ],
-    ['consumption ENGINE = Aria', 'consumption ENGINE = InnoDB', /engine is Aria/],
-  ]
-  for (const [change, undo, text] of changes) {
-    await here.session.execute(`ALTER TABLE ${change}`)
-    const proof = await here.glanced()
-    t.match(proof, { sums: undefined, findings: [{ check: 'tables', text }] }, change)
-    t.equal(proof.findings.length, 1, change)
-    await here.session.execute(`ALTER TABLE ${undo}`)
-  }
-  const more = 'ALTER TABLE countersink_file ADD COLUMN mine INT NULL, ADD KEY mine (mine)'
-  await here.session.execute(more)
-  t.match(await here.proved(), { files: 1, findings: { length: 0 } }, 'more is no harm')
-})
-
-t.test('what a journal knows must stand there', async t => {
-  const here = await scene(t)
-  await here.advance(await here.begin([FIRST, SECOND]), 0)
-  const open = await here.begin([[[1n, 1n]]])
-  const row = async (sequence: bigint) => {
-    const [file] = await here.session.query<{ sha256: Buffer }>(
-      `SELECT sha256 FROM countersink_file WHERE sequence = ${sequence}`,
-    )
-    return { sha256: file!.sha256, sequence }
-  }
-  const known = [await row(1n), await row(2n)]
-  t.match(await here.compared(known), { findings: { length: 0 } })
-  const [first] = known
-  const journal = [
-    first!,
-    { ...known[1]!, sequence: 7n },
-    { sha256: Buffer.alloc(32, 1), sequence: 3n },
-    await row(open.files[0]!.sequence),
-  ]
-  const { findings } = await here.compared(journal)
-  t.match(findings, [
-    { check: 'journal', text: /has the sequence 2 there, not 7$/ },
-    { check: 'journal', text: /^the content 0101010101010101, .* is not there$/ },
-    { check: 'journal', text: /is applying there$/ },
-  ])
-  t.equal(findings.length, 3)
-})
-
-t.test('a table that is altered after the snapshot was taken', async t => {
-  const here = await scene(t)
-  await here.advance(await here.begin([FIRST]), 0)
-  const reader = await openSession(t, here.address)
-  const query = reader.query.bind(reader)
-  let alterations = 0
-  reader.query = async (sql: string, values?: readonly unknown[]) => {
-    if (/opening_amount AS opening/.test(sql) && alterations < 2) {
-      alterations += 1
-      await here.session.execute('ALTER TABLE consumption FORCE')
-    }
-    return query(sql, values)
-  }
-  const proof = await prove(reader, here.config, { journal: [], consumers: { differencesMax: 5 } })
-  t.equal(alterations, 2)
-  t.match(proof, { findings: { length: 0 }, consumers: { differencesCount: 0 } })
 })
 
 /** Puts the changed table back. */
