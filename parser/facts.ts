@@ -134,3 +134,8 @@ export interface Growth {
   readonly reason: string
   readonly seenAtMs: number
 }
+
+/** A content's hash as people and files have it. */
+export function hexOf(sha256: Uint8Array): string {
+  return Buffer.from(sha256).toString('hex')
+}

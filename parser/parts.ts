@@ -32,8 +32,8 @@ export type Parts = ReturnType<typeof makeParts>
 
 /**
  * Makes the parser's parts and lets each know those that it works with. Nothing runs yet. Data goes
- * from the inbox through the reading stage to the counting stage and the settler; what goes back is
- * what those behind have found out.
+ * from the inbox through the stages that read, record and count to the settler; what goes back is what
+ * those behind have found out.
  */
 export function makeParts(ground: Ground) {
   const { paths, config, log, events } = ground
@@ -107,6 +107,7 @@ function makeCounting(
     runsDirectory: paths.runs,
     stalledMs: () => config.takeoverMs,
     readAgain: sequence => readingStage.readAgain(sequence),
+    onNamesakes: names => sameNames.note(names),
   })
   const read = new Handoff<ReadFile>(READ_WEIGHT_MAX, weightOf)
   const common = { ledger, decider, refuser, filesMax, chunkPairsMax }
@@ -122,7 +123,6 @@ function makeCounting(
     ...{ ...common, input: read, staged },
     record: files => recordingStage.record(files),
     onCounted: () => recordingStage.lookSoon(),
-    onNamesakes: names => sameNames.note(names),
   })
   return { ledger, growth, settler, sameNames, decider, recordingStage, staged, countingStage }
 }

@@ -8,8 +8,8 @@
  */
 
 import type { Handoff } from '../../shared/handoff.ts'
-import type { Reason } from '../facts.ts'
-import type { Ledger, Named } from '../ledger/index.ts'
+import { hexOf, type Reason } from '../facts.ts'
+import type { Ledger } from '../ledger/index.ts'
 import { closeAll } from '../reading/index.ts'
 import type { Decider, ReadFile, Refuser } from '../recording/index.ts'
 import type { StagedBatches } from './staged-batches.ts'
@@ -25,7 +25,6 @@ export class CountingStage {
   readonly #filesMax: number
   readonly #chunkPairsMax: number
   readonly #onCounted: () => void
-  readonly #onNamesakes: (names: ReadonlyMap<string, number>) => void
 
   constructor(options: {
     input: Handoff<ReadFile>
@@ -39,8 +38,6 @@ export class CountingStage {
     chunkPairsMax: number
     /** Something that was recorded has come to its end. */
     onCounted: () => void
-    /** Names that were counted with more than one content, and how many. */
-    onNamesakes: (names: ReadonlyMap<string, number>) => void
   }) {
     this.#input = options.input
     this.#ledger = options.ledger
@@ -51,7 +48,6 @@ export class CountingStage {
     this.#filesMax = options.filesMax
     this.#chunkPairsMax = options.chunkPairsMax
     this.#onCounted = options.onCounted
-    this.#onNamesakes = options.onNamesakes
   }
 
   /** The loop; ends when the signal is raised. */
@@ -124,7 +120,6 @@ export class CountingStage {
             },
           })),
         )
-        this.#onNamesakes(await this.#ledger.namesakesOf(taken.map(named)))
         return
       }
       case 'overflow':
@@ -156,14 +151,6 @@ export class CountingStage {
 
 /** How often it is asked whether something recorded waits. */
 const LOOK_INTERVAL_MS = 500
-
-function named({ entry: { name, expected }, digest: { sha256 } }: ReadFile): Named {
-  return { name, sha256, byHand: expected === undefined }
-}
-
-function hexOf(sha256: Uint8Array): string {
-  return Buffer.from(sha256).toString('hex')
-}
 
 function remove(list: ReadFile[], some: readonly ReadFile[]): void {
   const gone = new Set(some)

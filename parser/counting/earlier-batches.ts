@@ -15,7 +15,7 @@ import type { StatePaths } from '../../shared/paths.ts'
 import type { Digest, DigestWorkers } from '../digest/index.ts'
 import type { Journal } from '../journal/index.ts'
 import type { Ledger, LedgerFile, OpenBatch } from '../ledger/index.ts'
-import { openWorkFile } from '../reading/index.ts'
+import { isShortage, openWorkFile } from '../reading/index.ts'
 import { locateFiles } from './located-files.ts'
 
 export class EarlierBatches {
@@ -84,7 +84,8 @@ export class EarlierBatches {
       }
     } catch (error) {
       // One that cannot be read is as good as none; where there is no room now, there may be later.
-      if (!hasCode(error, 'FILE_UNFIT', 'DISK_FULL')) throw error
+      const isOfFile = hasCode(error, 'FILE_UNFIT', 'FILE_CHANGED', 'DISK_FULL')
+      if (!isOfFile && !isShortage(error)) throw error
       this.#log.warn('a file of a batch that has begun cannot be read', {
         ...{ name: row.name, because: describeError(error) },
       })

@@ -15,7 +15,13 @@
 import { describeError, hasCode } from '../../shared/errors.ts'
 import { U64_MAX } from '../../shared/limits.ts'
 import type { Log } from '../../shared/log.ts'
-import { type Ledger, type LedgerFile, newBatchId, type StagedResult } from '../ledger/index.ts'
+import {
+  type Ledger,
+  type LedgerFile,
+  newBatchId,
+  type OpenBatch,
+  type StagedResult,
+} from '../ledger/index.ts'
 import type { EarlierBatches } from './earlier-batches.ts'
 
 export class StagedBatches {
@@ -55,13 +61,24 @@ export class StagedBatches {
   }
 
   /**
-   * Whether a batch has begun and not ended. What an earlier version has begun is prepared for whoever
+   * Whether a batch has begun and not ended, and its time has come. What an earlier version has begun is prepared for whoever
    * counts.
    */
   async hasOpen(): Promise<boolean> {
+    return (await this.#open()).length > 0
+  }
+
+  /** Those that are to be gone on with now. */
+  async #open(): Promise<OpenBatch[]> {
     const open = await this.#ledger.openBatches()
     await this.#earlier.record(open)
-    return open.length > 0
+    const ids = new Set(open.map(({ id }) => id.toString('hex')))
+    // Somebody else may have ended them.
+    for (const id of this.#blocked.keys()) if (!ids.has(id)) this.#blocked.delete(id)
+    return open.filter(({ id }) => {
+      const seen = this.#blocked.get(id.toString('hex'))
+      return seen === undefined || performance.now() >= seen.retryAtMs
+    })
   }
 
   /**
@@ -71,13 +88,7 @@ export class StagedBatches {
    * @throws the signal's reason between two chunks
    */
   async finishOpen(): Promise<boolean> {
-    const open = await this.#ledger.openBatches()
-    await this.#earlier.record(open)
-    const ids = new Set(open.map(({ id }) => id.toString('hex')))
-    for (const id of this.#blocked.keys()) if (!ids.has(id)) this.#blocked.delete(id)
-    for (const { id } of open) {
-      const seen = this.#blocked.get(id.toString('hex'))
-      if (seen !== undefined && performance.now() < seen.retryAtMs) continue
+    for (const { id } of await this.#open()) {
       const files = await this.#ledger.filesOf(id)
       const lacking = files.filter(({ pairs }) => pairs === null)
       if (lacking.length > 0) {

@@ -6,4 +6,4 @@
 export { changedAfterClaim } from './objection.ts'
 export { ReadingStage } from './reading-stage.ts'
 export { closeAll, type Verdict } from './verdict.ts'
-export { openWorkFile, sameIdentity } from './work-file.ts'
+export { isShortage, openWorkFile, sameIdentity } from './work-file.ts'

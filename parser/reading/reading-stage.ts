@@ -95,8 +95,8 @@ export class ReadingStage {
     this.#bell.ring()
   }
 
-  /** There is no room to read, or to count, this file: it is read again later. */
-  stepBack(entry: QueueEntry, reason: string): void {
+  /** There is no room to read this file: it is read again later. */
+  #stepBack(entry: QueueEntry, reason: string): void {
     const isNew = this.#steppedBack.add(entry, reason)
     if (isNew) {
       const file = loggedFile(entry, entry.digest)
@@ -151,7 +151,7 @@ export class ReadingStage {
       if (!(await this.#output.put(verdict, signal))) await closeAll([verdict])
     }
     const [first, ...others] = files.left?.entries ?? []
-    if (files.left !== undefined && first !== undefined) this.stepBack(first, files.left.reason)
+    if (files.left !== undefined && first !== undefined) this.#stepBack(first, files.left.reason)
     for (const { sequence } of others) this.readAgain(sequence)
     return true
   }

@@ -19,9 +19,9 @@
 
 import { setImmediate } from 'node:timers/promises'
 import type { Log } from '../../shared/log.ts'
-import { loggedFile, type QueueEntry } from '../facts.ts'
+import { hexOf, loggedFile, type QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
-import type { Ledger, LedgerFile } from '../ledger/index.ts'
+import type { Ledger, LedgerFile, Named } from '../ledger/index.ts'
 import { changedAfterClaim, closeAll, type Verdict } from '../reading/index.ts'
 import type { Ending, Settler } from '../settling/index.ts'
 import { deleteRun } from '../sums/index.ts'
@@ -48,6 +48,7 @@ export class Decider {
   readonly #filesMax: number
   readonly #stalledMs: () => number
   readonly #readAgain: (sequence: number) => void
+  readonly #onNamesakes: (names: ReadonlyMap<string, number>) => void
   readonly #log: Log
   readonly #undecided: UndecidedFiles
 
@@ -63,6 +64,8 @@ export class Decider {
     stalledMs: () => number
     /** The sums of a file are needed after all. */
     readAgain: (sequence: number) => void
+    /** Names that were counted with more than one content, and how many. */
+    onNamesakes: (names: ReadonlyMap<string, number>) => void
     log: Log
   }) {
     this.#journal = options.journal
@@ -73,6 +76,7 @@ export class Decider {
     this.#filesMax = options.filesMax
     this.#stalledMs = options.stalledMs
     this.#readAgain = options.readAgain
+    this.#onNamesakes = options.onNamesakes
     this.#log = options.log
     this.#undecided = new UndecidedFiles(options.filesMax * UNDECIDED_BATCHES_MAX)
   }
@@ -111,8 +115,7 @@ export class Decider {
       const { entry } = verdict
       const isOurs = row !== undefined && this.#ledger.isThisWorkFile(row, entry.sequence)
       const isPublication = row !== undefined && this.#isSamePublication(row, entry)
-      if (row === undefined) this.#unlearn(verdict)
-      else if (row.state !== 'staging') this.#undecided.forget(row)
+      if (row !== undefined && row.state !== 'staging') this.#undecided.forget(row)
       if (row?.state === 'applied') {
         finished.push({ verdict, ending: await this.#endingOf(verdict, row) })
       } else if (row?.state === 'refused' && (isPublication || hasWaited(verdict))) {
@@ -121,6 +124,8 @@ export class Decider {
         row === undefined ||
         (row.state === 'staging' && (isOurs || this.isStalled(row)))
       ) {
+        // Else it would be taken for a duplicate again.
+        this.#unlearn(verdict)
         if (verdict.kind !== 'count') this.#readAgain(entry.sequence)
         else if (row === undefined) undone.unclaimed.push(verdict)
         else undone.begun.push(verdict)
@@ -187,6 +192,9 @@ export class Decider {
       const { runName } = verdict.entry
       if (runName !== undefined) await deleteRun(this.#runsDirectory, runName)
     }
+    const counted = finished.filter(({ ending }) => ending.outcome === 'applied')
+    if (counted.length === 0) return
+    this.#onNamesakes(await this.#ledger.namesakesOf(counted.map(({ ending }) => named(ending))))
   }
 
   #isSamePublication(row: LedgerFile, { sequence, provenance }: QueueEntry): boolean {
@@ -250,6 +258,6 @@ const LOOKED_AT_ONCE_MAX = 16
 /** Undecided files beyond so many full batches hold up everything. */
 const UNDECIDED_BATCHES_MAX = 4
 
-function hexOf(sha256: Uint8Array): string {
-  return Buffer.from(sha256).toString('hex')
+function named({ entry: { name, expected }, digest: { sha256 } }: Ending): Named {
+  return { name, sha256, byHand: expected === undefined }
 }

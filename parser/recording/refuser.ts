@@ -42,7 +42,7 @@ export class Refuser {
     }
     await this.#sight(entry, digest, 'quarantined', reason)
     const member = await this.#ledger.rowOf(entry.name, entry.sequence)
-    const whatNow = member === undefined ? verdict.whatNow : whatOfAMember(member)
+    const whatNow = (member && whatOfAMember(member)) ?? verdict.whatNow
     const advice = whatNow === undefined ? {} : { whatNow }
     return { entry, digest, outcome: 'quarantined', reason, evidence, ...advice }
   }
@@ -83,11 +83,16 @@ export function factsOf({ sha256, sizeBytes, lines, amount }: LedgerFile) {
   }
 }
 
-/** For the person who finds a file in quarantine that the ledger has a row of. */
-function whatOfAMember({ state, batchId }: LedgerFile): string {
-  if (state !== 'applying') return 'This file was counted: nothing needs to be done.'
-  return (
-    `This file is in batch ${batchId?.toString('hex')}, which has begun: some of its sums may be in the totals. ` +
-    'Put exactly this content into the inbox again, under any name: the batch is finished then, and nothing is counted twice.'
-  )
+/** For the person who finds a file in quarantine that was recorded before; undefined: what any is told. */
+function whatOfAMember({ state }: LedgerFile): string | undefined {
+  switch (state) {
+    case 'applied':
+      return 'This file was counted: nothing needs to be done.'
+    case 'staged':
+    case 'applying':
+      return 'What was in this file is recorded, and will be counted without it: nothing needs to be done.'
+    case 'staging':
+    case 'refused':
+      return undefined
+  }
 }

@@ -1,6 +1,6 @@
 import { hasCode } from '../../../shared/errors.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
-import { type Reason, reasonText } from '../../facts.ts'
+import { hexOf, type Reason, reasonText } from '../../facts.ts'
 import { startPacking } from '../../sums/index.ts'
 import { TotalsWriter } from '../adding/totals-writer.ts'
 import type { Batch } from '../batch.ts'
@@ -330,8 +330,4 @@ async function sequencesOf(
     files.map(({ sha256 }) => Buffer.from(sha256)),
   )
   return new Map(rows.map(row => [row.sha256.toString('hex'), row.sequence]))
-}
-
-function hexOf(sha256: Uint8Array): string {
-  return Buffer.from(sha256).toString('hex')
 }

@@ -6,6 +6,7 @@ import { deferred } from '../../../shared/handoff.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { workName } from '../../../shared/paths.ts'
 import { eventually } from '../../shared/helpers.ts'
+import { digestOf } from '../journal/helpers.ts'
 import {
   asTotals,
   batchFor,
@@ -133,6 +134,21 @@ t.test('names that were counted with other contents are told', async t => {
   t.same(namesakes, ['a'])
 })
 
+t.test('and of those that were recorded first; one that was refused is none', async t => {
+  const { read, hand, settled, count, namesakes, outcomes } = await scene(t)
+  await count(batchFor([[5n, U64_MAX]], { name: 'a', sha256: Buffer.alloc(32, 4) }))
+  await hand(read('a', LARGE.slice(0, 4)))
+  await settled(1)
+  await eventually('it is told', () => namesakes.length > 0)
+  t.same(namesakes, ['a'])
+  await hand(read('b', LARGE))
+  await settled(2)
+  t.same(outcomes, { a: 'applied', b: 'quarantined' })
+  await hand(read('b', [[9n, 9n]], { digest: digestOf('another', { amount: 9n }) }))
+  await eventually('it is settled', () => outcomes.b === 'applied')
+  t.same(namesakes, ['a'])
+})
+
 t.test('a batch that stands still is said, and gone on with', async t => {
   const s = await scene(t)
   const { sequence } = (await s.record(batchFor(LARGE).files))![0]!
@@ -159,6 +175,30 @@ t.test('a batch that stands still is said, and gone on with', async t => {
   await eventually('and is counted again', async () => (await s.totals())[5] === '5')
   t.equal(s.staged.reason, undefined)
 })
+
+t.test(
+  'a batch that stands still waits for its time, and is forgotten once it has ended',
+  async t => {
+    const s = await stagesScene(t, await server.database(), {
+      ...{ countsNothing: true, env: { COUNTERSINK_TAKEOVER_MS: '60000' } },
+    })
+    await s.ledger.counter.takeLease()
+    await s.record(batchFor(LARGE).files)
+    t.ok(await s.staged.countNext())
+    await s.session.execute('UPDATE consumption SET resource_consumption = 0 WHERE id = 2')
+    await s.session.execute("UPDATE countersink_file SET state = 'applying'")
+    await s.session.execute("UPDATE countersink_batch SET state = 'retreating'")
+    t.ok(await s.staged.hasOpen())
+    t.ok(await s.staged.finishOpen())
+    t.match(s.staged.reason, /is blocked: .*lowered/)
+    t.notOk(await s.staged.hasOpen(), 'nobody need take the lease for it now')
+    t.match(s.staged.reason, /is blocked/)
+    // As another parser does once somebody has mended it.
+    await s.session.execute("UPDATE countersink_batch SET state = 'applied'")
+    t.notOk(await s.staged.hasOpen())
+    t.equal(s.staged.reason, undefined)
+  },
+)
 
 t.test('a stop lets go of all sums, in hand and not yet taken', async t => {
   const { read, hand, closed, outcomes, stop, running, journal } = await scene(t)

@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { LedgerFile } from '../../../parser/ledger/file-rows.ts'
@@ -156,7 +156,12 @@ for (const [state, fates] of Object.entries(FATES) as [
       t.equal(s.decider.reason, undefined)
       t.same(await s.totals(), end === 'quarantined' ? {} : SUM, 'once')
       const reason = s.journal.processed(1)?.reason
-      if (end === 'quarantined') t.equal(reason, 'TOTAL_OVERFLOW: too much')
+      if (end === 'quarantined') {
+        t.equal(reason, 'TOTAL_OVERFLOW: too much')
+        const sidecar = readdirSync(s.paths.quarantine).find(name => name.endsWith('.json'))
+        const text = readFileSync(join(s.paths.quarantine, sidecar ?? ''), 'utf8')
+        t.match(JSON.parse(text).whatNow, /^Nothing of this file was counted/)
+      }
       if (end === 'duplicate') t.equal(reason, 'counted before as it')
     })
   }
@@ -242,6 +247,23 @@ t.test('what the journal calls counted, and the ledger does not have, is read ag
   await eventually('it is read again', () => s.readAgain.length > 0)
   t.same(s.readAgain, [entry.sequence])
   t.equal(s.journal.content(digest.sha256)?.applied, 0, 'and called counted no longer')
+})
+
+t.test('what the journal calls counted, and somebody else has begun to record', async t => {
+  const s = await scene(t)
+  const file = s.read('begun', PAIRS)
+  const { entry, digest } = file
+  await ROWS.staging(s, file, 'other')
+  const facts = { ...digest, sha256: Buffer.from(digest.sha256).toString('hex'), amount: '18' }
+  s.journal.learn([
+    {
+      ...{ ...facts, name: 'once', outcome: 'applied', claimedAtMs: 1, settledAtMs: 1 },
+      ...{ digestStartedAtMs: 1, digestedAtMs: 1 },
+    },
+  ])
+  await s.hand({ kind: 'duplicate', entry, digest })
+  await eventually('it is read again', () => s.readAgain.length > 0)
+  t.equal(s.journal.content(digest.sha256)?.applied, 0, 'it would be a duplicate again and again')
 })
 
 t.test('the file is missing, its sums are in the ledger: it waits for them', async t => {

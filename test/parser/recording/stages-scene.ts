@@ -60,11 +60,13 @@ export async function stagesScene(
   })
   const refuser = new Refuser({ journal, ledger })
   const readAgain: number[] = []
+  const namesakes: string[] = []
   const { filesMax = 100 } = options
   const decider = new Decider({
     ...{ journal, ledger, settler, refuser, filesMax, log, runsDirectory: paths.parser },
     stalledMs: () => config.takeoverMs,
     readAgain: sequence => readAgain.push(sequence),
+    onNamesakes: names => namesakes.push(...names.keys()),
   })
   const input = new Handoff<Verdict>(1_000)
   const output = new Handoff<ReadFile>(1_000)
@@ -78,12 +80,10 @@ export async function stagesScene(
     ...{ ledger, earlier, log, pauseMs: () => config.takeoverMs },
     ...(options.rest === undefined ? {} : { rest: options.rest }),
   })
-  const namesakes: string[] = []
   const counting = new CountingStage({
     ...{ ...common, input: output, staged },
     record: files => recording.record(files),
     onCounted: () => recording.lookSoon(),
-    onNamesakes: names => namesakes.push(...names.keys()),
   })
   const outcomes: Record<string, string> = {}
   const stages: Record<string, object> = {}
