@@ -165,7 +165,7 @@ export const SETTINGS = {
   ),
   takeoverMs: count(
     'COUNTERSINK_TAKEOVER_MS',
-    "how long another parser's unfinished batch of files that are here must stand still before it is finished here",
+    'how long another parser that counts, or records a content that is here, must stand still before this one takes over',
     60_000,
     100,
     86_400_000,

@@ -3,7 +3,7 @@ import { boundedReason, type Outcome } from '../../shared/protocol.ts'
 import type { DigestFacts, Evidence, QueueEntry } from '../facts.ts'
 import type { Settlement } from '../journal/index.ts'
 
-/** The end of one file's way, as the counting stage knows it. */
+/** The end of one file's way, as whoever decides knows it. */
 export interface Ending {
   readonly entry: QueueEntry
   readonly outcome: Outcome

@@ -212,7 +212,7 @@ export async function untilDigested(
     const needed = new Set(queue.map(({ runName }) => runName))
     return (
       queue.every(({ stage, name }) => stage !== 'claimed' || names.includes(name)) &&
-      list(site.paths.runs).every(name => needed.has(name) || name.startsWith('batch-'))
+      list(site.paths.runs).every(name => needed.has(name))
     )
   })
 }
