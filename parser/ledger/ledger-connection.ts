@@ -5,6 +5,7 @@ import { Hosts } from './hosts.ts'
 import { assertNoOtherLedger } from './schema/first-contact.ts'
 import { seemsUnchanged } from './schema/glance.ts'
 import { type Known, type LedgerIdentity, openLedger } from './schema/opening.ts'
+import { type OpeningTaken, takeOpening } from './schema/opening-balance.ts'
 import { checkRights } from './schema/rights.ts'
 import { type LedgerNames, ledgerNames } from './schema/tables.ts'
 import { NewestCounted } from './schema/witnesses.ts'
@@ -43,6 +44,7 @@ export class LedgerConnection {
   readonly #side: SideSession
   #uuid: string | undefined
   #identity: LedgerIdentity | undefined
+  #hasOpening = false
   readonly #turns = new Turns()
 
   constructor(options: LedgerConnectionOptions) {
@@ -56,7 +58,7 @@ export class LedgerConnection {
       hosts: this.#hosts,
       signal: options.signal,
       inspect: async session => {
-        await this.#inspect(session)
+        await this.#inspectOwn(session)
         await session.execute(limitIdleTransactions(this.config.takeoverMs))
         // Only here: what people ask for must not wait for whoever locks the tables against writing.
         await checkRights(session, this.names)
@@ -71,6 +73,16 @@ export class LedgerConnection {
   expect({ uuid, applied }: Known): void {
     this.#uuid = uuid
     for (const witness of [...applied].reverse()) this.#counted.add(witness)
+  }
+
+  /**
+   * Takes the opening balance, unless it is taken: before anything is claimed. From then on each new
+   * connection does: a database may have been put back to a time before it.
+   */
+  async takeOpening(): Promise<OpeningTaken | undefined> {
+    const taken = await this.write(session => takeOpening(session, this.config, this.identity.uuid))
+    this.#hasOpening = true
+    return taken
   }
 
   /** A content has been counted just now. */
@@ -98,7 +110,7 @@ export class LedgerConnection {
       const { newest } = this.#counted
       const isSame = await seemsUnchanged(session, this.names, this.identity.uuid, newest)
       // Throws what is wrong with it; a ledger that has nothing counted yet has no totals either.
-      if (!isSame) await this.#inspect(session)
+      if (!isSame) await this.#inspectOwn(session)
       return action(session)
     })
   }
@@ -130,6 +142,11 @@ export class LedgerConnection {
   /** @param last what is done before, if there is a connection. */
   async close(last: (session: Session) => Promise<void>): Promise<void> {
     await Promise.all([this.#keeper.close(last), this.#side.close()])
+  }
+
+  async #inspectOwn(session: Session): Promise<void> {
+    await this.#inspect(session)
+    if (this.#hasOpening) await takeOpening(session, this.config, this.identity.uuid)
   }
 
   async #inspect(session: Session): Promise<void> {

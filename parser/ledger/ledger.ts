@@ -23,7 +23,7 @@ import { type LedgerFile, offerAgain, originOf, type Published } from './file-ro
 import { LedgerConnection, type LedgerConnectionOptions } from './ledger-connection.ts'
 import { Recorder } from './recording/recorder.ts'
 import { type Known, type LedgerIdentity, NOTHING_KNOWN } from './schema/opening.ts'
-import { type OpeningTaken, takeOpening } from './schema/opening-balance.ts'
+import type { OpeningTaken } from './schema/opening-balance.ts'
 import {
   type KeptSighting,
   readSighting,
@@ -67,10 +67,7 @@ export class Ledger {
    * had begun were looked after.
    */
   takeOpening(): Promise<OpeningTaken | undefined> {
-    const connection = this.#connection
-    return connection.write(session =>
-      takeOpening(session, connection.config, connection.identity.uuid),
-    )
+    return this.#connection.takeOpening()
   }
 
   /**

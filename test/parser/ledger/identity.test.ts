@@ -60,6 +60,21 @@ t.test('an older state of the database is noticed on the next connection', async
   t.same(await totals(), { 1: '123' })
 })
 
+t.test('a database that is put back to before its opening balance has it taken anew', async t => {
+  const { ledger, session, count, rows } = await openLedgerScene(t, await server.database())
+  await ledger.open()
+  await ledger.takeOpening()
+  await session.execute('UPDATE countersink_meta SET opening_generation = NULL')
+  await session.execute('INSERT INTO consumption VALUES (1, 7)')
+  await cutConnections(session)
+  await count(batchFor([[1n, 100n]]))
+  const [meta] = await session.query(
+    'SELECT opening_amount AS amount FROM countersink_meta WHERE opening_generation IS NOT NULL',
+  )
+  t.match(meta, { amount: '7' }, 'before anything is counted')
+  t.equal(await rows('sums'), 2)
+})
+
 t.test('a dump that is loaded under a connection that stays is noticed too', async t => {
   const { ledger, session, outages, totals, rows, count } = await openLedgerScene(
     t,
