@@ -110,12 +110,19 @@ export async function insertFiles(
   return sequences
 }
 
+/** A file whose content is to be counted after all. */
+export interface Offer extends Published {
+  readonly name: string
+  readonly claimedAtMs: number
+  readonly digestedAtMs: number
+}
+
 /** A refused content waits to be counted again, as this work file. Does nothing unless it is refused. */
 export async function offerAgain(
   session: Session,
   names: LedgerNames,
   instance: Uint8Array,
-  offer: Published & { readonly row: LedgerFile; readonly name: string },
+  offer: Offer & { readonly row: LedgerFile },
 ): Promise<void> {
   const { to, from } = fileWay('offerAgain')
   const { sequence } = offer.row
@@ -123,11 +130,12 @@ export async function offerAgain(
     const changed = await session.execute(
       `UPDATE ${names.file}
           SET state = '${to}', reason = NULL, origin = ?, instance = ?, work_sequence = ?, name = ?,
-              published_at = ?
+              published_at = ?, claimed_at = ?, digested_at = ?
         WHERE sequence = ? AND ${from}`,
       [
         ...[originOf(instance, offer), instance, offer.workSequence, offer.name],
-        ...[publishedTime(offer), sequence],
+        ...[publishedTime(offer), sqlTime(offer.claimedAtMs), sqlTime(offer.digestedAtMs)],
+        sequence,
       ],
     )
     if (changed === 0) return

@@ -19,7 +19,7 @@ import {
   wholeTrail,
 } from './asking/trails.ts'
 import { Counter } from './counting/counter.ts'
-import { type LedgerFile, offerAgain, originOf, type Published } from './file-rows.ts'
+import { type LedgerFile, type Offer, offerAgain, originOf, type Published } from './file-rows.ts'
 import { LedgerConnection, type LedgerConnectionOptions } from './ledger-connection.ts'
 import { Recorder } from './recording/recorder.ts'
 import { type Known, type LedgerIdentity, NOTHING_KNOWN } from './schema/opening.ts'
@@ -163,7 +163,7 @@ export class Ledger {
    * A content that is refused was published once more, as this work file: it waits to be counted again,
    * under its name. Does nothing unless it is refused.
    */
-  async offerAgain(row: LedgerFile, file: Published & { readonly name: string }): Promise<void> {
+  async offerAgain(row: LedgerFile, file: Offer): Promise<void> {
     const { names, instance } = this.#connection
     await this.#connection.write(session => offerAgain(session, names, instance, { row, ...file }))
   }

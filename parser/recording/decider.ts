@@ -131,8 +131,10 @@ export class Decider {
         else undone.begun.push(verdict)
       } else {
         if (row.state === 'refused') {
-          const { name, sequence: workSequence, provenance } = entry
-          await this.#ledger.offerAgain(row, { ...provenance, name, workSequence })
+          const { name, sequence: workSequence, provenance, claimedAtMs } = entry
+          const digestedAtMs = verdict.digest.endedAtMs
+          const offer = { ...provenance, name, workSequence, claimedAtMs, digestedAtMs }
+          await this.#ledger.offerAgain(row, offer)
         }
         await this.wait(verdict, { hasWaited: true })
       }

@@ -8,7 +8,7 @@
  * - **a portion** (S2): each transaction of blocks begins by moving `recorded_to` from where this
  *   attempt has left it. One whose attempt is over changes no row, and adds no block: so a slow owner,
  *   a second one and a program that cuts blocks elsewhere never mix theirs.
- * - **staged** (S3): with the last portion, if pairs and amount recorded are those of the content; the
+ * - **staged** (S3): behind the last portion, if pairs and amount recorded are those of the content; the
  *   row goes on the list of what waits to be counted.
  *
  * A content of one portion is all of this in a single transaction, and so are many of them together.
@@ -29,7 +29,7 @@ import {
   originOf,
   publishedTime,
 } from '../file-rows.ts'
-import type { LedgerNames } from '../schema/tables.ts'
+import { type LedgerNames, sqlTime } from '../schema/tables.ts'
 import { SQL_DUPLICATE_KEY, sqlNumber } from '../sql-errors.ts'
 import { insertBlocks, packSums } from './blocks.ts'
 
@@ -181,11 +181,12 @@ async function takeOver(
   const changed = await session.execute(
     `UPDATE ${names.file}
         SET state = '${to}', attempt = attempt + 1, origin = ?, instance = ?, work_sequence = ?, name = ?,
-            published_at = ?, recorded_to = NULL, pairs_recorded = 0, amount_recorded = 0, pairs = ?
+            published_at = ?, claimed_at = ?, digested_at = ?, recorded_to = NULL, pairs_recorded = 0, amount_recorded = 0, pairs = ?
       WHERE sequence = ? AND attempt = ? AND ${from}`,
     [
       ...[originOf(instance, file), instance, file.workSequence, file.name],
-      ...[publishedTime(file), file.sums.pairs, sequence, attempt],
+      ...[publishedTime(file), sqlTime(file.claimedAtMs), sqlTime(file.digestedAtMs)],
+      ...[file.sums.pairs, sequence, attempt],
     ],
   )
   if (changed !== 1) {

@@ -47,8 +47,9 @@ export class Recorder {
   ): Promise<Recorded[]> {
     const results: Recorded[] = []
     for (const some of this.#together(files)) {
+      const pairs = some.reduce((sum, { sums }) => sum + sums.pairs, 0)
       const areAll =
-        some.length > 1 &&
+        pairs <= this.#connection.config.chunkPairsMax &&
         (await this.#connection.write(s => recordTogether(s, some, this.#options)))
       for (const file of some) {
         results.push(

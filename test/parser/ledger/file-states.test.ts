@@ -80,7 +80,9 @@ const ACTS: Record<FileEvent, (hands: Hands, subject: Subject) => Promise<unknow
   async offerAgain(hands, { file }) {
     const { names, instance } = hands.options
     const row = await rowOf(hands, file)
-    await offerAgain(hands.session, names, instance, { row, name: 'again', workSequence: 78 })
+    const times = { claimedAtMs: 5_000, digestedAtMs: 6_000 }
+    const offer = { row, name: 'again', workSequence: 78, ...times }
+    await offerAgain(hands.session, names, instance, offer)
   },
 }
 

@@ -206,7 +206,15 @@ t.test('refused ones that are published again are counted once it is mended', as
   const row = (await s.ledger.find(files()[1]!.sha256))!
   await s.session.execute('ALTER TABLE consumption DROP CONSTRAINT quota')
   for (let times = 0; times < 2; times += 1) {
-    await s.ledger.offerAgain(row, { name: 'again', workSequence: 70, origin: undefined })
+    await s.ledger.offerAgain(row, {
+      ...{ name: 'again', workSequence: 70, origin: undefined },
+      ...{ claimedAtMs: 5_000, digestedAtMs: 6_000 },
+    })
+    const [offered] = await s.ledger.counter.waiting(99)
+    t.match(offered, {
+      claimedAt: '1970-01-01 00:00:05.000',
+      digestedAt: '1970-01-01 00:00:06.000',
+    })
   }
   t.same(await s.states(), ['applied', 'staged', 'applied'])
   t.same(await s.countOthers(), { kind: 'applied' })
