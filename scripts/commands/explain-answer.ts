@@ -24,7 +24,13 @@ import {
   time,
 } from '../command-table/index.ts'
 import type { InInbox } from '../publishing/index.ts'
-import { type ConsumerLines, fileOfTrail, stepsOf, verdictOf } from '../reports/index.ts'
+import {
+  type ConsumerLines,
+  fileOfTrail,
+  type Period,
+  stepsOf,
+  verdictOf,
+} from '../reports/index.ts'
 
 const STATES = ['staging', 'staged', 'applying', 'applied', 'refused'] as const
 const BATCH_STATES = ['unrecorded', 'applying', 'retreating', 'blocked', 'applied'] as const
@@ -107,10 +113,13 @@ export const EXPLAIN_ANSWER = lines(
   }),
   fields({ kind: oneOf('inbox'), name: text() }, { sha256, size: count(), publishedAt: time() }),
   fields({ kind: oneOf('unknown'), asked: text() }),
-  fields({
-    ...{ kind: oneOf('opening'), id: digits() },
-    amount: orNull(signedAmount, 'null: not known of single consumers'),
-  }),
+  fields(
+    {
+      ...{ kind: oneOf('opening'), id: digits() },
+      amount: orNull(signedAmount, 'null: not known of single consumers'),
+    },
+    { since: time('as it was understood'), until: time('as it was understood') },
+  ),
   fields({
     kind: oneOf('before', 'after'),
     ...{ postings: count(), amount: signedAmount, runningTotal: signedAmount },
@@ -216,9 +225,11 @@ function sightingJson({ atMs, ...facts }: SightingTrail) {
 }
 
 /** An object a line; ids, amounts and totals are strings. */
-export function consumerJson(id: bigint, say: Say): ConsumerLines {
+export function consumerJson(id: bigint, { sinceMs, untilMs }: Period, say: Say): ConsumerLines {
+  const period = { ...at('since', finite(sinceMs)), ...at('until', finite(untilMs)) }
   return {
-    opening: amount => say({ kind: 'opening', id: `${id}`, amount: amount?.toString() ?? null }),
+    opening: amount =>
+      say({ kind: 'opening', id: `${id}`, amount: amount?.toString() ?? null, ...period }),
     outside: (which, postings, amount, total) =>
       say({ kind: which, postings, amount: `${amount}`, runningTotal: `${total}` }),
     posting: ({ atMs, isBatchOpen, amount, name, sha256, batchId }, total) =>
@@ -234,6 +245,10 @@ export function consumerJson(id: bigint, say: Say): ConsumerLines {
         addsUp: difference === undefined ? null : difference === 0n,
       }),
   }
+}
+
+function finite(ms: number): number | undefined {
+  return Number.isFinite(ms) ? ms : undefined
 }
 
 function iso(ms: number): string {

@@ -7,7 +7,7 @@
 import type { ConsumerAccount, ConsumerPosting } from '../../parser/ledger/index.ts'
 import { formatCount } from '../../shared/numbers.ts'
 import { quotedName } from '../../shared/printable.ts'
-import { columnsOf, print, shorten, timeText, wrapText } from '../terminal/index.ts'
+import { columnsOf, preciseTime, print, shorten, timeText, wrapText } from '../terminal/index.ts'
 
 /** Which postings are shown one by one; the others are summed up. */
 export interface Period {
@@ -76,19 +76,23 @@ export async function tellConsumer(
 /** For people. */
 export function consumerTable(total: bigint | undefined, period: Period): ConsumerLines {
   const columns = columnsOf(process.stdout)
-  const width = Math.max(formatCount(total ?? 0n).length, 'total'.length)
+  const digits = formatCount(total ?? 0n).length
+  const [amountWidth, totalWidth] = [
+    Math.max(digits + 2, 'amount'.length),
+    Math.max(digits, 'running total'.length),
+  ]
   const isWhole =
     period.sinceMs === Number.NEGATIVE_INFINITY && period.untilMs === Number.POSITIVE_INFINITY
   // As wide as the longest of what stands there: `before 2026-01-31 23:59:59`.
   const whenWidth = isWhole ? 19 : 26
   const line = (when: string, amount: string, running: string, more = ''): Promise<void> =>
     print(
-      `${when.padEnd(whenWidth)}  ${amount.padStart(width + 2)}  ${running.padStart(width)}  ${more}`.trimEnd() +
+      `${when.padEnd(whenWidth)}  ${amount.padStart(amountWidth)}  ${running.padStart(totalWidth)}  ${more}`.trimEnd() +
         '\n',
     )
   const isWide = columns === Number.POSITIVE_INFINITY
   const hashDigits = isWide ? 64 : SHORT_HASH_DIGITS
-  const nameWidth = columns - (whenWidth + 2 * width + 8) - hashDigits - 2
+  const nameWidth = columns - (whenWidth + amountWidth + totalWidth + 6) - hashDigits - 2
   const file = (name: string, hash: string): string => {
     const shown = quotedName(name)
     const short = hash.slice(0, hashDigits)
@@ -97,6 +101,7 @@ export function consumerTable(total: bigint | undefined, period: Period): Consum
   }
   return {
     async opening(amount) {
+      if (!isWhole) await print(`${periodText(period)}\n`)
       await line(
         'time (UTC)',
         'amount',
@@ -145,6 +150,13 @@ function verdictOf({ postings, expected, total, difference }: ConsumerResult): s
   }
   const rest = formatCount((total ?? 0n) - expected)
   return `Whether it adds up is not known: what stood there at first contact is not known of single consumers. ${made} make ${formatCount(expected)}, which leaves ${rest} for that.`
+}
+
+/** As it was understood. */
+function periodText({ sinceMs, untilMs }: Period): string {
+  const since = Number.isFinite(sinceMs) ? ` from ${preciseTime(sinceMs)} UTC on` : ''
+  const until = Number.isFinite(untilMs) ? ` before ${preciseTime(untilMs)} UTC` : ''
+  return `One by one: postings${since}${since && until ? ',' : ''}${until}.`
 }
 
 function signed(amount: bigint): string {

@@ -6,7 +6,15 @@
 import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
 import { quotedName } from '../../shared/printable.ts'
 import type { ContentTrail, PostingTrail, TrailFile } from '../../shared/protocol.ts'
-import { columnsOf, formatTable, labelled, shorten, timeText, wrapText } from '../terminal/index.ts'
+import {
+  columnsOf,
+  formatTable,
+  labelled,
+  preciseTime,
+  shorten,
+  timeText,
+  wrapText,
+} from '../terminal/index.ts'
 import { type Step, stepsOf } from './trail-steps.ts'
 import { fileOfTrail, isOf, verdictOf } from './trail-verdict.ts'
 
@@ -105,10 +113,6 @@ const STATE_WORDS: Readonly<Record<TrailFile['state'], string>> = {
   duplicate: 'duplicate',
   quarantined: 'quarantined',
   grew: 'changed',
-}
-
-function preciseTime(ms: number): string {
-  return new Date(ms).toISOString().replace('T', ' ').slice(0, -1)
 }
 
 const LABEL_WIDTH = 13

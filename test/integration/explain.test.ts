@@ -73,6 +73,10 @@ t.test('what is on its way, what stands in the inbox, and what is asked wrongly'
   ]) {
     t.match(await countersink(t, site, 'explain', ...wrong), { code: 2 }, wrong.join(' '))
   }
+  for (const day of ['2026-02-31', '2026-02-29T10:00', '2026-04-31T23:59:59+02:00']) {
+    const ended = await countersink(t, site, 'explain', '--consumer', '1', '--until', day)
+    t.match(ended, { code: 2, stderr: `--until: there is no day ${day.slice(0, 10)}` }, day)
+  }
 })
 
 t.test('the way of files that were published', { buffered: true }, async t => {
