@@ -77,6 +77,14 @@ const SIGHTING = fields(
   { sha256 },
 )
 
+const NAMED_FILE = fields(
+  {
+    ...{ name: text(), time: time() },
+    state: oneOf('waiting', ...STATES, 'duplicate', 'quarantined', 'grew'),
+  },
+  { sha256, size: count('bytes') },
+)
+
 export const EXPLAIN_ANSWER = lines(
   fields(
     {
@@ -99,20 +107,18 @@ export const EXPLAIN_ANSWER = lines(
   ),
   fields({
     kind: oneOf('several'),
-    files: list(
-      fields(
-        {
-          ...{ name: text(), time: time() },
-          state: oneOf('waiting', ...STATES, 'duplicate', 'quarantined', 'grew'),
-        },
-        { sha256, size: count('bytes') },
-      ),
-      'newest first',
-    ),
+    files: list(NAMED_FILE, 'newest first'),
     hasMore: flag('there are older ones'),
   }),
   fields({ kind: oneOf('inbox'), name: text() }, { sha256, size: count(), publishedAt: time() }),
-  fields({ kind: oneOf('unknown'), asked: text() }),
+  fields(
+    { kind: oneOf('unknown'), asked: text('the SHA-256 of a file that stands there') },
+    {
+      name: text('of that file'),
+      files: list(NAMED_FILE, 'that came under its name, with other contents, newest first'),
+      hasMore: flag('there are older ones'),
+    },
+  ),
   fields(
     {
       ...{ kind: oneOf('opening'), id: digits() },
@@ -158,12 +164,20 @@ export function trailJson(trail: ContentTrail, isLedgerSilent: boolean) {
 }
 
 export function severalJson(files: readonly TrailFile[], hasMore: boolean) {
-  const told = files.map(({ name, sha256, state, atMs, sizeBytes }) => ({
+  return { kind: 'several', files: files.map(namedJson), hasMore }
+}
+
+/** Of a file whose content was never seen: those of its name. */
+export function namesakesJson(name: string, files: readonly TrailFile[], hasMore: boolean) {
+  return { name, files: files.map(namedJson), hasMore }
+}
+
+function namedJson({ name, sha256, state, atMs, sizeBytes }: TrailFile) {
+  return {
     ...{ name, state, time: iso(atMs) },
     ...(sha256 === undefined ? {} : { sha256 }),
     ...(sizeBytes === undefined ? {} : { size: sizeBytes }),
-  }))
-  return { kind: 'several', files: told, hasMore }
+  }
 }
 
 export function inboxJson({ name, manifest }: InInbox) {

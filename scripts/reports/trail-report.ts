@@ -103,6 +103,15 @@ export function severalLines(files: readonly TrailFile[]): string[] {
   return lines.map(line => shorten(line, columns))
 }
 
+/** Of a file whose content was never seen: what came under its name, newest first. */
+export function namesakeLines(files: readonly TrailFile[], hasMore: boolean): string[] {
+  const lines = files.map(({ state, atMs, sha256 }) => {
+    const content = sha256 === undefined ? 'not read to its end' : `with content ${sha256}`
+    return `that name: ${STATE_WORDS[state]} ${timeText(atMs)} UTC ${content}`
+  })
+  return hasMore ? [...lines, 'that name: there are more, which are older'] : lines
+}
+
 const STATE_WORDS: Readonly<Record<TrailFile['state'], string>> = {
   waiting: 'waits',
   staging: 'is recorded',

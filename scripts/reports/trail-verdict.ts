@@ -4,6 +4,8 @@ import type {
   ProcessedFile,
   QueuedTrail,
   SightingTrail,
+  TrailAnswer,
+  TrailFile,
 } from '../../shared/protocol.ts'
 
 /** The file that a trail is about: the one that was counted, else the one that came last. */
@@ -36,6 +38,18 @@ export function fileOfTrail({ ledger, queued, settled, sightings }: ContentTrail
     queued: ledger?.state === 'applied' ? undefined : waiting,
     sighting,
   }
+}
+
+/** Those that an answer is about. */
+export function filesOfAnswer({ trail, several = [] }: TrailAnswer): readonly TrailFile[] {
+  if (trail === undefined) return several
+  const { sha256, ledger } = trail
+  const { name, settled, queued, sighting } = fileOfTrail(trail)
+  const state: TrailFile['state'] =
+    ledger?.state ?? settled?.outcome ?? sighting?.outcome ?? 'waiting'
+  const atMs = ledger?.countedAtMs ?? settled?.settledAtMs ?? sighting?.atMs ?? queued?.claimedAtMs
+  const told = { name, state, atMs: atMs ?? ledger?.digestedAtMs ?? 0 }
+  return [{ ...told, ...(sha256 === undefined ? {} : { sha256 }) }]
 }
 
 /** Whether this sighting tells of that very file. */

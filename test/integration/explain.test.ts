@@ -73,6 +73,15 @@ t.test('what is on its way, what stands in the inbox, and what is asked wrongly'
   ]) {
     t.match(await countersink(t, site, 'explain', ...wrong), { code: 2 }, wrong.join(' '))
   }
+  const refusals: readonly [string, RegExp][] = [
+    ['2bb350f', /no file of the name 2bb350f was ever seen, and of a SHA-256 at least 8 digits/],
+    ['/no/such/path', /there is no file "\/no\/such\/path"/],
+    ['', /must be given, got ""/],
+  ]
+  for (const [asked, stderr] of refusals) {
+    t.match(await countersink(t, site, 'explain', asked), { code: 2, stdout: /^$/, stderr }, asked)
+  }
+  t.match(await countersink(t, site, 'explain', '2bb350f0'), { code: 1, stdout: /never seen/ })
   for (const day of ['2026-02-31', '2026-02-29T10:00', '2026-04-31T23:59:59+02:00']) {
     const ended = await countersink(t, site, 'explain', '--consumer', '1', '--until', day)
     t.match(ended, { code: 2, stderr: `--until: there is no day ${day.slice(0, 10)}` }, day)
@@ -150,6 +159,23 @@ t.test('the way of files that were published', { buffered: true }, async t => {
   t.equal((several.last.files as unknown[]).length, 2)
   const listed = await countersink(t, site, 'explain', 'day.txt')
   t.match(listed.stdout, new RegExp(`counted +8 B +${sha256} +day`))
+
+  // A file of a name that was counted, with a content that never was.
+  const unseen = brought('day.txt', '1 7\n')
+  const unseenHash = sha256Of(Buffer.from('1 7\n'))
+  const laterHash = sha256Of(Buffer.from('1 6\n'))
+  const of = await countersink(t, site, 'explain', unseen)
+  t.equal(of.code, 1)
+  t.match(of.stdout, `day.txt: its content ${unseenHash} was never seen\nthat name: counted 2`)
+  t.match(of.stdout, new RegExp(`that name: counted \\S+ \\S+ UTC with content ${laterHash}\n`))
+  t.match(of.stdout, new RegExp(`with content ${sha256}\n$`))
+  const files = [{ sha256: laterHash }, { state: 'applied', sha256 }]
+  const last = { kind: 'unknown', asked: unseenHash, name: 'day.txt', files, hasMore: false }
+  t.match(await explained(t, site, unseen), { code: 1, last })
+  const once = await countersink(t, site, 'explain', brought('bad.txt', '1 8\n'))
+  t.match(once, { code: 1, stdout: /never seen\nthat name: quarantined \S+ \S+ UTC with/ })
+  const never = await countersink(t, site, 'explain', brought('new.txt', '1 8\n'))
+  t.match(never, { code: 1, stdout: /^new\.txt: its content \w{64} was never seen\n$/ })
   await stopProgram(next)
 })
 
