@@ -24,6 +24,7 @@ import { sqlNumber } from '../sql-errors.ts'
 import { type ConsumerProof, type ConsumerProofOptions, proveConsumers } from './consumer-proof.ts'
 import {
   type Finding,
+  type LedgerCheck,
   type LedgerSums,
   proveBlocks,
   proveLedger,
@@ -108,6 +109,9 @@ async function proveNow(
   const { files, isSound } = await takeRollCall(session, names)
   const byName = !isSound || consumers !== undefined
   const findings = [...(await proveLedger(session, config, sums, { journal, byName }))]
+  if (!isSound && !findings.some(({ check }) => TOLD_BY_NAME.has(check))) {
+    findings.push({ check: 'postings', text: 'files, postings and batches do not agree' })
+  }
   if (consumers === undefined) return { sums, files, findings, consumers: undefined }
   findings.push(...(await proveBlocks(session, config)))
   const opening = await openingBlocks(session, names, sums.ledgerUuid)
@@ -115,6 +119,9 @@ async function proveNow(
   const proof = await proveConsumers(session, config, { ...consumers, ...opening })
   return { sums, files, findings, consumers: proof }
 }
+
+/** What the roll call looks at. */
+const TOLD_BY_NAME: ReadonlySet<LedgerCheck> = new Set(['batches', 'files', 'postings'])
 
 /** Where it stands per consumer what was in the totals before. */
 async function openingBlocks(

@@ -131,7 +131,7 @@ t.test('whatever somebody else changes is named', async t => {
       'a row deleted',
       `DELETE FROM consumption WHERE id = ${U64_MAX - 1n}`,
       {
-        findings: [{ check: 'totals', text: /-9 too much/ }],
+        findings: [{ check: 'totals', text: /: 9 too little/ }],
         differences: [{ id: U64_MAX - 1n, total: undefined, expected: 9n }],
       },
     ],
@@ -153,7 +153,7 @@ t.test('whatever somebody else changes is named', async t => {
       `DELETE FROM countersink_posting WHERE file_sequence = 4`,
       {
         findings: [
-          { check: 'batches', text: /^batch 0202.* has 20, and its files 0/ },
+          { check: 'batches', text: /^batch 0202.* has 20, and no file$/ },
           { check: 'postings', text: /says it has 1 postings, which are 0/ },
         ],
         differences: [
@@ -203,6 +203,13 @@ t.test('whatever somebody else changes is named', async t => {
       'less applied than planned',
       `UPDATE countersink_batch SET amount_applied = amount_applied - 1 WHERE id = REPEAT(CHAR(2), 16)`,
       { findings: [{ check: 'totals' }, { check: 'batches', text: /is applied, 4 pairs and 19/ }] },
+    ],
+    [
+      'a batch added, of no file',
+      `INSERT INTO countersink_batch
+         SELECT REPEAT(CHAR(9), 16), instance, kind, state, NULL, NULL, 0, 0, 0, 0, begun_at, ended_at
+           FROM countersink_batch WHERE id = REPEAT(CHAR(2), 16)`,
+      { findings: [{ check: 'batches', text: /^batch 0909.* has 0, and no file$/ }] },
     ],
     [
       'a file that waits and is applied',
