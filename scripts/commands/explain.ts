@@ -7,7 +7,7 @@ import { describeError, hasCode } from '../../shared/errors.ts'
 import { NAME_BYTES_MAX } from '../../shared/limits.ts'
 import { parseU64 } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
-import { printableLines, quotedName } from '../../shared/printable.ts'
+import { quotedName } from '../../shared/printable.ts'
 import type { TrailAnswer, TrailQuestion } from '../../shared/protocol.ts'
 import { command } from '../command-table/index.ts'
 import {
@@ -31,6 +31,7 @@ import {
   EXIT,
   environment,
   print,
+  sayAside,
   timeText,
   usage,
   whatToDoFirst,
@@ -180,7 +181,7 @@ async function tell(
   say: Say,
 ): Promise<number> {
   if (ledgerSilentBecause !== undefined) {
-    process.stderr.write(printableLines(`(MariaDB cannot be asked: ${ledgerSilentBecause})\n`))
+    sayAside(`MariaDB cannot be asked: ${ledgerSilentBecause}`)
   }
   const isSilent = ledgerSilentBecause !== undefined
   const status = trail === undefined && question.prefix !== undefined ? EXIT.usage : EXIT.ok

@@ -146,7 +146,7 @@ function verdictOf({ postings, expected, total, difference }: ConsumerResult): s
   if (difference === 0n) return `It adds up: the opening balance and ${made}.`
   if (difference !== undefined) {
     const more = difference > 0n ? 'more' : 'less'
-    return `It does not add up: the total is ${formatCount(abs(difference))} ${more} than the opening balance and ${made} make (${formatCount(expected)}). Somebody else has changed it.`
+    return `It does not add up: the total is ${formatCount(abs(difference))} ${more} than the opening balance and ${made} make (${formatCount(expected)}). Somebody else has changed it, or the ledger lacks a file: "countersink verify" tells.`
   }
   const rest = formatCount((total ?? 0n) - expected)
   return `Whether it adds up is not known: what stood there at first contact is not known of single consumers. ${made} make ${formatCount(expected)}, which leaves ${rest} for that.`

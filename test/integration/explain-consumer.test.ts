@@ -105,7 +105,10 @@ t.test('a consumer, posting by posting', { buffered: true }, async t => {
   )
   const changed = await countersink(t, site, 'explain', '--consumer', '3')
   t.equal(changed.code, 1)
-  t.match(changed.stdout, /It does not add up: the total is 9 more/)
+  t.match(
+    changed.stdout,
+    /the total is 9 more .* changed it, or the ledger lacks a file: "countersink verify"/,
+  )
   await stopProgram(parser)
 })
 

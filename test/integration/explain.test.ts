@@ -74,14 +74,21 @@ t.test('what is on its way, what stands in the inbox, and what is asked wrongly'
     t.match(await countersink(t, site, 'explain', ...wrong), { code: 2 }, wrong.join(' '))
   }
   const refusals: readonly [string, RegExp][] = [
-    ['2bb350f', /no file of the name 2bb350f was ever seen, and of a SHA-256 at least 8 digits/],
+    [
+      '2bb350f',
+      /^countersink explain: no file of the name 2bb350f was ever seen, and of a SHA-256 at least 8 digits/,
+    ],
     ['/no/such/path', /there is no file "\/no\/such\/path"/],
     ['', /must be given, got ""/],
   ]
   for (const [asked, stderr] of refusals) {
     t.match(await countersink(t, site, 'explain', asked), { code: 2, stdout: /^$/, stderr }, asked)
   }
-  t.match(await countersink(t, site, 'explain', '2bb350f0'), { code: 1, stdout: /never seen/ })
+  t.match(await countersink(t, site, 'explain', '2bb350f0'), {
+    code: 1,
+    stdout: /never seen/,
+    stderr: /^\(the parser is not running; this is what its journal says\)\n$/,
+  })
   for (const day of ['2026-02-31', '2026-02-29T10:00', '2026-04-31T23:59:59+02:00']) {
     const ended = await countersink(t, site, 'explain', '--consumer', '1', '--until', day)
     t.match(ended, { code: 2, stderr: `--until: there is no day ${day.slice(0, 10)}` }, day)
