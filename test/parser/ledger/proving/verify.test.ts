@@ -3,9 +3,14 @@ import { TotalsWriter } from '../../../../parser/ledger/adding/totals-writer.ts'
 import type { Session } from '../../../../parser/ledger/connection.ts'
 import { findBatch } from '../../../../parser/ledger/counting/batch-row.ts'
 import { beginRetreat, takeBackApplied } from '../../../../parser/ledger/counting/retreat.ts'
+import { readConsumer } from '../../../../parser/ledger/proving/consumer-account.ts'
 import type { WindowLimits } from '../../../../parser/ledger/proving/totals-window.ts'
 import { insertBlocks } from '../../../../parser/ledger/recording/blocks.ts'
-import { openingSeed, openingSequence } from '../../../../parser/ledger/schema/opening-balance.ts'
+import {
+  openingSeed,
+  openingSequence,
+  UNKNOWN_GENERATION,
+} from '../../../../parser/ledger/schema/opening-balance.ts'
 import { BlockEncoder, startPacking } from '../../../../parser/sums/block-encoder.ts'
 import { U64_MAX } from '../../../../shared/limits.ts'
 import { failureOf } from '../../../shared/helpers.ts'
@@ -301,6 +306,19 @@ t.test('an opening balance, also of totals that are no 64 bits', async t => {
   })
   await session.execute('UPDATE countersink_meta SET opening_generation = NULL')
   t.match((await here.proved()).consumers, { unknownBecause: /is not known of single consumers/ })
+})
+
+t.test('an opening balance that is not known, and of nothing', async t => {
+  const here = await scene(t)
+  await here.advance(await here.begin([SECOND]), 0)
+  const { session, config } = here
+  const opening = () => readConsumer(session, config, 2n, async ({ opening }) => opening)
+  await session.execute(`UPDATE countersink_meta SET opening_generation = ${UNKNOWN_GENERATION}`)
+  t.match(await here.proved(), { consumers: { differencesCount: 0 } })
+  t.equal(await opening(), 0n, 'as the proof has it')
+  await session.execute('UPDATE countersink_meta SET opening_rows = 1')
+  t.match(await here.proved(), { consumers: { unknownBecause: String } })
+  t.equal(await opening(), undefined)
 })
 
 /** Puts the changed table back. */
