@@ -5,7 +5,7 @@
  */
 
 import type { ConsumerAccount, ConsumerPosting } from '../../parser/ledger/index.ts'
-import { formatCount } from '../../shared/numbers.ts'
+import { formatCount, formatCountOf } from '../../shared/numbers.ts'
 import { quotedName } from '../../shared/printable.ts'
 import { columnsOf, preciseTime, print, shorten, timeText, wrapText } from '../terminal/index.ts'
 
@@ -118,7 +118,7 @@ export function consumerTable(total: bigint | undefined, period: Period): Consum
           : `from ${timeText(period.untilMs)}`,
         signed(amount),
         formatCount(running),
-        `(${formatCount(postings)} ${postings === 1 ? 'posting' : 'postings'})`,
+        `(${formatCountOf(postings, 'posting')})`,
       ),
     posting: ({ atMs, isBatchOpen, amount, name, sha256 }, running) =>
       line(
@@ -139,7 +139,7 @@ export function consumerTable(total: bigint | undefined, period: Period): Consum
 }
 
 function verdictOf({ postings, expected, total, difference }: ConsumerResult): string {
-  const made = `${formatCount(postings)} ${postings === 1 ? 'posting' : 'postings'}`
+  const made = formatCountOf(postings, 'posting')
   if (total === undefined && postings === 0 && expected === 0n) {
     return 'Nothing is known of this consumer: it has no total, and no file has moved one.'
   }

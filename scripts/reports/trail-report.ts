@@ -42,6 +42,7 @@ export function trailLines(
     quotedName(name),
     ...facts.flatMap(([label, text]) => (text === undefined ? [] : fact(label, text, columns))),
     '',
+    `  ${''.padEnd(LABEL_WIDTH)}time (UTC)`,
     ...stepLines(stepsOf(trail), columns),
     ...others(trail, columns),
   ]
@@ -56,7 +57,7 @@ function batchText(posting: PostingTrail, parser: (hex: string) => string): stri
   const { batch, files = 0, state, begunAtMs, isFolded } = posting
   const others =
     files > 1 ? ` with ${formatCount(files - 1)} other ${files > 2 ? 'files' : 'file'}` : ''
-  const begun = begunAtMs === undefined ? '' : `, begun ${preciseTime(begunAtMs)}`
+  const begun = begunAtMs === undefined ? '' : `, begun ${preciseTime(begunAtMs)} UTC`
   const by = posting.parser === undefined ? '' : `, by ${parser(posting.parser)}`
   const open = state === undefined || state === 'applied' ? '' : `, ${state}`
   const folded = isFolded ? '; it is part of the opening balance now' : ''
@@ -79,7 +80,7 @@ function others(trail: ContentTrail, columns: number): string[] {
   const more = trail.sightingsCount - trail.sightings.length
   return [
     '',
-    'Besides, of the same content (newest first):',
+    'Besides, of the same content (newest first, UTC):',
     ...shown.flatMap(({ atMs, outcome, name, reason }) => {
       const start = `  ${timeText(atMs)}  ${outcome === 'grew' ? 'changed' : outcome}  `
       return labelled(start, wrapText(`${quotedName(name)}: ${reason}`, columns - start.length))

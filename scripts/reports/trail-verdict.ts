@@ -1,4 +1,4 @@
-import { formatBytes, formatCount } from '../../shared/numbers.ts'
+import { formatBytes, formatCount, formatCountOf } from '../../shared/numbers.ts'
 import type {
   ContentTrail,
   ProcessedFile,
@@ -72,8 +72,8 @@ export function verdictOf(trail: ContentTrail, isLedgerSilent: boolean): string 
       const consumers =
         pairs === undefined
           ? 'consumers unknown, as it was counted before sums were kept'
-          : `${formatCount(pairs)} ${pairs === 1 ? 'consumer' : 'consumers'}`
-      return `counted: ${formatCount(lines)} ${lines === 1 ? 'line' : 'lines'}, ${consumers}, amount ${formatCount(BigInt(amount))}, ${formatBytes(sizeBytes)}`
+          : formatCountOf(pairs, 'consumer')
+      return `counted: ${formatCountOf(lines, 'line')}, ${consumers}, amount ${formatCount(BigInt(amount))}, ${formatBytes(sizeBytes)}`
     }
     case 'refused':
       return `not counted: refused: ${ledger.reason ?? ''}. Published again, it is tried again.`
@@ -87,7 +87,7 @@ export function verdictOf(trail: ContentTrail, isLedgerSilent: boolean): string 
   if (queued !== undefined && settled === undefined) return `not counted yet: ${waitsFor(queued)}`
   if (settled?.outcome === 'applied') {
     return isLedgerSilent
-      ? `counted as far as the journal knows: ${formatCount(settled.lines)} lines, amount ${formatCount(BigInt(settled.amount))}`
+      ? `counted as far as the journal knows: ${formatCountOf(settled.lines, 'line')}, amount ${formatCount(BigInt(settled.amount))}`
       : "not counted: the journal has it as counted, but MariaDB's ledger does not: it is an older or another database"
   }
   const { outcome, reason } = settled ?? sighting ?? {}

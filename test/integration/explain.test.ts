@@ -53,6 +53,7 @@ t.test('what is on its way, what stands in the inbox, and what is asked wrongly'
   const queued = [{ sha256, publication: origin, publishedAt: published }]
   t.match(last, { counted: false, queued, settled: [] })
   t.match(await countersink(t, site, 'explain', sha256), { stderr: /MariaDB cannot be asked/ })
+  t.match(await countersink(t, site, 'status'), { stdout: /^queue +1 file, /m })
   t.match(await countersink(t, site, 'explain', 'nobody'), { code: 3 }, 'it may be counted')
   await server.start()
   await parser.untilSettled(1)
@@ -141,6 +142,8 @@ t.test('the way of files that were published', { buffered: true }, async t => {
     // The look may come before the announcement, or behind it.
     const steps = way.replace(/^ {2}announced.*\n/m, '')
     const [reading, after] = hasJournal ? [['reading'], ['settled']] : [[], []]
+    t.match(people.stdout, /begun \S+ \S+ UTC, by/)
+    t.match(way, /^ +time \(UTC\)\n {2}published/, 'above the times')
     assertInOrder(t, steps, ['published', 'claimed', ...reading, 'read', 'counted', ...after])
     t.match(people.stdout, /taken by +this parser\n/)
     t.match(people.stdout, /duplicate {2}copy\.txt-\w+: counted before as day\.txt/)
@@ -214,6 +217,7 @@ t.test('prefixes that fit several, and names that would be something else', asyn
   t.match(await explained(t, site, one.name), { code: 0, last: { sha256: first } })
   t.match(await explained(t, site, '50%%of'), { code: 1, last: { kind: 'unknown' } })
   t.match(await explained(t, site, other.name), { code: 0, last: { sha256: second } })
+  t.match(await countersink(t, site, 'hashes', '--limit', '1'), { stdout: / {2}1 line {2}/ })
   const dashed = await countersink(t, site, 'explain', '--', '-x')
   t.match(dashed, { code: 0, stdout: /^-x\n {2}outcome +counted: 1 line, 1 consumer,/ })
   for (const name of [other.name, 'never\u001b[31m\n', `${'a'.repeat(5_000)}`, `' OR 1 --`, '..']) {
