@@ -16,7 +16,7 @@ import {
   overviewText,
 } from './command-table/index.ts'
 import { programVersion } from './program-version.ts'
-import { EXIT, print } from './terminal/index.ts'
+import { EXIT, endAsides, print } from './terminal/index.ts'
 
 export const COMMANDS: CommandTable = {
   up: async () => (await import('./commands/up.ts')).up,
@@ -77,10 +77,15 @@ async function main([name, ...args]: string[]): Promise<number> {
     const isHelpWanted = options.includes('--help') || options.includes('-h')
     if (command.isService && !isHelpWanted) outliveTheReader()
     else endWithTheReader()
-    if (!isHelpWanted) return await command.run(args, COMMANDS)
+    if (!isHelpWanted) {
+      const status = await command.run(args, COMMANDS)
+      endAsides(true)
+      return status
+    }
     process.stdout.write(helpText(command))
     return EXIT.ok
   } catch (error) {
+    endAsides(false)
     const isUsage = hasCode(error, 'USAGE', 'CONFIG_INVALID')
     const text = error instanceof CountersinkError ? explainError(error) : describeError(error)
     const more = isUsage && who.endsWith(name) ? `\nSee: ${who} --help` : ''

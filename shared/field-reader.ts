@@ -1,4 +1,5 @@
 import { CountersinkError } from './errors.ts'
+import { TIME_MS_MAX } from './limits.ts'
 import { parseU128 } from './numbers.ts'
 
 /** Reads own properties only, one level deep. */
@@ -31,7 +32,7 @@ export class FieldReader {
     throw invalid(`${key} must be a whole number from 0 to 2^53-1`)
   }
 
-  /** One that a date can tell. */
+  /** One that the ledger can keep. */
   timeMs(key: string): number {
     const value = this.count(key)
     if (value <= TIME_MS_MAX) return value
@@ -69,8 +70,6 @@ export class FieldReader {
     throw invalid(`${key} must be a map`)
   }
 }
-
-const TIME_MS_MAX = 8.64e15
 
 export function invalid(why: string): CountersinkError {
   return new CountersinkError('MESSAGE_INVALID', why)

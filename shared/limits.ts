@@ -47,6 +47,11 @@ export const RECORDS_PER_ANSWER_MAX = 40
 /** How long an ordinary request may stay unanswered. */
 export const REQUEST_TIMEOUT_MS = 10_000
 
+// --- times -----------------------------------------------------------------------------------
+
+/** The end of the year 9999: MariaDB refuses a row with a later time. */
+export const TIME_MS_MAX = 253_402_300_799_999
+
 // --- texts -----------------------------------------------------------------------------------
 
 /** Longest reason kept in the journal, the ledger and on the wire. */

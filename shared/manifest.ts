@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { CountersinkError, hasCode } from './errors.ts'
+import { TIME_MS_MAX } from './limits.ts'
 import { parseU128 } from './numbers.ts'
 
 /**
@@ -71,9 +72,9 @@ export function parseManifest(text: string): Manifest {
     throw invalid(`origin must be 32 lower-case hex digits, got ${JSON.stringify(origin)}`)
   }
   const publishedAtMs = typeof published === 'string' ? Date.parse(published) : Number.NaN
-  if (published !== undefined && !(publishedAtMs >= 0)) {
+  if (published !== undefined && !(publishedAtMs >= 0 && publishedAtMs <= TIME_MS_MAX)) {
     throw invalid(
-      `published must be a time like 2026-01-31T23:59:59Z, got ${JSON.stringify(published)}`,
+      `published must be a time like 2026-01-31T23:59:59Z, from 1970 to 9999, got ${JSON.stringify(published)}`,
     )
   }
   return {

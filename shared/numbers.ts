@@ -54,6 +54,11 @@ export function formatCount(value: number | bigint): string {
   return value.toString().replace(/\B(?=(\d{3})+(?!\d))/g, ' ')
 }
 
+/** `1 file`, `1 200 files`. */
+export function formatCountOf(value: number | bigint, thing: string): string {
+  return `${formatCount(value)} ${thing}${BigInt(value) === 1n ? '' : 's'}`
+}
+
 /** `850 ms`, `12.3 s`, `4 min 5 s`, `2 h 3 min`. */
 export function formatDuration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { TIME_MS_MAX } from '../../shared/limits.ts'
 import type { BatchFile } from './batch.ts'
 import type { Session } from './connection.ts'
 import { FILE_STATES, type FileEvent, type FileState } from './file-states.ts'
@@ -61,9 +62,9 @@ export function originOf(instance: Uint8Array, { origin, workSequence }: Publish
 export const originSql =
   "UNHEX(LEFT(SHA2(CONCAT(instance, REVERSE(UNHEX(LPAD(HEX(work_sequence), 16, '0')))), 256), 32))"
 
-/** For its row. */
+/** For its row. A journal may have one that no row can take, nor any that is written with it. */
 export function publishedTime({ publishedAtMs }: Published): string | null {
-  return publishedAtMs === undefined ? null : sqlTime(publishedAtMs)
+  return publishedAtMs === undefined || publishedAtMs > TIME_MS_MAX ? null : sqlTime(publishedAtMs)
 }
 
 export function fileWay(event: FileEvent): { readonly to: FileState; readonly from: string } {

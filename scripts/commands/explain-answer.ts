@@ -24,7 +24,13 @@ import {
   time,
 } from '../command-table/index.ts'
 import type { InInbox } from '../publishing/index.ts'
-import { type ConsumerLines, fileOfTrail, stepsOf, verdictOf } from '../reports/index.ts'
+import {
+  type ConsumerLines,
+  fileOfTrail,
+  type Period,
+  stepsOf,
+  verdictOf,
+} from '../reports/index.ts'
 
 const STATES = ['staging', 'staged', 'applying', 'applied', 'refused'] as const
 const BATCH_STATES = ['unrecorded', 'applying', 'retreating', 'blocked', 'applied'] as const
@@ -71,6 +77,14 @@ const SIGHTING = fields(
   { sha256 },
 )
 
+const NAMED_FILE = fields(
+  {
+    ...{ name: text(), time: time() },
+    state: oneOf('waiting', ...STATES, 'duplicate', 'quarantined', 'grew'),
+  },
+  { sha256, size: count('bytes') },
+)
+
 export const EXPLAIN_ANSWER = lines(
   fields(
     {
@@ -93,24 +107,25 @@ export const EXPLAIN_ANSWER = lines(
   ),
   fields({
     kind: oneOf('several'),
-    files: list(
-      fields(
-        {
-          ...{ name: text(), time: time() },
-          state: oneOf('waiting', ...STATES, 'duplicate', 'quarantined', 'grew'),
-        },
-        { sha256, size: count('bytes') },
-      ),
-      'newest first',
-    ),
+    files: list(NAMED_FILE, 'newest first'),
     hasMore: flag('there are older ones'),
   }),
   fields({ kind: oneOf('inbox'), name: text() }, { sha256, size: count(), publishedAt: time() }),
-  fields({ kind: oneOf('unknown'), asked: text() }),
-  fields({
-    ...{ kind: oneOf('opening'), id: digits() },
-    amount: orNull(signedAmount, 'null: not known of single consumers'),
-  }),
+  fields(
+    { kind: oneOf('unknown'), asked: text('the SHA-256 of a file that stands there') },
+    {
+      name: text('of that file'),
+      files: list(NAMED_FILE, 'that came under its name, with other contents, newest first'),
+      hasMore: flag('there are older ones'),
+    },
+  ),
+  fields(
+    {
+      ...{ kind: oneOf('opening'), id: digits() },
+      amount: orNull(signedAmount, 'null: not known of single consumers'),
+    },
+    { since: time('as it was understood'), until: time('as it was understood') },
+  ),
   fields({
     kind: oneOf('before', 'after'),
     ...{ postings: count(), amount: signedAmount, runningTotal: signedAmount },
@@ -149,12 +164,20 @@ export function trailJson(trail: ContentTrail, isLedgerSilent: boolean) {
 }
 
 export function severalJson(files: readonly TrailFile[], hasMore: boolean) {
-  const told = files.map(({ name, sha256, state, atMs, sizeBytes }) => ({
+  return { kind: 'several', files: files.map(namedJson), hasMore }
+}
+
+/** Of a file whose content was never seen: those of its name. */
+export function namesakesJson(name: string, files: readonly TrailFile[], hasMore: boolean) {
+  return { name, files: files.map(namedJson), hasMore }
+}
+
+function namedJson({ name, sha256, state, atMs, sizeBytes }: TrailFile) {
+  return {
     ...{ name, state, time: iso(atMs) },
     ...(sha256 === undefined ? {} : { sha256 }),
     ...(sizeBytes === undefined ? {} : { size: sizeBytes }),
-  }))
-  return { kind: 'several', files: told, hasMore }
+  }
 }
 
 export function inboxJson({ name, manifest }: InInbox) {
@@ -216,9 +239,11 @@ function sightingJson({ atMs, ...facts }: SightingTrail) {
 }
 
 /** An object a line; ids, amounts and totals are strings. */
-export function consumerJson(id: bigint, say: Say): ConsumerLines {
+export function consumerJson(id: bigint, { sinceMs, untilMs }: Period, say: Say): ConsumerLines {
+  const period = { ...at('since', finite(sinceMs)), ...at('until', finite(untilMs)) }
   return {
-    opening: amount => say({ kind: 'opening', id: `${id}`, amount: amount?.toString() ?? null }),
+    opening: amount =>
+      say({ kind: 'opening', id: `${id}`, amount: amount?.toString() ?? null, ...period }),
     outside: (which, postings, amount, total) =>
       say({ kind: which, postings, amount: `${amount}`, runningTotal: `${total}` }),
     posting: ({ atMs, isBatchOpen, amount, name, sha256, batchId }, total) =>
@@ -234,6 +259,10 @@ export function consumerJson(id: bigint, say: Say): ConsumerLines {
         addsUp: difference === undefined ? null : difference === 0n,
       }),
   }
+}
+
+function finite(ms: number): number | undefined {
+  return Number.isFinite(ms) ? ms : undefined
 }
 
 function iso(ms: number): string {

@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { loadInstance } from '../../parser/instance.ts'
 import { isMissingTable, readConsumer } from '../../parser/ledger/index.ts'
 import { describeError, hasCode } from '../../shared/errors.ts'
 import { NAME_BYTES_MAX } from '../../shared/limits.ts'
 import { parseU64 } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
-import { printableLines, quotedName } from '../../shared/printable.ts'
+import { quotedName } from '../../shared/printable.ts'
 import type { TrailAnswer, TrailQuestion } from '../../shared/protocol.ts'
 import { command } from '../command-table/index.ts'
 import {
@@ -18,6 +19,8 @@ import {
 import { findInInbox, hashFile, type InInbox } from '../publishing/index.ts'
 import {
   consumerTable,
+  filesOfAnswer,
+  namesakeLines,
   type Period,
   severalLines,
   tellConsumer,
@@ -28,6 +31,7 @@ import {
   EXIT,
   environment,
   print,
+  sayAside,
   timeText,
   usage,
   whatToDoFirst,
@@ -36,6 +40,7 @@ import {
   consumerJson,
   EXPLAIN_ANSWER,
   inboxJson,
+  namesakesJson,
   severalJson,
   trailJson,
 } from './explain-answer.ts'
@@ -45,7 +50,8 @@ export const explain = command({
   summary: 'tell what became of a file, or why a total is what it is',
   about: `Of a file: when it was published, announced, claimed, read, recorded, counted and settled, and why it
 was not. An existing path is a file and is hashed; else it is at least 8 hex digits of a SHA-256, or a
-name that was published, whose files are listed if they are several.
+name that was published, whose files are listed if they are several. Of a file whose content was never
+seen it tells what came under its name.
 
 With --consumer: what stood in this consumer's total at first contact, then each file that has moved it,
 oldest first, with the total after it, up to today's.`,
@@ -68,7 +74,7 @@ oldest first, with the total after it, up to today's.`,
   exits: {
     0: 'explained; of a consumer: it adds up',
     1: 'nothing is known of it, or the total is not what the files have made',
-    2: 'the prefix fits several contents, which are listed',
+    2: 'the prefix fits several contents, which are listed; or there is no such file',
     3: 'it cannot be known now',
   },
   examples: [
@@ -87,6 +93,7 @@ oldest first, with the total after it, up to today's.`,
     if ((subject === undefined) === (values.consumer === undefined)) {
       throw usage('name either a file or, with --consumer, a consumer')
     }
+    if (subject === '') throw usage('a file, a name or a SHA-256 must be given, got ""')
     const period = {
       sinceMs: timeOf('since', values.since) ?? Number.NEGATIVE_INFINITY,
       untilMs: timeOf('until', values.until) ?? Number.POSITIVE_INFINITY,
@@ -106,6 +113,11 @@ type Say = ((fields: object) => Promise<void>) | undefined
 
 async function explainFile(paths: StatePaths, subject: string, say: Say): Promise<number> {
   const sha256 = await hashOfPath(subject)
+  if (sha256 === undefined && subject.includes('/')) {
+    throw usage(
+      `there is no file ${JSON.stringify(subject)}; one that has gone is asked for by its name alone`,
+    )
+  }
   const isHash = /^[0-9a-fA-F]{8,64}$/.test(subject)
   const questions: TrailQuestion[] = []
   if (sha256 !== undefined) questions.push({ kind: 'trail', prefix: sha256 })
@@ -125,13 +137,40 @@ async function explainFile(paths: StatePaths, subject: string, say: Say): Promis
     const there = await findInInbox(paths, question)
     if (there !== undefined) return tellOfInbox(there, say)
   }
-  const what = `${sha256 ?? subject}: never seen`
+  const what =
+    sha256 === undefined
+      ? `${quotedName(subject)}: never seen`
+      : `${quotedName(basename(subject))}: its content ${sha256} was never seen`
   if (silentBecause !== undefined) {
     throw cannot(
       `${what} as far as the journal knows, and MariaDB cannot be asked: ${silentBecause}`,
     )
   }
-  await (say?.({ kind: 'unknown', asked: sha256 ?? subject }) ?? print(`${what}\n`))
+  if (/^[0-9a-fA-F]{1,7}$/.test(subject) && sha256 === undefined) {
+    throw usage(
+      `no file of the name ${subject} was ever seen, and of a SHA-256 at least 8 digits are needed`,
+    )
+  }
+  if (sha256 !== undefined) return tellOfNamesakes(paths, basename(subject), sha256, what, say)
+  await (say?.({ kind: 'unknown', asked: subject }) ?? print(`${what}\n`))
+  return EXIT.no
+}
+
+/** Of a file whose content was never seen: what came under its name before. */
+async function tellOfNamesakes(
+  paths: StatePaths,
+  name: string,
+  sha256: string,
+  what: string,
+  say: Say,
+): Promise<number> {
+  const isName = Buffer.byteLength(name) <= NAME_BYTES_MAX
+  const answer = isName ? await findTrail(paths, { kind: 'trail', name }) : {}
+  const named = filesOfAnswer(answer)
+  const hasMore = answer.hasMore === true
+  if (say !== undefined) {
+    await say({ kind: 'unknown', asked: sha256, ...namesakesJson(name, named, hasMore) })
+  } else await print(`${[what, ...namesakeLines(named, hasMore)].join('\n')}\n`)
   return EXIT.no
 }
 
@@ -142,7 +181,7 @@ async function tell(
   say: Say,
 ): Promise<number> {
   if (ledgerSilentBecause !== undefined) {
-    process.stderr.write(printableLines(`(MariaDB cannot be asked: ${ledgerSilentBecause})\n`))
+    sayAside(`MariaDB cannot be asked: ${ledgerSilentBecause}`)
   }
   const isSilent = ledgerSilentBecause !== undefined
   const status = trail === undefined && question.prefix !== undefined ? EXIT.usage : EXIT.ok
@@ -179,7 +218,7 @@ async function tellOfInbox(there: InInbox, say: Say): Promise<number> {
 async function hashOfPath(path: string): Promise<string | undefined> {
   const stats = await stat(path).catch(error => {
     if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG')) return undefined
-    throw error
+    throw cannot(`${path} cannot be looked at: ${describeError(error)}`)
   })
   if (stats === undefined) return undefined
   if (!stats.isFile()) throw usage(`${path} is not a regular file`)
@@ -208,7 +247,8 @@ async function explainConsumer(
   }
   const told = withServiceDatabase(paths, service, session =>
     readConsumer(session, config, id, async account => {
-      const lines = say === undefined ? consumerTable(account.total, period) : consumerJson(id, say)
+      const lines =
+        say === undefined ? consumerTable(account.total, period) : consumerJson(id, period, say)
       const { difference, postings, total } = await tellConsumer(account, period, lines)
       if (difference === undefined) return EXIT.cannot
       const isUnknown = postings === 0 && total === undefined
@@ -237,10 +277,17 @@ function timeOf(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const [, date, time = '00:00', zone = 'Z'] = TIME.exec(text) ?? []
   const ms = date === undefined ? Number.NaN : Date.parse(`${date}T${time}${zone}`)
-  if (!Number.isNaN(ms)) return ms
+  if (!Number.isNaN(ms) && isThere(date!)) return ms
+  if (!Number.isNaN(ms))
+    throw usage(`--${option}: there is no day ${date}, got ${JSON.stringify(text)}`)
   throw usage(
     `--${option} must be a time like 2026-01-31 or 2026-01-31T23:59:59, got ${JSON.stringify(text)}`,
   )
+}
+
+/** The 31st of February is parsed as the 3rd of March. */
+function isThere(date: string): boolean {
+  return new Date(`${date}T00:00Z`).toISOString().startsWith(date)
 }
 
 const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?))?(Z|[+-]\d\d:\d\d)?$/

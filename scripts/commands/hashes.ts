@@ -1,5 +1,5 @@
 import { readJournal } from '../../parser/journal/index.ts'
-import { formatBytes, formatCount } from '../../shared/numbers.ts'
+import { formatBytes, formatCount, formatCountOf } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { quotedName } from '../../shared/printable.ts'
 import { OUTCOMES, type ProcessedFile, type Question } from '../../shared/protocol.ts'
@@ -93,7 +93,7 @@ function row(file: ProcessedFile): string {
   const fields = (hash: string): string[] => [
     hash,
     formatBytes(file.sizeBytes).padStart(9),
-    `${formatCount(file.lines)} lines`.padStart(16),
+    formatCountOf(file.lines, 'line').padStart(16),
     formatCount(BigInt(file.amount)).padStart(20),
     file.outcome.padEnd(11),
     timeText(file.settledAtMs),

@@ -1,7 +1,7 @@
 import { readJournal } from '../../parser/journal/index.ts'
 import { hasCode, toError } from '../../shared/errors.ts'
 import { processActivity } from '../../shared/lifecycle.ts'
-import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
+import { formatBytes, formatCount, formatCountOf, formatDuration } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type {
   Counts,
@@ -195,7 +195,9 @@ function text(p: Picture): string {
     ['database', databaseText(p.database)],
     [
       'queue',
-      p.queue === null ? 'unknown' : `${p.queue.files} files, ${formatBytes(p.queue.bytes)}`,
+      p.queue === null
+        ? 'unknown'
+        : `${formatCountOf(p.queue.files, 'file')}, ${formatBytes(p.queue.bytes)}`,
     ],
   ]
   if (p.reading !== null) {
@@ -258,7 +260,7 @@ function processText(p: {
   const parts = [p.state]
   if (p.pid !== null) parts.push(`pid ${p.pid}`)
   if (p.uptimeSeconds !== null) parts.push(`up ${formatDuration(p.uptimeSeconds * 1_000)}`)
-  if (p.restarts) parts.push(`${p.restarts} restarts`)
+  if (p.restarts) parts.push(formatCountOf(p.restarts, 'restart'))
   return parts.join(', ') + because(p.reason)
 }
 
@@ -278,7 +280,7 @@ function sameNamesText({ files, newest }: SameNames): string {
 }
 
 function countsText(counts: Counts): string {
-  return `${formatCount(counts.applied)} applied, ${formatCount(counts.duplicate)} duplicate, ${formatCount(counts.quarantined)} quarantined; ${formatBytes(counts.bytes)}, ${formatCount(counts.lines)} lines`
+  return `${formatCount(counts.applied)} applied, ${formatCount(counts.duplicate)} duplicate, ${formatCount(counts.quarantined)} quarantined; ${formatBytes(counts.bytes)}, ${formatCountOf(counts.lines, 'line')}`
 }
 
 function grewText({ files, newest }: GrewAfterwards): string {

@@ -18,6 +18,7 @@ import {
   EXIT,
   environment,
   print,
+  sayAside,
   whatToDoFirst,
   withAnswers,
 } from '../terminal/index.ts'
@@ -59,7 +60,11 @@ files that have moved it. Each that differs is named, and by how much.`,
       totals: orNull(signedAmount),
       ...{ opening: orNull(signedAmount), counted: orNull(signedAmount) },
       ...{ files: orNull(count('that are counted')), batchesOpen: orNull(count()) },
-      ...{ findings: count('of which a hundred of a kind are named') },
+      ...{
+        findings: count(
+          'that are told: of a kind a hundred, and that there are more; each block that cannot be read',
+        ),
+      },
       differences: orNull(count('of which ten thousand are named'), 'null: not looked at'),
       unknownBecause: orNull(text('why nothing can be said of single consumers')),
     }),
@@ -99,18 +104,22 @@ const NAMED_MAX = { people: 100, json: 10_000 }
 async function newestCounted(paths: StatePaths): Promise<readonly Witness[]> {
   const found: Witness[] = []
   try {
-    await withAnswers(paths, async ask => {
-      for (let before: number | undefined; ; ) {
-        const from = before === undefined ? {} : { before }
-        const page = await ask({ kind: 'newest', outcome: 'applied', ...from })
-        found.push(...page.files.map(witnessOf))
-        before = page.next
-        if (before === undefined || found.length >= WITNESSES_MAX) return
-      }
-    })
+    await withAnswers(
+      paths,
+      async ask => {
+        for (let before: number | undefined; ; ) {
+          const from = before === undefined ? {} : { before }
+          const page = await ask({ kind: 'newest', outcome: 'applied', ...from })
+          found.push(...page.files.map(witnessOf))
+          before = page.next
+          if (before === undefined || found.length >= WITNESSES_MAX) return
+        }
+      },
+      why => `${why}: MariaDB is compared with its journal`,
+    )
   } catch (error) {
     if (!hasCode(error, 'STOPPED')) throw error
-    process.stderr.write('(there is no journal to compare with)\n')
+    sayAside('there is no journal to compare with')
   }
   return found.slice(0, WITNESSES_MAX)
 }

@@ -3,9 +3,8 @@ import { findTrails, wholeTrail } from '../../parser/ledger/index.ts'
 import { type TrailLedger, trailAnswer } from '../../parser/trails.ts'
 import { hasCode, toError } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
-import { printableLines } from '../../shared/printable.ts'
 import type { TrailAnswer, TrailQuestion } from '../../shared/protocol.ts'
-import { withAnswers } from '../terminal/index.ts'
+import { sayAside, withAnswers } from '../terminal/index.ts'
 import { askLedger } from './ledger-at-rest.ts'
 
 /**
@@ -27,7 +26,7 @@ export async function findTrail(paths: StatePaths, question: TrailQuestion): Pro
     const answer = await askForTrail(paths, question, async () => NO_JOURNAL)
     if (answer.trail === undefined && answer.several === undefined) throw error
     const why = hasCode(error, 'STOPPED') ? 'there is no journal' : toError(error).message
-    process.stderr.write(printableLines(`(${why}; this is what MariaDB's ledger says)\n`))
+    sayAside(`${why}; this is what MariaDB's ledger says`)
     return answer
   }
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { describeError } from '../../shared/errors.ts'
-import { formatBytes } from '../../shared/numbers.ts'
+import { formatBytes, formatCountOf } from '../../shared/numbers.ts'
 import { type StatePaths, settledName } from '../../shared/paths.ts'
 import type { ContentAnswer, ParserHealth } from '../../shared/protocol.ts'
 import { askOnce } from '../../shared/socket/index.ts'
@@ -38,6 +38,6 @@ export async function whereItStands(paths: StatePaths): Promise<string> {
   reached.channel.close()
   const health = reached.health as ParserHealth
   const { files, bytes } = health.queue
-  const queue = `${files} files in the queue, ${formatBytes(bytes)}`
+  const queue = `${formatCountOf(files, 'file')} in the queue, ${formatBytes(bytes)}`
   return `the parser is ${whyNotReady(health) ?? 'at work'}; ${queue}`
 }

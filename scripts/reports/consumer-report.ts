@@ -5,9 +5,9 @@
  */
 
 import type { ConsumerAccount, ConsumerPosting } from '../../parser/ledger/index.ts'
-import { formatCount } from '../../shared/numbers.ts'
+import { formatCount, formatCountOf } from '../../shared/numbers.ts'
 import { quotedName } from '../../shared/printable.ts'
-import { columnsOf, print, shorten, timeText, wrapText } from '../terminal/index.ts'
+import { columnsOf, preciseTime, print, shorten, timeText, wrapText } from '../terminal/index.ts'
 
 /** Which postings are shown one by one; the others are summed up. */
 export interface Period {
@@ -76,19 +76,23 @@ export async function tellConsumer(
 /** For people. */
 export function consumerTable(total: bigint | undefined, period: Period): ConsumerLines {
   const columns = columnsOf(process.stdout)
-  const width = Math.max(formatCount(total ?? 0n).length, 'total'.length)
+  const digits = formatCount(total ?? 0n).length
+  const [amountWidth, totalWidth] = [
+    Math.max(digits + 2, 'amount'.length),
+    Math.max(digits, 'running total'.length),
+  ]
   const isWhole =
     period.sinceMs === Number.NEGATIVE_INFINITY && period.untilMs === Number.POSITIVE_INFINITY
   // As wide as the longest of what stands there: `before 2026-01-31 23:59:59`.
   const whenWidth = isWhole ? 19 : 26
   const line = (when: string, amount: string, running: string, more = ''): Promise<void> =>
     print(
-      `${when.padEnd(whenWidth)}  ${amount.padStart(width + 2)}  ${running.padStart(width)}  ${more}`.trimEnd() +
+      `${when.padEnd(whenWidth)}  ${amount.padStart(amountWidth)}  ${running.padStart(totalWidth)}  ${more}`.trimEnd() +
         '\n',
     )
   const isWide = columns === Number.POSITIVE_INFINITY
   const hashDigits = isWide ? 64 : SHORT_HASH_DIGITS
-  const nameWidth = columns - (whenWidth + 2 * width + 8) - hashDigits - 2
+  const nameWidth = columns - (whenWidth + amountWidth + totalWidth + 6) - hashDigits - 2
   const file = (name: string, hash: string): string => {
     const shown = quotedName(name)
     const short = hash.slice(0, hashDigits)
@@ -97,6 +101,7 @@ export function consumerTable(total: bigint | undefined, period: Period): Consum
   }
   return {
     async opening(amount) {
+      if (!isWhole) await print(`${periodText(period)}\n`)
       await line(
         'time (UTC)',
         'amount',
@@ -113,7 +118,7 @@ export function consumerTable(total: bigint | undefined, period: Period): Consum
           : `from ${timeText(period.untilMs)}`,
         signed(amount),
         formatCount(running),
-        `(${formatCount(postings)} ${postings === 1 ? 'posting' : 'postings'})`,
+        `(${formatCountOf(postings, 'posting')})`,
       ),
     posting: ({ atMs, isBatchOpen, amount, name, sha256 }, running) =>
       line(
@@ -134,17 +139,24 @@ export function consumerTable(total: bigint | undefined, period: Period): Consum
 }
 
 function verdictOf({ postings, expected, total, difference }: ConsumerResult): string {
-  const made = `${formatCount(postings)} ${postings === 1 ? 'posting' : 'postings'}`
+  const made = formatCountOf(postings, 'posting')
   if (total === undefined && postings === 0 && expected === 0n) {
     return 'Nothing is known of this consumer: it has no total, and no file has moved one.'
   }
   if (difference === 0n) return `It adds up: the opening balance and ${made}.`
   if (difference !== undefined) {
     const more = difference > 0n ? 'more' : 'less'
-    return `It does not add up: the total is ${formatCount(abs(difference))} ${more} than the opening balance and ${made} make (${formatCount(expected)}). Somebody else has changed it.`
+    return `It does not add up: the total is ${formatCount(abs(difference))} ${more} than the opening balance and ${made} make (${formatCount(expected)}). Somebody else has changed it, or the ledger lacks a file: "countersink verify" tells.`
   }
   const rest = formatCount((total ?? 0n) - expected)
   return `Whether it adds up is not known: what stood there at first contact is not known of single consumers. ${made} make ${formatCount(expected)}, which leaves ${rest} for that.`
+}
+
+/** As it was understood. */
+function periodText({ sinceMs, untilMs }: Period): string {
+  const since = Number.isFinite(sinceMs) ? ` from ${preciseTime(sinceMs)} UTC on` : ''
+  const until = Number.isFinite(untilMs) ? ` before ${preciseTime(untilMs)} UTC` : ''
+  return `One by one: postings${since}${since && until ? ',' : ''}${until}.`
 }
 
 function signed(amount: bigint): string {

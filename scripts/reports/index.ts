@@ -10,6 +10,6 @@ export {
   tellConsumer,
 } from './consumer-report.ts'
 export { addsUp, proofLines } from './proof-report.ts'
-export { severalLines, trailLines } from './trail-report.ts'
+export { namesakeLines, severalLines, trailLines } from './trail-report.ts'
 export { stepsOf } from './trail-steps.ts'
-export { fileOfTrail, verdictOf } from './trail-verdict.ts'
+export { fileOfTrail, filesOfAnswer, verdictOf } from './trail-verdict.ts'

@@ -3,7 +3,7 @@
  */
 
 import type { Proof } from '../../parser/ledger/index.ts'
-import { formatCount } from '../../shared/numbers.ts'
+import { formatCount, formatCountOf } from '../../shared/numbers.ts'
 import { formatTable, wrapText } from '../terminal/index.ts'
 
 export function proofLines(proof: Proof, columns: number): string[] {
@@ -28,7 +28,7 @@ export function proofLines(proof: Proof, columns: number): string[] {
       batchesOpen === 0
         ? ''
         : `, ${formatCount(batchesOpen)} ${batchesOpen === 1 ? 'batch' : 'batches'} being counted`
-    const text = `opening balance ${formatCount(opening)} + ${formatCount(counted)} counted = ${formatCount(opening + counted)}; the totals are ${formatCount(totals)} (${formatCount(files)} ${files === 1 ? 'file' : 'files'}${open})`
+    const text = `opening balance ${formatCount(opening)} + ${formatCount(counted)} counted = ${formatCount(opening + counted)}; the totals are ${formatCount(totals)} (${formatCountOf(files, 'file')}${open})`
     lines.push(...wrapText(text, columns))
   }
   return [...lines, ...wrapText(verdictOf(proof), columns)]

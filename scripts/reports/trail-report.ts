@@ -6,7 +6,15 @@
 import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
 import { quotedName } from '../../shared/printable.ts'
 import type { ContentTrail, PostingTrail, TrailFile } from '../../shared/protocol.ts'
-import { columnsOf, formatTable, labelled, shorten, timeText, wrapText } from '../terminal/index.ts'
+import {
+  columnsOf,
+  formatTable,
+  labelled,
+  preciseTime,
+  shorten,
+  timeText,
+  wrapText,
+} from '../terminal/index.ts'
 import { type Step, stepsOf } from './trail-steps.ts'
 import { fileOfTrail, isOf, verdictOf } from './trail-verdict.ts'
 
@@ -34,6 +42,7 @@ export function trailLines(
     quotedName(name),
     ...facts.flatMap(([label, text]) => (text === undefined ? [] : fact(label, text, columns))),
     '',
+    `  ${''.padEnd(LABEL_WIDTH)}time (UTC)`,
     ...stepLines(stepsOf(trail), columns),
     ...others(trail, columns),
   ]
@@ -48,7 +57,7 @@ function batchText(posting: PostingTrail, parser: (hex: string) => string): stri
   const { batch, files = 0, state, begunAtMs, isFolded } = posting
   const others =
     files > 1 ? ` with ${formatCount(files - 1)} other ${files > 2 ? 'files' : 'file'}` : ''
-  const begun = begunAtMs === undefined ? '' : `, begun ${preciseTime(begunAtMs)}`
+  const begun = begunAtMs === undefined ? '' : `, begun ${preciseTime(begunAtMs)} UTC`
   const by = posting.parser === undefined ? '' : `, by ${parser(posting.parser)}`
   const open = state === undefined || state === 'applied' ? '' : `, ${state}`
   const folded = isFolded ? '; it is part of the opening balance now' : ''
@@ -71,7 +80,7 @@ function others(trail: ContentTrail, columns: number): string[] {
   const more = trail.sightingsCount - trail.sightings.length
   return [
     '',
-    'Besides, of the same content (newest first):',
+    'Besides, of the same content (newest first, UTC):',
     ...shown.flatMap(({ atMs, outcome, name, reason }) => {
       const start = `  ${timeText(atMs)}  ${outcome === 'grew' ? 'changed' : outcome}  `
       return labelled(start, wrapText(`${quotedName(name)}: ${reason}`, columns - start.length))
@@ -95,6 +104,15 @@ export function severalLines(files: readonly TrailFile[]): string[] {
   return lines.map(line => shorten(line, columns))
 }
 
+/** Of a file whose content was never seen: what came under its name, newest first. */
+export function namesakeLines(files: readonly TrailFile[], hasMore: boolean): string[] {
+  const lines = files.map(({ state, atMs, sha256 }) => {
+    const content = sha256 === undefined ? 'not read to its end' : `with content ${sha256}`
+    return `that name: ${STATE_WORDS[state]} ${timeText(atMs)} UTC ${content}`
+  })
+  return hasMore ? [...lines, 'that name: there are more, which are older'] : lines
+}
+
 const STATE_WORDS: Readonly<Record<TrailFile['state'], string>> = {
   waiting: 'waits',
   staging: 'is recorded',
@@ -105,10 +123,6 @@ const STATE_WORDS: Readonly<Record<TrailFile['state'], string>> = {
   duplicate: 'duplicate',
   quarantined: 'quarantined',
   grew: 'changed',
-}
-
-function preciseTime(ms: number): string {
-  return new Date(ms).toISOString().replace('T', ' ').slice(0, -1)
 }
 
 const LABEL_WIDTH = 13

@@ -1,9 +1,11 @@
-import { formatBytes, formatCount } from '../../shared/numbers.ts'
+import { formatBytes, formatCount, formatCountOf } from '../../shared/numbers.ts'
 import type {
   ContentTrail,
   ProcessedFile,
   QueuedTrail,
   SightingTrail,
+  TrailAnswer,
+  TrailFile,
 } from '../../shared/protocol.ts'
 
 /** The file that a trail is about: the one that was counted, else the one that came last. */
@@ -38,6 +40,18 @@ export function fileOfTrail({ ledger, queued, settled, sightings }: ContentTrail
   }
 }
 
+/** Those that an answer is about. */
+export function filesOfAnswer({ trail, several = [] }: TrailAnswer): readonly TrailFile[] {
+  if (trail === undefined) return several
+  const { sha256, ledger } = trail
+  const { name, settled, queued, sighting } = fileOfTrail(trail)
+  const state: TrailFile['state'] =
+    ledger?.state ?? settled?.outcome ?? sighting?.outcome ?? 'waiting'
+  const atMs = ledger?.countedAtMs ?? settled?.settledAtMs ?? sighting?.atMs ?? queued?.claimedAtMs
+  const told = { name, state, atMs: atMs ?? ledger?.digestedAtMs ?? 0 }
+  return [{ ...told, ...(sha256 === undefined ? {} : { sha256 }) }]
+}
+
 /** Whether this sighting tells of that very file. */
 export function isOf({ sighting, settled }: MainFile, other: SightingTrail): boolean {
   return other === sighting || (settled !== undefined && isSame(settled, other))
@@ -58,8 +72,8 @@ export function verdictOf(trail: ContentTrail, isLedgerSilent: boolean): string 
       const consumers =
         pairs === undefined
           ? 'consumers unknown, as it was counted before sums were kept'
-          : `${formatCount(pairs)} ${pairs === 1 ? 'consumer' : 'consumers'}`
-      return `counted: ${formatCount(lines)} ${lines === 1 ? 'line' : 'lines'}, ${consumers}, amount ${formatCount(BigInt(amount))}, ${formatBytes(sizeBytes)}`
+          : formatCountOf(pairs, 'consumer')
+      return `counted: ${formatCountOf(lines, 'line')}, ${consumers}, amount ${formatCount(BigInt(amount))}, ${formatBytes(sizeBytes)}`
     }
     case 'refused':
       return `not counted: refused: ${ledger.reason ?? ''}. Published again, it is tried again.`
@@ -73,7 +87,7 @@ export function verdictOf(trail: ContentTrail, isLedgerSilent: boolean): string 
   if (queued !== undefined && settled === undefined) return `not counted yet: ${waitsFor(queued)}`
   if (settled?.outcome === 'applied') {
     return isLedgerSilent
-      ? `counted as far as the journal knows: ${formatCount(settled.lines)} lines, amount ${formatCount(BigInt(settled.amount))}`
+      ? `counted as far as the journal knows: ${formatCountOf(settled.lines, 'line')}, amount ${formatCount(BigInt(settled.amount))}`
       : "not counted: the journal has it as counted, but MariaDB's ledger does not: it is an older or another database"
   }
   const { outcome, reason } = settled ?? sighting ?? {}

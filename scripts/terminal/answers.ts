@@ -3,22 +3,25 @@ import { CountersinkError, hasCode } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type { AnswerTo, Question } from '../../shared/protocol.ts'
 import { cannot } from './cli.ts'
+import { sayAside } from './output.ts'
 import { reach, whatToDoFirst } from './reaching.ts'
 
 /** Where the commands get their answers from: the living parser, else its journal. */
 export type Answerer = <T extends Question>(question: T) => Promise<AnswerTo<T>>
 
 /**
- * Runs `use` with whoever can answer. When the parser does not, it says why on standard error and
+ * Runs `use` with whoever can answer. When the parser does not, it says why above the answer and
  * answers from the journal, which is open only while it answers: a parser that starts meanwhile waits
  * for nobody's terminal.
  *
+ * @param aside what is said then, and why.
  * @throws CountersinkError STOPPED (exit status 3) when there is neither, JOURNAL_IN_USE when a parser
  *   lives and does not answer.
  */
 export async function withAnswers<R>(
   paths: StatePaths,
   use: (ask: Answerer, from: 'parser' | 'journal') => Promise<R>,
+  aside = (why: string): string => `${why}; this is what its journal says`,
 ): Promise<R> {
   const reached = await reach(paths, 'parser')
   if ('channel' in reached) {
@@ -50,7 +53,7 @@ export async function withAnswers<R>(
     )
   }
   await fromJournal({ kind: 'queue', after: 0 })
-  process.stderr.write(`(${silentBecause}; this is what its journal says)\n`)
+  sayAside(aside(silentBecause))
   return use(fromJournal, 'journal')
 }
 

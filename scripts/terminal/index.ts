@@ -22,7 +22,7 @@ export {
   wrapText,
 } from './layout.ts'
 export { lineWriter } from './line-output.ts'
-export { print, timeText } from './output.ts'
+export { endAsides, preciseTime, print, sayAside, timeText } from './output.ts'
 export { ProgressDisplay } from './progress-display.ts'
 export { reach, type Silence, whatToDoFirst, whySilent } from './reaching.ts'
 export { whyNotReady } from './readiness.ts'

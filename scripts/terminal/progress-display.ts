@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
+import { formatBytes, formatCount, formatCountOf, formatDuration } from '../../shared/numbers.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
 import type {
   GeneratorHealth,
@@ -58,7 +58,7 @@ export class ProgressDisplay {
     const outcome = this.style(style[file.outcome], file.outcome.padEnd(OUTCOME_WIDTH - 1))
     const details = [
       formatBytes(file.sizeBytes).padStart(9),
-      `${formatCount(file.lines)} lines`,
+      formatCountOf(file.lines, 'line'),
       `amount ${formatCount(BigInt(file.amount))}`,
       formatDuration(file.settledAtMs - file.claimedAtMs),
     ]
@@ -127,7 +127,7 @@ export class ProgressDisplay {
       formatDuration(picture.elapsedMs),
       `${formatBytes(this.#rate.perSecond)}/s`,
       formatBytes(counts?.bytes ?? 0),
-      `${formatCount(counts?.lines ?? 0)} lines`,
+      formatCountOf(counts?.lines ?? 0, 'line'),
     ]
     const soFar = fates.length <= room ? [fitFields([fates, ...pace], room)] : wrapped(fates, room)
     return [

@@ -53,6 +53,7 @@ t.test('what is on its way, what stands in the inbox, and what is asked wrongly'
   const queued = [{ sha256, publication: origin, publishedAt: published }]
   t.match(last, { counted: false, queued, settled: [] })
   t.match(await countersink(t, site, 'explain', sha256), { stderr: /MariaDB cannot be asked/ })
+  t.match(await countersink(t, site, 'status'), { stdout: /^queue +1 file, /m })
   t.match(await countersink(t, site, 'explain', 'nobody'), { code: 3 }, 'it may be counted')
   await server.start()
   await parser.untilSettled(1)
@@ -72,6 +73,26 @@ t.test('what is on its way, what stands in the inbox, and what is asked wrongly'
     [site.paths.dir],
   ]) {
     t.match(await countersink(t, site, 'explain', ...wrong), { code: 2 }, wrong.join(' '))
+  }
+  const refusals: readonly [string, RegExp][] = [
+    [
+      '2bb350f',
+      /^countersink explain: no file of the name 2bb350f was ever seen, and of a SHA-256 at least 8 digits/,
+    ],
+    ['/no/such/path', /there is no file "\/no\/such\/path"/],
+    ['', /must be given, got ""/],
+  ]
+  for (const [asked, stderr] of refusals) {
+    t.match(await countersink(t, site, 'explain', asked), { code: 2, stdout: /^$/, stderr }, asked)
+  }
+  t.match(await countersink(t, site, 'explain', '2bb350f0'), {
+    code: 1,
+    stdout: /never seen/,
+    stderr: /^\(the parser is not running; this is what its journal says\)\n$/,
+  })
+  for (const day of ['2026-02-31', '2026-02-29T10:00', '2026-04-31T23:59:59+02:00']) {
+    const ended = await countersink(t, site, 'explain', '--consumer', '1', '--until', day)
+    t.match(ended, { code: 2, stderr: `--until: there is no day ${day.slice(0, 10)}` }, day)
   }
 })
 
@@ -121,6 +142,8 @@ t.test('the way of files that were published', { buffered: true }, async t => {
     // The look may come before the announcement, or behind it.
     const steps = way.replace(/^ {2}announced.*\n/m, '')
     const [reading, after] = hasJournal ? [['reading'], ['settled']] : [[], []]
+    t.match(people.stdout, /begun \S+ \S+ UTC, by/)
+    t.match(way, /^ +time \(UTC\)\n {2}published/, 'above the times')
     assertInOrder(t, steps, ['published', 'claimed', ...reading, 'read', 'counted', ...after])
     t.match(people.stdout, /taken by +this parser\n/)
     t.match(people.stdout, /duplicate {2}copy\.txt-\w+: counted before as day\.txt/)
@@ -146,6 +169,23 @@ t.test('the way of files that were published', { buffered: true }, async t => {
   t.equal((several.last.files as unknown[]).length, 2)
   const listed = await countersink(t, site, 'explain', 'day.txt')
   t.match(listed.stdout, new RegExp(`counted +8 B +${sha256} +day`))
+
+  // A file of a name that was counted, with a content that never was.
+  const unseen = brought('day.txt', '1 7\n')
+  const unseenHash = sha256Of(Buffer.from('1 7\n'))
+  const laterHash = sha256Of(Buffer.from('1 6\n'))
+  const of = await countersink(t, site, 'explain', unseen)
+  t.equal(of.code, 1)
+  t.match(of.stdout, `day.txt: its content ${unseenHash} was never seen\nthat name: counted 2`)
+  t.match(of.stdout, new RegExp(`that name: counted \\S+ \\S+ UTC with content ${laterHash}\n`))
+  t.match(of.stdout, new RegExp(`with content ${sha256}\n$`))
+  const files = [{ sha256: laterHash }, { state: 'applied', sha256 }]
+  const last = { kind: 'unknown', asked: unseenHash, name: 'day.txt', files, hasMore: false }
+  t.match(await explained(t, site, unseen), { code: 1, last })
+  const once = await countersink(t, site, 'explain', brought('bad.txt', '1 8\n'))
+  t.match(once, { code: 1, stdout: /never seen\nthat name: quarantined \S+ \S+ UTC with/ })
+  const never = await countersink(t, site, 'explain', brought('new.txt', '1 8\n'))
+  t.match(never, { code: 1, stdout: /^new\.txt: its content \w{64} was never seen\n$/ })
   await stopProgram(next)
 })
 
@@ -177,6 +217,7 @@ t.test('prefixes that fit several, and names that would be something else', asyn
   t.match(await explained(t, site, one.name), { code: 0, last: { sha256: first } })
   t.match(await explained(t, site, '50%%of'), { code: 1, last: { kind: 'unknown' } })
   t.match(await explained(t, site, other.name), { code: 0, last: { sha256: second } })
+  t.match(await countersink(t, site, 'hashes', '--limit', '1'), { stdout: / {2}1 line {2}/ })
   const dashed = await countersink(t, site, 'explain', '--', '-x')
   t.match(dashed, { code: 0, stdout: /^-x\n {2}outcome +counted: 1 line, 1 consumer,/ })
   for (const name of [other.name, 'never\u001b[31m\n', `${'a'.repeat(5_000)}`, `' OR 1 --`, '..']) {

@@ -65,7 +65,10 @@ t.test('it adds up, it does not, and it cannot be said', async t => {
   await sql(change(1, -3), change(2, 4))
   const raised = await countersink(t, site, 'verify')
   t.match(raised, { code: 1, stdout: /^totals: .*: 1 too much/ })
-  await sql(change(2, -1))
+  await sql(change(2, -3))
+  const lowered = await countersink(t, site, 'verify')
+  t.match(lowered, { code: 1, stdout: /^totals: .*: 2 too little/ })
+  await sql(change(2, 2))
 
   // A ledger that agrees with itself, and lacks what the journal knows to be counted.
   const which = `(SELECT sequence FROM ${n.file} WHERE name = 'a')`
@@ -81,6 +84,8 @@ t.test('it adds up, it does not, and it cannot be said', async t => {
   t.match(await verified(t, site), without)
   await stopProgram(parser)
   t.match(await verified(t, site), without, 'without a parser the journal is read')
+  const { stderr } = await countersink(t, site, 'verify')
+  t.equal(stderr, '(the parser is not running: MariaDB is compared with its journal)\n')
   renameSync(site.paths.journal, `${site.paths.journal}.away`)
   const alone = await countersink(t, site, 'verify', '--full')
   t.match(alone, { code: 0, stderr: /no journal to compare with/, stdout: /\(1 file\)/ })
@@ -104,6 +109,6 @@ t.test('it adds up, it does not, and it cannot be said', async t => {
   t.match(seen, /\r *100 % of all totals looked at\rESC \[K/)
 
   await server.kill()
-  t.match(await countersink(t, site, 'verify'), { code: 3, stderr: /verify: / })
+  t.match(await countersink(t, site, 'verify'), { code: 3, stderr: /^countersink verify: / })
   await server.start()
 })

@@ -50,7 +50,10 @@ t.test('every field that is wrong is refused', async t => {
     lines: [-1, 0.5, '3', null],
     amount: [5, '', '-1', '1e3', String(2n ** 128n), null],
     origin: ['', 'a'.repeat(31), 'A'.repeat(32), 7, null],
-    published: ['', 'today', '1969-12-31T23:59:59Z', 1_700_000_000_000, null],
+    published: [
+      ...['', 'today', '1969-12-31T23:59:59Z', 1_700_000_000_000, null],
+      '+010000-01-01T00:00:00.000Z',
+    ],
   }
   for (const [key, values] of Object.entries(wrong)) {
     for (const value of values) {

@@ -3,6 +3,7 @@ import { U64_MAX } from '../../shared/limits.ts'
 import {
   formatBytes,
   formatCount,
+  formatCountOf,
   formatDuration,
   parseBytes,
   parseU64,
@@ -70,6 +71,9 @@ t.test('for people', async t => {
   t.equal(formatCount(999), '999')
   t.equal(formatCount(1_000), '1 000')
   t.equal(formatCount(U64_MAX), '18 446 744 073 709 551 615')
+  t.equal(formatCountOf(0, 'file'), '0 files')
+  t.equal(formatCountOf(1n, 'file'), '1 file')
+  t.equal(formatCountOf(1_000, 'file'), '1 000 files')
   t.equal(formatDuration(0), '0 ms')
   t.equal(formatDuration(850.4), '850 ms')
   t.equal(formatDuration(12_345), '12.3 s')

@@ -74,7 +74,7 @@ const WRONG: Readonly<Record<string, readonly unknown[]>> = {
   lines: NOT_A_COUNT,
   amount: [...NOT_A_TEXT, '', '-1', '1e3', '0x1', ' 1', String(2n ** 128n), '9'.repeat(41), 5n],
   origin: [...NOT_A_TEXT, '', 'a'.repeat(31), 'A'.repeat(32), 'a'.repeat(33)],
-  publishedAtMs: [...NOT_A_COUNT, 2 ** 53 - 1],
+  publishedAtMs: [...NOT_A_COUNT, 2 ** 53 - 1, Date.UTC(10_000, 0), 1.7e15],
   outcome: [...NOT_A_TEXT, 'Applied', 'hasOwnProperty', ''],
   reason: [...NOT_A_TEXT, 'r'.repeat(REASON_CHARACTERS_MAX + 1)],
   health: [

@@ -76,10 +76,15 @@ function ofPrefix(prefix: string) {
   }
 }
 
-/** A name as it is, or with the digits of a hash that `publish` puts behind it. */
+/**
+ * A name as it is, or with the digits of its hash that `publish` puts behind it. Other names that look
+ * like that, as those with a date, do not count among the few that are read.
+ */
 function ofName(name: string) {
-  const pattern = `${name.replace(/[\\%_]/g, '\\$&')}-${'_'.repeat(PUBLISHED_SUFFIX_BYTES - 1)}`
-  return { where: '(name = ? OR name LIKE ?)', values: [name, pattern] }
+  const digits = PUBLISHED_SUFFIX_BYTES - 1
+  const pattern = `${name.replace(/[\\%_]/g, '\\$&')}-${'_'.repeat(digits)}`
+  const isHash = `RIGHT(name, ${digits}) = LEFT(LOWER(HEX(sha256)), ${digits})`
+  return { where: `(name = ? OR (name LIKE ? AND ${isHash}))`, values: [name, pattern] }
 }
 
 async function sightingsOf(

@@ -15,6 +15,7 @@ import type { IdRange } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import { openingSeed, openingSequence } from '../schema/opening-balance.ts'
 import { type LedgerNames, ledgerNames } from '../schema/tables.ts'
+import type { OpeningBlocks } from './opening-of.ts'
 import { blocksOf, type Portion, type Posted, postedBlocks } from './posted-blocks.ts'
 import { type Difference, TotalsWindow, WINDOW_LIMITS, type WindowLimits } from './totals-window.ts'
 
@@ -29,7 +30,7 @@ export interface ConsumerProof {
 
 export interface ConsumerProofOptions {
   /** The opening balance's blocks; undefined: there was nothing then. */
-  readonly opening: { readonly ledgerUuid: string; readonly generation: bigint } | undefined
+  readonly opening: OpeningBlocks | undefined
   /** So many differences are named. */
   readonly differencesMax: number
   /** How much is done, of 1. */

@@ -76,15 +76,30 @@ export async function proveLedger(
   const findings: Finding[] = []
   const expected = sums.opening + sums.counted
   if (sums.totals !== expected) {
-    const text = `the totals are ${sums.totals} together, and opening balance and batches make ${expected}: ${sums.totals - expected} too much`
+    const text = `the totals are ${sums.totals} together, and opening balance and batches make ${expected}: ${excess(sums.totals - expected)}`
     findings.push({ check: 'totals', text })
   }
   for (const { check, sql } of byName ? QUERIES : QUERIES.filter(({ isQuick }) => isQuick)) {
-    const rows = await session.query<{ text: string }>(`${sql(names)} LIMIT ${NAMED_MAX}`)
-    findings.push(...rows.map(({ text }) => ({ check, text: String(text) })))
+    findings.push(...(await namedBy(session, check, sql(names))))
   }
   findings.push(...(await compareJournal(session, names, journal)))
   return findings
+}
+
+function excess(amount: bigint): string {
+  return amount < 0n ? `${-amount} too little` : `${amount} too much`
+}
+
+async function namedBy(session: Session, check: LedgerCheck, sql: string): Promise<Finding[]> {
+  const rows = await session.query<{ text: string }>(`${sql} LIMIT ${NAMED_MAX + 1}`)
+  return firstOnes(rows.map(({ text }) => ({ check, text: String(text) })))
+}
+
+/** Of one kind; where there are more, the last one says so. */
+function firstOnes(findings: readonly Finding[]): Finding[] {
+  const named = findings.slice(0, NAMED_MAX)
+  const [next] = findings.slice(NAMED_MAX)
+  return next === undefined ? named : [...named, { check: next.check, text: 'and more like these' }]
 }
 
 /**
@@ -94,10 +109,7 @@ export async function proveLedger(
 export async function proveBlocks(session: Session, config: Config): Promise<readonly Finding[]> {
   const names = ledgerNames(config)
   const findings: Finding[] = []
-  for (const sql of BLOCK_QUERIES) {
-    const rows = await session.query<{ text: string }>(`${sql(names)} LIMIT ${NAMED_MAX}`)
-    findings.push(...rows.map(({ text }) => ({ check: 'blocks' as const, text: String(text) })))
-  }
+  for (const sql of BLOCK_QUERIES) findings.push(...(await namedBy(session, 'blocks', sql(names))))
   return findings
 }
 
@@ -126,12 +138,13 @@ const QUERIES: readonly {
   {
     check: 'batches',
     sql: n => `
-      SELECT CONCAT(${BATCH}, ' has ', b.amount_planned, ', and its files ', COALESCE(m.amount, 0)) AS text
+      SELECT CONCAT(${BATCH}, ' has ', b.amount_planned,
+                    COALESCE(CONCAT(', and its files ', m.amount), ', and no file')) AS text
         FROM ${n.batch} b
         LEFT JOIN (SELECT p.batch_id, SUM(IF(p.n % 2 = 1, f.amount, -f.amount)) AS amount
                      FROM ${n.posting} p JOIN ${n.file} f ON f.sequence = p.file_sequence
                     GROUP BY p.batch_id) m ON m.batch_id = b.id
-       WHERE b.amount_planned <> COALESCE(m.amount, 0)`,
+       WHERE m.amount IS NULL OR b.amount_planned <> m.amount`,
   },
   {
     check: 'files',
@@ -227,7 +240,7 @@ async function compareJournal(
       findings.push({ check: 'journal', text })
     }
   }
-  return findings.slice(0, NAMED_MAX)
+  return firstOnes(findings)
 }
 
 function hex(bytes: Uint8Array): string {

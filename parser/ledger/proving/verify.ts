@@ -15,20 +15,21 @@ import {
   tablesThere,
   unfit,
 } from '../schema/ledger-there.ts'
-import { UNKNOWN_GENERATION } from '../schema/opening-balance.ts'
 import { wrongShapes } from '../schema/table-shapes.ts'
-import { type LedgerNames, ledgerNames, SCHEMA_VERSION } from '../schema/tables.ts'
+import { ledgerNames, SCHEMA_VERSION } from '../schema/tables.ts'
 import { checkTotals } from '../schema/totals-table.ts'
 import type { Witness } from '../schema/witnesses.ts'
 import { sqlNumber } from '../sql-errors.ts'
 import { type ConsumerProof, type ConsumerProofOptions, proveConsumers } from './consumer-proof.ts'
 import {
   type Finding,
+  type LedgerCheck,
   type LedgerSums,
   proveBlocks,
   proveLedger,
   readLedgerSums,
 } from './ledger-proof.ts'
+import { openingBlocks } from './opening-of.ts'
 import { takeRollCall } from './roll-call.ts'
 import { inSnapshot } from './snapshot.ts'
 
@@ -108,38 +109,16 @@ async function proveNow(
   const { files, isSound } = await takeRollCall(session, names)
   const byName = !isSound || consumers !== undefined
   const findings = [...(await proveLedger(session, config, sums, { journal, byName }))]
+  if (!isSound && !findings.some(({ check }) => TOLD_BY_NAME.has(check))) {
+    findings.push({ check: 'postings', text: 'files, postings and batches do not agree' })
+  }
   if (consumers === undefined) return { sums, files, findings, consumers: undefined }
   findings.push(...(await proveBlocks(session, config)))
-  const opening = await openingBlocks(session, names, sums.ledgerUuid)
+  const opening = await openingBlocks(session, names)
   if ('unknownBecause' in opening) return { sums, files, findings, consumers: opening }
   const proof = await proveConsumers(session, config, { ...consumers, ...opening })
   return { sums, files, findings, consumers: proof }
 }
 
-/** Where it stands per consumer what was in the totals before. */
-async function openingBlocks(
-  session: Session,
-  n: LedgerNames,
-  ledgerUuid: string,
-): Promise<Pick<ConsumerProofOptions, 'opening'> | { readonly unknownBecause: string }> {
-  const [row] = await session.query<Record<'rows' | 'generation' | 'folded' | 'unread', bigint>>(
-    `SELECT opening_rows AS \`rows\`, opening_generation AS generation,
-            EXISTS (SELECT 1 FROM ${n.posting} WHERE folded = 1) AS folded,
-            EXISTS (SELECT 1 FROM ${n.batch} WHERE state = 'unrecorded') AS unread FROM ${n.meta}`,
-  )
-  if (row === undefined || Number(row.unread) === 1) {
-    return {
-      unknownBecause:
-        'a batch of an earlier version is open, whose sums are not in the ledger yet: the service finishes it',
-    }
-  }
-  const { generation } = row
-  if (generation !== null && generation !== UNKNOWN_GENERATION) {
-    return { opening: { ledgerUuid, generation } }
-  }
-  if (row.rows === 0n && Number(row.folded) === 0) return { opening: undefined }
-  return {
-    unknownBecause:
-      'what stood in the totals before, or was counted by an earlier version, is not known of single consumers',
-  }
-}
+/** What the roll call looks at. */
+const TOLD_BY_NAME: ReadonlySet<LedgerCheck> = new Set(['batches', 'files', 'postings'])

@@ -6,7 +6,7 @@ import { ledgerNames } from '../../../parser/ledger/schema/tables.ts'
 import { startPacking } from '../../../parser/sums/block-encoder.ts'
 import type { Sums } from '../../../parser/sums/sums.ts'
 import { deferred } from '../../../shared/handoff.ts'
-import { U64_MAX } from '../../../shared/limits.ts'
+import { TIME_MS_MAX, U64_MAX } from '../../../shared/limits.ts'
 import { failureOf, within } from '../../shared/helpers.ts'
 import {
   asTotals,
@@ -226,4 +226,14 @@ t.test('blocks are cut to the packets that the server takes', async t => {
   const file = fileOf(WIDE)
   t.same(await s.a.record(file, { portion: 6_000 }), { kind: 'staged' })
   await assertRecorded(t, s, file)
+})
+
+t.test('a time of publication that no row can take is left out', async t => {
+  const s = await scene(t)
+  const microseconds = fileOf(WIDE, { publishedAtMs: 1_790_000_000_000_000 })
+  const last = fileOf(WIDE, { publishedAtMs: TIME_MS_MAX })
+  for (const file of [microseconds, last]) t.same(await s.a.record(file), { kind: 'staged' })
+  t.match(await s.ledger.find(microseconds.sha256), { state: 'staged', publishedAt: null })
+  const publishedAt = '9999-12-31 23:59:59.999'
+  t.match(await s.ledger.find(last.sha256), { state: 'staged', publishedAt })
 })

@@ -107,3 +107,44 @@ t.test('a table that is altered after the snapshot was taken', async t => {
   t.equal(alterations, 2)
   t.match(proof, { findings: { length: 0 }, consumers: { differencesCount: 0 } })
 })
+
+t.test('tables that do not agree, though each row does', async t => {
+  const here = await scene(t)
+  await here.advance(await here.begin([FIRST]), 0)
+  const reader = await openSession(t, here.address)
+  const query = reader.query.bind(reader)
+  reader.query = async <R>(sql: string, values?: readonly unknown[]) => {
+    const rows = await query<R>(sql, values)
+    return /AS isSound/.test(sql) ? rows.map(row => ({ ...row, isSound: 0n })) : rows
+  }
+  const { findings } = await prove(reader, here.config, { journal: [], consumers: undefined })
+  t.same(findings, [{ check: 'postings', text: 'files, postings and batches do not agree' }])
+})
+
+t.test('more than are named', async t => {
+  const here = await scene(t)
+  await here.advance(await here.begin([FIRST]), 0)
+  const absent = (count: number) =>
+    here.compared(
+      Array.from({ length: count }, (_, i) => ({
+        sha256: Buffer.alloc(32, i),
+        sequence: undefined,
+      })),
+    )
+  const most = (await absent(100)).findings
+  t.equal(most.length, 100)
+  t.match(most.at(-1), { text: /is not there$/ })
+  const more = (await absent(150)).findings
+  t.equal(more.length, 101)
+  t.same(more.at(-1), { check: 'journal', text: 'and more like these' })
+  const wait = (from: number, to: number) =>
+    here.session.execute(
+      `INSERT INTO countersink_todo VALUES ${Array.from({ length: to - from }, (_, i) => `('count', ${1_000 + from + i})`).join(', ')}`,
+    )
+  await wait(0, 100)
+  t.equal((await here.glanced()).findings.length, 100)
+  await wait(100, 101)
+  const { findings } = await here.glanced()
+  t.equal(findings.length, 101)
+  t.same(findings.at(-1), { check: 'waiting', text: 'and more like these' })
+})

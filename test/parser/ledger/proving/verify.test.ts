@@ -3,9 +3,14 @@ import { TotalsWriter } from '../../../../parser/ledger/adding/totals-writer.ts'
 import type { Session } from '../../../../parser/ledger/connection.ts'
 import { findBatch } from '../../../../parser/ledger/counting/batch-row.ts'
 import { beginRetreat, takeBackApplied } from '../../../../parser/ledger/counting/retreat.ts'
+import { readConsumer } from '../../../../parser/ledger/proving/consumer-account.ts'
 import type { WindowLimits } from '../../../../parser/ledger/proving/totals-window.ts'
 import { insertBlocks } from '../../../../parser/ledger/recording/blocks.ts'
-import { openingSeed, openingSequence } from '../../../../parser/ledger/schema/opening-balance.ts'
+import {
+  openingSeed,
+  openingSequence,
+  UNKNOWN_GENERATION,
+} from '../../../../parser/ledger/schema/opening-balance.ts'
 import { BlockEncoder, startPacking } from '../../../../parser/sums/block-encoder.ts'
 import { U64_MAX } from '../../../../shared/limits.ts'
 import { failureOf } from '../../../shared/helpers.ts'
@@ -131,7 +136,7 @@ t.test('whatever somebody else changes is named', async t => {
       'a row deleted',
       `DELETE FROM consumption WHERE id = ${U64_MAX - 1n}`,
       {
-        findings: [{ check: 'totals', text: /-9 too much/ }],
+        findings: [{ check: 'totals', text: /: 9 too little/ }],
         differences: [{ id: U64_MAX - 1n, total: undefined, expected: 9n }],
       },
     ],
@@ -153,7 +158,7 @@ t.test('whatever somebody else changes is named', async t => {
       `DELETE FROM countersink_posting WHERE file_sequence = 4`,
       {
         findings: [
-          { check: 'batches', text: /^batch 0202.* has 20, and its files 0/ },
+          { check: 'batches', text: /^batch 0202.* has 20, and no file$/ },
           { check: 'postings', text: /says it has 1 postings, which are 0/ },
         ],
         differences: [
@@ -203,6 +208,13 @@ t.test('whatever somebody else changes is named', async t => {
       'less applied than planned',
       `UPDATE countersink_batch SET amount_applied = amount_applied - 1 WHERE id = REPEAT(CHAR(2), 16)`,
       { findings: [{ check: 'totals' }, { check: 'batches', text: /is applied, 4 pairs and 19/ }] },
+    ],
+    [
+      'a batch added, of no file',
+      `INSERT INTO countersink_batch
+         SELECT REPEAT(CHAR(9), 16), instance, kind, state, NULL, NULL, 0, 0, 0, 0, begun_at, ended_at
+           FROM countersink_batch WHERE id = REPEAT(CHAR(2), 16)`,
+      { findings: [{ check: 'batches', text: /^batch 0909.* has 0, and no file$/ }] },
     ],
     [
       'a file that waits and is applied',
@@ -294,6 +306,19 @@ t.test('an opening balance, also of totals that are no 64 bits', async t => {
   })
   await session.execute('UPDATE countersink_meta SET opening_generation = NULL')
   t.match((await here.proved()).consumers, { unknownBecause: /is not known of single consumers/ })
+})
+
+t.test('an opening balance that is not known, and of nothing', async t => {
+  const here = await scene(t)
+  await here.advance(await here.begin([SECOND]), 0)
+  const { session, config } = here
+  const opening = () => readConsumer(session, config, 2n, async ({ opening }) => opening)
+  await session.execute(`UPDATE countersink_meta SET opening_generation = ${UNKNOWN_GENERATION}`)
+  t.match(await here.proved(), { consumers: { differencesCount: 0 } })
+  t.equal(await opening(), 0n, 'as the proof has it')
+  await session.execute('UPDATE countersink_meta SET opening_rows = 1')
+  t.match(await here.proved(), { consumers: { unknownBecause: String } })
+  t.equal(await opening(), undefined)
 })
 
 /** Puts the changed table back. */
