@@ -5,6 +5,7 @@
 
 import type { FileIdentity } from '../shared/file-identity.ts'
 import type { Outcome } from '../shared/protocol.ts'
+import type { Terms } from '../shared/terms.ts'
 
 /** The control totals that came with a file, from its manifest or its announcement. */
 export interface Expected {
@@ -59,6 +60,8 @@ export interface QueueEntry {
   readonly disposable: boolean
   /** None: an earlier program has claimed it. */
   readonly provenance?: Provenance | undefined
+  /** What its manifest asks for. */
+  readonly terms?: Terms | undefined
   /** It came without a manifest. */
   readonly isPlain: boolean
   /**

@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { CountersinkError, hasCode } from './errors.ts'
 import { TIME_MS_MAX } from './limits.ts'
 import { parseU128 } from './numbers.ts'
+import { parseTerms, type Terms, termsFields } from './terms.ts'
 
 /**
  * Control totals that stand beside a data file as `NAME.manifest.json`. The manifest is the
@@ -21,6 +22,7 @@ export interface Manifest {
   /** Names this publication, 32 digits of hex: the same content published again has another. */
   readonly origin?: string
   readonly publishedAtMs?: number
+  readonly terms?: Terms
 }
 
 const MANIFEST_VERSION = 1
@@ -39,6 +41,7 @@ export function formatManifest(manifest: Manifest): string {
     ...(manifest.publishedAtMs === undefined
       ? {}
       : { published: new Date(manifest.publishedAtMs).toISOString() }),
+    ...termsFields(manifest.terms ?? {}),
   })}\n`
 }
 
@@ -77,10 +80,12 @@ export function parseManifest(text: string): Manifest {
       `published must be a time like 2026-01-31T23:59:59Z, from 1970 to 9999, got ${JSON.stringify(published)}`,
     )
   }
+  const terms = parseTerms(fields, invalid)
   return {
     ...{ sizeBytes: size, sha256, lines, amount: total, disposable: disposable === true },
     ...(origin === undefined ? {} : { origin }),
     ...(published === undefined ? {} : { publishedAtMs }),
+    ...(terms === undefined ? {} : { terms }),
   }
 }
 

@@ -214,6 +214,7 @@ export function newEntry(facts: {
       publishedAtMs: manifest?.publishedAtMs ?? facts.provenance?.publishedAtMs,
       announcedAtMs: facts.provenance?.announcedAtMs,
     },
+    ...(manifest?.terms === undefined ? {} : { terms: manifest.terms }),
     manifestProblem: problem,
     disposable: manifest?.disposable ?? false,
     isPlain,

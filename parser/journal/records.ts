@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib'
 import { Packr, Unpackr } from 'msgpackr'
 import { CountersinkError } from '../../shared/errors.ts'
 import type { Outcome, ProcessedFile } from '../../shared/protocol.ts'
+import { parseTerms, type TermsFields, termsFields } from '../../shared/terms.ts'
 import type { Checkpoint, CheckpointTally, DigestFacts, Provenance, QueueEntry } from '../facts.ts'
 
 /**
@@ -61,6 +62,7 @@ export function encodeQueueEntry(entry: QueueEntry): Buffer {
     entry.identity && [entry.identity.ino.toString(), entry.identity.mtimeNs.toString()],
     entry.provenance && encodeProvenance(entry.provenance),
     entry.checkpoints && encodeTally(entry.checkpoints),
+    entry.terms && termsFields(entry.terms),
   ])
 }
 
@@ -82,6 +84,7 @@ export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEnt
     [string, string] | undefined,
     ProvenanceFields | undefined,
     TallyFields | undefined,
+    TermsFields | undefined,
   ]
   const [name, sizeBytes, claimedAtMs, expected, manifestProblem, disposable, stage] = fields
   const identity = fields[12]
@@ -106,6 +109,7 @@ export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEnt
     outcome: fields[8],
     checkpoint: fields[9] && decodeCheckpoint(fields[9]),
     ...(fields[14] === undefined ? {} : { checkpoints: decodeTally(fields[14]) }),
+    ...(fields[15] === undefined ? {} : { terms: parseTerms(fields[15], garbled) }),
     runName: fields[10],
   }
 }
@@ -319,6 +323,13 @@ function seal(fields: readonly unknown[]): Buffer {
   record.writeUInt32BE(crc32(payload), 1)
   payload.copy(record, HEADER_BYTES)
   return record
+}
+
+function garbled(why: string): CountersinkError {
+  return new CountersinkError(
+    'JOURNAL_UNREADABLE',
+    `a queue entry in the journal cannot be read: ${why}`,
+  )
 }
 
 function unseal(record: Uint8Array, what: string): unknown {

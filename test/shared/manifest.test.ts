@@ -21,6 +21,13 @@ const published: Manifest = {
   ...full,
   ...{ origin: '00ff'.repeat(8), publishedAtMs: Date.UTC(2026, 0, 31, 23, 59, 59, 999) },
 }
+const asking: Manifest = {
+  ...full,
+  terms: {
+    ...{ supersedes: 'cd'.repeat(32), parent: 'ef'.repeat(32), reason: '\u20ac'.repeat(300) },
+    rejectLines: { kind: 'share', millionths: 5_001 },
+  },
+}
 const bare: Manifest = {
   sizeBytes: 0,
   sha256,
@@ -33,6 +40,11 @@ t.test('a manifest comes out as it went in', async t => {
   t.same(parseManifest(formatManifest(full)), full)
   t.same(parseManifest(formatManifest(bare)), bare)
   t.same(parseManifest(formatManifest(published)), published)
+  t.same(parseManifest(formatManifest(asking)), asking)
+  for (const rejectLines of ['0', '999999999999999', '0%', '0.0001%', '12.5%', '100%']) {
+    const text = JSON.stringify({ ...JSON.parse(formatManifest(full)), rejectLines })
+    t.equal(JSON.parse(formatManifest(parseManifest(text))).rejectLines, rejectLines)
+  }
   t.match(formatManifest(full), /\n$/)
 })
 
@@ -50,6 +62,10 @@ t.test('every field that is wrong is refused', async t => {
     lines: [-1, 0.5, '3', null],
     amount: [5, '', '-1', '1e3', String(2n ** 128n), null],
     origin: ['', 'a'.repeat(31), 'A'.repeat(32), 7, null],
+    supersedes: ['', sha256.toUpperCase(), 7, null],
+    parent: ['a', `${sha256}0`, {}, null],
+    rejectLines: ['', '-1', '1.5', '%', '101%', '100.1%', '1.00001%', '1e3', 5, null],
+    reason: ['x'.repeat(301), 7, null],
     published: [
       ...['', 'today', '1969-12-31T23:59:59Z', 1_700_000_000_000, null],
       '+010000-01-01T00:00:00.000Z',

@@ -77,6 +77,9 @@ t.test('records come out as they went in', async t => {
       checkpoints: { count: 3, lastAtMs: Date.now(), lastPositionBytes: 2 ** 53 - 1 },
     }),
     entryOf(8, {
+      terms: { supersedes: sha256, parent: sha256, rejectLines: { kind: 'lines', count: 3 } },
+    }),
+    entryOf(8, {
       provenance: { origin: undefined, publishedAtMs: undefined, announcedAtMs: Date.now() },
     }),
     entryOf(9, { stage: 'digested', digest: digestOf('x'), runName: 'f9.run' }),
