@@ -28,7 +28,7 @@ export class OwnDirectories {
     this.#events = events
     this.#work = paths.work
     this.#runs = paths.runs
-    this.#settled = [paths.archive, paths.duplicate, paths.quarantine]
+    this.#settled = [paths.archive, paths.duplicate, paths.quarantine, paths.reverted]
     this.#log = log
   }
 

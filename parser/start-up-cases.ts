@@ -7,7 +7,7 @@
  * reads, counts or moves it find that out, and each of them has a word for a file that is gone.
  */
 
-import { REFUSED } from '../shared/state-table.ts'
+import { REFUSED, refusing } from '../shared/state-table.ts'
 import type { QueueEntry } from './facts.ts'
 import type { LedgerFile } from './ledger/index.ts'
 
@@ -28,19 +28,15 @@ export type RowOfContent = 'unasked' | 'none' | `${'ours' | 'other'} ${LedgerFil
  */
 export type StartAction = 'read' | 'count' | 'wait' | 'settle' | 'move'
 
-const NEVER_SEEN = {
-  none: REFUSED,
-  'ours staging': REFUSED,
-  'ours staged': REFUSED,
-  'ours applying': REFUSED,
-  'ours applied': REFUSED,
-  'ours refused': REFUSED,
-  'other staging': REFUSED,
-  'other staged': REFUSED,
-  'other applying': REFUSED,
-  'other applied': REFUSED,
-  'other refused': REFUSED,
-} as const
+const STATES = [
+  ...(['staging', 'staged', 'applying', 'applied', 'refused'] as const),
+  ...(['reverting', 'reverted', 'held'] as const),
+] as const satisfies readonly LedgerFile['state'][]
+const NEVER_SEEN = refusing([
+  'none',
+  ...STATES.map(state => `ours ${state}` as const),
+  ...STATES.map(state => `other ${state}` as const),
+])
 
 export const START_UP = {
   claimed: { ...NEVER_SEEN, unasked: 'read' },
@@ -52,11 +48,17 @@ export const START_UP = {
     'ours applying': 'wait',
     'ours applied': 'settle',
     'ours refused': 'wait',
+    'ours reverting': 'wait',
+    'ours reverted': 'wait',
+    'ours held': 'wait',
     'other staging': 'wait',
     'other staged': 'wait',
     'other applying': 'wait',
     'other applied': 'wait',
     'other refused': 'wait',
+    'other reverting': 'wait',
+    'other reverted': 'wait',
+    'other held': 'wait',
   },
   settling: { ...NEVER_SEEN, unasked: 'move' },
 } as const satisfies Record<QueueEntry['stage'], Record<RowOfContent, StartAction | typeof REFUSED>>

@@ -186,6 +186,7 @@ export const LEDGER_TABLES = [
   'sums',
   'todo',
   'opening_wide',
+  'order',
   'sighting',
 ] as const
 

@@ -5,6 +5,7 @@ export interface Counts {
   readonly applied: number
   readonly duplicate: number
   readonly quarantined: number
+  readonly reverted: number
   readonly bytes: number
   readonly lines: number
 }

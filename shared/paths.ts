@@ -18,6 +18,8 @@ export interface StatePaths {
   readonly archiveDisposable: string
   readonly quarantine: string
   readonly duplicate: string
+  /** Files that were counted and taken back. */
+  readonly reverted: string
   readonly parser: string
   readonly instance: string
   /** Which database, and which ledger in it, this directory belongs to. */
@@ -59,6 +61,7 @@ export function statePaths(dir: string): StatePaths {
     archiveDisposable: join(root, 'archive', 'disposable'),
     quarantine: join(root, 'quarantine'),
     duplicate: join(root, 'duplicate'),
+    reverted: join(root, 'reverted'),
     parser: join(root, 'parser'),
     instance: join(root, 'parser', 'instance.json'),
     rememberedLedger: join(root, 'parser', 'ledger.json'),

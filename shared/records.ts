@@ -1,7 +1,15 @@
 /** What is told of files and contents over the socket. */
 
-export type Outcome = 'applied' | 'duplicate' | 'quarantined'
-export const OUTCOMES: readonly Outcome[] = ['applied', 'duplicate', 'quarantined']
+/** `reverted`: its content was counted and taken back. */
+export const OUTCOMES = ['applied', 'duplicate', 'quarantined', 'reverted'] as const
+export type Outcome = (typeof OUTCOMES)[number]
+
+/** Where the ledger has a content. */
+export const CONTENT_STATES = [
+  ...(['staging', 'staged', 'applying', 'applied', 'refused'] as const),
+  ...(['reverting', 'reverted', 'held'] as const),
+] as const
+export type ContentState = (typeof CONTENT_STATES)[number]
 
 /** What is kept of a processed file; times are milliseconds since 1970. */
 export interface ProcessedFile {
@@ -84,5 +92,5 @@ export interface ContentMatch {
   /** … and whether a file of this content is on its way. */
   readonly waiting?: boolean
   /** What the ledger says, if it was asked: it decides. */
-  readonly ledger?: 'staging' | 'staged' | 'applying' | 'applied' | 'refused' | 'absent'
+  readonly ledger?: ContentState | 'absent'
 }

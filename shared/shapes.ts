@@ -39,6 +39,7 @@ function isList(kind: Shape | readonly [Shape]): kind is readonly [Shape] {
 
 const COUNTS: Shape = {
   ...{ applied: 'number', duplicate: 'number', quarantined: 'number' },
+  reverted: 'number',
   ...{ bytes: 'number', lines: 'number' },
 }
 const COMMON: Shape = {

@@ -18,6 +18,15 @@ export type StateTable<State extends string, Event extends string> = Readonly<
   Record<State, Readonly<Record<Event, State | Refused>>>
 >
 
+/** A state in which none of these events may happen; those that may are written behind it. */
+export function refusing<Event extends string>(
+  events: readonly Event[],
+): {
+  readonly [Key in Event]: Refused
+} {
+  return Object.fromEntries(events.map(event => [event, REFUSED])) as { [Key in Event]: Refused }
+}
+
 /** Where the table leads. An assertion fails where it says REFUSED; `name` is whose state it is. */
 export function nextState<State extends string, Event extends string>(
   name: string,

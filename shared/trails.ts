@@ -3,7 +3,7 @@
  * journal has is finer, what the ledger has decides, and each may be there without the other.
  */
 
-import type { ProcessedFile, QueuedFile } from './records.ts'
+import type { ContentState, ProcessedFile, QueuedFile } from './records.ts'
 
 /** What is asked for: contents whose hash begins so, or files of this name, as whoever brought them called them. */
 export type TrailQuestion = {
@@ -28,7 +28,7 @@ export interface TrailFile {
   readonly name: string
   /** Missing: it was not read to its end. */
   readonly sha256?: string
-  readonly state: 'waiting' | LedgerTrail['state'] | 'duplicate' | 'quarantined' | 'grew'
+  readonly state: 'waiting' | ContentState | SightingTrail['outcome']
   readonly atMs: number
   readonly sizeBytes?: number
 }
@@ -70,7 +70,7 @@ export interface LedgerTrail {
   readonly amount: string
   /** Missing: counted before sums were kept. */
   readonly pairs?: number
-  readonly state: 'staging' | 'staged' | 'applying' | 'applied' | 'refused'
+  readonly state: ContentState
   readonly reason?: string
   /** How often writing its sums down was begun anew. */
   readonly attempts: number
@@ -101,7 +101,7 @@ export interface SightingTrail {
   readonly workSequence: string
   readonly sha256?: string
   readonly name: string
-  readonly outcome: 'duplicate' | 'quarantined' | 'refused' | 'grew'
+  readonly outcome: 'duplicate' | 'quarantined' | 'refused' | 'grew' | 'reverted'
   readonly reason: string
   readonly atMs: number
 }

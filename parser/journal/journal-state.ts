@@ -17,6 +17,7 @@ export function newState(): JournalState {
     quarantined: 0,
     bytes: 0,
     lines: 0,
+    reverted: 0,
   }
 }
 

@@ -42,6 +42,7 @@ export interface JournalState {
   readonly quarantined: number
   readonly bytes: number
   readonly lines: number
+  readonly reverted: number
 }
 
 export function encodeQueueEntry(entry: QueueEntry): Buffer {
@@ -164,7 +165,7 @@ function decodeDigest(fields: DigestFields): DigestFacts {
   return { sha256, sizeBytes, lines, amount: BigInt(amount), startedAtMs, endedAtMs }
 }
 
-const OUTCOME_CODES: readonly Outcome[] = ['applied', 'duplicate', 'quarantined']
+const OUTCOME_CODES: readonly Outcome[] = ['applied', 'duplicate', 'quarantined', 'reverted']
 
 /** Times are kept as offsets from the claim: a few bytes each instead of nine. */
 export function encodeProcessed(file: ProcessedFile): Buffer {
@@ -271,6 +272,7 @@ export function encodeState(state: JournalState): Buffer {
     state.quarantined,
     state.bytes,
     state.lines,
+    state.reverted,
   ])
 }
 
@@ -286,6 +288,8 @@ export function decodeState(record: Uint8Array): JournalState {
     number,
     number,
     number,
+    // Of older programs it ends here.
+    number | undefined,
   ]
   const [epoch, nextSequence, nextNumber, ledgerUuid, rebuiltTo] = fields
   return {
@@ -299,6 +303,7 @@ export function decodeState(record: Uint8Array): JournalState {
     quarantined: fields[7],
     bytes: fields[8],
     lines: fields[9],
+    reverted: fields[10] ?? 0,
   }
 }
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Terms } from '../../shared/terms.ts'
 import type { Sums } from '../sums/index.ts'
 
 /** One content in a batch: what its row in the ledger says, and its own sums. */
@@ -11,6 +12,8 @@ export interface BatchFile {
   readonly name: string
   /** As the publication says itself. */
   readonly publishedAtMs?: number | undefined
+  /** What was asked for with it. */
+  readonly terms?: Terms | undefined
   readonly sizeBytes: number
   readonly lines: number
   readonly amount: bigint

@@ -18,12 +18,20 @@ export interface LedgerFile {
   readonly name: string
   readonly sizeBytes: bigint
   readonly lines: bigint
+  /** 1: counting it adds; -1: it takes away. */
+  readonly sign: number
   /** null: it was counted before sums were kept. */
   readonly pairs: bigint | null
   readonly amount: string
   readonly largestSum: bigint
   readonly state: Exclude<FileState, 'absent'>
-  /** Why it is refused. */
+  /** How often it was counted and taken back. */
+  readonly postings: number
+  /** The content that it is counted in place of. */
+  readonly supersedes: Buffer | null
+  /** The content that could not be counted, and that this one mends. */
+  readonly parent: Buffer | null
+  /** Why it is refused, or was taken back. */
   readonly reason: string | null
   readonly attempt: number
   readonly recordedTo: bigint | null
@@ -35,13 +43,23 @@ export interface LedgerFile {
   readonly digestedAt: string
   readonly recordedAt: string | null
   readonly countedAt: string | null
+  readonly revertedAt: string | null
 }
 
 export const fileColumns = (n: LedgerNames): string => `sequence, sha256, origin, instance,
-  work_sequence AS workSequence, name, size_bytes AS sizeBytes, \`lines\`, pairs, amount,
-  largest_sum AS largestSum, state, reason, attempt, recorded_to AS recordedTo,
+  work_sequence AS workSequence, name, size_bytes AS sizeBytes, \`lines\`, sign, pairs, amount,
+  largest_sum AS largestSum, state, postings, supersedes, parent, reason, attempt, recorded_to AS recordedTo,
   (SELECT batch_id FROM ${n.posting} p WHERE p.file_sequence = sequence AND p.n = postings) AS batchId,
-  published_at AS publishedAt, claimed_at AS claimedAt, digested_at AS digestedAt, recorded_at AS recordedAt, counted_at AS countedAt`
+  published_at AS publishedAt, claimed_at AS claimedAt, digested_at AS digestedAt, recorded_at AS recordedAt, counted_at AS countedAt,
+  reverted_at AS revertedAt`
+
+/**
+ * Whether this posting of a file takes its sums from the totals: odd ones count, even ones take back, and
+ * of what empties the totals it is the other way round.
+ */
+export function isBack(posting: { readonly n: bigint | number; readonly sign: number }): boolean {
+  return (Number(posting.n) % 2 === 0) === (Number(posting.sign) === 1)
+}
 
 /** A file of this parser, as far as it says which publication it is. */
 export interface Published {
@@ -95,8 +113,8 @@ export async function insertFiles(
     const some = sorted.slice(i, i + rowsMax)
     await session.execute(
       `INSERT INTO ${names.file}
-         (sha256, origin, instance, work_sequence, name, size_bytes, \`lines\`, rejected_lines, pairs,
-          amount, largest_sum, state, attempt, pairs_recorded, amount_recorded, postings,
+         (sha256, origin, instance, work_sequence, name, size_bytes, \`lines\`, rejected_lines, sign,
+          supersedes, parent, pairs, amount, largest_sum, state, attempt, pairs_recorded, amount_recorded, postings,
           published_at, claimed_at, digested_at, recorded_at, counted_at)
        VALUES ${some.map(() => ROW[claim]).join(', ')}`,
       some.flatMap(file => valuesOf(file, instance, claim)),
@@ -146,8 +164,12 @@ export async function offerAgain(
   })
 }
 
+function contentOf(sha256: string | undefined): Buffer | null {
+  return sha256 === undefined ? null : Buffer.from(sha256, 'hex')
+}
+
 const row = (claim: Claim, times: string): string =>
-  `(?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, '${fileWay(claim).to}', 0, ?, ?, ?, ?, ?, ?, ${times})`
+  `(?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?, ?, ?, '${fileWay(claim).to}', 0, ?, ?, ?, ?, ?, ?, ${times})`
 const ROW: Readonly<Record<Claim, string>> = {
   claim: row('claim', 'NULL, NULL'),
   countWhole: row('countWhole', 'UTC_TIMESTAMP(3), UTC_TIMESTAMP(3)'),
@@ -165,6 +187,8 @@ function valuesOf(file: BatchFile, instance: Uint8Array, claim: Claim): unknown[
     file.name,
     file.sizeBytes,
     file.lines,
+    contentOf(file.terms?.supersedes),
+    contentOf(file.terms?.parent),
     file.sums.pairs,
     file.amount.toString(),
     file.largestSum,

@@ -5,55 +5,54 @@
  * - **absent**: nobody has claimed it.
  * - **staging**: claimed, its blocks are being written. Abandoned, it stays so until somebody has the
  *   content and takes it over.
- * - **staged**: all of its sums are in blocks; it waits for whoever counts. Should these turn out to be
- *   unreadable it is an abandoned recording again.
+ * - **staged**: all of its sums are in blocks; it waits for whoever counts, or, when it supersedes
+ *   another one, for that order. Should its blocks turn out to be unreadable it is an abandoned
+ *   recording again.
+ * - **held**: the same, but a person decides first whether it is to be counted.
  * - **applying**: in a batch that has begun.
  * - **applied**: all of its sums are in the totals.
- * - **refused**: staged, but MariaDB or a total cannot take it; published again it is staged again.
+ * - **refused**: staged, but MariaDB, a total or a person does not take it; published again it is staged
+ *   again.
+ * - **reverting**: in a batch that takes it back and has begun.
+ * - **reverted**: it was counted and taken back; by an order it is staged again.
  *
  * Each event is a statement that names the states from which it may happen, in one transaction with
  * what it is about.
  */
 
-import { REFUSED, type StateTable } from '../../shared/state-table.ts'
+import { refusing, type StateTable } from '../../shared/state-table.ts'
 
-export type FileState = 'absent' | 'staging' | 'staged' | 'applying' | 'applied' | 'refused'
+export type FileState =
+  | 'absent'
+  | 'staging'
+  | 'staged'
+  | 'applying'
+  | 'applied'
+  | 'refused'
+  | 'reverting'
+  | 'reverted'
+  | 'held'
 
 /**
- * - **claim**, **takeOver**: by who records it; **stage**: its last block is in.
+ * - **claim**, **takeOver**: by who records it; **stage**, **hold**: its last block is in.
  * - **countWhole**: claimed, recorded and counted in one transaction. **begin**: its batch has begun.
  * - **end**: its batch has ended. **giveBack**: its batch was taken back. **refuse**: it would make a
- *   total too large, or its batch was taken back and this was the file to blame. **unrecord**: its blocks
- *   cannot be read. **offerAgain**: it was published once more.
+ *   total too large, or its batch was taken back and this was the file to blame, or somebody has said so.
+ *   **unrecord**: its blocks cannot be read. **offerAgain**: it was published once more.
+ * - **revert**: the batch that takes it back has begun. **endRevert**: that has ended. **keep**: that was
+ *   taken back itself. **redo**: it is to be counted again. **release**: it may be counted.
  */
-export type FileEvent =
-  | 'claim'
-  | 'takeOver'
-  | 'stage'
-  | 'countWhole'
-  | 'begin'
-  | 'end'
-  | 'giveBack'
-  | 'refuse'
-  | 'unrecord'
-  | 'offerAgain'
+export type FileEvent = (typeof EVENTS)[number]
 
-const NOTHING_MAY = {
-  claim: REFUSED,
-  takeOver: REFUSED,
-  stage: REFUSED,
-  countWhole: REFUSED,
-  begin: REFUSED,
-  end: REFUSED,
-  giveBack: REFUSED,
-  refuse: REFUSED,
-  unrecord: REFUSED,
-  offerAgain: REFUSED,
-} as const
+const EVENTS = [
+  ...['claim', 'takeOver', 'stage', 'hold', 'countWhole', 'begin', 'end', 'giveBack', 'refuse'],
+  ...['unrecord', 'offerAgain', 'revert', 'endRevert', 'keep', 'redo', 'release'],
+] as const
+const NOTHING_MAY = refusing(EVENTS)
 
 export const FILE_STATES = {
   absent: { ...NOTHING_MAY, claim: 'staging', countWhole: 'applied' },
-  staging: { ...NOTHING_MAY, takeOver: 'staging', stage: 'staged' },
+  staging: { ...NOTHING_MAY, takeOver: 'staging', stage: 'staged', hold: 'held' },
   staged: { ...NOTHING_MAY, begin: 'applying', refuse: 'refused', unrecord: 'staging' },
   applying: {
     ...NOTHING_MAY,
@@ -62,11 +61,14 @@ export const FILE_STATES = {
     refuse: 'refused',
     unrecord: 'staging',
   },
-  applied: NOTHING_MAY,
+  applied: { ...NOTHING_MAY, revert: 'reverting' },
   refused: { ...NOTHING_MAY, offerAgain: 'staged' },
+  reverting: { ...NOTHING_MAY, endRevert: 'reverted', keep: 'applied' },
+  reverted: { ...NOTHING_MAY, redo: 'staged' },
+  held: { ...NOTHING_MAY, release: 'staged', refuse: 'refused' },
 } as const satisfies StateTable<FileState, FileEvent>
 
-/** It is in the totals, or will be without anybody having the content. */
+/** Its sums are in the ledger, and what becomes of them is decided there: nobody needs the content. */
 export function isOnItsWay(state: FileState): boolean {
-  return state === 'staged' || state === 'applying' || state === 'applied'
+  return state !== 'absent' && state !== 'staging' && state !== 'refused'
 }

@@ -18,6 +18,7 @@ export function batchFile({ entry, digest, sums, largestSum }: ReadFile): BatchF
     origin: entry.provenance?.origin,
     name: entry.name,
     publishedAtMs: entry.provenance?.publishedAtMs,
+    terms: entry.terms,
     sizeBytes: digest.sizeBytes,
     lines: digest.lines,
     amount: digest.amount,

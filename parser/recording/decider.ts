@@ -6,8 +6,9 @@
  * | --- | --- | --- |
  * | none | to be recorded | to be recorded |
  * | staging | recorded anew | waits; taken over once it stands still |
- * | staged, applying | waits | waits |
+ * | staged, applying, reverting, held | waits | waits |
  * | applied | counted | a duplicate |
+ * | reverted | reverted | reverted |
  * | refused | quarantined for that reason | staged again, as this file; if it waited for it, as of this very file |
  *
  * A row of the same publication (`origin`), whichever parser has written it, is one of this very file,
@@ -118,6 +119,8 @@ export class Decider {
       if (row !== undefined && row.state !== 'staging') this.#undecided.forget(row)
       if (row?.state === 'applied') {
         finished.push({ verdict, ending: await this.#endingOf(verdict, row) })
+      } else if (row?.state === 'reverted') {
+        finished.push({ verdict, ending: await this.#refuser.reverted(verdict, row) })
       } else if (row?.state === 'refused' && (isPublication || hasWaited(verdict))) {
         finished.push({ verdict, ending: await this.#refused(verdict, row) })
       } else if (

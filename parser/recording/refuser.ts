@@ -27,6 +27,19 @@ export class Refuser {
     return { ...verdict, outcome: 'duplicate', reason }
   }
 
+  /** Its content was counted and taken back: it is not counted again unless somebody says so. */
+  async reverted(
+    verdict: Extract<Verdict, { kind: 'duplicate' | 'count' }>,
+    row: LedgerFile,
+  ): Promise<Ending> {
+    const { entry, digest } = verdict
+    const why = row.reason === null ? '' : `: ${row.reason}`
+    const reason = `counted as ${row.name} and taken back${why}`
+    const isItself = this.#ledger.isThisWorkFile(row, entry.sequence)
+    if (!isItself) await this.#sight(entry, digest, 'reverted', reason)
+    return { ...verdict, outcome: 'reverted', reason, ledgerSequence: row.sequence }
+  }
+
   /**
    * To quarantine; unless its file is missing, and the ledger knows what became of it: then the journal
    * was restored from a time before, and learns it now.
@@ -49,10 +62,10 @@ export class Refuser {
 
   async #fateOf(entry: QueueEntry, digest: DigestFacts): Promise<Ending | undefined> {
     const row = await this.#ledger.rowOf(entry.name, entry.sequence)
-    if (row?.state === 'applied') {
+    if (row?.state === 'applied' || row?.state === 'reverted') {
       return {
         ...{ entry, digest: { ...digest, ...factsOf(row) } },
-        ...{ outcome: 'applied', ledgerSequence: row.sequence },
+        ...{ outcome: row.state, ledgerSequence: row.sequence },
       }
     }
     const sighting = await this.#ledger.sightingOf(entry.name, entry.sequence)
@@ -64,7 +77,7 @@ export class Refuser {
   async #sight(
     { sequence, name }: QueueEntry,
     { sha256 }: DigestFacts,
-    outcome: 'duplicate' | 'quarantined',
+    outcome: 'duplicate' | 'quarantined' | 'reverted',
     reason: string,
   ): Promise<void> {
     // A parser that was replaced meanwhile must not write down what its successor knows better.
@@ -87,9 +100,12 @@ export function factsOf({ sha256, sizeBytes, lines, amount }: LedgerFile) {
 function whatOfAMember({ state }: LedgerFile): string | undefined {
   switch (state) {
     case 'applied':
+    case 'reverting':
+    case 'reverted':
       return 'This file was counted: nothing needs to be done.'
     case 'staged':
     case 'applying':
+    case 'held':
       return 'What was in this file is recorded, and will be counted without it: nothing needs to be done.'
     case 'staging':
     case 'refused':

@@ -25,9 +25,9 @@ export function settledPlace(entry: QueueEntry, paths: StatePaths): SettledPlace
       `the entry of ${name} is settling without an outcome`,
     )
   }
-  const { archive, archiveDisposable, duplicate, quarantine } = paths
+  const { archive, archiveDisposable, duplicate, quarantine, reverted } = paths
   const applied = disposable ? archiveDisposable : archive
-  const directory = { applied, duplicate, quarantined: quarantine }[outcome]
+  const directory = { applied, duplicate, quarantined: quarantine, reverted }[outcome]
   if (!hasHash(digest)) {
     const unread = `${name}.unread.${sequence}`
     return { directory, names: [unread, unread] }

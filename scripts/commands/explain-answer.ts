@@ -8,6 +8,7 @@ import type {
   SightingTrail,
   TrailFile,
 } from '../../shared/protocol.ts'
+import { CONTENT_STATES } from '../../shared/protocol.ts'
 import {
   count,
   digits,
@@ -32,7 +33,6 @@ import {
   verdictOf,
 } from '../reports/index.ts'
 
-const STATES = ['staging', 'staged', 'applying', 'applied', 'refused'] as const
 const BATCH_STATES = ['unrecorded', 'applying', 'retreating', 'blocked', 'applied'] as const
 const signedAmount = {
   ...text('decimal, below zero where something was taken back'),
@@ -54,7 +54,10 @@ const LEDGER = fields(
     ...{ sequence: digits(), publication: PUBLICATION, parser: PARSER, workSequence: digits() },
     ...{ name: text(), size: count('bytes'), lines: count(), amount: digits() },
     consumers: orNull(count(), 'null: counted before sums were kept'),
-    ...{ state: oneOf(...STATES), attempts: count('of recording its sums, before the last') },
+    ...{
+      state: oneOf(...CONTENT_STATES),
+      attempts: count('of recording its sums, before the last'),
+    },
     ...{ claimedAt: time(), digestedAt: time(), postings: list(POSTING, 'the newest ten') },
   },
   { reason: text('why it is refused'), publishedAt: time(), recordedAt: time(), countedAt: time() },
@@ -72,7 +75,7 @@ const QUEUED = fields(
 const SIGHTING = fields(
   {
     ...{ parser: PARSER, workSequence: digits(), name: text(), time: time(), reason: text() },
-    outcome: oneOf('duplicate', 'quarantined', 'refused', 'grew'),
+    outcome: oneOf('duplicate', 'quarantined', 'refused', 'grew', 'reverted'),
   },
   { sha256 },
 )
@@ -80,7 +83,7 @@ const SIGHTING = fields(
 const NAMED_FILE = fields(
   {
     ...{ name: text(), time: time() },
-    state: oneOf('waiting', ...STATES, 'duplicate', 'quarantined', 'grew'),
+    state: oneOf('waiting', ...CONTENT_STATES, 'duplicate', 'quarantined', 'grew'),
   },
   { sha256, size: count('bytes') },
 )

@@ -3,6 +3,7 @@ import { CountersinkError, explainError, hasCode } from '../../shared/errors.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { formatDuration } from '../../shared/numbers.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
+import { OUTCOMES } from '../../shared/protocol.ts'
 import {
   command,
   count,
@@ -64,7 +65,7 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
     fields(
       {
         file: text('as it was named'),
-        outcome: oneOf('applied', 'duplicate', 'quarantined', 'queued'),
+        outcome: oneOf(...OUTCOMES, 'queued'),
         ...{ sha256, name: text('in the inbox'), size: count('bytes') },
       },
       { reasons: list(text(), 'why it was quarantined, and where it is') },

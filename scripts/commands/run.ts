@@ -73,7 +73,8 @@ Says nothing when all is well and nobody sits at a terminal. Whatever ends it, t
       exit: count('the exit status'),
       outcome: oneOf('settled', 'left', 'cannot', 'interrupted'),
       reason: orNull(text(), 'why not all is settled'),
-      ...{ applied: count(), duplicate: count(), quarantined: count(), left: count() },
+      ...{ applied: count(), duplicate: count(), quarantined: count(), reverted: count() },
+      left: count(),
       quarantinedFiles: list(
         fields({ name: text(), sha256 }, { reason: text() }),
         'the first hundred; also of what was settled while another did the work',

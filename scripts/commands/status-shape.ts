@@ -22,7 +22,14 @@ const PROCESS = {
 const OF_A_PROCESS = { reason, eventLoopDelayMs: measure() }
 
 const COUNTS = fields({
-  ...{ applied: count(), duplicate: count(), quarantined: count(), bytes: count(), lines: count() },
+  ...{
+    applied: count(),
+    duplicate: count(),
+    quarantined: count(),
+    reverted: count(),
+    bytes: count(),
+    lines: count(),
+  },
 })
 
 export const PICTURE_SHAPE = fields({

@@ -130,8 +130,11 @@ async function fromJournal(paths: StatePaths) {
         queue.files += 1
         queue.bytes += entry.sizeBytes
       }
-      const { applied, duplicate, quarantined, bytes, lines } = state
-      return { queue, ever: { applied, duplicate, quarantined, bytes, lines } satisfies Counts }
+      const { applied, duplicate, quarantined, reverted, bytes, lines } = state
+      return {
+        queue,
+        ever: { applied, duplicate, quarantined, reverted, bytes, lines } satisfies Counts,
+      }
     })
     return found ?? ('missing' as const)
   } catch (error) {
@@ -280,7 +283,7 @@ function sameNamesText({ files, newest }: SameNames): string {
 }
 
 function countsText(counts: Counts): string {
-  return `${formatCount(counts.applied)} applied, ${formatCount(counts.duplicate)} duplicate, ${formatCount(counts.quarantined)} quarantined; ${formatBytes(counts.bytes)}, ${formatCountOf(counts.lines, 'line')}`
+  return `${formatCount(counts.applied)} applied, ${formatCount(counts.duplicate)} duplicate, ${formatCount(counts.quarantined)} quarantined${counts.reverted > 0 ? `, ${formatCount(counts.reverted)} reverted` : ''}; ${formatBytes(counts.bytes)}, ${formatCountOf(counts.lines, 'line')}`
 }
 
 function grewText({ files, newest }: GrewAfterwards): string {

@@ -8,7 +8,7 @@ import { CountersinkError, describeError } from '../../shared/errors.ts'
 import { stopRequested } from '../../shared/lifecycle.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { printable, shellWord } from '../../shared/printable.ts'
-import { processedPage } from '../../shared/protocol.ts'
+import { type Counts, processedPage } from '../../shared/protocol.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
 import { steadyWriter } from '../../shared/steady-writer.ts'
@@ -329,6 +329,6 @@ class SettledFiles {
   }
 }
 
-function countOf(counts: { applied: number; duplicate: number; quarantined: number }): number {
-  return counts.applied + counts.duplicate + counts.quarantined
+function countOf(counts: Omit<Counts, 'bytes' | 'lines'>): number {
+  return counts.applied + counts.duplicate + counts.quarantined + counts.reverted
 }

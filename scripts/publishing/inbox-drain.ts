@@ -18,6 +18,7 @@ import { exactStatsOf } from '../../shared/looks.ts'
 import { classifyName, type StatePaths } from '../../shared/paths.ts'
 import {
   type AnswerTo,
+  type Outcome,
   type ParserHealth,
   type ProcessedFile,
   type ProcessedPage,
@@ -46,7 +47,7 @@ export class InboxDrain {
   /** The newest claim that is waited for. */
   #until: number | undefined
   #number: number | undefined
-  readonly #counts = { applied: 0, duplicate: 0, quarantined: 0 }
+  readonly #counts = { applied: 0, duplicate: 0, quarantined: 0, reverted: 0 }
   readonly #quarantined: ProcessedFile[] = []
   #cannotBecause: string | undefined = 'nothing was asked yet'
 
@@ -56,7 +57,7 @@ export class InboxDrain {
   }
 
   /** What was settled since the beginning. */
-  get counts(): Readonly<Record<'applied' | 'duplicate' | 'quarantined', number>> {
+  get counts(): Readonly<Record<Outcome, number>> {
     return this.#counts
   }
 
@@ -215,9 +216,9 @@ export class InboxDrain {
 
   /** @param health of just now: what is older knows of fewer records than were read since. */
   #goOnFrom({ processed, sinceStart }: ParserHealth, isOwn: boolean): number {
-    const { applied, duplicate, quarantined } = sinceStart
+    const { applied, duplicate, quarantined, reverted } = sinceStart
     // What a parser of ours has settled before it was first asked is of this run as well.
-    const first = processed - (isOwn ? applied + duplicate + quarantined : 0)
+    const first = processed - (isOwn ? applied + duplicate + quarantined + reverted : 0)
     // Fewer than before: another journal took the place of the one that was begun with.
     return Math.min(this.#number ?? first, processed)
   }

@@ -122,6 +122,9 @@ const STATE_WORDS: Readonly<Record<TrailFile['state'], string>> = {
   refused: 'refused',
   duplicate: 'duplicate',
   quarantined: 'quarantined',
+  reverting: 'is taken back',
+  reverted: 'taken back',
+  held: 'held',
   grew: 'changed',
 }
 

@@ -1,5 +1,6 @@
 import { formatBytes, formatCount, formatCountOf } from '../../shared/numbers.ts'
 import type {
+  ContentState,
   ContentTrail,
   ProcessedFile,
   QueuedTrail,
@@ -23,7 +24,7 @@ export function fileOfTrail({ ledger, queued, settled, sightings }: ContentTrail
   const waiting = queued.find(({ sequence }) => `${sequence}` === ledger?.workSequence) ?? queued[0]
   const counted = settled.find(({ outcome }) => outcome === 'applied')
   const last = settled.at(-1)
-  const ofRow = ledger?.state === 'applied' || ledger?.state === 'refused'
+  const ofRow = ledger !== undefined && FINAL.has(ledger.state)
   const isWaiting = !ofRow && waiting !== undefined
   const record = ledger?.state === 'applied' ? counted : isWaiting ? undefined : (counted ?? last)
   const sighting =
@@ -39,6 +40,9 @@ export function fileOfTrail({ ledger, queued, settled, sightings }: ContentTrail
     sighting,
   }
 }
+
+/** Nothing becomes of them by itself any more. */
+const FINAL: ReadonlySet<ContentState> = new Set(['applied', 'refused', 'reverted'])
 
 /** Those that an answer is about. */
 export function filesOfAnswer({ trail, several = [] }: TrailAnswer): readonly TrailFile[] {
@@ -75,6 +79,12 @@ export function verdictOf(trail: ContentTrail, isLedgerSilent: boolean): string 
           : formatCountOf(pairs, 'consumer')
       return `counted: ${formatCountOf(lines, 'line')}, ${consumers}, amount ${formatCount(BigInt(amount))}, ${formatBytes(sizeBytes)}`
     }
+    case 'reverting':
+      return 'counted, and being taken back'
+    case 'reverted':
+      return `not counted any more: it was taken back${ledger.reason ? `: ${ledger.reason}` : ''}`
+    case 'held':
+      return 'not counted yet: it is held, as its name was counted with other content before'
     case 'refused':
       return `not counted: refused: ${ledger.reason ?? ''}. Published again, it is tried again.`
     case 'applying':

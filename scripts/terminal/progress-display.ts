@@ -54,6 +54,7 @@ export class ProgressDisplay {
       applied: 'green',
       duplicate: 'cyan',
       quarantined: 'red',
+      reverted: 'yellow',
     }
     const outcome = this.style(style[file.outcome], file.outcome.padEnd(OUTCOME_WIDTH - 1))
     const details = [

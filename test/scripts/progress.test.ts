@@ -31,7 +31,14 @@ function screen(isTTY: boolean, columns = 80) {
   }
 }
 
-const counts = { applied: 2, duplicate: 1, quarantined: 0, bytes: 3 * 2 ** 20, lines: 12_345 }
+const counts = {
+  applied: 2,
+  duplicate: 1,
+  quarantined: 0,
+  reverted: 0,
+  bytes: 3 * 2 ** 20,
+  lines: 12_345,
+}
 const common = { pid: 1, uptimeSeconds: 5, lastProgressAtMs: 0, eventLoopDelayMs: 1 }
 const parser: ParserHealth = {
   ...{ ...common, role: 'parser', state: 'running', database: 'ready', processed: 3 },

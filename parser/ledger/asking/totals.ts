@@ -76,8 +76,8 @@ export async function readBalance(
   const [row] = await session.query<Record<keyof Balance, string | bigint | null>>(
     `SELECT (SELECT SUM(${n.amount}) FROM ${n.totals}) AS totalsAmount,
             m.opening_amount AS openingAmount,
-            (SELECT SUM(amount) FROM ${n.file} WHERE state = 'applied') AS ledgerAmount,
-            (SELECT SUM(amount) FROM ${n.file} WHERE state = 'applied' AND (${named})) AS namedAmount,
+            (SELECT SUM(sign * amount) FROM ${n.file} WHERE state = 'applied') AS ledgerAmount,
+            (SELECT SUM(sign * amount) FROM ${n.file} WHERE state = 'applied' AND (${named})) AS namedAmount,
             (SELECT COUNT(*) FROM ${n.file} WHERE state = 'applied' AND (${named})) AS namedFiles,
             (SELECT COUNT(*) FROM ${n.batch} WHERE state <> 'applied') AS batchesOpen
        FROM ${n.meta} m`,

@@ -15,7 +15,7 @@
  * somebody else is at work on the batch, and we end.
  */
 
-import { REFUSED, type StateTable } from '../../../shared/state-table.ts'
+import { refusing, type StateTable } from '../../../shared/state-table.ts'
 import { wayOf } from '../state-sql.ts'
 
 export type BatchState = 'absent' | 'unrecorded' | 'applying' | 'retreating' | 'blocked' | 'applied'
@@ -27,32 +27,13 @@ export type BatchState = 'absent' | 'unrecorded' | 'applying' | 'retreating' | '
  * - **retreat**, **takeBack** (a chunk), **retreated** (nothing of it is left).
  * - **block**, **unblock**: see above.
  */
-export type BatchEvent =
-  | 'inherit'
-  | 'replan'
-  | 'begin'
-  | 'countWhole'
-  | 'chunk'
-  | 'end'
-  | 'retreat'
-  | 'takeBack'
-  | 'retreated'
-  | 'block'
-  | 'unblock'
+export type BatchEvent = (typeof EVENTS)[number]
 
-const NOTHING_MAY = {
-  inherit: REFUSED,
-  replan: REFUSED,
-  begin: REFUSED,
-  countWhole: REFUSED,
-  chunk: REFUSED,
-  end: REFUSED,
-  retreat: REFUSED,
-  takeBack: REFUSED,
-  retreated: REFUSED,
-  block: REFUSED,
-  unblock: REFUSED,
-} as const
+const EVENTS = [
+  ...['inherit', 'replan', 'begin', 'countWhole', 'chunk', 'end'],
+  ...['retreat', 'takeBack', 'retreated', 'block', 'unblock'],
+] as const
+const NOTHING_MAY = refusing(EVENTS)
 
 export const BATCH_STATES = {
   absent: { ...NOTHING_MAY, inherit: 'unrecorded', begin: 'applying', countWhole: 'applied' },

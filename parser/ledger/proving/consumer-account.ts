@@ -13,6 +13,7 @@ import type { Config } from '../../../shared/config.ts'
 import { BlockDecoder } from '../../sums/index.ts'
 import { readTotal } from '../asking/totals.ts'
 import type { Session } from '../connection.ts'
+import { isBack } from '../file-rows.ts'
 import { fromSqlTime, type LedgerNames, ledgerNames } from '../schema/tables.ts'
 import { openingOf } from './opening-of.ts'
 import { inSnapshot } from './snapshot.ts'
@@ -61,7 +62,7 @@ async function* postingsOf(
   const decoder = BlockDecoder.alone()
   const rows = session.stream<PostingRow>(
     `SELECT STRAIGHT_JOIN b.id AS batchId, b.state, COALESCE(b.ended_at, b.begun_at) AS at,
-            p.n, f.name, f.sha256,
+            p.n, f.sign, f.name, f.sha256,
             s.first_id AS firstId, s.last_id AS lastId, s.pairs, s.amount, s.crc, s.block
        FROM ${n.batch} b
        JOIN ${n.posting} p ON p.batch_id = b.id
@@ -84,8 +85,7 @@ async function* postingsOf(
     yield {
       ...{ name: row.name, sha256, batchId: row.batchId, atMs: fromSqlTime(row.at) },
       isBatchOpen: row.state !== 'applied',
-      // Odd ones count, even ones take back.
-      amount: Number(row.n) % 2 === 1 ? sum : -sum,
+      amount: isBack(row) ? -sum : sum,
     }
   }
 }
@@ -95,6 +95,7 @@ interface PostingRow {
   readonly state: string
   readonly at: string
   readonly n: bigint | number
+  readonly sign: number
   readonly name: string
   readonly sha256: Buffer
   readonly firstId: bigint

@@ -16,6 +16,7 @@ export const LEDGER_CHECKS = [
   'files',
   'postings',
   'waiting',
+  'orders',
   'journal',
   'blocks',
 ] as const
@@ -116,6 +117,11 @@ export async function proveBlocks(session: Session, config: Config): Promise<rea
 /** Of one kind. */
 const NAMED_MAX = 100
 
+/** Of journals that are a moment behind. */
+const COUNTED: ReadonlySet<string> = new Set(['applied', 'reverting', 'reverted'])
+
+/** 1 for a posting that adds, -1 for one that takes away. */
+const POSTED = 'IF(p.n % 2 = 1, f.sign, -f.sign)'
 const FILE = `CONCAT(f.name, ' (', LOWER(HEX(LEFT(f.sha256, 8))), ')')`
 const BATCH = `CONCAT('batch ', LOWER(HEX(b.id)))`
 
@@ -141,7 +147,7 @@ const QUERIES: readonly {
       SELECT CONCAT(${BATCH}, ' has ', b.amount_planned,
                     COALESCE(CONCAT(', and its files ', m.amount), ', and no file')) AS text
         FROM ${n.batch} b
-        LEFT JOIN (SELECT p.batch_id, SUM(IF(p.n % 2 = 1, f.amount, -f.amount)) AS amount
+        LEFT JOIN (SELECT p.batch_id, SUM(${POSTED} * f.amount) AS amount
                      FROM ${n.posting} p JOIN ${n.file} f ON f.sequence = p.file_sequence
                     GROUP BY p.batch_id) m ON m.batch_id = b.id
        WHERE m.amount IS NULL OR b.amount_planned <> m.amount`,
@@ -180,7 +186,7 @@ const QUERIES: readonly {
       SELECT CONCAT(${FILE}, ' is ', f.state, ', and its batch ', LOWER(HEX(b.id)), ' is ', b.state) AS text
         FROM ${n.posting} p JOIN ${n.file} f ON f.sequence = p.file_sequence AND f.postings = p.n
         JOIN ${n.batch} b ON b.id = p.batch_id
-       WHERE (f.state = 'applied') <> (b.state = 'applied')`,
+       WHERE (f.state IN ('applying', 'reverting')) = (b.state = 'applied')`,
   },
   {
     check: 'waiting',
@@ -189,7 +195,26 @@ const QUERIES: readonly {
       SELECT CONCAT('file ', d.file_sequence, ' is to be counted, and is ',
                     COALESCE(f.state, 'not there')) AS text
         FROM ${n.todo} d LEFT JOIN ${n.file} f ON f.sequence = d.file_sequence
-       WHERE f.state IS NULL OR f.state <> 'staged'`,
+       WHERE d.kind = 'count' AND (f.state IS NULL OR f.state <> 'staged')`,
+  },
+  {
+    check: 'waiting',
+    sql: n => `
+      SELECT CONCAT(${FILE}, ' is staged, and nothing asks for it to be counted') AS text
+        FROM ${n.file} f
+       WHERE f.state = 'staged'
+         AND NOT EXISTS (SELECT 1 FROM ${n.todo} d WHERE d.kind = 'count' AND d.file_sequence = f.sequence)
+         AND NOT EXISTS (SELECT 1 FROM ${n.order} o WHERE o.new = f.sequence AND o.state = 'waiting')`,
+  },
+  {
+    check: 'orders',
+    isQuick: true,
+    sql: n => `
+      SELECT CONCAT('the order ', LOWER(HEX(o.id)), ' to ', o.kind, ' is ', o.state, ', and its batch is ',
+                    COALESCE(b.state, 'not there')) AS text
+        FROM ${n.order} o LEFT JOIN ${n.batch} b ON b.id = o.batch_id
+       WHERE (o.state = 'working' AND (b.state IS NULL OR b.state = 'applied'))
+          OR (o.state = 'done' AND o.batch_id IS NOT NULL AND (b.state IS NULL OR b.state <> 'applied'))`,
   },
 ]
 
@@ -230,7 +255,7 @@ async function compareJournal(
       const wrong =
         row === undefined
           ? 'is not there'
-          : row.state !== 'applied'
+          : !COUNTED.has(row.state)
             ? `is ${row.state} there`
             : sequence !== undefined && row.sequence !== sequence
               ? `has the sequence ${row.sequence} there, not ${sequence}`

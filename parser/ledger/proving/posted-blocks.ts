@@ -10,6 +10,7 @@
 
 import { type IdRange, PACKED_PAIRS_MAX, type PackedBlock } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
+import { isBack } from '../file-rows.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 
 /** Something whose sums are in the totals, and its blocks. */
@@ -126,7 +127,7 @@ function postingsBehind(
   last: { readonly sequence: bigint; readonly n: number },
 ): Promise<PostingRow[]> {
   return session.query<PostingRow>(
-    `SELECT p.file_sequence AS sequence, p.n, f.name, f.sha256, f.pairs,
+    `SELECT p.file_sequence AS sequence, p.n, f.sign, f.name, f.sha256, f.pairs,
             b.state, b.from_id AS fromId, b.cursor_id AS cursorId
        FROM ${posting} p JOIN ${file} f ON f.sequence = p.file_sequence
        JOIN ${batch} b ON b.id = p.batch_id
@@ -139,8 +140,7 @@ function postingsBehind(
 /** undefined: it has moved none of these ids. */
 function postedOf(row: PostingRow, { after, to }: IdRange): Posted | undefined {
   const { sequence, name, sha256 } = row
-  // Odd ones count, even ones take back.
-  const posted = { sequence, name, sha256, isBack: Number(row.n) % 2 === 0 }
+  const posted = { sequence, name, sha256, isBack: isBack(row) }
   if (row.state === 'applied') return { ...posted, range: { after, to } }
   const { fromId, cursorId } = row
   if (cursorId === null) return undefined
@@ -176,6 +176,7 @@ function min(a: bigint, b: bigint): bigint {
 interface PostingRow {
   readonly sequence: bigint
   readonly n: number | bigint
+  readonly sign: number
   readonly name: string
   readonly sha256: Buffer
   readonly pairs: bigint | null

@@ -22,12 +22,14 @@ export async function takeRollCall(session: Session, n: LedgerNames): Promise<Ro
     `SELECT f.applied AS files,
             f.postings = p.postings AND f.fingerprint = p.fingerprint AND f.amount = b.amount
               AND p.batches = b.batches AND p.batchFingerprint = b.fingerprint
-              AND f.applying = o.files AND o.applying = o.files AND b.wrong = 0 AS isSound
-       FROM (SELECT COUNT(IF(state = 'applied', 1, NULL)) AS applied,
-                    COUNT(IF(state = 'applying', 1, NULL)) AS applying,
+              AND f.moving = o.files AND o.moving = o.files AND b.wrong = 0
+              AND f.staged = d.staged AS isSound
+       FROM (SELECT COUNT(IF(state = 'applied' AND sign = 1, 1, NULL)) AS applied,
+                    COUNT(IF(state IN ('applying', 'reverting'), 1, NULL)) AS moving,
+                    COUNT(IF(state = 'staged' AND supersedes IS NULL, 1, NULL)) AS staged,
                     COALESCE(SUM(postings), 0) AS postings,
                     BIT_XOR(IF(state IN ('applying', 'applied'), CRC32(sequence), 0)) AS fingerprint,
-                    COALESCE(SUM(IF(state IN ('applying', 'applied'), amount, 0)), 0) AS amount
+                    COALESCE(SUM(IF(state IN ('applying', 'applied'), sign * amount, 0)), 0) AS amount
                FROM ${n.file}) f,
             (SELECT COALESCE(SUM(postings), 0) AS postings, BIT_XOR(fingerprint) AS fingerprint,
                     COUNT(*) AS batches, BIT_XOR(CRC32(id)) AS batchFingerprint
@@ -39,7 +41,9 @@ export async function takeRollCall(session: Session, n: LedgerNames): Promise<Ro
                     COUNT(IF(state = 'applied' AND (pairs_applied <> pairs_planned
                       OR amount_applied <> amount_planned), 1, NULL)) AS wrong
                FROM ${n.batch}) b,
-            (SELECT COUNT(*) AS files, COUNT(IF(f.state = 'applying', 1, NULL)) AS applying
+            (SELECT COUNT(*) AS staged FROM ${n.todo} t JOIN ${n.file} s ON s.sequence = t.file_sequence
+              WHERE t.kind = 'count' AND s.state = 'staged' AND s.supersedes IS NULL) d,
+            (SELECT COUNT(*) AS files, COUNT(IF(f.state IN ('applying', 'reverting'), 1, NULL)) AS moving
                FROM ${n.batch} b JOIN ${n.posting} p ON p.batch_id = b.id
                JOIN ${n.file} f ON f.sequence = p.file_sequence AND f.postings = p.n
               WHERE b.state <> 'applied') o`,

@@ -7,7 +7,7 @@ import { type Config, LEDGER_TABLES } from '../../../shared/config.ts'
 import { CountersinkError } from '../../../shared/errors.ts'
 import type { Session } from '../connection.ts'
 import { SQL_NO_SUCH_COLUMN, SQL_NO_SUCH_TABLE, sqlNumber } from '../sql-errors.ts'
-import { migrateToVersion3 } from './migration.ts'
+import { migrateToVersion3, migrateToVersion4 } from './migration.ts'
 import {
   type LedgerNames,
   type LedgerTable,
@@ -219,26 +219,40 @@ async function ifThere<T>(rows: Promise<T[]>): Promise<T[]> {
 }
 
 /**
- * What makes version 3 of these tables. None where they have everything that it has added: then nothing
+ * What makes this version of these tables. None where they have everything that it has added: then nothing
  * has to be altered, which the account may not be allowed to, and an administrator has done it or the
  * tables are new.
  */
 export async function missingChanges(session: Session, config: Config): Promise<readonly string[]> {
+  const names = ledgerNames(config)
   const { tablePrefix } = config
-  const added = NEW_TABLES.map(table => `${tablePrefix}${table}`)
-  const [row] = await session.query<{ tables: bigint; kinds: bigint }>(
+  const inVersion3 = IN_VERSION_3.map(table => `${tablePrefix}${table}`)
+  const [row] = await session.query<Record<'tables' | 'kinds' | 'orders' | 'columns', bigint>>(
     `SELECT (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()
-              AND table_name IN (${added.map(() => '?').join(', ')})) AS tables,
+              AND table_name IN (${inVersion3.map(() => '?').join(', ')})) AS tables,
             (SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
-              AND table_name = ? AND column_name = 'kind' AND column_type LIKE 'enum(_count_)') AS kinds`,
-    [...added, `${tablePrefix}batch`],
+              AND table_name = ? AND column_name = 'kind' AND column_type LIKE 'enum(_count_%') AS kinds,
+            (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()
+              AND table_name = ?) AS orders,
+            (SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
+              AND (table_name, column_name) IN ((?, 'sign'), (?, 'books_closed_to'))) AS columns`,
+    [
+      ...[...inVersion3, `${tablePrefix}batch`, `${tablePrefix}order`],
+      ...[`${tablePrefix}file`, `${tablePrefix}meta`],
+    ],
   )
-  const isThere = Number(row?.tables) === added.length && Number(row?.kinds) === 1
-  return isThere ? [] : migrateToVersion3(ledgerNames(config))
+  const isVersion3 = Number(row?.tables) === inVersion3.length && Number(row?.kinds) === 1
+  const isVersion4 = Number(row?.orders) === 1 && Number(row?.columns) === 2
+  return [
+    ...(isVersion3 ? [] : migrateToVersion3(names)),
+    ...(isVersion4 ? [] : migrateToVersion4(names)),
+  ]
 }
 
+const IN_VERSION_3: readonly LedgerTable[] = ['lease', 'posting', 'sums', 'todo', 'opening_wide']
+
 /** A ledger of an older version lacks these. */
-const NEW_TABLES: readonly LedgerTable[] = ['lease', 'posting', 'sums', 'todo', 'opening_wide']
+const NEW_TABLES: readonly LedgerTable[] = [...IN_VERSION_3, 'order']
 
 function noLedger(config: Config, uuid: string): CountersinkError {
   return ledgerBehind(

@@ -9,7 +9,15 @@
 import { BATCH_STATES, batchWay } from '../counting/batch-states.ts'
 import { originSql } from '../file-rows.ts'
 import { FILE_STATES } from '../file-states.ts'
-import { createLedger, enumOf, type LedgerNames } from './tables.ts'
+import {
+  BATCH_KINDS,
+  createLedger,
+  enumOf,
+  type LedgerNames,
+  listed,
+  SIGHTING_OUTCOMES,
+  TODO_KINDS,
+} from './tables.ts'
 
 export const migrateToVersion3 = (n: LedgerNames): readonly string[] => {
   const { lease, posting, sums, todo, opening_wide } = createLedger(n)
@@ -22,7 +30,7 @@ export const migrateToVersion3 = (n: LedgerNames): readonly string[] => {
        ADD COLUMN IF NOT EXISTS amount_column VARCHAR(64) NOT NULL DEFAULT '',
        ADD COLUMN IF NOT EXISTS table_prefix  VARCHAR(64) NOT NULL DEFAULT '',
        ADD COLUMN IF NOT EXISTS opening_generation BIGINT UNSIGNED NULL COMMENT 'whose blocks are the opening balance; none: not taken yet'`,
-    `ALTER TABLE ${n.sighting} MODIFY outcome ENUM('duplicate', 'quarantined', 'refused', 'grew') NOT NULL,
+    `ALTER TABLE ${n.sighting} MODIFY outcome ENUM(${listed(SIGHTING_OUTCOMES)}) NOT NULL,
        ADD KEY IF NOT EXISTS by_name (name)`,
     ...[lease, posting, sums, todo, opening_wide].map(statement => statement.trim()),
     firstLease(n),
@@ -64,12 +72,33 @@ export const migrateToVersion3 = (n: LedgerNames): readonly string[] => {
          ADD KEY by_state (state, begun_at)`,
     ].flatMap(statement =>
       ifThere(
-        `${columnOf(n.batch)} AND column_name = 'kind' AND column_type <> 'enum(''count'')'`,
+        `${columnOf(n.batch)} AND column_name = 'kind' AND column_type LIKE '%add%'`,
         statement,
       ),
     ),
   ]
 }
+
+/**
+ * From version 3: corrections. Of its statements, too, the first keeps an older program from claiming
+ * anything; what that has claimed until then is right as it is.
+ */
+export const migrateToVersion4 = (n: LedgerNames): readonly string[] => [
+  `ALTER TABLE ${n.file}
+     ADD COLUMN IF NOT EXISTS sign TINYINT NOT NULL DEFAULT 1 COMMENT '1: counting it adds; -1: it takes away, as what empties the totals' AFTER rejected_lines`,
+  `ALTER TABLE ${n.file} ALTER COLUMN sign DROP DEFAULT`,
+  `ALTER TABLE ${n.file}
+     MODIFY state ENUM(${enumOf(FILE_STATES)}) NOT NULL,
+     ADD COLUMN IF NOT EXISTS supersedes BINARY(32) NULL COMMENT 'the content that it is counted in place of' AFTER state,
+     ADD COLUMN IF NOT EXISTS parent BINARY(32) NULL COMMENT 'the content that could not be counted, and that this one mends' AFTER supersedes,
+     ADD COLUMN IF NOT EXISTS reverted_at DATETIME(3) NULL COMMENT 'all of them were taken back',
+     ADD KEY IF NOT EXISTS by_parent (parent)`,
+  `ALTER TABLE ${n.batch} MODIFY kind ENUM(${listed(BATCH_KINDS)}) NOT NULL`,
+  `ALTER TABLE ${n.todo} MODIFY kind ENUM(${listed(TODO_KINDS)}) NOT NULL`,
+  `ALTER TABLE ${n.sighting} MODIFY outcome ENUM(${listed(SIGHTING_OUTCOMES)}) NOT NULL`,
+  `ALTER TABLE ${n.meta} ADD COLUMN IF NOT EXISTS books_closed_to DATETIME(3) NULL COMMENT 'UTC; what was counted before is part of the opening balance, for ever' AFTER total_upper_bound`,
+  createLedger(n).order.trim(),
+]
 
 /** Nobody's, and free. */
 export const firstLease = (n: LedgerNames): string =>

@@ -7,7 +7,7 @@
 
 import { type Config, LEDGER_TABLES } from '../../../shared/config.ts'
 import { SEQUENCE_TABLE } from '../adding/sequence-engine.ts'
-import { firstLease, migrateToVersion3 } from './migration.ts'
+import { firstLease, migrateToVersion3, migrateToVersion4 } from './migration.ts'
 import { RIGHTS, type Right } from './rights.ts'
 import { createLedger, createTotals, ledgerNames, quotedIdentifier } from './tables.ts'
 
@@ -44,7 +44,7 @@ export function schemaStatements(
       ...LEDGER_TABLES.map(table => ledger[table]),
       firstLease(names),
     ].map(statement => statement.trim()),
-    migrations: migrateToVersion3(names),
+    migrations: [...migrateToVersion3(names), ...migrateToVersion4(names)],
     service: [
       lockedAccount(on.service),
       ...tables.map(table => grant(RIGHTS[table], names[table], on.service)),

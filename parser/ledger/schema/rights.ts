@@ -24,6 +24,7 @@ export const RIGHTS: Readonly<Record<LedgerTable | 'totals', readonly Right[]>> 
   sums: ['SELECT', 'INSERT', 'DELETE'],
   todo: ['SELECT', 'INSERT', 'DELETE'],
   opening_wide: ['SELECT', 'INSERT', 'DELETE'],
+  order: EACH,
   sighting: EACH,
 }
 
@@ -38,7 +39,8 @@ export function rightTrials(names: LedgerNames): readonly Trial[] {
   const columns = {
     totals: names.amount,
     ...{ meta: 'ledger_uuid', lease: 'beat', batch: 'state', file: 'state' },
-    ...{ posting: 'folded', sums: 'crc', todo: 'kind', opening_wide: 'id', sighting: 'reason' },
+    ...{ posting: 'folded', sums: 'crc', todo: 'kind', opening_wide: 'id' },
+    ...{ order: 'state', sighting: 'reason' },
   }
   return (['totals', ...LEDGER_TABLES] as const).flatMap(table => {
     const [name, column] = [names[table], columns[table]]

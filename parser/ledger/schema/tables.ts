@@ -1,5 +1,6 @@
 import type { Config, LEDGER_TABLES } from '../../../shared/config.ts'
 import { BATCH_STATES } from '../counting/batch-states.ts'
+import { ORDER_KINDS, ORDER_STATES } from '../counting/order-states.ts'
 import { FILE_STATES } from '../file-states.ts'
 
 /** The names of all tables and columns, quoted for SQL. They are configuration. */
@@ -15,6 +16,7 @@ export interface LedgerNames {
   readonly sums: string
   readonly todo: string
   readonly opening_wide: string
+  readonly order: string
   readonly sighting: string
 }
 
@@ -40,6 +42,7 @@ export function ledgerNames(
     sums: quotedIdentifier(`${config.tablePrefix}sums`),
     todo: quotedIdentifier(`${config.tablePrefix}todo`),
     opening_wide: quotedIdentifier(`${config.tablePrefix}opening_wide`),
+    order: quotedIdentifier(`${config.tablePrefix}order`),
     sighting: quotedIdentifier(`${config.tablePrefix}sighting`),
   }
 }
@@ -51,7 +54,7 @@ export interface TotalsRange {
 }
 
 /** Raised by each migration; a program refuses a ledger that is newer than itself. */
-export const SCHEMA_VERSION = 3
+export const SCHEMA_VERSION = 4
 
 /** A server's default may be a format in which these keys do not fit. */
 const STORAGE = 'ENGINE = InnoDB ROW_FORMAT = DYNAMIC'
@@ -59,10 +62,20 @@ const LEDGER_STORAGE = `${STORAGE} DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_b
 
 /** The states that a row can have, as SQL has them in an ENUM. */
 export function enumOf(states: Readonly<Record<string, unknown>>): string {
-  return Object.keys(states)
-    .filter(state => state !== 'absent')
-    .map(state => `'${state}'`)
-    .join(', ')
+  return listed(Object.keys(states).filter(state => state !== 'absent'))
+}
+
+/** What a batch does: adds files; moves what an order says; takes from the totals what is in them. */
+export const BATCH_KINDS = ['count', 'correct', 'reset'] as const
+export type BatchKind = (typeof BATCH_KINDS)[number]
+export const TODO_KINDS = ['count', 'move'] as const
+export const SIGHTING_OUTCOMES = [
+  ...(['duplicate', 'quarantined', 'refused', 'grew', 'reverted'] as const),
+]
+
+/** Words of an ENUM; new ones are added behind. */
+export function listed(words: readonly string[]): string {
+  return words.map(word => `'${word}'`).join(', ')
 }
 
 /** What the totals look like when there is no such table yet. */
@@ -73,7 +86,7 @@ CREATE TABLE ${n.totals} (
 ) ${STORAGE}`
 
 /**
- * Version 3, by table; whoever creates does so for those that are missing. There is no key by state:
+ * Version 4, by table; whoever creates does so for those that are missing. There is no key by state:
  * while somebody reads a long snapshot, looking through one gets slower with every file that has moved
  * on. What waits stands in `todo`.
  */
@@ -87,6 +100,7 @@ CREATE TABLE IF NOT EXISTS ${n.meta} (
   opening_amount     DECIMAL(38,0)    NOT NULL COMMENT 'their sum',
   opening_generation BIGINT UNSIGNED  NULL COMMENT 'whose blocks are the opening balance; none: not taken yet',
   total_upper_bound  DECIMAL(38,0)    NOT NULL COMMENT 'no total is larger than this',
+  books_closed_to    DATETIME(3)      NULL COMMENT 'UTC; what was counted before is part of the opening balance, for ever',
   opened_at          DATETIME(3)      NOT NULL COMMENT 'UTC',
   totals_table       VARCHAR(64)      NOT NULL DEFAULT '' COMMENT 'as named at first contact',
   id_column          VARCHAR(64)      NOT NULL DEFAULT '',
@@ -105,7 +119,7 @@ CREATE TABLE IF NOT EXISTS ${n.lease} (
 CREATE TABLE IF NOT EXISTS ${n.batch} (
   id             BINARY(16)      NOT NULL PRIMARY KEY COMMENT 'made by the parser',
   instance       BINARY(16)      NOT NULL COMMENT 'the parser that began it',
-  kind           ENUM('count') NOT NULL,
+  kind           ENUM(${listed(BATCH_KINDS)}) NOT NULL,
   state          ENUM(${enumOf(BATCH_STATES)}) NOT NULL,
   from_id        BIGINT UNSIGNED NULL COMMENT 'last consumer id taken back',
   cursor_id      BIGINT UNSIGNED NULL COMMENT 'last consumer id applied',
@@ -126,13 +140,16 @@ CREATE TABLE IF NOT EXISTS ${n.file} (
   work_sequence   BIGINT UNSIGNED NOT NULL,
   name            VARCHAR(255)    NOT NULL,
   size_bytes      BIGINT UNSIGNED NOT NULL,
-  \`lines\`         BIGINT UNSIGNED NOT NULL,
-  rejected_lines  BIGINT UNSIGNED NOT NULL,
+  \`lines\`         BIGINT UNSIGNED NOT NULL COMMENT 'good ones',
+  rejected_lines  BIGINT UNSIGNED NOT NULL COMMENT 'bad ones, put aside',
+  sign            TINYINT         NOT NULL COMMENT '1: counting it adds; -1: it takes away, as what empties the totals',
   pairs           BIGINT UNSIGNED NULL COMMENT 'consumers in it; none: counted before sums were kept',
   amount          DECIMAL(38,0)   NOT NULL,
   largest_sum     BIGINT UNSIGNED NOT NULL,
   state           ENUM(${enumOf(FILE_STATES)}) NOT NULL,
-  reason          VARCHAR(300)    NULL COMMENT 'why it is refused',
+  supersedes      BINARY(32)      NULL COMMENT 'the content that it is counted in place of',
+  parent          BINARY(32)      NULL COMMENT 'the content that could not be counted, and that this one mends',
+  reason          VARCHAR(300)    NULL COMMENT 'why it is refused, or was taken back',
   attempt         INT UNSIGNED    NOT NULL COMMENT 'of writing its sums down',
   recorded_to     BIGINT UNSIGNED NULL COMMENT 'last consumer id whose sum is in a block',
   pairs_recorded  BIGINT UNSIGNED NOT NULL,
@@ -143,10 +160,12 @@ CREATE TABLE IF NOT EXISTS ${n.file} (
   digested_at     DATETIME(3)     NOT NULL,
   recorded_at     DATETIME(3)     NULL COMMENT 'all of its sums are in blocks',
   counted_at      DATETIME(3)     NULL COMMENT 'all of them are in the totals',
+  reverted_at     DATETIME(3)     NULL COMMENT 'all of them were taken back',
   UNIQUE KEY by_content (sha256),
   KEY by_origin (origin),
   KEY by_name (name),
-  KEY by_work (instance, work_sequence)
+  KEY by_work (instance, work_sequence),
+  KEY by_parent (parent)
 ) ${LEDGER_STORAGE}`,
   posting: `
 CREATE TABLE IF NOT EXISTS ${n.posting} (
@@ -170,8 +189,8 @@ CREATE TABLE IF NOT EXISTS ${n.sums} (
 ) ${LEDGER_STORAGE}`,
   todo: `
 CREATE TABLE IF NOT EXISTS ${n.todo} (
-  kind          ENUM('count')   NOT NULL,
-  file_sequence BIGINT UNSIGNED NOT NULL COMMENT 'staged, and not in a batch yet',
+  kind          ENUM(${listed(TODO_KINDS)}) NOT NULL,
+  file_sequence BIGINT UNSIGNED NOT NULL COMMENT 'count: staged, and not in a batch yet; move: to where it belongs now',
   PRIMARY KEY (kind, file_sequence)
 ) ${LEDGER_STORAGE}`,
   opening_wide: `
@@ -181,13 +200,30 @@ CREATE TABLE IF NOT EXISTS ${n.opening_wide} (
   amount     DECIMAL(38,0)   NOT NULL COMMENT 'no unsigned number of 64 bits',
   PRIMARY KEY (generation, id)
 ) ${LEDGER_STORAGE}`,
+  order: `
+CREATE TABLE IF NOT EXISTS ${n.order} (
+  id        BINARY(16)      NOT NULL PRIMARY KEY COMMENT 'told by what is asked for: asked twice it is the same',
+  kind      ENUM(${listed(ORDER_KINDS)}) NOT NULL,
+  old       BIGINT UNSIGNED NULL COMMENT 'the file that it is about',
+  new       BIGINT UNSIGNED NULL COMMENT 'the file that is counted in its place',
+  before_at DATETIME(3)     NULL COMMENT 'UTC; up to when the books are closed',
+  reason    VARCHAR(300)    NOT NULL COMMENT 'in the words of who asked',
+  state     ENUM(${enumOf(ORDER_STATES)}) NOT NULL,
+  batch_id  BINARY(16)      NULL COMMENT 'the batch that carries it out',
+  answer    VARCHAR(1000)   NULL COMMENT 'why it waits or is refused, or what came of it',
+  asked_at  DATETIME(3)     NOT NULL COMMENT 'UTC',
+  ended_at  DATETIME(3)     NULL,
+  KEY by_state (state, asked_at),
+  KEY by_batch (batch_id),
+  KEY by_file (old)
+) ${LEDGER_STORAGE}`,
   sighting: `
 CREATE TABLE IF NOT EXISTS ${n.sighting} (
   instance      BINARY(16)      NOT NULL,
   work_sequence BIGINT UNSIGNED NOT NULL,
   sha256        BINARY(32)      NULL,
   name          VARCHAR(255)    NOT NULL,
-  outcome       ENUM('duplicate', 'quarantined', 'refused', 'grew') NOT NULL,
+  outcome       ENUM(${listed(SIGHTING_OUTCOMES)}) NOT NULL,
   reason        VARCHAR(300)    NOT NULL,
   seen_at       DATETIME(3)     NOT NULL COMMENT 'UTC',
   PRIMARY KEY (instance, work_sequence),

@@ -43,6 +43,7 @@ const state: JournalState = {
   applied: 1,
   duplicate: 2,
   quarantined: 3,
+  reverted: 0,
   bytes: 2 ** 53 - 1,
   lines: 2 ** 52,
 }
