@@ -92,6 +92,23 @@ t.test('not renewed for its length it is taken, however much its holder believes
   t.equal(a.lease.isHeld, false)
 })
 
+t.test('a stop between two chunks lets go of it', async t => {
+  const { ledger, session, abort, count } = await openLedgerScene(t, await server.database(), {
+    env: { COUNTERSINK_CHUNK_PAIRS_MAX: '1' },
+    onChunk: () => abort.abort(new Error('stop')),
+  })
+  await ledger.open()
+  const batch = batchFor([1n, 2n].map(id => [id, id]))
+  t.match(await failureOf(count(batch)), { message: 'stop' })
+  t.equal(ledger.counter.isCounter, true)
+  await ledger.close()
+  const held = 'SELECT until > UTC_TIMESTAMP(3) AS held FROM countersink_lease'
+  t.match(await session.query(held), [{ held: 0 }])
+  t.match(await session.query('SELECT state, cursor_id AS at FROM countersink_batch'), [
+    { state: 'applying', at: 1n },
+  ])
+})
+
 t.test(
   'a holder that is stopped in mid-transaction is not waited for longer than that',
   async t => {
