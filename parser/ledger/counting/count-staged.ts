@@ -150,10 +150,10 @@ export async function advanceStaged(
   return { kind: 'applied' }
 }
 
-function blocksMissing(id: Buffer, pairs: bigint): CountersinkError {
+export function blocksMissing(id: Uint8Array, pairs: bigint): CountersinkError {
   return new CountersinkError(
     'BLOCK_UNREADABLE',
-    `of the files of batch ${id.toString('hex')} the blocks of ${pairs} pairs are not there`,
+    `of the files of batch ${Buffer.from(id).toString('hex')} the blocks of ${pairs} pairs are not there`,
     { advice: 'Somebody has deleted rows of the ledger: have them restored from a backup.' },
   )
 }
