@@ -220,17 +220,11 @@ export class Counter {
   /** Of a single file: whose row it is. A larger batch is tried in parts by the caller. */
   async #namingTheRow(session: Session, { files }: Batch, reason: string): Promise<CountResult> {
     const [file, another] = files
-    if (file === undefined || another !== undefined) return refused('a row of it', reason)
-    const consumer = await this.#refusedConsumer(session, file.sums)
-    return refused(
-      consumer === undefined ? 'a row of it' : `the row of consumer ${consumer}`,
-      reason,
-    )
-  }
-
-  #refusedConsumer(session: Session, sums: Parameters<typeof findRefusedConsumer>[2]) {
-    const { chunkPairsMax } = this.#connection.config
-    return findRefusedConsumer(session, this.#writer, sums, chunkPairsMax)
+    const found =
+      file === undefined || another !== undefined
+        ? undefined
+        : await findRefusedConsumer(session, file.sums, this.#options)
+    return { kind: 'refused', reason: refusal(found ?? { reason }) }
   }
 
   async #findOverflow(
@@ -278,15 +272,13 @@ export class Counter {
     if (unreadable.length > 0) return unreadable
     const overflow = await this.#overflowOf(session, batch)
     if (overflow.length > 0) return overflow
+    const options = this.#options
     const guilty: Guilty[] = []
-    for (const [i, sums] of sumsOf(session, this.#connection.names, batch.files).entries()) {
-      const consumer = await this.#refusedConsumer(session, sums)
-      if (consumer === undefined) continue
-      const text = `MariaDB refuses the row of consumer ${consumer}`
-      guilty.push({
-        sequence: batch.files[i]!.sequence,
-        reason: reasonText({ code: 'TOTAL_REFUSED', text }),
-      })
+    for (const [i, sums] of sumsOf(session, options.names, batch.files).entries()) {
+      const found = await findRefusedConsumer(session, sums, options)
+      if (found === undefined) continue
+      const reason = reasonText(refusal(found))
+      guilty.push({ sequence: batch.files[i]!.sequence, reason })
     }
     return guilty
   }
@@ -307,11 +299,10 @@ function givenBack({ files }: StagedBatch, guilty: readonly Guilty[]): StagedRes
   return { kind: 'given back', unreadable: files.filter(({ sequence }) => lost.has(sequence)) }
 }
 
-function refused(which: string, reason: string): CountResult {
-  return {
-    kind: 'refused',
-    reason: { code: 'TOTAL_REFUSED', text: `MariaDB refuses ${which}: ${reason}` },
-  }
+/** In the server's words; undefined: it is not known which row it is. */
+function refusal({ consumer, reason }: { consumer?: bigint; reason: string }): Reason {
+  const which = consumer === undefined ? 'a row of it' : `the row of consumer ${consumer}`
+  return { code: 'TOTAL_REFUSED', text: `MariaDB refuses ${which}: ${reason}` }
 }
 
 const LOWERED =
