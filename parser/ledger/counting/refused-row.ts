@@ -1,7 +1,7 @@
 import type { PairChunk, Sums } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import { judgeSqlError } from '../sql-errors.ts'
-import { type CountOptions, isBeyond } from './count-whole.ts'
+import { isBeyond, type LongCountOptions } from './count-whole.ts'
 
 /** A consumer whose row the server refuses, in these words. */
 export interface RefusedRow {
@@ -16,9 +16,14 @@ export interface RefusedRow {
 export async function findRefusedConsumer(
   session: Session,
   sums: Sums,
-  { writer, chunkPairsMax }: Pick<CountOptions, 'writer' | 'chunkPairsMax'>,
+  {
+    writer,
+    chunkPairsMax,
+    between,
+  }: Pick<LongCountOptions, 'writer' | 'chunkPairsMax' | 'between'>,
 ): Promise<RefusedRow | undefined> {
   const refusalOf = async (chunk: PairChunk): Promise<string | undefined> => {
+    await between()
     await session.execute('START TRANSACTION')
     try {
       await writer.add(session, chunk)

@@ -6,7 +6,7 @@ import { newBatchId } from '../../../parser/ledger/batch.ts'
 import { findBatch } from '../../../parser/ledger/counting/batch-row.ts'
 import { beginRetreat, takeBackApplied } from '../../../parser/ledger/counting/retreat.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
-import { failureOf } from '../../shared/helpers.ts'
+import { eventually, failureOf } from '../../shared/helpers.ts'
 import { countOptionsOf } from './count-options.ts'
 import {
   asTotals,
@@ -36,7 +36,13 @@ interface Meanwhile {
   readonly done: readonly string[]
 }
 
-async function scene(t: Test, files: readonly BatchFile[], meanwhile: Meanwhile[], size = 1) {
+async function scene(
+  t: Test,
+  files: readonly BatchFile[],
+  meanwhile: Meanwhile[],
+  size = 1,
+  leaseMs = 60_000,
+) {
   const address = await server.database()
   const database = databaseOf(address)
   let chunks = 0
@@ -45,7 +51,7 @@ async function scene(t: Test, files: readonly BatchFile[], meanwhile: Meanwhile[
     execFileSync(process.execPath, [...program, server.socketPath, database, ...statements])
   }
   const base = await openLedgerScene(t, address, {
-    env: { COUNTERSINK_CHUNK_PAIRS_MAX: String(size), COUNTERSINK_TAKEOVER_MS: '60000' },
+    env: { COUNTERSINK_CHUNK_PAIRS_MAX: String(size), COUNTERSINK_TAKEOVER_MS: String(leaseMs) },
     onChunk() {
       chunks += 1
       for (const { behind, done } of meanwhile) if (behind === chunks) run(done)
@@ -235,6 +241,39 @@ t.test('blocks that are deleted while they are taken back', async t => {
     message: /of \d+ pairs are not there/,
   })
 })
+
+t.test(
+  'while it is looked for who is to blame, others have their turn, and the lease is kept',
+  async t => {
+    const many: Pairs = Array.from({ length: 1_000 }, (_, i) => [BigInt(i + 1), 1n])
+    const given = [many, [[4n, 2_000n] as const]].map((pairs, i) =>
+      fileOf(pairs, { workSequence: i + 1 }),
+    )
+    const s = await scene(t, given, [{ behind: 2, done: [CHECK] }], 1, 400)
+    let isOver = false
+    const counting = failureOf(s.count(s.id)).finally(() => {
+      isOver = true
+    })
+    const beats = async (): Promise<bigint> => {
+      const [row] = await s.session.query<{ beat: bigint }>('SELECT beat FROM countersink_lease')
+      return row!.beat
+    }
+    await eventually('all of it is taken back', async () => {
+      const [row] = await s.session.query<{ pairs: bigint }>(
+        "SELECT pairs_applied AS pairs FROM countersink_batch WHERE state = 'retreating'",
+      )
+      return row?.pairs === 0n
+    })
+    const before = await beats()
+    await eventually('the lease is renewed', async () => (await beats()) > before + 1n)
+    t.ok(await s.ledger.find(given[0]!.sha256))
+    t.equal(isOver, false, 'and it still looks')
+    const reason = new Error('stop')
+    s.abort.abort(reason)
+    t.equal(await counting, reason)
+    t.match(await s.session.query('SELECT state FROM countersink_batch'), [{ state: 'retreating' }])
+  },
+)
 
 t.test('a block that cannot be read where totals are looked at before anything begins', async t => {
   const s = await scene(t, some(), [])
