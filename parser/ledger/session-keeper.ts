@@ -66,6 +66,8 @@ export class SessionKeeper {
         this.#onChange({ awayBecause: undefined, isUnfit: false })
         return result
       } catch (error) {
+        // A stop between two transactions: the connection is as good as before, and may have to say more.
+        if (this.#signal.aborted && error === this.#signal.reason) throw error
         // Another action may have opened a new one since.
         if (session === undefined || session === this.#session) this.#drop()
         const [from, to] = this.#waitFor(error).pauseMs

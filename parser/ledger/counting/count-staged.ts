@@ -88,8 +88,8 @@ export async function beginStaged(
 
 export type AdvanceResult =
   | { readonly kind: 'applied' }
-  /** The server refuses a row of it, in these words: it is to be taken back. */
-  | { readonly kind: 'refused'; readonly reason: string; readonly isBeyond: boolean }
+  /** The server refuses a row of it: it is to be taken back. */
+  | { readonly kind: 'refused' }
 
 /**
  * P5 and P6: from where the batch stands to its end.
@@ -123,10 +123,8 @@ export async function advanceStaged(
       try {
         await (readsBack ? readBackAround(session, names, chunk, add) : add())
       } catch (error) {
-        const judged = judgeSqlError(error)
-        if (!isBeyond(error) && judged?.meaning !== 'row') throw error
-        const reason = judged?.reason ?? String(error)
-        return undo({ kind: 'refused', reason, isBeyond: isBeyond(error) })
+        if (!isBeyond(error) && judgeSqlError(error)?.meaning !== 'row') throw error
+        return undo({ kind: 'refused' })
       }
       if (isLast) await endBatch(session, id, names, files.length)
       crashPoint('P5-before-commit')
@@ -150,10 +148,10 @@ export async function advanceStaged(
   return { kind: 'applied' }
 }
 
-function blocksMissing(id: Buffer, pairs: bigint): CountersinkError {
+export function blocksMissing(id: Uint8Array, pairs: bigint): CountersinkError {
   return new CountersinkError(
     'BLOCK_UNREADABLE',
-    `of the files of batch ${id.toString('hex')} the blocks of ${pairs} pairs are not there`,
+    `of the files of batch ${Buffer.from(id).toString('hex')} the blocks of ${pairs} pairs are not there`,
     { advice: 'Somebody has deleted rows of the ledger: have them restored from a backup.' },
   )
 }

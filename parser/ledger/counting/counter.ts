@@ -90,7 +90,7 @@ export class Counter {
         mayBeKnown = true
         const result: WholeResult =
           known === undefined
-            ? await countWhole(session, batch, checked, this.#options)
+            ? await countWhole(session, batch, checked, this.#optionsOn(session))
             : { kind: 'applied', sequences: await sequencesOf(session, batch, names.file) }
         if (result.kind === 'refused')
           return await this.#namingTheRow(session, batch, result.reason)
@@ -141,8 +141,9 @@ export class Counter {
     const result = await this.#counting(async (session): Promise<StagedResult> => {
       for (let checked = false; ; ) {
         const position = await findBatch(session, batch.id, names)
+        const options = this.#optionsOn(session)
         if (position === undefined) {
-          const begun = await beginStaged(session, batch, checked, this.#options)
+          const begun = await beginStaged(session, batch, checked, options)
           if (begun === 'changed') return givenBack(batch, [])
           if (begun === 'unproven') {
             const guilty = await this.#takeOffGuilty(session, batch)
@@ -155,7 +156,7 @@ export class Counter {
         }
         if (position.state === 'applied') return { kind: 'applied' }
         if (position.state === 'unrecorded') {
-          const isPlanned = await replan(session, batch, position, this.#options)
+          const isPlanned = await replan(session, batch, position, options)
           if (!isPlanned) return { kind: 'blocked', reason: NOT_ITS_SUMS }
           continue
         }
@@ -163,20 +164,20 @@ export class Counter {
           const onChunk = (pairs: number): void => {
             events.emit('chunk', { batch: id, pairs })
           }
-          const options = { ...this.#options, onChunk }
-          const advanced = await unlessUnreadable(advanceStaged(session, batch, position, options))
+          const advancing = advanceStaged(session, batch, position, { ...options, onChunk })
+          const advanced = await unlessUnreadable(advancing)
           if (advanced?.kind === 'applied') return advanced
-          await beginRetreat(session, batch.id, this.#options)
+          await beginRetreat(session, batch.id, options)
           continue
         }
         if (position.state === 'blocked') {
           await this.#unblock(session, batch.id)
           continue
         }
-        const isTaken = await takeBackApplied(session, batch, position, this.#options)
+        const isTaken = await takeBackApplied(session, batch, position, options)
         if (!isTaken) return { kind: 'blocked', reason: LOWERED }
         const guilty = await this.#blame(session, batch)
-        await endRetreat(session, batch, guilty, this.#options)
+        await endRetreat(session, batch, guilty, options)
         return givenBack(batch, guilty)
       }
     })
@@ -207,10 +208,13 @@ export class Counter {
     })
   }
 
-  get #options(): LongCountOptions {
+  #optionsOn(session: Session): LongCountOptions {
     const { names, instance, config, identity } = this.#connection
     return {
-      between: () => this.#connection.between(),
+      between: async () => {
+        await this.#connection.between()
+        await this.#lease.keep(session)
+      },
       ...{ names, instance, lease: this.#lease, kernel: this.#kernel, writer: this.#writer },
       ...{ uuid: identity.uuid, range: identity.range, readsBack: !identity.seesTriggers },
       chunkPairsMax: config.chunkPairsMax,
@@ -220,17 +224,11 @@ export class Counter {
   /** Of a single file: whose row it is. A larger batch is tried in parts by the caller. */
   async #namingTheRow(session: Session, { files }: Batch, reason: string): Promise<CountResult> {
     const [file, another] = files
-    if (file === undefined || another !== undefined) return refused('a row of it', reason)
-    const consumer = await this.#refusedConsumer(session, file.sums)
-    return refused(
-      consumer === undefined ? 'a row of it' : `the row of consumer ${consumer}`,
-      reason,
-    )
-  }
-
-  #refusedConsumer(session: Session, sums: Parameters<typeof findRefusedConsumer>[2]) {
-    const { chunkPairsMax } = this.#connection.config
-    return findRefusedConsumer(session, this.#writer, sums, chunkPairsMax)
+    const found =
+      file === undefined || another !== undefined
+        ? undefined
+        : await findRefusedConsumer(session, file.sums, this.#optionsOn(session))
+    return { kind: 'refused', reason: refusal(found ?? { reason }) }
   }
 
   async #findOverflow(
@@ -238,10 +236,9 @@ export class Counter {
     files: Parameters<typeof findOverflow>[1],
     largestSum: bigint,
   ): Promise<Overflow | undefined> {
-    const { names, identity } = this.#connection
-    const limits = { names, range: identity.range }
+    const limits = this.#optionsOn(session)
     const fits = await tightenBound(session, largestSum, limits)
-    const idsAlwaysFit = identity.range.idMax >= U64_MAX
+    const idsAlwaysFit = limits.range.idMax >= U64_MAX
     return fits && idsAlwaysFit ? undefined : findOverflow(session, files, limits)
   }
 
@@ -249,7 +246,7 @@ export class Counter {
   async #takeOffGuilty(session: Session, batch: StagedBatch): Promise<Guilty[]> {
     const overflow = await unlessUnreadable(this.#overflowOf(session, batch))
     const guilty = overflow ?? (await this.#unreadable(session, batch))
-    for (const one of guilty) await takeOffTheList(session, one, this.#options)
+    for (const one of guilty) await takeOffTheList(session, one, this.#optionsOn(session))
     return guilty
   }
 
@@ -264,10 +261,10 @@ export class Counter {
   }
 
   async #unreadable(session: Session, { files }: StagedBatch): Promise<Guilty[]> {
+    const { names, between } = this.#optionsOn(session)
     const guilty: Guilty[] = []
-    for (const [i, sums] of sumsOf(session, this.#connection.names, files).entries()) {
-      await this.#connection.between()
-      if (!(await sums.isWhole())) guilty.push({ ...files[i]!, reason: undefined })
+    for (const [i, sums] of sumsOf(session, names, files).entries()) {
+      if (!(await sums.isWhole(between))) guilty.push({ ...files[i]!, reason: undefined })
     }
     return guilty
   }
@@ -278,15 +275,13 @@ export class Counter {
     if (unreadable.length > 0) return unreadable
     const overflow = await this.#overflowOf(session, batch)
     if (overflow.length > 0) return overflow
+    const options = this.#optionsOn(session)
     const guilty: Guilty[] = []
-    for (const [i, sums] of sumsOf(session, this.#connection.names, batch.files).entries()) {
-      const consumer = await this.#refusedConsumer(session, sums)
-      if (consumer === undefined) continue
-      const text = `MariaDB refuses the row of consumer ${consumer}`
-      guilty.push({
-        sequence: batch.files[i]!.sequence,
-        reason: reasonText({ code: 'TOTAL_REFUSED', text }),
-      })
+    for (const [i, sums] of sumsOf(session, options.names, batch.files).entries()) {
+      const found = await findRefusedConsumer(session, sums, options)
+      if (found === undefined) continue
+      const reason = reasonText(refusal(found))
+      guilty.push({ sequence: batch.files[i]!.sequence, reason })
     }
     return guilty
   }
@@ -307,11 +302,10 @@ function givenBack({ files }: StagedBatch, guilty: readonly Guilty[]): StagedRes
   return { kind: 'given back', unreadable: files.filter(({ sequence }) => lost.has(sequence)) }
 }
 
-function refused(which: string, reason: string): CountResult {
-  return {
-    kind: 'refused',
-    reason: { code: 'TOTAL_REFUSED', text: `MariaDB refuses ${which}: ${reason}` },
-  }
+/** In the server's words; undefined: it is not known which row it is. */
+function refusal({ consumer, reason }: { consumer?: bigint; reason: string }): Reason {
+  const which = consumer === undefined ? 'a row of it' : `the row of consumer ${consumer}`
+  return { code: 'TOTAL_REFUSED', text: `MariaDB refuses ${which}: ${reason}` }
 }
 
 const LOWERED =

@@ -6,8 +6,8 @@
  * a cluster an earlier holder could still commit.)
  *
  * - **free**: nobody's, or not renewed for its length by the server's clock. Anybody may take it.
- * - **held**: renewed by every transaction that counts. A parser takes it from its own former life at
- *   once.
+ * - **held**: renewed by every transaction that counts, and now and then by who counts and only reads
+ *   for long. A parser takes it from its own former life at once.
  * - **lost**: somebody else has taken it. Whoever notices has counted nothing in that transaction, and
  *   goes on as one of those who only record.
  *
@@ -18,12 +18,15 @@
 import { CountersinkError } from '../../../shared/errors.ts'
 import type { Session } from '../connection.ts'
 import type { LedgerNames } from '../schema/tables.ts'
+import { transaction } from '../transaction.ts'
 
 export class Lease {
   readonly #names: LedgerNames
   readonly #instance: Buffer
   readonly #lengthMs: () => number
   #epoch: bigint | undefined
+  /** When it was last taken or kept: what else renews it may be rolled back. */
+  #keptAtMs = 0
 
   constructor(options: {
     names: LedgerNames
@@ -56,6 +59,7 @@ export class Lease {
       [this.#instance],
     )
     if (free === undefined) return false
+    const startedAtMs = performance.now()
     await session.execute('START TRANSACTION')
     const changed = await session.execute(
       `UPDATE ${this.#names.lease}
@@ -69,6 +73,7 @@ export class Lease {
       )
       await session.execute('COMMIT')
       this.#epoch = row?.epoch
+      this.#keptAtMs = startedAtMs
     } else await session.rollback()
     return this.isHeld
   }
@@ -82,6 +87,19 @@ export class Lease {
     if (this.#epoch !== undefined && (await this.#renew(session))) return
     this.#epoch = undefined
     throw new CountersinkError('LEASE_LOST', 'another parser counts now')
+  }
+
+  /**
+   * Renews it, if a part of its length has passed: for whoever looks at much before it writes again. It
+   * costs nothing otherwise. Outside of a transaction.
+   *
+   * @throws CountersinkError LEASE_LOST
+   */
+  async keep(session: Session): Promise<void> {
+    const startedAtMs = performance.now()
+    if (startedAtMs - this.#keptAtMs < this.#lengthMs() * KEPT_AFTER) return
+    await transaction(session, () => this.fence(session))
+    this.#keptAtMs = startedAtMs
   }
 
   /** Lets the next one begin at once. */
@@ -111,3 +129,5 @@ export class Lease {
 }
 
 const UNTIL = 'UTC_TIMESTAMP(3) + INTERVAL ? MICROSECOND'
+/** Of its length: what is done until it is kept the next time may be slow. */
+const KEPT_AFTER = 1 / 4

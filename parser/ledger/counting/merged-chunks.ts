@@ -30,7 +30,8 @@ export async function* mergedChunks(
   if (sources.length === 0) return
   const merger = new Merger(sources.length)
   const readers = sources.map(source => upTo(source.chunks(SOURCE_PAIRS, after), to))
-  const out = new PairBuffer(pairsMax)
+  const pairs = sources.reduce((sum, source) => sum + source.pairs, 0)
+  const out = new PairBuffer(Math.max(1, Math.min(pairsMax, pairs)))
   let sliceEndMs = performance.now() + SLICE_MS
   let joinedBefore = 0
   try {

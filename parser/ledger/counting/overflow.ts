@@ -28,6 +28,11 @@ interface Limits {
   readonly range: TotalsRange
 }
 
+/** Of what takes many queries: `between` is awaited before each. */
+interface LongLimits extends Limits {
+  readonly between: () => Promise<void>
+}
+
 /** Of one batch. */
 interface BatchLimits extends Limits {
   /** The ledger's UUID. */
@@ -125,13 +130,14 @@ const ID_BYTES_MAX = 21
 export async function findOverflow(
   session: Session,
   files: readonly { readonly sums: Sums; readonly largestSum: bigint }[],
-  { names, range }: Limits,
+  { names, range, between }: LongLimits,
 ): Promise<Overflow | undefined> {
   for (const [fileIndex, file] of files.entries()) {
     const earlier = files.slice(0, fileIndex)
     const earlierMax = earlier.reduce((sum, one) => sum + one.largestSum, 0n)
     const idsPerQuery = Math.min(IDS_PER_QUERY_MAX, session.rowsPerStatement(ID_BYTES_MAX))
     for await (const chunk of file.sums.chunks(idsPerQuery)) {
+      await between()
       const totals = await totalsOf(session, chunk, names)
       for (const [i, id] of chunk.ids.entries()) {
         const amount = chunk.amounts[i]!
@@ -141,6 +147,7 @@ export async function findOverflow(
         }
         let sum = totals.get(id) ?? 0n
         if (sum + earlierMax + amount <= range.amountMax) continue
+        await between()
         for (const one of earlier) sum += (await one.sums.find(id)) ?? 0n
         if (sum + amount <= range.amountMax) continue
         const text = `consumer ${id} stands at ${sum}; adding ${amount} would pass ${range.amountMax}`

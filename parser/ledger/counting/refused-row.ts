@@ -1,8 +1,13 @@
 import type { PairChunk, Sums } from '../../sums/index.ts'
-import type { TotalsWriter } from '../adding/totals-writer.ts'
 import type { Session } from '../connection.ts'
 import { judgeSqlError } from '../sql-errors.ts'
-import { isBeyond } from './count-whole.ts'
+import { isBeyond, type LongCountOptions } from './count-whole.ts'
+
+/** A consumer whose row the server refuses, in these words. */
+export interface RefusedRow {
+  readonly consumer: bigint
+  readonly reason: string
+}
 
 /**
  * The first consumer whose row the server refuses, found by trying halves in transactions that are
@@ -10,31 +15,38 @@ import { isBeyond } from './count-whole.ts'
  */
 export async function findRefusedConsumer(
   session: Session,
-  writer: TotalsWriter,
   sums: Sums,
-  chunkPairsMax: number,
-): Promise<bigint | undefined> {
-  const isRefused = async (chunk: PairChunk): Promise<boolean> => {
+  {
+    writer,
+    chunkPairsMax,
+    between,
+  }: Pick<LongCountOptions, 'writer' | 'chunkPairsMax' | 'between'>,
+): Promise<RefusedRow | undefined> {
+  const refusalOf = async (chunk: PairChunk): Promise<string | undefined> => {
+    await between()
     await session.execute('START TRANSACTION')
     try {
       await writer.add(session, chunk)
-      return false
+      return undefined
     } catch (error) {
-      if (judgeSqlError(error)?.meaning !== 'row' && !isBeyond(error)) throw error
-      return true
+      const judged = judgeSqlError(error)
+      if (judged?.meaning !== 'row' && !isBeyond(error)) throw error
+      return judged?.reason ?? String(error)
     } finally {
       await session.rollback()
     }
   }
   for await (const chunk of sums.chunks(chunkPairsMax)) {
-    if (!(await isRefused(chunk))) continue
+    let reason = await refusalOf(chunk)
+    if (reason === undefined) continue
     let [from, to] = [0, chunk.ids.length]
     while (to - from > 1) {
       const middle = (from + to) >>> 1
-      if (await isRefused(part(chunk, from, middle))) to = middle
-      else from = middle
+      const first = await refusalOf(part(chunk, from, middle))
+      if (first === undefined) from = middle
+      else [to, reason] = [middle, first]
     }
-    return chunk.ids[from]
+    return { consumer: chunk.ids[from]!, reason }
   }
   return undefined
 }

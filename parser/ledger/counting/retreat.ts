@@ -10,6 +10,9 @@
  *   are staged and on the list again. So one guilty file never holds up its neighbours.
  * - **blocked**: a total has less than was added to it: somebody else has lowered it. Nothing more is
  *   changed; tried again from where it stands.
+ *
+ * Nothing is taken back before all that is still applied was found in the blocks: of a batch of which a
+ * part cannot be taken back, nothing is. What lies behind the cursor need not be readable.
  */
 
 import { crashPoint } from '../../../shared/crash-points.ts'
@@ -20,7 +23,7 @@ import type { LedgerNames } from '../schema/tables.ts'
 import { transaction } from '../transaction.ts'
 import { type BatchPosition, changeBatch, moved, takeBack } from './batch-row.ts'
 import { batchWay } from './batch-states.ts'
-import { type StagedBatch, sumsOf } from './count-staged.ts'
+import { blocksMissing, type StagedBatch, sumsOf } from './count-staged.ts'
 import type { CountOptions, LongCountOptions } from './count-whole.ts'
 import { mergedChunks } from './merged-chunks.ts'
 
@@ -48,24 +51,27 @@ export async function beginRetreat(
  * Takes back what is applied, from where that stands.
  *
  * @returns false: a total has less than was added to it, and the batch is blocked.
- * @throws CountersinkError LEASE_LOST, CURSOR_MOVED; the signal's reason between two chunks.
+ * @throws CountersinkError LEASE_LOST, CURSOR_MOVED; BLOCK_UNREADABLE when blocks of what is applied are
+ *   not there, as a rule with nothing taken back; the signal's reason between two chunks.
  */
 export async function takeBackApplied(
   session: Session,
   { id, files }: StagedBatch,
-  position: BatchPosition,
+  { fromId, cursorId, pairsApplied }: BatchPosition,
   options: LongCountOptions,
 ): Promise<boolean> {
   const { names, lease, writer, chunkPairsMax, between } = options
-  const { cursorId } = position
-  let after = position.fromId
   if (cursorId === null) return true
-  for await (const chunk of mergedChunks(
-    sumsOf(session, names, files),
-    chunkPairsMax,
-    after,
-    cursorId,
-  )) {
+  const applied = () => mergedChunks(sumsOf(session, names, files), chunkPairsMax, fromId, cursorId)
+  let missing = pairsApplied
+  for await (const { inputPairs } of applied()) {
+    await between()
+    missing -= BigInt(inputPairs)
+  }
+  if (missing !== 0n) throw blocksMissing(id, missing)
+  let after = fromId
+  let left = pairsApplied
+  for await (const chunk of applied()) {
     await between()
     const to: bigint = chunk.ids[chunk.ids.length - 1]!
     const isTaken = await transaction(session, async undo => {
@@ -82,7 +88,10 @@ export async function takeBackApplied(
     }
     crashPoint('B2-chunk-taken-back')
     after = to
+    left -= BigInt(chunk.inputPairs)
   }
+  // Deleted since they were looked at.
+  if (left !== 0n) throw blocksMissing(id, left)
   return true
 }
 

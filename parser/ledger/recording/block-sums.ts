@@ -56,11 +56,19 @@ export class BlockSums implements Sums {
 
   async close(): Promise<void> {}
 
-  /** Reads all of it. @returns whether every block is there as it was recorded */
-  async isWhole(): Promise<boolean> {
+  /**
+   * Reads all of it.
+   *
+   * @param between is awaited behind each block.
+   * @returns whether every block is there as it was recorded
+   */
+  async isWhole(between: () => Promise<void>): Promise<boolean> {
     let pairs = 0
     try {
-      for await (const { ids } of this.chunks(PACKED_PAIRS_MAX)) pairs += ids.length
+      for await (const { ids } of this.chunks(PACKED_PAIRS_MAX)) {
+        pairs += ids.length
+        await between()
+      }
     } catch (error) {
       if (hasCode(error, 'BLOCK_UNREADABLE')) return false
       throw error

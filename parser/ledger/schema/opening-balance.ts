@@ -8,9 +8,12 @@
  *   blocks under a sequence that no content can have, of a generation that this attempt has chosen. It
  *   touches no other one's blocks, or two that begin at once could go on for ever. A crash leaves nothing,
  *   or a generation that nobody names. (The account may have no second connection.)
- * - **taken** (O2): one small transaction names the generation, writes rows, amount and bound as they
- *   were in the snapshot, and removes all other generations. Of several parsers that begin at once the
- *   first one wins; the others remove what they have written (killed then, they leave it).
+ * - **taken** (O2): one small transaction names the generation, and writes rows, amount and bound as
+ *   they were in the snapshot. It waits for nobody who still packs. Of several parsers that begin at
+ *   once the first one wins; the others remove what they have written.
+ *
+ * Once one generation is named no other one will be: whoever finds it so removes what is left of those
+ * that were killed.
  *
  * Others may write to the totals meanwhile: the snapshot decides. What is no unsigned 64-bit number
  * stands in a table of its own. An amount that is NULL counts as zero.
@@ -63,17 +66,21 @@ export async function takeOpening(
   ledgerUuid: string,
 ): Promise<OpeningTaken | undefined> {
   const names = ledgerNames(config)
-  if (await isTaken(session, names)) return undefined
+  const named = await namedGeneration(session, names)
+  if (named !== undefined) {
+    await removeOthers(session, names, named)
+    return undefined
+  }
   const [open] = await session.query(
     `SELECT 1 FROM ${names.batch} WHERE state <> 'applied' LIMIT 1`,
   )
   if (open !== undefined) {
-    const named = await session.execute(
+    const changed = await session.execute(
       `UPDATE ${names.meta} SET opening_generation = ? WHERE opening_generation IS NULL`,
       [UNKNOWN_GENERATION.toString()],
     )
     // Else somebody has taken it meanwhile, and begun to count.
-    return named === 0 ? undefined : { isUnknown: true, difference: 0n }
+    return changed === 0 ? undefined : { isUnknown: true, difference: 0n }
   }
   const own = BigInt(randomInt(1, GENERATIONS))
   crashPoint('O1-before-packed')
@@ -87,16 +94,15 @@ export async function takeOpening(
     if (meta?.generation != null) return undo(undefined)
     if (!(await areThere(session, names, generation, taken))) return undo(undefined)
     const difference = await nameGeneration(session, names, generation, taken)
-    // Here, where nobody can name another one meanwhile: later, it could be the one that is named then.
-    await removeGenerations(session, names, '<>', generation)
     return { isUnknown: false, difference }
   })
   if (result === undefined) {
-    await removeGenerations(session, names, '=', own)
-    // Somebody else was quicker, or has removed blocks of ours: then it is tried again.
+    await removeGeneration(session, names, own)
+    // Somebody else was quicker, or our blocks are not there: then it is tried again.
     return takeOpening(session, config, ledgerUuid)
   }
   crashPoint('O2-taken')
+  await removeOthers(session, names, generation)
   return result
 }
 
@@ -123,11 +129,15 @@ async function nameGeneration(
   return hasCounted ? amount - BigInt(before?.expected ?? 0) : 0n
 }
 
-async function isTaken(session: Session, { meta }: LedgerNames): Promise<boolean> {
+/** undefined: it is not taken. */
+async function namedGeneration(
+  session: Session,
+  { meta }: LedgerNames,
+): Promise<bigint | undefined> {
   const [row] = await session.query<{ generation: bigint | null }>(
     `SELECT opening_generation AS generation FROM ${meta} WHERE only_row = 1`,
   )
-  return row?.generation != null
+  return row?.generation ?? undefined
 }
 
 /** What the snapshot has held. */
@@ -274,18 +284,26 @@ async function areThere(
   return Number(row?.blocks) === taken.blocks && Number(row?.wide) === taken.wide
 }
 
-/** Of this one, or of all others. */
-async function removeGenerations(
+/** All that is committed but the one that is named; what somebody still packs is not waited for. */
+async function removeOthers(session: Session, names: LedgerNames, named: bigint): Promise<void> {
+  const left = await session.query<{ generation: bigint }>(
+    `SELECT DISTINCT ? - file_sequence AS generation FROM ${names.sums}
+      WHERE file_sequence >= ? AND file_sequence <> ?
+      UNION SELECT generation FROM ${names.opening_wide} WHERE generation <> ?`,
+    [U64_MAX, openingSequence(BigInt(GENERATIONS)), openingSequence(named), named],
+  )
+  for (const { generation } of left) await removeGeneration(session, names, BigInt(generation))
+}
+
+async function removeGeneration(
   session: Session,
   { sums, opening_wide }: LedgerNames,
-  which: '=' | '<>',
   generation: bigint,
 ): Promise<void> {
-  await session.execute(
-    `DELETE FROM ${sums} WHERE file_sequence >= ? AND file_sequence ${which} ?`,
-    [openingSequence(BigInt(GENERATIONS)), openingSequence(generation)],
-  )
-  await session.execute(`DELETE FROM ${opening_wide} WHERE generation ${which} ?`, [generation])
+  await session.execute(`DELETE FROM ${sums} WHERE file_sequence = ?`, [
+    openingSequence(generation),
+  ])
+  await session.execute(`DELETE FROM ${opening_wide} WHERE generation = ?`, [generation])
 }
 
 /** Each attempt takes one at random; a content's sequence stays far below theirs. */

@@ -7,7 +7,7 @@ import type { LedgerScene } from './helpers.ts'
 
 /** What counts in a scene's database by the test's own hands, under a lease of its own. */
 export async function countOptionsOf(
-  { ledger, session, config }: LedgerScene,
+  { ledger, session, config }: Pick<LedgerScene, 'ledger' | 'session' | 'config'>,
   more: Partial<LongCountOptions> = {},
 ): Promise<LongCountOptions> {
   const { range, uuid } = await ledger.open()

@@ -92,6 +92,40 @@ t.test('not renewed for its length it is taken, however much its holder believes
   t.equal(a.lease.isHeld, false)
 })
 
+t.test('kept by whoever counts and writes nothing for long, when it is worth it', async t => {
+  const { holder, row } = await scene(t, 400)
+  const [a, b] = [await holder(1), await holder(2)]
+  await a.lease.take(a.session)
+  await eventually('it is renewed', async () => {
+    await a.lease.keep(a.session)
+    return (await row())!.beat > 2n
+  })
+  const { beat } = (await row())!
+  for (let times = 0; times < 3; times += 1) await a.lease.fence(a.session)
+  await a.lease.keep(a.session)
+  t.match(await row(), { beat: beat + 3n }, 'not right after it was')
+  await eventually('it runs out', () => b.lease.take(b.session))
+  t.match(await failureOf(a.lease.keep(a.session)), { code: 'LEASE_LOST' })
+  t.equal(a.lease.isHeld, false)
+})
+
+t.test('a stop between two chunks lets go of it', async t => {
+  const { ledger, session, abort, count } = await openLedgerScene(t, await server.database(), {
+    env: { COUNTERSINK_CHUNK_PAIRS_MAX: '1' },
+    onChunk: () => abort.abort(new Error('stop')),
+  })
+  await ledger.open()
+  const batch = batchFor([1n, 2n].map(id => [id, id]))
+  t.match(await failureOf(count(batch)), { message: 'stop' })
+  t.equal(ledger.counter.isCounter, true)
+  await ledger.close()
+  const held = 'SELECT until > UTC_TIMESTAMP(3) AS held FROM countersink_lease'
+  t.match(await session.query(held), [{ held: 0 }])
+  t.match(await session.query('SELECT state, cursor_id AS at FROM countersink_batch'), [
+    { state: 'applying', at: 1n },
+  ])
+})
+
 t.test(
   'a holder that is stopped in mid-transaction is not waited for longer than that',
   async t => {

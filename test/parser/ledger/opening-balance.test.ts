@@ -98,6 +98,34 @@ t.test('several that begin at once, and one that was killed, leave one', async t
   t.equal(await openingOf(first!, names, 15_000n), 1n)
 })
 
+t.test('whoever takes it waits for nobody who still packs', async t => {
+  const address = await server.database()
+  const [quick, slow] = [await openSession(t, address), await openSession(t, address)]
+  await quick.execute(
+    'CREATE TABLE consumption (id BIGINT UNSIGNED PRIMARY KEY, resource_consumption BIGINT UNSIGNED NOT NULL)',
+  )
+  await quick.execute('INSERT INTO consumption SELECT seq, 2 FROM seq_1_to_1000')
+  const { uuid } = await openLedger(quick, config)
+  await quick.execute('SET SESSION innodb_lock_wait_timeout = 0')
+  await slow.execute('START TRANSACTION')
+  for (const generation of [5n, 2n ** 40n - 5n]) {
+    const sequence = openingSequence(generation)
+    await slow.execute(`INSERT INTO ${names.sums} VALUES (${sequence}, 1, 2, 1, 1, 1, 'x')`)
+    await slow.execute(`INSERT INTO ${names.opening_wide} VALUES (${generation}, -1, 1)`)
+  }
+  t.same(await takeOpening(quick, config, uuid), { isUnknown: false, difference: 0n })
+  t.equal(await takeOpening(quick, config, uuid), undefined, 'nor does who begins again')
+  // It is killed before it finds that it came too late.
+  await slow.execute('COMMIT')
+  t.equal(await takeOpening(quick, config, uuid), undefined)
+  const [left] = await quick.query<Record<'sequences' | 'wide', bigint>>(
+    `SELECT (SELECT COUNT(DISTINCT file_sequence) FROM ${names.sums}) AS sequences,
+            (SELECT COUNT(*) FROM ${names.opening_wide}) AS wide`,
+  )
+  t.match(left, { sequences: 1n, wide: 0n }, 'what it has left is removed later')
+  t.equal(await openingOf(quick, names, 1_000n), 2n)
+})
+
 t.test('whoever begins later does not undo what another one has nearly done', async t => {
   const address = await server.database()
   const [early, late, holder] = [

@@ -25,7 +25,7 @@ async function scene(t: Test, columns?: string, chunkPairsMax = 10) {
   })
   if (columns !== undefined) await base.session.execute(`CREATE TABLE consumption ${columns}`)
   const { range, uuid } = await base.ledger.open()
-  const limits = { names: ledgerNames(base.config), range, uuid }
+  const limits = { names: ledgerNames(base.config), range, uuid, between: async () => {} }
   return {
     ...{ ...base, limits },
     async bound(set?: bigint): Promise<bigint> {

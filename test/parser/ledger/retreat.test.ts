@@ -1,8 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import t, { type Test } from 'tap'
+import { TotalsWriter } from '../../../parser/ledger/adding/totals-writer.ts'
 import type { BatchFile } from '../../../parser/ledger/batch.ts'
 import { newBatchId } from '../../../parser/ledger/batch.ts'
+import { findBatch } from '../../../parser/ledger/counting/batch-row.ts'
+import { beginRetreat, takeBackApplied } from '../../../parser/ledger/counting/retreat.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
+import { eventually, failureOf } from '../../shared/helpers.ts'
+import { countOptionsOf } from './count-options.ts'
 import {
   asTotals,
   databaseOf,
@@ -31,7 +36,13 @@ interface Meanwhile {
   readonly done: readonly string[]
 }
 
-async function scene(t: Test, files: readonly BatchFile[], meanwhile: Meanwhile[], size = 1) {
+async function scene(
+  t: Test,
+  files: readonly BatchFile[],
+  meanwhile: Meanwhile[],
+  size = 1,
+  leaseMs = 60_000,
+) {
   const address = await server.database()
   const database = databaseOf(address)
   let chunks = 0
@@ -40,7 +51,7 @@ async function scene(t: Test, files: readonly BatchFile[], meanwhile: Meanwhile[
     execFileSync(process.execPath, [...program, server.socketPath, database, ...statements])
   }
   const base = await openLedgerScene(t, address, {
-    env: { COUNTERSINK_CHUNK_PAIRS_MAX: String(size), COUNTERSINK_TAKEOVER_MS: '60000' },
+    env: { COUNTERSINK_CHUNK_PAIRS_MAX: String(size), COUNTERSINK_TAKEOVER_MS: String(leaseMs) },
     onChunk() {
       chunks += 1
       for (const { behind, done } of meanwhile) if (behind === chunks) run(done)
@@ -54,6 +65,7 @@ async function scene(t: Test, files: readonly BatchFile[], meanwhile: Meanwhile[
   return {
     ...base,
     id: newBatchId(),
+    recorded,
     count: (id: Buffer) => counter.countStaged({ id, files: recorded }),
     /** Those that wait, as one batch. */
     async countOthers() {
@@ -96,7 +108,11 @@ const CHECK =
 const RAISE = `INSERT INTO consumption VALUES (4, ${U64_MAX - 500n})`
 
 for (const [what, done, reason] of [
-  ['a CHECK is added', [CHECK], /^refused: TOTAL_REFUSED: MariaDB refuses .*consumer 4\b/],
+  [
+    'a CHECK is added',
+    [CHECK],
+    /^refused: TOTAL_REFUSED: MariaDB refuses the row of consumer 4: a CHECK .*\(4025: .*quota/,
+  ],
   ['a total is raised', [RAISE], /^refused: TOTAL_OVERFLOW: consumer 4 stands at/],
 ] as const) {
   for (const [size, behind] of [
@@ -151,6 +167,113 @@ for (const behind of [0, 2]) {
     t.same(await s.states(), ['applied', 'applied', 'applied', 'applied'])
   })
 }
+
+/** The blocks of a file, put aside by whoever deletes them. */
+const deleted = (name: string, where = 'TRUE'): string[] => [
+  `CREATE TABLE aside SELECT s.* FROM countersink_sums s JOIN countersink_file f
+       ON f.sequence = s.file_sequence WHERE f.name = '${name}' AND ${where}`,
+  'DELETE s FROM countersink_sums s JOIN aside USING (file_sequence, first_id)',
+]
+const PUT_BACK = 'INSERT INTO countersink_sums SELECT * FROM aside'
+
+t.test(
+  'blocks of what is applied are gone: nothing is taken back before they are there',
+  async t => {
+    const s = await scene(t, some(), [{ behind: 2, done: deleted('long') }])
+    const gone = { code: 'BLOCK_UNREADABLE', message: /the blocks of \d+ pairs are not there/ }
+    t.match(await failureOf(s.count(s.id)), gone)
+    const [open] = await s.ledger.openBatches()
+    t.match(open, { state: 'retreating' })
+    const before = await s.totals()
+    t.match(before, { 1: '4', 2: '105' })
+    t.match(await failureOf(s.count(s.id)), gone, 'tried again')
+    t.same(await s.totals(), before)
+    t.same(await s.ledger.openBatches(), [open])
+
+    await s.session.execute(PUT_BACK)
+    t.match(await s.count(s.id), { kind: 'given back', unreadable: { length: 0 } })
+    t.same(await s.sums(), {})
+    t.match(await s.countOthers(), { kind: 'applied' })
+    t.match(await s.sums(), { 1: '4', 2: '105', 4: '2014', 40: '3' })
+  },
+)
+
+for (const [what, where] of [
+  ['taken back', 's.first_id = 1'],
+  ['still applied', 's.first_id = 2'],
+] as const) {
+  t.test(`a block of what is ${what} is gone when it goes on in the middle`, async t => {
+    const lower = 'UPDATE consumption SET resource_consumption = 0 WHERE id = 2'
+    const s = await scene(t, files(), [{ behind: 3, done: [CHECK, lower] }])
+    t.match(await s.count(s.id), { kind: 'blocked' })
+    await s.session.execute('UPDATE consumption SET resource_consumption = 102 WHERE id = 2')
+    // A new connection would not accept it.
+    await s.session.execute('ALTER TABLE consumption DROP CONSTRAINT quota')
+    for (const statement of deleted('f0', where)) await s.session.execute(statement)
+    if (what === 'still applied') {
+      t.match(await failureOf(s.count(s.id)), { code: 'BLOCK_UNREADABLE' })
+      t.match(await s.totals(), { 1: '0', 2: '102', 3: '3' }, 'nothing more is taken back')
+      await s.session.execute(PUT_BACK)
+      t.match(await s.count(s.id), { kind: 'given back', unreadable: { length: 0 } })
+    } else t.match(await s.count(s.id), { kind: 'given back', unreadable: [{ name: 'f0' }] })
+    t.same(await s.sums(), {})
+  })
+}
+
+t.test('blocks that are deleted while they are taken back', async t => {
+  const take = "UPDATE countersink_lease SET epoch = epoch + 1, until = '2001-01-01'"
+  const long = fileOf(LONG, { name: 'long' })
+  const s = await scene(t, [long], [{ behind: 30, done: [take] }])
+  t.same(await s.count(s.id), { kind: 'recorder' })
+  const options = await countOptionsOf(s)
+  await beginRetreat(s.session, s.id, options)
+  const position = (await findBatch(s.session, s.id, options.names))!
+  const writer = new (class extends TotalsWriter {
+    override async take(...args: Parameters<TotalsWriter['take']>): Promise<boolean> {
+      await s.session.execute(`DELETE FROM ${options.names.sums}`)
+      return super.take(...args)
+    }
+  })(options.names)
+  const batch = { id: s.id, files: s.recorded }
+  const taking = takeBackApplied(s.session, batch, position, { ...options, writer })
+  t.match(await failureOf(taking), {
+    code: 'BLOCK_UNREADABLE',
+    message: /of \d+ pairs are not there/,
+  })
+})
+
+t.test(
+  'while it is looked for who is to blame, others have their turn, and the lease is kept',
+  async t => {
+    const many: Pairs = Array.from({ length: 1_000 }, (_, i) => [BigInt(i + 1), 1n])
+    const given = [many, [[4n, 2_000n] as const]].map((pairs, i) =>
+      fileOf(pairs, { workSequence: i + 1 }),
+    )
+    const s = await scene(t, given, [{ behind: 2, done: [CHECK] }], 1, 400)
+    let isOver = false
+    const counting = failureOf(s.count(s.id)).finally(() => {
+      isOver = true
+    })
+    const beats = async (): Promise<bigint> => {
+      const [row] = await s.session.query<{ beat: bigint }>('SELECT beat FROM countersink_lease')
+      return row!.beat
+    }
+    await eventually('all of it is taken back', async () => {
+      const [row] = await s.session.query<{ pairs: bigint }>(
+        "SELECT pairs_applied AS pairs FROM countersink_batch WHERE state = 'retreating'",
+      )
+      return row?.pairs === 0n
+    })
+    const before = await beats()
+    await eventually('the lease is renewed', async () => (await beats()) > before + 1n)
+    t.ok(await s.ledger.find(given[0]!.sha256))
+    t.equal(isOver, false, 'and it still looks')
+    const reason = new Error('stop')
+    s.abort.abort(reason)
+    t.equal(await counting, reason)
+    t.match(await s.session.query('SELECT state FROM countersink_batch'), [{ state: 'retreating' }])
+  },
+)
 
 t.test('a block that cannot be read where totals are looked at before anything begins', async t => {
   const s = await scene(t, some(), [])
