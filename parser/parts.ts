@@ -3,7 +3,13 @@ import type { ParserEvents } from '../shared/events.ts'
 import { Handoff } from '../shared/handoff.ts'
 import type { Log } from '../shared/log.ts'
 import type { StatePaths } from '../shared/paths.ts'
-import { CountingStage, EarlierBatches, SameNameNotices, StagedBatches } from './counting/index.ts'
+import {
+  CountingStage,
+  EarlierBatches,
+  Orders,
+  SameNameNotices,
+  StagedBatches,
+} from './counting/index.ts'
 import { DigestWorkers } from './digest/index.ts'
 import { DiskWatch, filledDirectories } from './disk-watch.ts'
 import { Inbox, InboxScanner, QueueTally, Sealer } from './intake/index.ts'
@@ -120,7 +126,7 @@ function makeCounting(
   })
   const staged = new StagedBatches({ ledger, earlier, log, pauseMs: () => config.takeoverMs })
   const countingStage = new CountingStage({
-    ...{ ...common, input: read, staged },
+    ...{ ...common, input: read, staged, orders: new Orders({ ledger, log }) },
     record: files => recordingStage.record(files),
     onCounted: () => recordingStage.lookSoon(),
   })

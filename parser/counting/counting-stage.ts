@@ -12,6 +12,7 @@ import { hexOf, type Reason } from '../facts.ts'
 import type { Ledger } from '../ledger/index.ts'
 import { closeAll } from '../reading/index.ts'
 import type { Decider, ReadFile, Refuser } from '../recording/index.ts'
+import type { Orders } from './orders.ts'
 import type { StagedBatches } from './staged-batches.ts'
 import { attemptWhole } from './whole-batch.ts'
 
@@ -21,6 +22,7 @@ export class CountingStage {
   readonly #decider: Decider
   readonly #refuser: Refuser
   readonly #staged: StagedBatches
+  readonly #orders: Orders
   readonly #record: (files: readonly ReadFile[]) => Promise<void>
   readonly #filesMax: number
   readonly #chunkPairsMax: number
@@ -32,6 +34,7 @@ export class CountingStage {
     decider: Decider
     refuser: Refuser
     staged: StagedBatches
+    orders: Orders
     /** For files that cannot be counted here now. */
     record: (files: readonly ReadFile[]) => Promise<void>
     filesMax: number
@@ -44,6 +47,7 @@ export class CountingStage {
     this.#decider = options.decider
     this.#refuser = options.refuser
     this.#staged = options.staged
+    this.#orders = options.orders
     this.#record = options.record
     this.#filesMax = options.filesMax
     this.#chunkPairsMax = options.chunkPairsMax
@@ -82,10 +86,16 @@ export class CountingStage {
   async #countRecorded(): Promise<boolean> {
     const { counter } = this.#ledger
     if (!counter.isCounter) {
-      const hasSome = (await this.#staged.hasOpen()) || (await counter.waiting(1)).length > 0
+      const hasSome =
+        (await this.#staged.hasOpen()) ||
+        (await counter.waiting(1)).length > 0 ||
+        (await this.#orders.hasSome())
       if (!hasSome || !(await counter.takeLease())) return false
     }
-    return (await this.#staged.finishOpen()) && (await this.#staged.countNext())
+    if (!(await this.#staged.finishOpen())) return false
+    const hasOrders = await this.#orders.carryOut()
+    if (hasOrders === 'recorder') return false
+    return (await this.#staged.countNext()) || hasOrders
   }
 
   async #countAll(files: ReadFile[], signal: AbortSignal): Promise<void> {

@@ -16,10 +16,13 @@ import { describeError, hasCode } from '../../shared/errors.ts'
 import { U64_MAX } from '../../shared/limits.ts'
 import type { Log } from '../../shared/log.ts'
 import {
+  asStaged,
   type Ledger,
   type LedgerFile,
+  membersOf,
   newBatchId,
   type OpenBatch,
+  type StagedBatch,
   type StagedResult,
 } from '../ledger/index.ts'
 import type { EarlierBatches } from './earlier-batches.ts'
@@ -88,14 +91,14 @@ export class StagedBatches {
    * @throws the signal's reason between two chunks
    */
   async finishOpen(): Promise<boolean> {
-    for (const { id } of await this.#open()) {
+    for (const { id, kind } of await this.#open()) {
       const files = await this.#ledger.filesOf(id)
       const lacking = files.filter(({ pairs }) => pairs === null)
       if (lacking.length > 0) {
         this.#noteBlocked(id, lacks(lacking))
         continue
       }
-      const result = await this.#count(id, files)
+      const result = await this.#goOn({ id, kind, files: membersOf(files) })
       if (result === 'recorder') return false
       if (result === 'applied') {
         this.#log.info('finished a batch that was begun before', {
@@ -117,7 +120,7 @@ export class StagedBatches {
     const files = this.#together(waiting)
     if (files.length === 0) return false
     const startedAtMs = performance.now()
-    const result = await this.#count(newBatchId(), files)
+    const result = await this.#goOn(asStaged({ id: newBatchId(), files }))
     if (result === 'given back' && files.length > 1) {
       const still = new Set(
         (await this.#ledger.counter.waiting(FILES_MAX)).map(row => row.sequence),
@@ -153,10 +156,11 @@ export class StagedBatches {
     return files
   }
 
-  async #count(id: Buffer, files: readonly LedgerFile[]): Promise<StagedResult['kind']> {
+  async #goOn(batch: StagedBatch): Promise<StagedResult['kind']> {
+    const { id } = batch
     let result: StagedResult
     try {
-      result = await this.#ledger.counter.countStaged({ id, files })
+      result = await this.#ledger.counter.goOn(batch)
     } catch (error) {
       if (!hasCode(error, 'BLOCK_UNREADABLE')) throw error
       result = { kind: 'blocked', reason: describeError(error) }

@@ -14,6 +14,8 @@ export interface BatchFile {
   readonly publishedAtMs?: number | undefined
   /** What was asked for with it. */
   readonly terms?: Terms | undefined
+  /** Somebody is asked first whether it is to be counted. */
+  readonly isHeld?: boolean
   readonly sizeBytes: number
   readonly lines: number
   readonly amount: bigint

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { TIME_MS_MAX } from '../../shared/limits.ts'
+import type { Terms } from '../../shared/terms.ts'
+import { askToSupersede } from './asking/orders.ts'
 import type { BatchFile } from './batch.ts'
 import type { Session } from './connection.ts'
 import { FILE_STATES, type FileEvent, type FileState } from './file-states.ts'
@@ -132,6 +134,7 @@ export async function insertFiles(
 /** A file whose content is to be counted after all. */
 export interface Offer extends Published {
   readonly name: string
+  readonly terms?: Terms | undefined
   readonly claimedAtMs: number
   readonly digestedAtMs: number
 }
@@ -149,22 +152,29 @@ export async function offerAgain(
     const changed = await session.execute(
       `UPDATE ${names.file}
           SET state = '${to}', reason = NULL, origin = ?, instance = ?, work_sequence = ?, name = ?,
+              supersedes = ?, parent = ?,
               published_at = ?, claimed_at = ?, digested_at = ?
         WHERE sequence = ? AND ${from}`,
       [
         ...[originOf(instance, offer), instance, offer.workSequence, offer.name],
+        ...[contentOf(offer.terms?.supersedes), contentOf(offer.terms?.parent)],
         ...[publishedTime(offer), sqlTime(offer.claimedAtMs), sqlTime(offer.digestedAtMs)],
         sequence,
       ],
     )
     if (changed === 0) return
+    const { terms } = offer
+    if (terms?.supersedes !== undefined) {
+      return await askToSupersede(session, names, sequence, terms)
+    }
     await session.execute(`INSERT INTO ${names.todo} (kind, file_sequence) VALUES ('count', ?)`, [
       sequence,
     ])
   })
 }
 
-function contentOf(sha256: string | undefined): Buffer | null {
+/** A hash in hex, for its row. */
+export function contentOf(sha256: string | undefined): Buffer | null {
   return sha256 === undefined ? null : Buffer.from(sha256, 'hex')
 }
 

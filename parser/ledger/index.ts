@@ -6,6 +6,12 @@
 export { hasTotals, knownContents } from './asking/at-rest.ts'
 export { contentsWithPrefix, processedFile, withLedgerRows } from './asking/contents.ts'
 export type { Named } from './asking/namesakes.ts'
+export {
+  askFor,
+  type OrderStanding,
+  orderOf,
+  orderStanding,
+} from './asking/orders.ts'
 export { ownFrom } from './asking/rows.ts'
 export {
   type Balance,
@@ -23,7 +29,10 @@ export {
 } from './asking/trails.ts'
 export { amountOf, type Batch, type BatchFile, newBatchId } from './batch.ts'
 export { Session } from './connection.ts'
+export { type FileOrder, isFileOrder } from './counting/carry-out.ts'
 export type { CountResult, StagedResult } from './counting/counter.ts'
+export type { Order } from './counting/order-row.ts'
+export { asStaged, membersOf, type StagedBatch } from './counting/signed-chunks.ts'
 export { examineDatabase } from './examining/examination.ts'
 export type { KnownLedger } from './examining/ledger.ts'
 export type { LedgerFile } from './file-rows.ts'

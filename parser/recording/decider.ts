@@ -134,9 +134,9 @@ export class Decider {
         else undone.begun.push(verdict)
       } else {
         if (row.state === 'refused') {
-          const { name, sequence: workSequence, provenance, claimedAtMs } = entry
+          const { name, sequence: workSequence, provenance, terms, claimedAtMs } = entry
           const digestedAtMs = verdict.digest.endedAtMs
-          const offer = { ...provenance, name, workSequence, claimedAtMs, digestedAtMs }
+          const offer = { ...provenance, name, workSequence, terms, claimedAtMs, digestedAtMs }
           await this.#ledger.offerAgain(row, offer)
         }
         await this.wait(verdict, { hasWaited: true })

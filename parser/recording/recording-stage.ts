@@ -115,7 +115,8 @@ export class RecordingStage {
   async #passOn(files: readonly ReadFile[], signal: AbortSignal): Promise<void> {
     if (files.length === 0) return
     const counts = await this.#ledger.counter.takeLease()
-    const fits = ({ sums }: ReadFile): boolean => counts && sums.pairs <= this.#chunkPairsMax
+    const fits = ({ sums, entry }: ReadFile): boolean =>
+      counts && sums.pairs <= this.#chunkPairsMax && entry.terms?.supersedes === undefined
     for (const file of files.filter(fits)) {
       if (!(await this.#output.put(file, signal))) await closeAll([file])
     }

@@ -1,6 +1,6 @@
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
-import type { LedgerNames } from '../schema/tables.ts'
+import type { BatchKind, LedgerNames } from '../schema/tables.ts'
 
 /** The questions that a start, a decision and a taking up ask of the ledger's rows. */
 
@@ -8,6 +8,7 @@ import type { LedgerNames } from '../schema/tables.ts'
 export interface OpenBatch {
   readonly id: Buffer
   readonly instance: Buffer
+  readonly kind: BatchKind
   readonly state: 'unrecorded' | 'applying' | 'retreating' | 'blocked'
   readonly cursorId: bigint | null
   readonly pairsPlanned: bigint
@@ -101,7 +102,7 @@ export function appliedAfter(
 /** Batches that have begun and not ended, of whichever parser, oldest first. */
 export function openBatches(session: Session, names: LedgerNames): Promise<OpenBatch[]> {
   return session.query<OpenBatch>(
-    `SELECT id, instance, state, cursor_id AS cursorId, pairs_planned AS pairsPlanned,
+    `SELECT id, instance, kind, state, cursor_id AS cursorId, pairs_planned AS pairsPlanned,
             amount_planned AS amountPlanned
        FROM ${names.batch} WHERE state <> 'applied' ORDER BY begun_at, id`,
   )

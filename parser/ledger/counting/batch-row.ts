@@ -1,8 +1,10 @@
 import { CountersinkError } from '../../../shared/errors.ts'
 import type { Session } from '../connection.ts'
 import { fileWay } from '../file-rows.ts'
-import type { LedgerNames } from '../schema/tables.ts'
+import type { BatchKind, LedgerNames } from '../schema/tables.ts'
 import { type BatchState, batchWay } from './batch-states.ts'
+import { endOrder } from './order-row.ts'
+import type { StagedBatch } from './signed-chunks.ts'
 
 /**
  * A batch's row in the ledger, its postings, and the state of its files' rows. It is moved on by
@@ -22,8 +24,10 @@ export interface BatchPosition {
 
 export interface BatchPlan {
   readonly id: Buffer
+  readonly kind: BatchKind
   /** Of its files, before they are merged. */
   readonly pairs: number | bigint
+  /** Added less taken. */
   readonly amount: bigint
 }
 
@@ -73,7 +77,7 @@ export async function insertBatch(
     `INSERT INTO ${names.batch}
        (id, instance, kind, state, from_id, cursor_id, pairs_planned, pairs_applied,
         amount_planned, amount_applied, begun_at, ended_at)
-     VALUES (?, ?, 'count', '${batchWay(event).to}', NULL, NULL, ?, ?, ?, ?, UTC_TIMESTAMP(3),
+     VALUES (?, ?, '${plan.kind}', '${batchWay(event).to}', NULL, NULL, ?, ?, ?, ?, UTC_TIMESTAMP(3),
              ${isWhole ? 'UTC_TIMESTAMP(3)' : 'NULL'})`,
     [plan.id, instance, plan.pairs, isWhole ? plan.pairs : 0, amount, isWhole ? amount : '0'],
   )
@@ -138,26 +142,56 @@ export async function takeBack(
 /** All of it is applied. */
 export async function endBatch(
   session: Session,
-  id: Uint8Array,
+  { id, kind, files }: StagedBatch,
   names: LedgerNames,
-  filesCount: number,
 ): Promise<void> {
-  const { to, from } = fileWay('end')
-  const files = await session.execute(
-    `UPDATE ${names.file} f JOIN ${names.posting} p ON p.file_sequence = f.sequence AND p.n = f.postings
-        SET f.state = '${to}', f.counted_at = UTC_TIMESTAMP(3)
-      WHERE p.batch_id = ? AND f.${from}`,
-    [Buffer.from(id)],
-  )
-  if (files !== filesCount) throw moved(id, `${files} of its files are open, not ${filesCount}`)
   const way = batchWay('end')
   const changed = await session.execute(
     `UPDATE ${names.batch} SET state = '${way.to}', ended_at = UTC_TIMESTAMP(3)
       WHERE id = ? AND ${way.from}
         AND pairs_applied = pairs_planned AND amount_applied = amount_planned`,
-    [Buffer.from(id)],
+    [id],
   )
   if (changed !== 1) throw moved(id, 'applied differs from planned')
+  const counted = files.filter(({ isBack }) => !isBack)
+  const times = 'f.counted_at = UTC_TIMESTAMP(3), f.reverted_at = NULL, f.reason = NULL'
+  await endMembers(session, id, names, { event: 'end', count: counted.length, sets: times })
+  if (counted.length < files.length) {
+    await endMembers(session, id, names, {
+      ...{ event: 'endRevert', count: files.length - counted.length },
+      sets: 'f.reverted_at = UTC_TIMESTAMP(3), f.reason = o.reason',
+    })
+  }
+  // Where each stands is another place now: whoever has the file moves it.
+  if (files.some(({ isBack, postings }) => isBack || postings > 1)) {
+    await session.execute(
+      `INSERT IGNORE INTO ${names.todo} (kind, file_sequence)
+       SELECT 'move', f.sequence FROM ${names.posting} p JOIN ${names.file} f ON f.sequence = p.file_sequence
+        WHERE p.batch_id = ? AND f.postings > 1 AND f.sign = 1`,
+      [id],
+    )
+  }
+  if (kind !== 'count') await endOrder(session, id, names)
+}
+
+async function endMembers(
+  session: Session,
+  id: Buffer,
+  names: LedgerNames,
+  end: { readonly event: 'end' | 'endRevert'; readonly count: number; readonly sets: string },
+): Promise<void> {
+  const { to, from } = fileWay(end.event)
+  const changed = await session.execute(
+    `UPDATE ${names.file} f
+       JOIN ${names.posting} p ON p.file_sequence = f.sequence AND p.n = f.postings
+       LEFT JOIN ${names.order} o ON o.batch_id = p.batch_id
+        SET f.state = '${to}', ${end.sets}
+      WHERE p.batch_id = ? AND f.${from}`,
+    [id],
+  )
+  if (changed !== end.count) {
+    throw moved(id, `${changed} of its files are open, not ${end.count}`)
+  }
 }
 
 /** Changes nothing but the state: `retreat`, `block`, `unblock`. @returns whether it did. */

@@ -96,7 +96,7 @@ async function inTransaction(
   const { names, lease, range } = options
   await lease.fence(session)
   const pairs = batch.files.reduce((sum, file) => sum + file.sums.pairs, 0)
-  await insertBatch(session, { ...batch, pairs }, 'countWhole', options)
+  await insertBatch(session, { ...batch, kind: 'count', pairs }, 'countWhole', options)
   let sequences: ReadonlyMap<string, bigint>
   try {
     sequences = await insertFiles(session, batch.files, { ...options, claim: 'countWhole' })

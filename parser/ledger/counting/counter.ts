@@ -1,28 +1,25 @@
-import { hasCode } from '../../../shared/errors.ts'
-import { U64_MAX } from '../../../shared/limits.ts'
-import { hexOf, type Reason, reasonText } from '../../facts.ts'
+import { describeError, hasCode } from '../../../shared/errors.ts'
+import { hexOf, type Reason } from '../../facts.ts'
 import { startPacking } from '../../sums/index.ts'
 import { TotalsWriter } from '../adding/totals-writer.ts'
-import type { Batch } from '../batch.ts'
+import { type Batch, newBatchId } from '../batch.ts'
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import type { LedgerConnection } from '../ledger-connection.ts'
 import { databaseUnavailable } from '../sql-errors.ts'
-import { transaction } from '../transaction.ts'
-import { changeBatch, findBatch } from './batch-row.ts'
-import { advanceStaged, beginStaged, type StagedBatch, sumsOf } from './count-staged.ts'
+import { findBatch } from './batch-row.ts'
+import { overflowAmong, refusal, takeOffGuilty, unreadableOf } from './blame.ts'
+import { type FileOrder, type Plan, planOrder, settleOrder } from './carry-out.ts'
+import { type BeginResult, beginStaged } from './count-staged.ts'
 import { countWhole, type LongCountOptions, largestSumOf, type WholeResult } from './count-whole.ts'
+import { bringToEnd, type StagedResult as CourseResult, unreadableText } from './course.ts'
 import { Lease } from './lease.ts'
-import { findOverflow, type Overflow, tightenBound } from './overflow.ts'
+import { objectionTo } from './objection.ts'
+import { noteOrder, type Order, waitingOrders } from './order-row.ts'
+import type { Overflow } from './overflow.ts'
 import { findRefusedConsumer } from './refused-row.ts'
-import { replan } from './replan.ts'
-import {
-  beginRetreat,
-  endRetreat,
-  type Guilty,
-  takeBackApplied,
-  takeOffTheList,
-} from './retreat.ts'
+import { takeOffTheList } from './retreat.ts'
+import { asStaged, type CountBatch, type Member, type StagedBatch } from './signed-chunks.ts'
 
 export type CountResult =
   | Exclude<WholeResult, { kind: 'unproven' | 'refused' }>
@@ -33,16 +30,13 @@ export type CountResult =
   /** Somebody else counts now: nothing was written. */
   | { readonly kind: 'recorder' }
 
-export type StagedResult =
-  | { readonly kind: 'applied' }
-  /** Its files are staged again, or refused, or were not as they were thought to be. */
-  | {
-      readonly kind: 'given back'
-      /** Those whose blocks cannot be read: they are to be recorded anew. */
-      readonly unreadable: readonly LedgerFile[]
-    }
-  | { readonly kind: 'blocked'; readonly reason: string }
-  | { readonly kind: 'recorder' }
+export type StagedResult = CourseResult | { readonly kind: 'recorder' }
+
+export type OrderResult =
+  | StagedResult
+  /** Carried out without a batch, or needless. */
+  | { readonly kind: 'done' }
+  | { readonly kind: 'declined' | 'waits'; readonly why: string }
 
 /**
  * Moves the totals, as long as this parser holds the lease. Each call goes on through lost connections
@@ -95,7 +89,9 @@ export class Counter {
         if (result.kind === 'refused')
           return await this.#namingTheRow(session, batch, result.reason)
         if (result.kind !== 'unproven') return result
-        const overflow = await this.#findOverflow(session, batch.files, largestSumOf(batch))
+        const options = this.#optionsOn(session)
+        const largest = largestSumOf(batch)
+        const overflow = await overflowAmong(session, batch.files, largest, options)
         if (overflow !== undefined) return { kind: 'overflow', ...overflow } as const
         // All fit, and still the server refused one: the table is not what it was looked at as.
         if (checked)
@@ -126,74 +122,123 @@ export class Counter {
     )
   }
 
+  /** Counts recorded contents as one batch, new or begun by whomever; see `goOn`. */
+  countStaged(batch: CountBatch): Promise<StagedResult> {
+    return this.goOn(asStaged(batch))
+  }
+
   /**
-   * A batch of recorded contents, new or begun by whomever, to its end: applied, or taken back.
+   * A batch of recorded contents, from wherever it stands to its end: applied, or taken back.
    *
    * @throws the signal's reason between two chunks; CountersinkError BLOCK_UNREADABLE when what is
    *   applied of it cannot be taken back.
    */
-  async countStaged(batch: StagedBatch): Promise<StagedResult> {
-    const { names, events } = this.#connection
+  goOn(batch: StagedBatch): Promise<StagedResult> {
+    return this.#counting(session => {
+      const options = this.#optionsOn(session)
+      return this.#bringToEnd(session, batch, checked =>
+        beginStaged(session, batch, checked, options),
+      )
+    })
+  }
+
+  /** What people have asked for and nobody has begun to carry out, oldest first. */
+  waitingOrders(limit: number): Promise<Order[]> {
+    const { names } = this.#connection
+    return this.#connection.read(session => waitingOrders(session, names, limit))
+  }
+
+  /**
+   * Carries out an order that is about files, or says why not. Where that takes a batch, what stands in
+   * its way is looked for before it begins.
+   *
+   * @throws as `countStaged`
+   */
+  carryOut(order: FileOrder): Promise<OrderResult> {
+    return this.#counting<OrderResult>(async session => {
+      const options = this.#optionsOn(session)
+      const { names } = options
+      const plan = await planOrder(session, names, order)
+      if (plan.kind === 'waits') {
+        await noteOrder(session, names, order.id, plan.why)
+        return { kind: 'waits', why: plan.why }
+      }
+      if (plan.kind !== 'move') return this.#settle(session, order, plan)
+      const objection = await this.#objectionTo(session, plan.files)
+      if (objection === 'recorded anew') return { kind: 'waits', why: 'its sums are recorded anew' }
+      if (objection !== undefined) {
+        return this.#settle(session, order, { kind: 'declined', why: objection })
+      }
+      const batch: StagedBatch = { id: newBatchId(), kind: 'correct', files: plan.files }
+      return this.#bringToEnd(session, batch, () =>
+        beginStaged(session, batch, true, options, order.id),
+      )
+    })
+  }
+
+  /** An order that has failed too often without a reason. */
+  decline(order: FileOrder, why: string): Promise<OrderResult> {
+    return this.#counting<OrderResult>(session =>
+      this.#settle(session, order, { kind: 'declined', why }),
+    )
+  }
+
+  async #settle(
+    session: Session,
+    order: FileOrder,
+    plan: Exclude<Plan, { kind: 'move' | 'waits' }>,
+  ): Promise<OrderResult> {
+    const isSettled = await settleOrder(session, order, plan, this.#optionsOn(session))
+    if (!isSettled) return { kind: 'waits', why: 'something has changed meanwhile' }
+    return plan.kind === 'declined' ? { kind: 'declined', why: plan.why } : { kind: 'done' }
+  }
+
+  /** `recorded anew`: blocks of what is to be counted cannot be read. */
+  async #objectionTo(
+    session: Session,
+    files: readonly Member[],
+  ): Promise<string | 'recorded anew' | undefined> {
+    const options = this.#optionsOn(session)
+    try {
+      return await objectionTo(session, files, options)
+    } catch (error) {
+      if (!hasCode(error, 'BLOCK_UNREADABLE')) throw error
+      const unread = await unreadableOf(session, files, options)
+      const taken = files.find(
+        ({ isBack, sequence }) => isBack && unread.some(one => one.sequence === sequence),
+      )
+      if (taken !== undefined || unread.length === 0) {
+        return taken === undefined ? describeError(error) : unreadableText(taken)
+      }
+      for (const one of unread) await takeOffTheList(session, one, options)
+      return 'recorded anew'
+    }
+  }
+
+  async #bringToEnd(
+    session: Session,
+    batch: StagedBatch,
+    begin: (checked: boolean) => Promise<BeginResult>,
+  ): Promise<CourseResult> {
+    const { events } = this.#connection
     const id = batch.id.toString('hex')
     const pairs = batch.files.reduce((sum, file) => sum + Number(file.pairs ?? 0n), 0)
     const told = { batch: id, files: batch.files.length, pairs }
     const startedAtMs = performance.now()
-    const result = await this.#counting(async (session): Promise<StagedResult> => {
-      for (let checked = false; ; ) {
-        const position = await findBatch(session, batch.id, names)
-        const options = this.#optionsOn(session)
-        if (position === undefined) {
-          const begun = await beginStaged(session, batch, checked, options)
-          if (begun === 'changed') return givenBack(batch, [])
-          if (begun === 'unproven') {
-            const guilty = await this.#takeOffGuilty(session, batch)
-            if (guilty.length > 0) return givenBack(batch, guilty)
-            checked = true
-            continue
-          }
-          events.emit('begun', told)
-          continue
-        }
-        if (position.state === 'applied') return { kind: 'applied' }
-        if (position.state === 'unrecorded') {
-          const isPlanned = await replan(session, batch, position, options)
-          if (!isPlanned) return { kind: 'blocked', reason: NOT_ITS_SUMS }
-          continue
-        }
-        if (position.state === 'applying') {
-          const onChunk = (pairs: number): void => {
-            events.emit('chunk', { batch: id, pairs })
-          }
-          const advancing = advanceStaged(session, batch, position, { ...options, onChunk })
-          const advanced = await unlessUnreadable(advancing)
-          if (advanced?.kind === 'applied') return advanced
-          await beginRetreat(session, batch.id, options)
-          continue
-        }
-        if (position.state === 'blocked') {
-          await this.#unblock(session, batch.id)
-          continue
-        }
-        const isTaken = await takeBackApplied(session, batch, position, options)
-        if (!isTaken) return { kind: 'blocked', reason: LOWERED }
-        const guilty = await this.#blame(session, batch)
-        await endRetreat(session, batch, guilty, options)
-        return givenBack(batch, guilty)
-      }
-    })
+    const options = {
+      ...this.#optionsOn(session),
+      onBegun: () => void events.emit('begun', told),
+      onChunk: (pairs: number) => void events.emit('chunk', { batch: id, pairs }),
+    }
+    const takeOff = () => takeOffGuilty(session, batch, options)
+    const result = await bringToEnd(session, batch, begin, takeOff, options)
     if (result.kind === 'applied') {
       events.emit('applied', { ...told, countMs: Math.round(performance.now() - startedAtMs) })
-      for (const { sha256, sequence } of batch.files) this.#connection.counted(sha256, sequence)
+      for (const { sha256, sequence, isBack, sign } of batch.files) {
+        if (!isBack && Number(sign) === 1) this.#connection.counted(sha256, sequence)
+      }
     }
     return result
-  }
-
-  async #unblock(session: Session, id: Uint8Array): Promise<void> {
-    const { names } = this.#connection
-    await transaction(session, async () => {
-      await this.#lease.fence(session)
-      await changeBatch(session, id, names, 'unblock')
-    })
   }
 
   /** Runs what counts; a lease that is lost is a result and no error. */
@@ -230,89 +275,7 @@ export class Counter {
         : await findRefusedConsumer(session, file.sums, this.#optionsOn(session))
     return { kind: 'refused', reason: refusal(found ?? { reason }) }
   }
-
-  async #findOverflow(
-    session: Session,
-    files: Parameters<typeof findOverflow>[1],
-    largestSum: bigint,
-  ): Promise<Overflow | undefined> {
-    const limits = this.#optionsOn(session)
-    const fits = await tightenBound(session, largestSum, limits)
-    const idsAlwaysFit = limits.range.idMax >= U64_MAX
-    return fits && idsAlwaysFit ? undefined : findOverflow(session, files, limits)
-  }
-
-  /** The first file that would make a total too large is refused before anything has begun. */
-  async #takeOffGuilty(session: Session, batch: StagedBatch): Promise<Guilty[]> {
-    const overflow = await unlessUnreadable(this.#overflowOf(session, batch))
-    const guilty = overflow ?? (await this.#unreadable(session, batch))
-    for (const one of guilty) await takeOffTheList(session, one, this.#optionsOn(session))
-    return guilty
-  }
-
-  async #overflowOf(session: Session, { files }: StagedBatch): Promise<Guilty[]> {
-    const sums = sumsOf(session, this.#connection.names, files)
-    const members = files.map(({ largestSum }, i) => ({ largestSum, sums: sums[i]! }))
-    const largest = files.reduce((sum, file) => sum + file.largestSum, 0n)
-    const overflow = await this.#findOverflow(session, members, largest)
-    if (overflow === undefined) return []
-    const { sequence } = files[overflow.fileIndex]!
-    return [{ sequence, reason: reasonText(overflow.reason) }]
-  }
-
-  async #unreadable(session: Session, { files }: StagedBatch): Promise<Guilty[]> {
-    const { names, between } = this.#optionsOn(session)
-    const guilty: Guilty[] = []
-    for (const [i, sums] of sumsOf(session, names, files).entries()) {
-      if (!(await sums.isWhole(between))) guilty.push({ ...files[i]!, reason: undefined })
-    }
-    return guilty
-  }
-
-  /** Which of the files of a batch that was taken back cannot be counted. */
-  async #blame(session: Session, batch: StagedBatch): Promise<Guilty[]> {
-    const unreadable = await this.#unreadable(session, batch)
-    if (unreadable.length > 0) return unreadable
-    const overflow = await this.#overflowOf(session, batch)
-    if (overflow.length > 0) return overflow
-    const options = this.#optionsOn(session)
-    const guilty: Guilty[] = []
-    for (const [i, sums] of sumsOf(session, options.names, batch.files).entries()) {
-      const found = await findRefusedConsumer(session, sums, options)
-      if (found === undefined) continue
-      const reason = reasonText(refusal(found))
-      guilty.push({ sequence: batch.files[i]!.sequence, reason })
-    }
-    return guilty
-  }
 }
-
-/** undefined: some block is not what was recorded. */
-async function unlessUnreadable<T>(reading: Promise<T>): Promise<T | undefined> {
-  try {
-    return await reading
-  } catch (error) {
-    if (hasCode(error, 'BLOCK_UNREADABLE')) return undefined
-    throw error
-  }
-}
-
-function givenBack({ files }: StagedBatch, guilty: readonly Guilty[]): StagedResult {
-  const lost = new Set(guilty.flatMap(({ sequence, reason }) => (reason ? [] : sequence)))
-  return { kind: 'given back', unreadable: files.filter(({ sequence }) => lost.has(sequence)) }
-}
-
-/** In the server's words; undefined: it is not known which row it is. */
-function refusal({ consumer, reason }: { consumer?: bigint; reason: string }): Reason {
-  const which = consumer === undefined ? 'a row of it' : `the row of consumer ${consumer}`
-  return { code: 'TOTAL_REFUSED', text: `MariaDB refuses ${which}: ${reason}` }
-}
-
-const LOWERED =
-  'it cannot be finished, and not be taken back: a total has less than was added to it, so somebody else has lowered it'
-
-const NOT_ITS_SUMS =
-  'an earlier version has begun it, and what that has applied is not what the recorded sums of its files are'
 
 async function sequencesOf(
   session: Session,

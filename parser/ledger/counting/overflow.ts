@@ -1,5 +1,5 @@
 import type { Reason } from '../../facts.ts'
-import type { PairChunk, Sums } from '../../sums/index.ts'
+import type { Sums } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import { type LedgerNames, SCHEMA_VERSION, type TotalsRange } from '../schema/tables.ts'
 import { databaseUnavailable } from '../sql-errors.ts'
@@ -122,9 +122,9 @@ export interface Overflow {
   readonly reason: Reason
 }
 
-const IDS_PER_QUERY_MAX = 10_000
+export const IDS_PER_QUERY_MAX = 10_000
 /** With a comma. */
-const ID_BYTES_MAX = 21
+export const ID_BYTES_MAX = 21
 
 /** Reads the totals that a batch would change; the first file that makes one overflow is named. */
 export async function findOverflow(
@@ -138,7 +138,7 @@ export async function findOverflow(
     const idsPerQuery = Math.min(IDS_PER_QUERY_MAX, session.rowsPerStatement(ID_BYTES_MAX))
     for await (const chunk of file.sums.chunks(idsPerQuery)) {
       await between()
-      const totals = await totalsOf(session, chunk, names)
+      const totals = await totalsOf(session, chunk.ids, names)
       for (const [i, id] of chunk.ids.entries()) {
         const amount = chunk.amounts[i]!
         if (id > range.idMax) {
@@ -158,14 +158,15 @@ export async function findOverflow(
   return undefined
 }
 
-async function totalsOf(
+/** Of these consumers; those that have none are left out. */
+export async function totalsOf(
   session: Session,
-  chunk: PairChunk,
+  ids: Iterable<bigint>,
   names: LedgerNames,
 ): Promise<Map<bigint, bigint>> {
   const rows = await session.query<{ id: bigint; amount: bigint | string }>(
     `SELECT CAST(${names.id} AS UNSIGNED) AS id, COALESCE(${names.amount}, 0) AS amount
-       FROM ${names.totals} WHERE ${names.id} IN (${chunk.ids.join(',')})`,
+       FROM ${names.totals} WHERE ${names.id} IN (${[...ids].join(',') || 'NULL'})`,
   )
   return new Map(rows.map(row => [BigInt(row.id), BigInt(row.amount)]))
 }

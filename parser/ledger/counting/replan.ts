@@ -3,9 +3,8 @@ import type { Session } from '../connection.ts'
 import { transaction } from '../transaction.ts'
 import type { BatchPosition } from './batch-row.ts'
 import { batchWay } from './batch-states.ts'
-import { planOf, type StagedBatch, sumsOf } from './count-staged.ts'
 import type { LongCountOptions } from './count-whole.ts'
-import { mergedChunks } from './merged-chunks.ts'
+import { planOf, type StagedBatch, signedChunks } from './signed-chunks.ts'
 
 /**
  * A batch that an earlier version has begun, and whose members' sums are recorded now: how much is
@@ -24,7 +23,7 @@ export async function replan(
   const { names, lease, chunkPairsMax, between } = options
   let [pairs, amount] = [0, 0n]
   if (cursorId !== null) {
-    const applied = mergedChunks(sumsOf(session, names, files), chunkPairsMax, null, cursorId)
+    const applied = signedChunks(session, names, files, chunkPairsMax, null, cursorId)
     for await (const chunk of applied) {
       await between()
       pairs += chunk.inputPairs

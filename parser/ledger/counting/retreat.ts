@@ -18,14 +18,16 @@
 import { crashPoint } from '../../../shared/crash-points.ts'
 import { boundedReason } from '../../../shared/protocol.ts'
 import type { Session } from '../connection.ts'
-import { fileWay, type LedgerFile } from '../file-rows.ts'
+import { fileWay } from '../file-rows.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { transaction } from '../transaction.ts'
 import { type BatchPosition, changeBatch, moved, takeBack } from './batch-row.ts'
 import { batchWay } from './batch-states.ts'
-import { blocksMissing, type StagedBatch, sumsOf } from './count-staged.ts'
+import { blocksMissing } from './count-staged.ts'
 import type { CountOptions, LongCountOptions } from './count-whole.ts'
-import { mergedChunks } from './merged-chunks.ts'
+import { moveSums } from './move-sums.ts'
+import { giveOrderBack } from './order-row.ts'
+import { type Member, type StagedBatch, signedChunks } from './signed-chunks.ts'
 
 /** A file that is to blame. */
 export interface Guilty {
@@ -50,7 +52,8 @@ export async function beginRetreat(
 /**
  * Takes back what is applied, from where that stands.
  *
- * @returns false: a total has less than was added to it, and the batch is blocked.
+ * @returns false: a total has less than was added to it, or cannot take what was taken from it, and the
+ *   batch is blocked.
  * @throws CountersinkError LEASE_LOST, CURSOR_MOVED; BLOCK_UNREADABLE when blocks of what is applied are
  *   not there, as a rule with nothing taken back; the signal's reason between two chunks.
  */
@@ -60,9 +63,9 @@ export async function takeBackApplied(
   { fromId, cursorId, pairsApplied }: BatchPosition,
   options: LongCountOptions,
 ): Promise<boolean> {
-  const { names, lease, writer, chunkPairsMax, between } = options
+  const { names, lease, chunkPairsMax, between } = options
   if (cursorId === null) return true
-  const applied = () => mergedChunks(sumsOf(session, names, files), chunkPairsMax, fromId, cursorId)
+  const applied = () => signedChunks(session, names, files, chunkPairsMax, fromId, cursorId)
   let missing = pairsApplied
   for await (const { inputPairs } of applied()) {
     await between()
@@ -73,11 +76,11 @@ export async function takeBackApplied(
   let left = pairsApplied
   for await (const chunk of applied()) {
     await between()
-    const to: bigint = chunk.ids[chunk.ids.length - 1]!
     const isTaken = await transaction(session, async undo => {
       await lease.fence(session)
-      await takeBack(session, id, names, { ...chunk, after, to })
-      return (await writer.take(session, chunk)) || undo(false)
+      await takeBack(session, id, names, { ...chunk, after })
+      const opposite = { plus: chunk.minus, minus: chunk.plus }
+      return (await moveSums(session, opposite, options)) === 'moved' || undo(false)
     })
     if (!isTaken) {
       await transaction(session, async () => {
@@ -87,7 +90,7 @@ export async function takeBackApplied(
       return false
     }
     crashPoint('B2-chunk-taken-back')
-    after = to
+    after = chunk.to
     left -= BigInt(chunk.inputPairs)
   }
   // Deleted since they were looked at.
@@ -95,15 +98,22 @@ export async function takeBackApplied(
   return true
 }
 
-/** The end of it. @throws CountersinkError LEASE_LOST, CURSOR_MOVED */
+/**
+ * The end of it: what was to be taken back stays applied.
+ *
+ * @param refusedBecause of a batch that an order has asked for; undefined: it is tried again.
+ * @throws CountersinkError LEASE_LOST, CURSOR_MOVED
+ */
 export async function endRetreat(
   session: Session,
-  { id, files }: StagedBatch,
+  { id, kind, files }: StagedBatch,
   guilty: readonly Guilty[],
   { names, lease }: CountOptions,
+  refusedBecause?: string,
 ): Promise<void> {
   const blamed = new Set(guilty.map(({ sequence }) => sequence))
-  const others = files.filter(({ sequence }) => !blamed.has(sequence))
+  const others = files.filter(({ sequence, isBack }) => !isBack && !blamed.has(sequence))
+  const kept = files.filter(({ isBack }) => isBack)
   await transaction(session, async () => {
     await lease.fence(session)
     const changed = await session.execute(
@@ -120,7 +130,10 @@ export async function endRetreat(
         [reason, one.sequence],
       )
     }
-    await giveBack(session, names, others)
+    await unpost(session, names, others, 'giveBack')
+    await unpost(session, names, kept, 'keep')
+    if (kind === 'count') await backOnTheList(session, names, others)
+    else await giveOrderBack(session, names, id, refusedBecause)
     crashPoint('B3-before-commit')
   })
   crashPoint('B3-retreated')
@@ -154,20 +167,29 @@ function wayOut({ reason }: Guilty) {
   return { ...fileWay('refuse'), reason: boundedReason(reason) }
 }
 
-async function giveBack(
+async function unpost(
   session: Session,
   names: LedgerNames,
-  files: readonly LedgerFile[],
+  files: readonly Member[],
+  event: 'giveBack' | 'keep',
 ): Promise<void> {
   if (files.length === 0) return
-  const list = files.map(({ sequence }) => sequence).join(', ')
-  const { to, from } = fileWay('giveBack')
+  const { to, from } = fileWay(event)
   await session.execute(
     `UPDATE ${names.file} SET state = '${to}', postings = postings - 1
-      WHERE sequence IN (${list}) AND ${from}`,
+      WHERE sequence IN (${files.map(({ sequence }) => sequence).join(', ')}) AND ${from}`,
   )
+}
+
+async function backOnTheList(
+  session: Session,
+  names: LedgerNames,
+  files: readonly Member[],
+): Promise<void> {
+  if (files.length === 0) return
   await session.execute(
     `INSERT INTO ${names.todo} (kind, file_sequence)
-     SELECT 'count', sequence FROM ${names.file} WHERE sequence IN (${list})`,
+     SELECT 'count', sequence FROM ${names.file}
+      WHERE sequence IN (${files.map(({ sequence }) => sequence).join(', ')})`,
   )
 }

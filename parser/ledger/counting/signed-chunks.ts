@@ -24,7 +24,16 @@ export interface StagedBatch {
   readonly files: readonly Member[]
 }
 
-/** Files that are counted when their batch begins. */
+/** A batch that counts files. */
+export interface CountBatch {
+  readonly id: Buffer
+  readonly files: readonly LedgerFile[]
+}
+
+export function asStaged({ id, files }: CountBatch): StagedBatch {
+  return { id, kind: 'count', files: toBeCounted(files) }
+}
+
 export function toBeCounted(files: readonly LedgerFile[]): Member[] {
   return files.map(file => ({ ...file, isBack: false }))
 }

@@ -19,9 +19,11 @@ import { crashPoint } from '../../../shared/crash-points.ts'
 import { CountersinkError } from '../../../shared/errors.ts'
 import type { KernelExports } from '../../kernel/index.ts'
 import type { PackedBlock } from '../../sums/index.ts'
+import { askToSupersede } from '../asking/orders.ts'
 import type { BatchFile } from '../batch.ts'
 import type { Session } from '../connection.ts'
 import {
+  contentOf,
   fileColumns,
   fileWay,
   insertFiles,
@@ -84,7 +86,10 @@ export async function recordTogether(
     }
     const attempt = { sequence, attempt: 0, recordedTo: null }
     const isOurs = await writePortion(session, names, attempt, blocks)
-    assert(isOurs && (await stage(session, names, attempt)), 'somebody has changed an unseen row')
+    assert(
+      isOurs && (await stage(session, names, attempt, file)),
+      'somebody has changed an unseen row',
+    )
   }
   crashPoint('S3-before-commit')
   await session.execute('COMMIT')
@@ -127,7 +132,7 @@ export async function recordOne(
     recordedTo = blocks.at(-1)!.lastId
   }
   await session.execute('START TRANSACTION')
-  if (!(await stage(session, names, claim))) {
+  if (!(await stage(session, names, claim, file))) {
     await session.rollback()
     return { kind: 'claimed' }
   }
@@ -181,10 +186,11 @@ async function takeOver(
   const changed = await session.execute(
     `UPDATE ${names.file}
         SET state = '${to}', attempt = attempt + 1, origin = ?, instance = ?, work_sequence = ?, name = ?,
-            published_at = ?, claimed_at = ?, digested_at = ?, recorded_to = NULL, pairs_recorded = 0, amount_recorded = 0, pairs = ?
+            supersedes = ?, parent = ?, published_at = ?, claimed_at = ?, digested_at = ?, recorded_to = NULL, pairs_recorded = 0, amount_recorded = 0, pairs = ?
       WHERE sequence = ? AND attempt = ? AND ${from}`,
     [
       ...[originOf(instance, file), instance, file.workSequence, file.name],
+      ...[contentOf(file.terms?.supersedes), contentOf(file.terms?.parent)],
       ...[publishedTime(file), sqlTime(file.claimedAtMs), sqlTime(file.digestedAtMs)],
       ...[file.sums.pairs, sequence, attempt],
     ],
@@ -229,13 +235,20 @@ export async function writePortion(
   return true
 }
 
-/** @returns false: this attempt is over. @throws CountersinkError CURSOR_MOVED: not all is recorded. */
+/**
+ * What waits to be counted goes on the list of that; what replaces another content waits for the order to
+ * do so, which is made here, and what is held for a person's.
+ *
+ * @returns false: this attempt is over.
+ * @throws CountersinkError CURSOR_MOVED: not all is recorded.
+ */
 async function stage(
   session: Session,
   names: LedgerNames,
   { sequence, attempt }: Pick<Attempt, 'sequence' | 'attempt'>,
+  { terms, isHeld = false }: BatchFile,
 ): Promise<boolean> {
-  const { to, from } = fileWay('stage')
+  const { to, from } = fileWay(isHeld ? 'hold' : 'stage')
   const isOurs = `sequence = ? AND attempt = ? AND ${from}`
   const changed = await session.execute(
     `UPDATE ${names.file} SET state = '${to}', recorded_at = UTC_TIMESTAMP(3)
@@ -250,9 +263,13 @@ async function stage(
     if (ours.length > 0) throw unlikePlanned(sequence)
     return false
   }
-  await session.execute(`INSERT INTO ${names.todo} (kind, file_sequence) VALUES ('count', ?)`, [
-    sequence,
-  ])
+  if (isHeld) return true
+  if (terms?.supersedes !== undefined) await askToSupersede(session, names, sequence, terms)
+  else {
+    await session.execute(`INSERT INTO ${names.todo} (kind, file_sequence) VALUES ('count', ?)`, [
+      sequence,
+    ])
+  }
   return true
 }
 

@@ -50,6 +50,7 @@ export class Recorder {
       const pairs = some.reduce((sum, { sums }) => sum + sums.pairs, 0)
       const areAll =
         pairs <= this.#connection.config.chunkPairsMax &&
+        some.every(isPlain) &&
         (await this.#connection.write(s => recordTogether(s, some, this.#options)))
       for (const file of some) {
         results.push(
@@ -68,7 +69,8 @@ export class Recorder {
     let some: BatchFile[] = []
     let pairs = 0
     for (const file of files) {
-      if (some.length > 0 && pairs + file.sums.pairs > chunkPairsMax) {
+      const isFull = pairs + file.sums.pairs > chunkPairsMax
+      if (some.length > 0 && (isFull || !isPlain(file) || !some.every(isPlain))) {
         yield some
         some = []
         pairs = 0
@@ -86,4 +88,9 @@ export class Recorder {
       between: () => this.#connection.between(),
     }
   }
+}
+
+/** It waits for nothing but to be counted. */
+function isPlain({ terms, isHeld = false }: BatchFile): boolean {
+  return !isHeld && terms?.supersedes === undefined
 }

@@ -20,7 +20,7 @@ import { beginStaged } from '../../../parser/ledger/counting/count-staged.ts'
 import type { LongCountOptions } from '../../../parser/ledger/counting/count-whole.ts'
 import { replan } from '../../../parser/ledger/counting/replan.ts'
 import { endRetreat } from '../../../parser/ledger/counting/retreat.ts'
-import type { LedgerFile } from '../../../parser/ledger/file-rows.ts'
+import { asStaged, type StagedBatch } from '../../../parser/ledger/counting/signed-chunks.ts'
 import { REFUSED } from '../../../shared/state-table.ts'
 import { checkTable } from '../../helpers/state-cells.ts'
 import { failureOf } from '../../shared/helpers.ts'
@@ -30,10 +30,7 @@ import { batchFor, openLedgerScene, startServer } from './helpers.ts'
 const server = await startServer(t)
 const STEP = { after: null, to: 1n, inputPairs: 1, amount: 5n }
 
-interface Subject {
-  readonly id: Buffer
-  readonly files: readonly LedgerFile[]
-}
+type Subject = StagedBatch
 
 type Act = (session: Session, batch: Subject, options: LongCountOptions) => Promise<unknown>
 
@@ -50,7 +47,7 @@ async function change(
 const ACTS: Record<BatchEvent, Act> = {
   // What the migration does, as far as the batch's own row goes.
   async inherit(session, { id }, options) {
-    await insertBatch(session, { id, pairs: 1, amount: 5n }, 'begin', options)
+    await insertBatch(session, { id, kind: 'count', pairs: 1, amount: 5n }, 'begin', options)
     const { to } = batchWay('inherit')
     await session.execute(`UPDATE ${options.names.batch} SET state = '${to}' WHERE id = ?`, [id])
   },
@@ -70,14 +67,14 @@ const ACTS: Record<BatchEvent, Act> = {
     if (begun !== 'begun') throw new Error(begun)
   },
   countWhole: (session, { id }, options) =>
-    insertBatch(session, { id, pairs: 1, amount: 5n }, 'countWhole', options),
+    insertBatch(session, { id, kind: 'count', pairs: 1, amount: 5n }, 'countWhole', options),
   chunk: (session, { id }, { names }) => moveCursor(session, id, names, STEP),
   async end(session, batch, options) {
     const position = await findBatch(session, batch.id, options.names)
     if (position?.state === 'applying' && position.cursorId === null) {
       await ACTS.chunk(session, batch, options)
     }
-    await endBatch(session, batch.id, options.names, batch.files.length)
+    await endBatch(session, batch, options.names)
   },
   retreat: (session, batch, options) => change(session, batch, options, 'retreat'),
   takeBack: (session, { id }, { names }) => takeBack(session, id, names, STEP),
@@ -109,7 +106,7 @@ t.test('every event in every state leads where the table says, in MariaDB', asyn
   for (const [state, events] of Object.entries(BATCH_STATES)) {
     for (const [event, next] of Object.entries(events)) {
       const { id, files } = batchFor([[1n, 5n]])
-      const batch = { id, files: (await scene.record(files))! }
+      const batch = asStaged({ id, files: (await scene.record(files))! })
       const stateNow = async () => (await findBatch(session, id, options.names))?.state ?? 'absent'
       for (const before of WAYS[state as BatchState]) await ACTS[before](session, batch, options)
       t.equal(await stateNow(), state)

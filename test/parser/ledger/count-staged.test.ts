@@ -2,12 +2,9 @@ import t, { type Test } from 'tap'
 import type { BatchFile } from '../../../parser/ledger/batch.ts'
 import type { Session } from '../../../parser/ledger/connection.ts'
 import { findBatch } from '../../../parser/ledger/counting/batch-row.ts'
-import {
-  advanceStaged,
-  beginStaged,
-  type StagedBatch,
-} from '../../../parser/ledger/counting/count-staged.ts'
+import { advanceStaged, beginStaged } from '../../../parser/ledger/counting/count-staged.ts'
 import type { LongCountOptions } from '../../../parser/ledger/counting/count-whole.ts'
+import { asStaged, type StagedBatch } from '../../../parser/ledger/counting/signed-chunks.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { failureOf, within } from '../../shared/helpers.ts'
 import { countOptionsOf } from './count-options.ts'
@@ -51,7 +48,7 @@ async function scene(t: Test, size: number, files: readonly BatchFile[] = ONE): 
   const base = await openLedgerScene(t, address)
   const options = await countOptionsOf(base, { chunkPairsMax: size })
   const rows = (await base.record(files))!
-  const batch = { id: Buffer.alloc(16, 1), files: rows }
+  const batch = asStaged({ id: Buffer.alloc(16, 1), files: rows })
   const { session } = base
   t.equal(await beginStaged(session, batch, false, options), 'begun')
   const stand = () => findBatch(session, batch.id, options.names)

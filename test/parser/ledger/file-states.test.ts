@@ -1,7 +1,9 @@
 import t from 'tap'
+import { askFor, orderOf } from '../../../parser/ledger/asking/orders.ts'
 import type { BatchFile } from '../../../parser/ledger/batch.ts'
 import type { Session } from '../../../parser/ledger/connection.ts'
 import { endBatch, moveCursor, takeBack } from '../../../parser/ledger/counting/batch-row.ts'
+import { settleOrder } from '../../../parser/ledger/counting/carry-out.ts'
 import { beginStaged } from '../../../parser/ledger/counting/count-staged.ts'
 import { countWhole, type LongCountOptions } from '../../../parser/ledger/counting/count-whole.ts'
 import {
@@ -10,6 +12,7 @@ import {
   type Guilty,
   takeOffTheList,
 } from '../../../parser/ledger/counting/retreat.ts'
+import { asStaged, type StagedBatch } from '../../../parser/ledger/counting/signed-chunks.ts'
 import { type LedgerFile, offerAgain } from '../../../parser/ledger/file-rows.ts'
 import { FILE_STATES, type FileEvent, type FileState } from '../../../parser/ledger/file-states.ts'
 import { recordOne } from '../../../parser/ledger/recording/record.ts'
@@ -22,6 +25,7 @@ import { batchOf, fileOf, openLedgerScene, type Pairs, pairSource, startServer }
 const server = await startServer(t)
 const PAIRS: Pairs = [[1n, 5n]]
 const STEP = { after: null, to: 1n, inputPairs: 1, amount: 5n }
+const STEP_BACK = { ...STEP, amount: -5n }
 
 interface Subject {
   readonly id: Buffer
@@ -67,16 +71,39 @@ const ACTS: Record<FileEvent, (hands: Hands, subject: Subject) => Promise<unknow
   countWhole: ({ session, options }, { id, file }) =>
     countWhole(session, { ...batchOf([file], file.sums), id }, false, options),
   async begin(hands, { id, file }) {
-    const batch = { id, files: [await rowOf(hands, file)] }
+    const batch = asStaged({ id, files: [await rowOf(hands, file)] })
     return beginStaged(hands.session, batch, true, hands.options)
   },
-  async end({ session, options: { names } }, { id }) {
-    await moveCursor(session, id, names, STEP)
-    await endBatch(session, id, names, 1)
+  async end(hands, { id, file }) {
+    const { session, options } = hands
+    const batch = asStaged({ id, files: [await rowOf(hands, file)] })
+    await moveCursor(session, id, options.names, STEP)
+    await endBatch(session, batch, options.names)
   },
   giveBack: (hands, subject) => retreat(hands, subject, []),
   refuse: (hands, subject) => blame(hands, subject, 'TOTAL_REFUSED: words'),
   unrecord: (hands, subject) => blame(hands, subject, undefined),
+  async hold(hands, { file }) {
+    await rowOf(hands, file)
+    await record(hands.session, hands.options, { ...file, isHeld: true }, true)
+  },
+  async revert(hands, subject) {
+    return beginStaged(hands.session, await revertOf(hands, subject), true, hands.options)
+  },
+  async endRevert(hands, subject) {
+    const { session, options } = hands
+    await moveCursor(session, subject.id, options.names, STEP_BACK)
+    await endBatch(session, await revertOf(hands, subject), options.names)
+  },
+  async keep(hands, subject) {
+    const { session, options } = hands
+    await moveCursor(session, subject.id, options.names, STEP_BACK)
+    await beginRetreat(session, subject.id, options)
+    await takeBack(session, subject.id, options.names, STEP_BACK)
+    await endRetreat(session, await revertOf(hands, subject), [], options)
+  },
+  redo: (hands, subject) => order(hands, subject, 'redo'),
+  release: (hands, subject) => order(hands, subject, 'release'),
   async offerAgain(hands, { file }) {
     const { names, instance } = hands.options
     const row = await rowOf(hands, file)
@@ -97,6 +124,7 @@ function record(
 
 async function blame(hands: Hands, subject: Subject, reason: string | undefined): Promise<void> {
   const row = await rowOf(hands, subject.file)
+  if (row.state === 'held' && reason !== undefined) return order(hands, subject, 'refuse')
   const guilty = { sequence: row.sequence, reason }
   if (row.state === 'applying') return retreat(hands, subject, [guilty])
   return takeOffTheList(hands.session, guilty, hands.options)
@@ -111,7 +139,26 @@ async function retreat(
   await moveCursor(session, id, options.names, STEP)
   await beginRetreat(session, id, options)
   await takeBack(session, id, options.names, STEP)
-  await endRetreat(session, { id, files: [await rowOf(hands, file)] }, guilty, options)
+  await endRetreat(session, asStaged({ id, files: [await rowOf(hands, file)] }), guilty, options)
+}
+
+async function revertOf(hands: Hands, { id, file }: Subject): Promise<StagedBatch> {
+  return { id, kind: 'correct', files: [{ ...(await rowOf(hands, file)), isBack: true }] }
+}
+
+/** As whoever counts carries it out. */
+async function order(
+  hands: Hands,
+  { file }: Subject,
+  kind: 'redo' | 'release' | 'refuse',
+): Promise<void> {
+  const { session, options } = hands
+  const row = await rowOf(hands, file)
+  const request = orderOf(kind, options.uuid, row, 'words')
+  await askFor(session, options.names, request)
+  const asked = { ...request, kind, old: row.sequence, new: null, beforeAt: null }
+  const plan = { kind, file: row }
+  if (!(await settleOrder(session, asked, plan, options))) throw new Error('nothing has changed')
 }
 
 /** How a file comes into each state. */
@@ -122,6 +169,9 @@ const WAYS: Record<FileState, readonly FileEvent[]> = {
   applying: ['claim', 'stage', 'begin'],
   applied: ['countWhole'],
   refused: ['claim', 'stage', 'refuse'],
+  reverting: ['claim', 'stage', 'begin', 'end', 'revert'],
+  reverted: ['claim', 'stage', 'begin', 'end', 'revert', 'endRevert'],
+  held: ['claim', 'hold'],
 }
 /** What waits to be counted is on the list, and nothing else. */
 const WAITS: readonly FileState[] = ['staged']
@@ -155,7 +205,7 @@ t.test('every event in every state leads where the table says, in MariaDB', asyn
       cells += 1
     }
   }
-  t.equal(cells, 6 * 10)
+  t.equal(cells, 9 * 16)
 })
 
 /** A batch that has begun with the file is gone on with; else it is another one. */
@@ -163,4 +213,4 @@ function idOf(state: string, event: string, { id }: Subject): Buffer {
   return state === 'applying' && event !== 'begin' ? id : Buffer.alloc(16, `${event}${state}`)
 }
 
-t.test('the table has no hole', async t => checkTable(t, FILE_STATES, 'absent', ['applied']))
+t.test('the table has no hole', async t => checkTable(t, FILE_STATES, 'absent', []))

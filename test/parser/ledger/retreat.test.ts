@@ -5,6 +5,7 @@ import type { BatchFile } from '../../../parser/ledger/batch.ts'
 import { newBatchId } from '../../../parser/ledger/batch.ts'
 import { findBatch } from '../../../parser/ledger/counting/batch-row.ts'
 import { beginRetreat, takeBackApplied } from '../../../parser/ledger/counting/retreat.ts'
+import { asStaged } from '../../../parser/ledger/counting/signed-chunks.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { eventually, failureOf } from '../../shared/helpers.ts'
 import { countOptionsOf } from './count-options.ts'
@@ -234,7 +235,7 @@ t.test('blocks that are deleted while they are taken back', async t => {
       return super.take(...args)
     }
   })(options.names)
-  const batch = { id: s.id, files: s.recorded }
+  const batch = asStaged({ id: s.id, files: s.recorded })
   const taking = takeBackApplied(s.session, batch, position, { ...options, writer })
   t.match(await failureOf(taking), {
     code: 'BLOCK_UNREADABLE',

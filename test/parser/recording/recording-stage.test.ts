@@ -85,6 +85,21 @@ const ROWS: Record<
     )
     await s.session.execute('DELETE FROM countersink_todo')
   },
+  async reverting(s, file, whose) {
+    await ROWS.applied(s, file, whose)
+    await s.session.execute("UPDATE countersink_file SET state = 'reverting'")
+  },
+  async reverted(s, file, whose) {
+    await ROWS.applied(s, file, whose)
+    await s.session.execute(
+      "UPDATE countersink_file SET state = 'reverted', reason = 'wrong month'",
+    )
+  },
+  async held(s, file, whose) {
+    await ROWS.staged(s, file, whose)
+    await s.session.execute("UPDATE countersink_file SET state = 'held'")
+    await s.session.execute('DELETE FROM countersink_todo')
+  },
 }
 
 function recorderOf(s: Scene, whose: Whose) {
@@ -101,7 +116,7 @@ function rowFile({ digest, entry }: ReadFile, whose: Whose) {
 /** In the end; `waits` is what is seen before the other parser counts what it can. */
 interface Fate {
   readonly first: 'waits' | 'settled'
-  readonly end: 'applied' | 'duplicate' | 'quarantined'
+  readonly end: 'applied' | 'duplicate' | 'quarantined' | 'reverted'
 }
 
 const FATES: Record<LedgerFile['state'], Record<Whose, Fate>> = {
@@ -126,6 +141,18 @@ const FATES: Record<LedgerFile['state'], Record<Whose, Fate>> = {
     ours: { first: 'settled', end: 'quarantined' },
     other: { first: 'waits', end: 'applied' },
   },
+  reverting: {
+    ours: { first: 'waits', end: 'reverted' },
+    other: { first: 'waits', end: 'reverted' },
+  },
+  reverted: {
+    ours: { first: 'settled', end: 'reverted' },
+    other: { first: 'settled', end: 'reverted' },
+  },
+  held: {
+    ours: { first: 'waits', end: 'applied' },
+    other: { first: 'waits', end: 'duplicate' },
+  },
 }
 
 for (const [state, fates] of Object.entries(FATES) as [
@@ -147,9 +174,13 @@ for (const [state, fates] of Object.entries(FATES) as [
           t.same(s.readAgain, [file.entry.sequence])
           await s.hand(file)
         }
-        if (state === 'applying') await giveBack(s)
-        await eventually('it is recorded', async () => (await s.row(file))?.state === 'staged')
-        await s.countAll()
+        if (state === 'applying' || state === 'held') await giveBack(s)
+        if (state === 'reverting') {
+          await s.session.execute("UPDATE countersink_file SET state = 'reverted'")
+        } else {
+          await eventually('it is recorded', async () => (await s.row(file))?.state === 'staged')
+          await s.countAll()
+        }
       }
       await s.settled(1)
       t.same(s.outcomes, { it: end })

@@ -1,11 +1,8 @@
 import type { Test } from 'tap'
 import { findBatch } from '../../../../parser/ledger/counting/batch-row.ts'
-import {
-  advanceStaged,
-  beginStaged,
-  type StagedBatch,
-} from '../../../../parser/ledger/counting/count-staged.ts'
+import { advanceStaged, beginStaged } from '../../../../parser/ledger/counting/count-staged.ts'
 import type { CountOptions } from '../../../../parser/ledger/counting/count-whole.ts'
+import { asStaged, type StagedBatch } from '../../../../parser/ledger/counting/signed-chunks.ts'
 import type { WindowLimits } from '../../../../parser/ledger/proving/totals-window.ts'
 import { type Proof, prove } from '../../../../parser/ledger/proving/verify.ts'
 import type { Witness } from '../../../../parser/ledger/schema/witnesses.ts'
@@ -74,7 +71,7 @@ export async function proofScene(t: Test, server: Server): Promise<ProofScene> {
     async begin(files) {
       batches += 1
       const rows = (await base.record(files.map(pairs => fileOf(pairs))))!
-      const batch = { id: Buffer.alloc(16, batches), files: rows }
+      const batch = asStaged({ id: Buffer.alloc(16, batches), files: rows })
       t.equal(await beginStaged(session, batch, true, options), 'begun')
       return batch
     },

@@ -1,0 +1,109 @@
+/**
+ * What a person asks of the ledger's files: written down as an order, for whoever counts. The same
+ * request is the same order however often it is made, by whomever: its id is made from what it would
+ * bring about. One that was refused waits again.
+ */
+
+import { createHash } from 'node:crypto'
+import { CountersinkError } from '../../../shared/errors.ts'
+import { boundedReason } from '../../../shared/protocol.ts'
+import type { Terms } from '../../../shared/terms.ts'
+import type { Session } from '../connection.ts'
+import { ORDER_STATES, type OrderKind, type OrderState } from '../counting/order-states.ts'
+import type { LedgerFile } from '../file-rows.ts'
+import type { LedgerNames } from '../schema/tables.ts'
+
+export interface OrderRequest {
+  readonly id: Buffer
+  readonly kind: OrderKind
+  readonly old?: bigint
+  /** UTC, as `sqlTime` has it. */
+  readonly beforeAt?: string
+  readonly reason: string
+}
+
+/** How an order stands. */
+export interface OrderStanding {
+  readonly kind: OrderKind
+  readonly state: Exclude<OrderState, 'absent'>
+  /** Why it waits or is refused, or what came of it. */
+  readonly answer: string | null
+  readonly batchId: Buffer | null
+}
+
+/** An order about a file, as it stands now: another one once that was carried out. */
+export function orderOf(
+  kind: 'undo' | 'redo' | 'release' | 'refuse',
+  ledgerUuid: string,
+  { sequence, postings }: Pick<LedgerFile, 'sequence' | 'postings'>,
+  reason: string,
+): OrderRequest {
+  // The posting that it would bring about: even ones take back.
+  const next = Number(postings) + 1
+  const n = kind === 'undo' ? next + (next % 2) : next + ((next + 1) % 2)
+  return { id: orderId(kind, ledgerUuid, `${sequence}`, `${n}`), kind, old: sequence, reason }
+}
+
+/** 16 bytes that name what is asked for. */
+export function orderId(...parts: readonly string[]): Buffer {
+  const text = `countersink order\0${parts.join('\0')}`
+  return createHash('sha256').update(text).digest().subarray(0, 16)
+}
+
+/** Inside the transaction that stages the content: it waits to be counted in place of another one. */
+export async function askToSupersede(
+  session: Session,
+  { order, file }: LedgerNames,
+  sequence: bigint,
+  { supersedes = '', reason = '' }: Terms,
+): Promise<void> {
+  const { absent, refused } = ORDER_STATES
+  const id = orderId('supersede', supersedes, `${sequence}`)
+  await session.execute(
+    `INSERT INTO ${order} (id, kind, old, new, reason, state, asked_at)
+     SELECT ?, 'supersede', (SELECT sequence FROM ${file} WHERE sha256 = ?), ?, ?, '${absent.ask}',
+            UTC_TIMESTAMP(3)
+     ON DUPLICATE KEY UPDATE old = VALUES(old), reason = VALUES(reason),
+       asked_at = VALUES(asked_at), answer = NULL, ended_at = NULL,
+       state = IF(state = 'refused', '${refused.ask}', state)`,
+    [id, Buffer.from(supersedes, 'hex'), sequence, reason],
+  )
+}
+
+/** Writes it down, unless it stands there. */
+export async function askFor(
+  session: Session,
+  { order }: LedgerNames,
+  { id, kind, old, beforeAt, reason }: OrderRequest,
+): Promise<void> {
+  const { absent, refused } = ORDER_STATES
+  await session.execute(
+    `INSERT INTO ${order} (id, kind, old, before_at, reason, state, asked_at)
+     VALUES (?, ?, ?, ?, ?, '${absent.ask}', UTC_TIMESTAMP(3))
+     ON DUPLICATE KEY UPDATE
+       reason = IF(state = 'refused', VALUES(reason), reason),
+       asked_at = IF(state = 'refused', VALUES(asked_at), asked_at),
+       answer = IF(state = 'refused', NULL, answer),
+       ended_at = IF(state = 'refused', NULL, ended_at),
+       state = IF(state = 'refused', '${refused.ask}', state)`,
+    [id, kind, old ?? null, beforeAt ?? null, boundedReason(reason)],
+  )
+}
+
+/** @throws CountersinkError LEDGER_BEHIND when it is gone. */
+export async function orderStanding(
+  session: Session,
+  { order }: LedgerNames,
+  id: Uint8Array,
+): Promise<OrderStanding> {
+  const [row] = await session.query<OrderStanding>(
+    `SELECT kind, state, answer, batch_id AS batchId FROM ${order} WHERE id = ?`,
+    [Buffer.from(id)],
+  )
+  if (row !== undefined) return row
+  throw new CountersinkError(
+    'LEDGER_BEHIND',
+    `the order ${Buffer.from(id).toString('hex')} is not there any more: the database is another one, or an older state of it`,
+    { advice: 'Ask "countersink verify", then ask for it again.' },
+  )
+}

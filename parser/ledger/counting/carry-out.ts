@@ -1,0 +1,234 @@
+/**
+ * What an order comes to, by the rows of the files that it is about. Each answer is a sentence for who has
+ * asked.
+ *
+ * | file | undo | redo | release | refuse |
+ * | --- | --- | --- | --- | --- |
+ * | staging, staged, applying | waits | is done | is done | too late: declined |
+ * | held | waits | is done | staged | refused |
+ * | applied | taken back | is done | is done | declined |
+ * | reverting | waits | waits | declined | declined |
+ * | reverted | is done | staged | declined | is done |
+ * | refused | declined | declined | declined | is done |
+ *
+ * **supersede** is an undo of the one file together with the count of the other, which is staged for it;
+ * where that was counted by itself before, the undo is left.
+ */
+
+import { boundedReason } from '../../../shared/protocol.ts'
+import type { Session } from '../connection.ts'
+import { fileColumns, fileWay, isBack, type LedgerFile } from '../file-rows.ts'
+import type { LedgerNames } from '../schema/tables.ts'
+import { transaction } from '../transaction.ts'
+import type { CountOptions } from './count-whole.ts'
+import { carryOutOrder, declineOrder, type Order } from './order-row.ts'
+import { type Member, toBeCounted } from './signed-chunks.ts'
+
+export type Plan =
+  /** A batch of these carries it out. */
+  | { readonly kind: 'move'; readonly files: readonly Member[] }
+  /** A change of the file's state does. */
+  | { readonly kind: 'redo' | 'release' | 'refuse'; readonly file: LedgerFile }
+  | { readonly kind: 'done' | 'declined' | 'waits'; readonly why: string }
+
+/** Of the kinds that are about files. */
+export type FileOrder = Order & {
+  readonly kind: 'undo' | 'redo' | 'supersede' | 'release' | 'refuse'
+}
+
+export function isFileOrder(order: Order): order is FileOrder {
+  return order.kind !== 'reset' && order.kind !== 'prune'
+}
+
+export async function planOrder(
+  session: Session,
+  names: LedgerNames,
+  order: FileOrder,
+): Promise<Plan> {
+  const [old, other] = await rowsOf(session, names, [order.old, order.new])
+  if (order.kind === 'supersede') return await planSupersede(session, names, old, other)
+  if (old === undefined) return { kind: 'declined', why: 'the ledger has no such file' }
+  switch (order.kind) {
+    case 'undo':
+      return planUndo(session, names, old)
+    case 'redo':
+      return planRedo(session, names, old)
+    case 'release':
+      if (old.state === 'held') return { kind: 'release', file: old }
+      return old.state === 'refused' || old.state === 'reverting' || old.state === 'reverted'
+        ? declined(old)
+        : done(old)
+    case 'refuse':
+      if (old.state === 'held') return { kind: 'refuse', file: old }
+      return old.state === 'refused' || old.state === 'reverted' ? done(old) : declined(old)
+  }
+}
+
+async function planUndo(session: Session, names: LedgerNames, file: LedgerFile): Promise<Plan> {
+  switch (file.state) {
+    case 'applied': {
+      if (file.pairs === null) {
+        const why = `${file.name} was counted by an earlier version, which kept no sums of it: it cannot be taken back`
+        return { kind: 'declined', why }
+      }
+      if (await isFolded(session, names, file)) return closed(file)
+      const n = Number(file.postings) + 1
+      return { kind: 'move', files: [{ ...file, isBack: isBack({ n, sign: file.sign }) }] }
+    }
+    case 'reverted':
+      return done(file)
+    case 'refused':
+      return declined(file)
+    default:
+      return { kind: 'waits', why: `it waits until ${file.name} is counted: it is ${file.state}` }
+  }
+}
+
+async function planRedo(session: Session, names: LedgerNames, file: LedgerFile): Promise<Plan> {
+  if (file.state === 'reverting') {
+    return { kind: 'waits', why: `it waits until ${file.name} is taken back` }
+  }
+  if (file.state === 'refused') return declined(file)
+  if (file.state !== 'reverted') return done(file)
+  if (Number(file.sign) !== 1) {
+    return { kind: 'declined', why: 'the totals are not emptied again by it: ask for that anew' }
+  }
+  return (await isFolded(session, names, file)) ? closed(file) : { kind: 'redo', file }
+}
+
+async function planSupersede(
+  session: Session,
+  names: LedgerNames,
+  old: LedgerFile | undefined,
+  other: LedgerFile | undefined,
+): Promise<Plan> {
+  if (other === undefined) return { kind: 'declined', why: 'the ledger has no such file' }
+  if (other.state === 'refused' || other.state === 'reverted') return declined(other)
+  if (old === undefined) {
+    return { kind: 'declined', why: 'what it is to be counted in place of was never counted' }
+  }
+  const undo = await planUndo(session, names, old)
+  if (undo.kind === 'done') {
+    const why = `${old.name}, in place of which it is to be counted, was taken back before: publish it by itself`
+    return { kind: 'declined', why }
+  }
+  if (undo.kind !== 'move' || other.state === 'applied') return undo
+  if (other.state !== 'staged') return { kind: 'waits', why: `${other.name} is ${other.state}` }
+  return { kind: 'move', files: [...undo.files, ...toBeCounted([other])] }
+}
+
+/** Of the orders that are no batch, and of those that come to nothing: all in one transaction. */
+export async function settleOrder(
+  session: Session,
+  order: FileOrder,
+  plan: Exclude<Plan, { kind: 'move' | 'waits' }>,
+  { names, lease }: Pick<CountOptions, 'names' | 'lease'>,
+): Promise<boolean> {
+  return transaction<boolean>(session, async undo => {
+    await lease.fence(session)
+    const isDone = await settle(session, order, plan, names)
+    return isDone || undo(false)
+  })
+}
+
+async function settle(
+  session: Session,
+  order: FileOrder,
+  plan: Exclude<Plan, { kind: 'move' | 'waits' }>,
+  names: LedgerNames,
+): Promise<boolean> {
+  switch (plan.kind) {
+    case 'done':
+      return carryOutOrder(session, names, order.id, plan.why)
+    case 'declined':
+      if (order.new !== null) await refuseStaged(session, names, order.new, plan.why)
+      return declineOrder(session, names, order.id, plan.why)
+    case 'redo':
+    case 'release':
+    case 'refuse': {
+      const isChanged = await change(session, names, plan.kind, plan.file, order.reason)
+      return isChanged && carryOutOrder(session, names, order.id, ANSWER[plan.kind])
+    }
+  }
+}
+
+const ANSWER = {
+  redo: 'it is counted again',
+  release: 'it is counted',
+  refuse: 'it is not counted',
+} as const
+
+async function change(
+  session: Session,
+  { file, todo }: LedgerNames,
+  event: 'redo' | 'release' | 'refuse',
+  { sequence, state }: LedgerFile,
+  reason: string,
+): Promise<boolean> {
+  const { to, from } = fileWay(event)
+  const changed = await session.execute(
+    `UPDATE ${file} SET state = '${to}', reason = ?
+      WHERE sequence = ? AND state = '${state}' AND ${from}`,
+    [event === 'refuse' ? boundedReason(`HELD: ${reason}`) : null, sequence],
+  )
+  if (changed === 0) return false
+  if (event !== 'refuse') {
+    await session.execute(`INSERT INTO ${todo} (kind, file_sequence) VALUES ('count', ?)`, [
+      sequence,
+    ])
+  }
+  return true
+}
+
+/** It waits for this order alone. */
+async function refuseStaged(
+  session: Session,
+  { file, todo }: LedgerNames,
+  sequence: bigint,
+  why: string,
+): Promise<void> {
+  const { to } = fileWay('refuse')
+  await session.execute(
+    `UPDATE ${file} SET state = '${to}', reason = ?
+      WHERE sequence = ? AND state = 'staged'
+        AND NOT EXISTS (SELECT 1 FROM ${todo} WHERE kind = 'count' AND file_sequence = ?)`,
+    [boundedReason(/^[A-Z_]+: /.test(why) ? why : `NOT_SUPERSEDED: ${why}`), sequence, sequence],
+  )
+}
+
+async function rowsOf(
+  session: Session,
+  names: LedgerNames,
+  sequences: readonly (bigint | null)[],
+): Promise<(LedgerFile | undefined)[]> {
+  const rows = await session.query<LedgerFile>(
+    `SELECT ${fileColumns(names)} FROM ${names.file}
+      WHERE sequence IN (${sequences.filter(one => one !== null).join(', ') || 'NULL'})`,
+  )
+  return sequences.map(sequence => rows.find(row => row.sequence === sequence))
+}
+
+async function isFolded(
+  session: Session,
+  { posting }: LedgerNames,
+  { sequence, postings }: LedgerFile,
+): Promise<boolean> {
+  const [row] = await session.query(
+    `SELECT 1 FROM ${posting} WHERE file_sequence = ? AND n = ? AND folded = 1`,
+    [sequence, postings],
+  )
+  return row !== undefined
+}
+
+function closed({ name }: LedgerFile): Plan {
+  const why = `BOOKS_CLOSED: ${name} is part of a balance that was closed, and its sums are not kept any more`
+  return { kind: 'declined', why }
+}
+
+function done({ name, state }: LedgerFile): Plan {
+  return { kind: 'done', why: `${name} is ${state} already` }
+}
+
+function declined({ name, state, reason }: LedgerFile): Plan {
+  return { kind: 'declined', why: `${name} is ${state}${reason === null ? '' : `: ${reason}`}` }
+}

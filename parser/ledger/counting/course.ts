@@ -1,0 +1,147 @@
+/**
+ * The course of a batch of recorded contents, from wherever it stands to its end: applied, or taken back.
+ * The states are the ledger's (`batch-states.ts`): after anything that happens they are asked again.
+ */
+
+import { describeError, hasCode } from '../../../shared/errors.ts'
+import type { Session } from '../connection.ts'
+import type { LedgerFile } from '../file-rows.ts'
+import { transaction } from '../transaction.ts'
+import { changeBatch, findBatch } from './batch-row.ts'
+import { blame, unlessUnreadable } from './blame.ts'
+import { advanceStaged, type BeginResult } from './count-staged.ts'
+import type { LongCountOptions } from './count-whole.ts'
+import { objectionTo } from './objection.ts'
+import { replan } from './replan.ts'
+import { beginRetreat, endRetreat, type Guilty, takeBackApplied } from './retreat.ts'
+import type { StagedBatch } from './signed-chunks.ts'
+
+export type StagedResult =
+  | { readonly kind: 'applied' }
+  /** Its files are staged again, or refused, or were not as they were thought to be. */
+  | {
+      readonly kind: 'given back'
+      /** Those whose blocks cannot be read: they are to be recorded anew. */
+      readonly unreadable: readonly LedgerFile[]
+    }
+  | { readonly kind: 'blocked'; readonly reason: string }
+
+/** What a course makes known of itself. */
+export interface CourseEvents {
+  readonly onBegun: () => void
+  /** So many pairs more are in the totals. */
+  readonly onChunk: (pairs: number) => void
+}
+
+/**
+ * @param begin makes the batch's row, where there is none; `unproven`: its files are to be looked at, and
+ *   those that cannot be counted taken off the list by `takeOff`.
+ * @throws the signal's reason between two chunks; CountersinkError LEASE_LOST; BLOCK_UNREADABLE when what
+ *   is applied of it cannot be taken back.
+ */
+export async function bringToEnd(
+  session: Session,
+  batch: StagedBatch,
+  begin: (checked: boolean) => Promise<BeginResult>,
+  takeOff: () => Promise<Guilty[]>,
+  options: LongCountOptions & CourseEvents,
+): Promise<StagedResult> {
+  const { names, lease } = options
+  for (let checked = false; ; ) {
+    const position = await findBatch(session, batch.id, names)
+    switch (position?.state) {
+      case undefined: {
+        const begun = await begin(checked)
+        if (begun === 'changed') return givenBack(batch, [])
+        if (begun === 'unproven') {
+          const guilty = await takeOff()
+          if (guilty.length > 0) return givenBack(batch, guilty)
+          checked = true
+        } else options.onBegun()
+        break
+      }
+      case 'applied':
+        return { kind: 'applied' }
+      case 'unrecorded': {
+        const isPlanned = await replan(session, batch, position, options)
+        if (!isPlanned) return { kind: 'blocked', reason: NOT_ITS_SUMS }
+        break
+      }
+      case 'applying': {
+        const advanced = await unlessUnreadable(advanceStaged(session, batch, position, options))
+        if (advanced?.kind === 'applied') return advanced
+        await beginRetreat(session, batch.id, options)
+        break
+      }
+      case 'blocked':
+        await transaction(session, async () => {
+          await lease.fence(session)
+          await changeBatch(session, batch.id, names, 'unblock')
+        })
+        break
+      case 'retreating': {
+        const isTaken = await takeBackApplied(session, batch, position, options)
+        if (!isTaken) return { kind: 'blocked', reason: LOWERED }
+        return await giveBack(session, batch, options)
+      }
+    }
+  }
+}
+
+/** The end of a batch of which nothing is applied any more. */
+async function giveBack(
+  session: Session,
+  batch: StagedBatch,
+  options: LongCountOptions,
+): Promise<StagedResult> {
+  const guilty = await blame(session, batch, options)
+  if (batch.kind === 'count') {
+    await endRetreat(session, batch, guilty, options)
+    return givenBack(batch, guilty)
+  }
+  const why = await whyNot(session, batch, guilty, options)
+  // What was to be counted instead is not, for the same reason.
+  const counted = batch.files.filter(({ isBack }) => !isBack)
+  const blamed =
+    why === undefined ? guilty : counted.map(({ sequence }) => ({ sequence, reason: why }))
+  await endRetreat(session, batch, blamed, options, why)
+  return givenBack(batch, blamed)
+}
+
+/** Why an order cannot be carried out; undefined: it can be tried again. */
+async function whyNot(
+  session: Session,
+  { files }: StagedBatch,
+  guilty: readonly Guilty[],
+  options: LongCountOptions,
+): Promise<string | undefined> {
+  const unread = guilty.filter(({ reason }) => reason === undefined)
+  const taken = files.find(
+    ({ isBack, sequence }) => isBack && unread.some(one => one.sequence === sequence),
+  )
+  if (taken !== undefined) return unreadableText(taken)
+  if (unread.length > 0) return undefined
+  const [first] = guilty
+  if (first?.reason !== undefined) return first.reason
+  try {
+    return await objectionTo(session, files, options)
+  } catch (error) {
+    if (hasCode(error, 'BLOCK_UNREADABLE')) return describeError(error)
+    throw error
+  }
+}
+
+export function unreadableText({ name }: LedgerFile): string {
+  return `BLOCK_UNREADABLE: the recorded sums of ${name} are not what they were: have the rows of the ledger restored`
+}
+
+function givenBack({ files }: StagedBatch, guilty: readonly Guilty[]): StagedResult {
+  const lost = new Set(guilty.flatMap(({ sequence, reason }) => (reason ? [] : sequence)))
+  return { kind: 'given back', unreadable: files.filter(({ sequence }) => lost.has(sequence)) }
+}
+
+const LOWERED =
+  'it cannot be finished, and not be taken back: a total has less than was added to it, so somebody else has lowered it'
+
+const NOT_ITS_SUMS =
+  'an earlier version has begun it, and what that has applied is not what the recorded sums of its files are'

@@ -1,0 +1,131 @@
+/**
+ * An order's row in the ledger, as whoever counts moves it on: by the states of `order-states.ts`, in one
+ * transaction with what it is about.
+ */
+
+import type { Session } from '../connection.ts'
+import type { LedgerNames } from '../schema/tables.ts'
+import { wayOf } from '../state-sql.ts'
+import { ORDER_STATES, type OrderEvent, type OrderKind, type OrderState } from './order-states.ts'
+
+/** What is asked for. */
+export interface Order {
+  readonly id: Buffer
+  readonly kind: OrderKind
+  /** The ledger's sequence of the file that it is about. */
+  readonly old: bigint | null
+  /** Of the file that is counted in its place. */
+  readonly new: bigint | null
+  /** UTC, see `fromSqlTime`. */
+  readonly beforeAt: string | null
+  readonly reason: string
+}
+
+export const orderColumns = 'id, kind, `old`, `new`, before_at AS beforeAt, reason' satisfies string
+
+/** Those that can be carried out now, or could not be when they were looked at last; oldest first. */
+export function waitingOrders(
+  session: Session,
+  { order }: LedgerNames,
+  limit: number,
+): Promise<Order[]> {
+  return session.query<Order>(
+    `SELECT ${orderColumns} FROM ${order} WHERE state = 'waiting' ORDER BY asked_at, id LIMIT ?`,
+    [limit],
+  )
+}
+
+/** Its batch begins, in this transaction. @returns false: it does not wait any more. */
+export function beginOrder(
+  session: Session,
+  { order }: LedgerNames,
+  id: Uint8Array,
+  batchId: Uint8Array,
+): Promise<boolean> {
+  return change(session, order, 'begin', 'id = ?', id, {
+    sets: 'batch_id = ?, answer = NULL',
+    values: [Buffer.from(batchId)],
+  })
+}
+
+/** The batch that carries it out has ended. */
+export async function endOrder(
+  session: Session,
+  batchId: Uint8Array,
+  { order }: LedgerNames,
+): Promise<void> {
+  const sets = 'ended_at = UTC_TIMESTAMP(3)'
+  await change(session, order, 'end', 'batch_id = ?', batchId, { sets, values: [] })
+}
+
+/** It is done without a batch. @returns false: it does not wait any more. */
+export function carryOutOrder(
+  session: Session,
+  { order }: LedgerNames,
+  id: Uint8Array,
+  answer: string,
+): Promise<boolean> {
+  const sets = 'answer = ?, ended_at = UTC_TIMESTAMP(3)'
+  return change(session, order, 'carryOut', 'id = ?', id, { sets, values: [cut(answer)] })
+}
+
+/** It cannot be done. @returns false: it is not open any more. */
+export function declineOrder(
+  session: Session,
+  { order }: LedgerNames,
+  id: Uint8Array,
+  why: string,
+): Promise<boolean> {
+  const sets = 'answer = ?, ended_at = UTC_TIMESTAMP(3)'
+  return change(session, order, 'decline', 'id = ?', id, { sets, values: [cut(why)] })
+}
+
+/** The batch that was to carry it out was taken back: it waits, or is refused for that reason. */
+export async function giveOrderBack(
+  session: Session,
+  { order }: LedgerNames,
+  batchId: Uint8Array,
+  refusedBecause: string | undefined,
+): Promise<void> {
+  const event = refusedBecause === undefined ? 'giveBack' : 'decline'
+  const ended = refusedBecause === undefined ? 'NULL' : 'UTC_TIMESTAMP(3)'
+  await change(session, order, event, 'batch_id = ?', batchId, {
+    sets: `batch_id = NULL, answer = ?, ended_at = ${ended}`,
+    values: [refusedBecause === undefined ? null : cut(refusedBecause)],
+  })
+}
+
+/** Why it waits. */
+export async function noteOrder(
+  session: Session,
+  { order }: LedgerNames,
+  id: Uint8Array,
+  why: string,
+): Promise<void> {
+  await session.execute(
+    `UPDATE ${order} SET answer = ? WHERE id = ? AND state = 'waiting' AND NOT answer <=> ?`,
+    [cut(why), Buffer.from(id), cut(why)],
+  )
+}
+
+async function change(
+  session: Session,
+  order: string,
+  event: OrderEvent,
+  where: string,
+  key: Uint8Array,
+  { sets, values }: { readonly sets: string; readonly values: readonly unknown[] },
+): Promise<boolean> {
+  const { to, from } = wayOf<OrderState, OrderEvent>(ORDER_STATES, event)
+  const changed = await session.execute(
+    `UPDATE ${order} SET state = '${to}', ${sets} WHERE ${where} AND ${from}`,
+    [...values, Buffer.from(key)],
+  )
+  return changed > 0
+}
+
+function cut(text: string): string {
+  return [...text].slice(0, ANSWER_CHARACTERS_MAX).join('')
+}
+
+const ANSWER_CHARACTERS_MAX = 1_000
