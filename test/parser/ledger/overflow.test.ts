@@ -6,6 +6,7 @@ import {
 } from '../../../parser/ledger/counting/overflow.ts'
 import { ledgerNames } from '../../../parser/ledger/schema/tables.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
+import { failureOf } from '../../shared/helpers.ts'
 import {
   batchFor,
   batchOfAll,
@@ -203,6 +204,23 @@ t.test('a total that somebody else raised, seen by one transaction', async t => 
   const result = await count(batchFor([[1n, 1n]]))
   t.match(result, { kind: 'overflow', fileIndex: 0 })
   t.equal(await rows('batch'), 1)
+})
+
+t.test('a stop ends it between two queries', async t => {
+  const { session, limits } = await scene(t)
+  const reason = new Error('stop')
+  const one = batchFor([[1n, U64_MAX]]).files
+  for (const [calls, files] of [
+    [1, one],
+    [3, [...one, ...one]],
+  ] as const) {
+    let left = calls
+    const between = async (): Promise<void> => {
+      left -= 1
+      if (left === 0) throw reason
+    }
+    t.equal(await failureOf(findOverflow(session, files, { ...limits, between })), reason)
+  }
 })
 
 t.test('nothing to look at', async t => {
