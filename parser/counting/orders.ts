@@ -78,7 +78,7 @@ export class Orders {
   }
 }
 
-function told({ id, kind, old, new: other }: Order): Record<string, unknown> {
+function told({ id, kind, old, new: other }: Order): Readonly<Record<string, string>> {
   return {
     ...{ order: hexOf(id), kind },
     ...(old === null ? {} : { file: `${old}` }),

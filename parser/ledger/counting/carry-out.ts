@@ -25,11 +25,16 @@ import { carryOutOrder, declineOrder, type Order } from './order-row.ts'
 import { type Member, toBeCounted } from './signed-chunks.ts'
 
 export type Plan =
+  | SettledPlan
   /** A batch of these carries it out. */
   | { readonly kind: 'move'; readonly files: readonly Member[] }
+  | { readonly kind: 'waits'; readonly why: string }
+
+/** One transaction is all of it. */
+export type SettledPlan =
   /** A change of the file's state does. */
   | { readonly kind: 'redo' | 'release' | 'refuse'; readonly file: LedgerFile }
-  | { readonly kind: 'done' | 'declined' | 'waits'; readonly why: string }
+  | { readonly kind: 'done' | 'declined'; readonly why: string }
 
 /** Of the kinds that are about files. */
 export type FileOrder = Order & {
@@ -121,7 +126,7 @@ async function planSupersede(
 export async function settleOrder(
   session: Session,
   order: FileOrder,
-  plan: Exclude<Plan, { kind: 'move' | 'waits' }>,
+  plan: SettledPlan,
   { names, lease }: Pick<CountOptions, 'names' | 'lease'>,
 ): Promise<boolean> {
   return transaction<boolean>(session, async undo => {
@@ -134,7 +139,7 @@ export async function settleOrder(
 async function settle(
   session: Session,
   order: FileOrder,
-  plan: Exclude<Plan, { kind: 'move' | 'waits' }>,
+  plan: SettledPlan,
   names: LedgerNames,
 ): Promise<boolean> {
   switch (plan.kind) {
@@ -143,9 +148,7 @@ async function settle(
     case 'declined':
       if (order.new !== null) await refuseStaged(session, names, order.new, plan.why)
       return declineOrder(session, names, order.id, plan.why)
-    case 'redo':
-    case 'release':
-    case 'refuse': {
+    default: {
       const isChanged = await change(session, names, plan.kind, plan.file, order.reason)
       return isChanged && carryOutOrder(session, names, order.id, ANSWER[plan.kind])
     }

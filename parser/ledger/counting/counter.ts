@@ -9,7 +9,7 @@ import type { LedgerConnection } from '../ledger-connection.ts'
 import { databaseUnavailable } from '../sql-errors.ts'
 import { findBatch } from './batch-row.ts'
 import { overflowAmong, refusal, takeOffGuilty, unreadableOf } from './blame.ts'
-import { type FileOrder, type Plan, planOrder, settleOrder } from './carry-out.ts'
+import { type FileOrder, planOrder, type SettledPlan, settleOrder } from './carry-out.ts'
 import { type BeginResult, beginStaged } from './count-staged.ts'
 import { countWhole, type LongCountOptions, largestSumOf, type WholeResult } from './count-whole.ts'
 import { bringToEnd, type StagedResult as CourseResult, unreadableText } from './course.ts'
@@ -183,11 +183,7 @@ export class Counter {
     )
   }
 
-  async #settle(
-    session: Session,
-    order: FileOrder,
-    plan: Exclude<Plan, { kind: 'move' | 'waits' }>,
-  ): Promise<OrderResult> {
+  async #settle(session: Session, order: FileOrder, plan: SettledPlan): Promise<OrderResult> {
     const isSettled = await settleOrder(session, order, plan, this.#optionsOn(session))
     if (!isSettled) return { kind: 'waits', why: 'something has changed meanwhile' }
     return plan.kind === 'declined' ? { kind: 'declined', why: plan.why } : { kind: 'done' }

@@ -130,8 +130,8 @@ export async function endRetreat(
         [reason, one.sequence],
       )
     }
-    await unpost(session, names, others, 'giveBack')
-    await unpost(session, names, kept, 'keep')
+    await unpost(session, id, names, others, 'giveBack')
+    await unpost(session, id, names, kept, 'keep')
     if (kind === 'count') await backOnTheList(session, names, others)
     else await giveOrderBack(session, names, id, refusedBecause)
     crashPoint('B3-before-commit')
@@ -169,16 +169,19 @@ function wayOut({ reason }: Guilty) {
 
 async function unpost(
   session: Session,
+  id: Uint8Array,
   names: LedgerNames,
   files: readonly Member[],
   event: 'giveBack' | 'keep',
 ): Promise<void> {
   if (files.length === 0) return
   const { to, from } = fileWay(event)
-  await session.execute(
+  const changed = await session.execute(
     `UPDATE ${names.file} SET state = '${to}', postings = postings - 1
       WHERE sequence IN (${files.map(({ sequence }) => sequence).join(', ')}) AND ${from}`,
   )
+  if (changed !== files.length)
+    throw moved(id, `${changed} of its files are open, not ${files.length}`)
 }
 
 async function backOnTheList(

@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
 import { CountingStage } from '../../../parser/counting/counting-stage.ts'
 import { EarlierBatches } from '../../../parser/counting/earlier-batches.ts'
+import { Orders } from '../../../parser/counting/orders.ts'
 import { type Rest, StagedBatches } from '../../../parser/counting/staged-batches.ts'
 import { DigestWorkers } from '../../../parser/digest/digest.ts'
 import { DiskWatch } from '../../../parser/disk-watch.ts'
@@ -81,7 +82,7 @@ export async function stagesScene(
     ...(options.rest === undefined ? {} : { rest: options.rest }),
   })
   const counting = new CountingStage({
-    ...{ ...common, input: output, staged },
+    ...{ ...common, input: output, staged, orders: new Orders({ ledger, log }) },
     record: files => recording.record(files),
     onCounted: () => recording.lookSoon(),
   })
