@@ -4,12 +4,12 @@
  *
  * | file | undo | redo | release | refuse |
  * | --- | --- | --- | --- | --- |
- * | staging, staged, applying | waits | is done | is done | too late: declined |
- * | held | waits | is done | staged | refused |
- * | applied | taken back | is done | is done | declined |
- * | reverting | waits | waits | declined | declined |
- * | reverted | is done | staged | declined | is done |
- * | refused | declined | declined | declined | is done |
+ * | staging, staged, applying | waits | needless | needless | too late |
+ * | held | waits | needless | staged | refused |
+ * | applied | taken back | needless | needless | too late |
+ * | reverting | waits | waits | too late | too late |
+ * | reverted | needless | staged | too late | needless |
+ * | refused | never counted | never counted | too late | needless |
  *
  * **supersede** is an undo of the one file together with the count of the other, which is staged for it;
  * where that was counted by itself before, the undo is left.
@@ -34,7 +34,7 @@ export type Plan =
 export type SettledPlan =
   /** A change of the file's state does. */
   | { readonly kind: 'redo' | 'release' | 'refuse'; readonly file: LedgerFile }
-  | { readonly kind: 'done' | 'declined'; readonly why: string }
+  | { readonly kind: 'declined'; readonly why: string }
 
 /** Of the kinds that are about files. */
 export type FileOrder = Order & {
@@ -62,10 +62,10 @@ export async function planOrder(
       if (old.state === 'held') return { kind: 'release', file: old }
       return old.state === 'refused' || old.state === 'reverting' || old.state === 'reverted'
         ? declined(old)
-        : done(old)
+        : needless(old)
     case 'refuse':
       if (old.state === 'held') return { kind: 'refuse', file: old }
-      return old.state === 'refused' || old.state === 'reverted' ? done(old) : declined(old)
+      return old.state === 'refused' || old.state === 'reverted' ? needless(old) : declined(old)
   }
 }
 
@@ -81,7 +81,7 @@ async function planUndo(session: Session, names: LedgerNames, file: LedgerFile):
       return { kind: 'move', files: [{ ...file, isBack: isBack({ n, sign: file.sign }) }] }
     }
     case 'reverted':
-      return done(file)
+      return needless(file)
     case 'refused':
       return declined(file)
     default:
@@ -94,7 +94,7 @@ async function planRedo(session: Session, names: LedgerNames, file: LedgerFile):
     return { kind: 'waits', why: `it waits until ${file.name} is taken back` }
   }
   if (file.state === 'refused') return declined(file)
-  if (file.state !== 'reverted') return done(file)
+  if (file.state !== 'reverted') return needless(file)
   if (Number(file.sign) !== 1) {
     return { kind: 'declined', why: 'the totals are not emptied again by it: ask for that anew' }
   }
@@ -113,7 +113,7 @@ async function planSupersede(
     return { kind: 'declined', why: 'what it is to be counted in place of was never counted' }
   }
   const undo = await planUndo(session, names, old)
-  if (undo.kind === 'done') {
+  if (old.state === 'reverted') {
     const why = `${old.name}, in place of which it is to be counted, was taken back before: publish it by itself`
     return { kind: 'declined', why }
   }
@@ -143,8 +143,6 @@ async function settle(
   names: LedgerNames,
 ): Promise<boolean> {
   switch (plan.kind) {
-    case 'done':
-      return carryOutOrder(session, names, order.id, plan.why)
     case 'declined':
       if (order.new !== null) await refuseStaged(session, names, order.new, plan.why)
       return declineOrder(session, names, order.id, plan.why)
@@ -228,8 +226,9 @@ function closed({ name }: LedgerFile): Plan {
   return { kind: 'declined', why }
 }
 
-function done({ name, state }: LedgerFile): Plan {
-  return { kind: 'done', why: `${name} is ${state} already` }
+/** Asked for once it has happened: declined, so that the same may be asked for when it is needed again. */
+function needless({ name, state }: LedgerFile): SettledPlan {
+  return { kind: 'declined', why: `${name} is ${state} already` }
 }
 
 function declined({ name, state, reason }: LedgerFile): Plan {
