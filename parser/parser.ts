@@ -135,7 +135,7 @@ export class Parser implements Service {
 
   async #countOnceAgreed(): Promise<void> {
     const { signal } = this.#ground
-    const { readingStage, recordingStage, countingStage } = this.#parts
+    const { readingStage, recordingStage, countingStage, follower } = this.#parts
     try {
       await goOnFromLedger({ ...this.#ground, ...this.#parts })
     } catch (error) {
@@ -147,6 +147,7 @@ export class Parser implements Service {
       readingStage.run(signal),
       recordingStage.run(signal),
       countingStage.run(signal),
+      follower.run(signal),
     ])
   }
 

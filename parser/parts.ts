@@ -6,6 +6,7 @@ import type { StatePaths } from '../shared/paths.ts'
 import {
   CountingStage,
   EarlierBatches,
+  Follower,
   Orders,
   SameNameNotices,
   StagedBatches,
@@ -130,7 +131,11 @@ function makeCounting(
     record: files => recordingStage.record(files),
     onCounted: () => recordingStage.lookSoon(),
   })
-  return { ledger, growth, settler, sameNames, decider, recordingStage, staged, countingStage }
+  const follower = new Follower({ ...ground, ledger })
+  return {
+    ...{ ledger, growth, settler, sameNames, decider, recordingStage, staged, countingStage },
+    follower,
+  }
 }
 
 /** Read, and not looked at yet: a weight is a pair held in memory, 16 bytes. */

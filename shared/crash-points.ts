@@ -54,6 +54,8 @@ export const CRASH_POINTS = [
   'P8-moved',
   'P8-move-synced',
   'P8-manifest-removed',
+  'F1-moved',
+  'F2-history-changed',
   'M1-replanned',
   'R1-manifest-written',
   'R1-manifest-linked',

@@ -21,6 +21,17 @@ export function newState(): JournalState {
   }
 }
 
+/** As if this file had never come to its end. */
+export function countOut(state: JournalState, file: ProcessedFile): JournalState {
+  const counted = file.outcome === 'applied'
+  return {
+    ...state,
+    [file.outcome]: state[file.outcome] - 1,
+    bytes: state.bytes - (counted ? file.sizeBytes : 0),
+    lines: state.lines - (counted ? file.lines : 0),
+  }
+}
+
 /** With one more file that has come to its end. */
 export function countIn(state: JournalState, file: ProcessedFile): JournalState {
   const counted = file.outcome === 'applied'

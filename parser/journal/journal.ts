@@ -17,12 +17,18 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { CountersinkError } from '../../shared/errors.ts'
-import type { Counts, ProcessedFile } from '../../shared/protocol.ts'
+import type { Counts, Outcome, ProcessedFile } from '../../shared/protocol.ts'
 import type { Checkpoint, CheckpointTally, DigestFacts, QueueEntry } from '../facts.ts'
-import { claimContent, letContentGo, recordContent, unlearnContent } from './content-index.ts'
+import {
+  claimContent,
+  contentOf,
+  letContentGo,
+  recordContent,
+  unlearnContent,
+} from './content-index.ts'
 import { isJournalThere } from './damage.ts'
 import { orJournalFailed } from './failure.ts'
-import { countIn, newState } from './journal-state.ts'
+import { countIn, countOut, newState } from './journal-state.ts'
 import { allotLockFile } from './lock-file.ts'
 import { afterEvent, type EntryEvent } from './queue-entry-states.ts'
 import {
@@ -275,6 +281,19 @@ export class Journal extends JournalView {
     })
   }
 
+  /** The file that has brought this content stands elsewhere in the ledger than when it was settled. */
+  recast(sha256: Uint8Array, outcome: Outcome, reason: string | undefined): void {
+    this.#commit('outcome', (tables, state) => {
+      const number = contentOf(tables, sha256)?.applied ?? 0
+      const was = number === 0 ? undefined : this.processed(number)
+      if (was === undefined || was.outcome === outcome) return state
+      const { reason: _before, ...facts } = was
+      const file = { ...facts, outcome, ...(reason === undefined ? {} : { reason }) }
+      tables.processed.putSync(numberKey(number), encodeProcessed(file))
+      return countIn(countOut(state, was), file)
+    })
+  }
+
   /** The ledger does not have this content, whatever the index says: it can be claimed again. */
   unlearn(sha256: Uint8Array): void {
     this.#commit('index', (tables, state) => {
@@ -299,7 +318,9 @@ export class Journal extends JournalView {
   #record(tables: Tables, file: ProcessedFile, sequence: number): void {
     tables.processed.putSync(numberKey(file.number), encodeProcessed(file))
     const sha256 = Buffer.from(file.sha256, 'hex')
-    const isApplied = file.outcome === 'applied'
+    // Also one that was taken back before it was settled: it is the file that has brought the content.
+    const isItself = file.outcome === 'reverted' && file.ledgerSequence !== undefined
+    const isApplied = file.outcome === 'applied' || isItself
     recordContent(tables, sha256, { number: file.number, isApplied, sequence })
   }
 

@@ -186,8 +186,10 @@ export class JournalView {
       const sha256 = Buffer.from(key).toString('hex')
       if (!sha256.startsWith(prefix)) break
       const content = decodeContent(value)
-      const applied = content.applied === 0 ? undefined : this.processed(content.applied)
-      const last = content.last === 0 ? undefined : this.processed(content.last)
+      const own = content.applied === 0 ? undefined : this.processed(content.applied)
+      const applied = own?.outcome === 'applied' ? own : undefined
+      const last =
+        own !== applied ? own : content.last === 0 ? undefined : this.processed(content.last)
       found.push({
         sha256,
         ...(applied === undefined ? {} : { applied }),

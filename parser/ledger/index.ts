@@ -8,7 +8,9 @@ export { contentsWithPrefix, processedFile, withLedgerRows } from './asking/cont
 export type { Named } from './asking/namesakes.ts'
 export {
   askFor,
+  type OrderRequest,
   type OrderStanding,
+  objectionToUndo,
   orderOf,
   orderStanding,
 } from './asking/orders.ts'

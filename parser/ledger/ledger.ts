@@ -5,12 +5,14 @@ import { type Named, namesakesOf } from './asking/namesakes.ts'
 import {
   appliedAfter,
   filesOfBatch,
+  forgetMove,
   lastOwnSequence,
   type OpenBatch,
   openBatches,
   ownFrom,
   rowOfWorkFile,
   rowsOfContents,
+  toBeMoved,
 } from './asking/rows.ts'
 import {
   findTrails,
@@ -166,6 +168,18 @@ export class Ledger {
   async offerAgain(row: LedgerFile, file: Offer): Promise<void> {
     const { names, instance } = this.#connection
     await this.#connection.write(session => offerAgain(session, names, instance, { row, ...file }))
+  }
+
+  /** Files of this parser that were settled before their rows have come where they are now. */
+  toBeMoved(limit: number): Promise<LedgerFile[]> {
+    const { names, instance } = this.#connection
+    return this.#connection.read(session => toBeMoved(session, names, instance, limit))
+  }
+
+  /** It stands where its row says, unless that says something else by now. */
+  async moved(row: LedgerFile): Promise<void> {
+    const { names } = this.#connection
+    await this.#connection.write(session => forgetMove(session, names, row))
   }
 
   /** A file of this parser was counted, by whomever: each connection from now on must lead to its row. */

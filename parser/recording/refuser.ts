@@ -36,8 +36,9 @@ export class Refuser {
     const why = row.reason === null ? '' : `: ${row.reason}`
     const reason = `counted as ${row.name} and taken back${why}`
     const isItself = this.#ledger.isThisWorkFile(row, entry.sequence)
-    if (!isItself) await this.#sight(entry, digest, 'reverted', reason)
-    return { ...verdict, outcome: 'reverted', reason, ledgerSequence: row.sequence }
+    if (isItself) return { ...verdict, outcome: 'reverted', reason, ledgerSequence: row.sequence }
+    await this.#sight(entry, digest, 'reverted', reason)
+    return { ...verdict, outcome: 'reverted', reason }
   }
 
   /**

@@ -6,6 +6,13 @@ export { withDatabaseAtRest, withServiceDatabase } from './database-at-rest.ts'
 export { askForContents, askForUnknown } from './ledger-at-rest.ts'
 export { findServerProgram, isDataDirectory } from './mariadb-bootstrap.ts'
 export { MariadbKeeper } from './mariadb-keeper.ts'
+export {
+  askAndWait,
+  contentMeant,
+  type LedgerAtHand,
+  type Patience,
+  withLedger,
+} from './orders.ts'
 export { refuseOpenDirectory, startPrivateMariadb } from './private-mariadb.ts'
 export {
   hasPrivateDatabase,

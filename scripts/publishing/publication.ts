@@ -15,6 +15,7 @@ import {
   sanitiseName,
 } from '../../shared/paths.ts'
 import { SETTINGS } from '../../shared/settings.ts'
+import type { Terms } from '../../shared/terms.ts'
 import { statSource, unfit } from './source-rest.ts'
 
 export interface PublishedFile {
@@ -36,6 +37,8 @@ export interface Source {
   readonly identity: FileIdentity
   /** Taken as it is, also when its last line has no line end: it may be a cut copy. */
   readonly mayBeCut: boolean
+  /** What is asked for with it. */
+  readonly terms?: Terms
 }
 
 /**
@@ -64,7 +67,8 @@ export async function publishFile(
     const name = publishedName(stem, sha256)
     // Nobody has looked into it but for its hash.
     const manifest = { sizeBytes, sha256, lines: undefined, amount: undefined, disposable: false }
-    await publish(paths, owner, { tmp, name }, manifest)
+    const { terms } = source
+    await publish(paths, owner, { tmp, name }, { ...manifest, ...(terms && { terms }) })
     return { name, basename: basename(source.path), sha256, sizeBytes }
   } catch (error) {
     await rm(tmpPath, { force: true })

@@ -26,11 +26,15 @@ export function withLedgerRows(
   for (const row of rows) {
     const sha256 = row.sha256.toString('hex')
     const known = found.get(sha256)
+    const { applied, ...others } = known ?? { sha256 }
     found.set(sha256, {
-      ...(known ?? { sha256 }),
+      ...others,
       ledger: row.state,
-      ...(row.state === 'applied' ? { applied: known?.applied ?? processedFile(row) } : {}),
+      ...(row.state === 'applied' || row.state === 'reverting'
+        ? { applied: applied ?? processedFile(row) }
+        : {}),
       ...(row.state === 'refused' ? { last: known?.last ?? refusedFile(row) } : {}),
+      ...(row.state === 'reverted' ? { last: revertedFile(row, applied ?? known?.last) } : {}),
     })
   }
   return { matches: [...found.values()].slice(0, 2) }
@@ -43,6 +47,12 @@ function refusedFile(row: LedgerFile): ProcessedFile {
     outcome: 'quarantined',
     ...(row.reason && { reason: row.reason }),
   }
+}
+
+/** The history may be a moment behind. */
+function revertedFile(row: LedgerFile, known: ProcessedFile | undefined): ProcessedFile {
+  const { reason: _before, ...file } = known ?? processedFile(row)
+  return { ...file, outcome: 'reverted', ...(row.reason && { reason: row.reason }) }
 }
 
 /** A counted file as the journal would have it, without a number of its own. */

@@ -5,13 +5,17 @@
  */
 
 import { createHash } from 'node:crypto'
-import { CountersinkError } from '../../../shared/errors.ts'
+import type { Config } from '../../../shared/config.ts'
+import { CountersinkError, describeError, hasCode } from '../../../shared/errors.ts'
 import { boundedReason } from '../../../shared/protocol.ts'
 import type { Terms } from '../../../shared/terms.ts'
 import type { Session } from '../connection.ts'
+import { planUndo } from '../counting/carry-out.ts'
+import { objectionTo } from '../counting/objection.ts'
 import { ORDER_STATES, type OrderKind, type OrderState } from '../counting/order-states.ts'
 import type { LedgerFile } from '../file-rows.ts'
-import type { LedgerNames } from '../schema/tables.ts'
+import { type LedgerNames, ledgerNames } from '../schema/tables.ts'
+import { checkTotals } from '../schema/totals-table.ts'
 
 export interface OrderRequest {
   readonly id: Buffer
@@ -88,6 +92,29 @@ export async function askFor(
        state = IF(state = 'refused', '${refused.ask}', state)`,
     [id, kind, old ?? null, beforeAt ?? null, boundedReason(reason)],
   )
+}
+
+/**
+ * Why a file could not be taken back if that were asked for now; undefined: it could be, or would be once
+ * it is counted. Reads every total that it has moved, and changes nothing.
+ */
+export async function objectionToUndo(
+  session: Session,
+  config: Config,
+  row: LedgerFile,
+): Promise<string | undefined> {
+  const names = ledgerNames(config)
+  const plan = await planUndo(session, names, row)
+  if (plan.kind === 'declined') return plan.why
+  if (plan.kind !== 'move') return undefined
+  const { totalsTable: table, totalsIdColumn: id, totalsAmountColumn: amount } = config
+  const { range } = await checkTotals(session, { table, id, amount })
+  try {
+    return await objectionTo(session, plan.files, { names, range, between: async () => {} })
+  } catch (error) {
+    if (hasCode(error, 'BLOCK_UNREADABLE')) return describeError(error)
+    throw error
+  }
 }
 
 /** @throws CountersinkError LEDGER_BEHIND when it is gone. */

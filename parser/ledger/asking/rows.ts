@@ -99,6 +99,35 @@ export function appliedAfter(
   )
 }
 
+/** Files of a parser that are to be put where their rows say, once nothing moves those. */
+export function toBeMoved(
+  session: Session,
+  names: LedgerNames,
+  instance: Uint8Array,
+  limit: number,
+): Promise<LedgerFile[]> {
+  return session.query<LedgerFile>(
+    `SELECT ${fileColumns(names)} FROM ${names.file}
+      WHERE instance = ? AND state IN ('applied', 'reverted', 'refused')
+        AND sequence IN (SELECT file_sequence FROM ${names.todo} WHERE kind = 'move')
+      ORDER BY sequence LIMIT ?`,
+    [instance, limit],
+  )
+}
+
+/** Takes it off the list of those, unless its row has moved on. */
+export async function forgetMove(
+  session: Session,
+  { todo, file }: LedgerNames,
+  { sequence, state, postings }: LedgerFile,
+): Promise<void> {
+  await session.execute(
+    `DELETE FROM ${todo} WHERE kind = 'move' AND file_sequence = ?
+        AND EXISTS (SELECT 1 FROM ${file} WHERE sequence = ? AND state = ? AND postings = ?)`,
+    [sequence, sequence, state, postings],
+  )
+}
+
 /** Batches that have begun and not ended, of whichever parser, oldest first. */
 export function openBatches(session: Session, names: LedgerNames): Promise<OpenBatch[]> {
   return session.query<OpenBatch>(

@@ -69,7 +69,12 @@ export async function planOrder(
   }
 }
 
-async function planUndo(session: Session, names: LedgerNames, file: LedgerFile): Promise<Plan> {
+/** What an undo of this file comes to. */
+export async function planUndo(
+  session: Session,
+  names: LedgerNames,
+  file: LedgerFile,
+): Promise<Plan> {
   switch (file.state) {
     case 'applied': {
       if (file.pairs === null) {
