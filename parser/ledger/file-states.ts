@@ -21,6 +21,7 @@ export type FileState = 'absent' | 'staging' | 'staged' | 'applying' | 'applied'
 
 /**
  * - **claim**, **takeOver**: by who records it; **stage**: its last block is in.
+ * - **recordWhole**: claimed and recorded in one transaction.
  * - **countWhole**: claimed, recorded and counted in one transaction. **begin**: its batch has begun.
  * - **end**: its batch has ended. **giveBack**: its batch was taken back. **refuse**: it would make a
  *   total too large, or its batch was taken back and this was the file to blame. **unrecord**: its blocks
@@ -30,6 +31,7 @@ export type FileEvent =
   | 'claim'
   | 'takeOver'
   | 'stage'
+  | 'recordWhole'
   | 'countWhole'
   | 'begin'
   | 'end'
@@ -42,6 +44,7 @@ const NOTHING_MAY = {
   claim: REFUSED,
   takeOver: REFUSED,
   stage: REFUSED,
+  recordWhole: REFUSED,
   countWhole: REFUSED,
   begin: REFUSED,
   end: REFUSED,
@@ -52,7 +55,7 @@ const NOTHING_MAY = {
 } as const
 
 export const FILE_STATES = {
-  absent: { ...NOTHING_MAY, claim: 'staging', countWhole: 'applied' },
+  absent: { ...NOTHING_MAY, claim: 'staging', recordWhole: 'staged', countWhole: 'applied' },
   staging: { ...NOTHING_MAY, takeOver: 'staging', stage: 'staged' },
   staged: { ...NOTHING_MAY, begin: 'applying', refuse: 'refused', unrecord: 'staging' },
   applying: {
