@@ -25,6 +25,7 @@ import {
   environment,
   print,
   timeText,
+  undecided,
   usage,
   withAnswers,
 } from '../terminal/index.ts'
@@ -86,19 +87,18 @@ while it cannot be asked, what the journal knows to be counted is told, and noth
     const inInbox = match?.applied === undefined && (await standsInInbox(paths.inbox, prefix))
     const state = stateOf(match, inInbox)
     const isCounted = state === 'counted'
-    const said = `${match?.sha256 ?? prefix}  ${verdict(state, match)}`
+    const sha256 = match?.sha256 ?? prefix
+    const said = verdict(state, match)
     if (!isCounted && ledgerSilentBecause !== undefined) {
-      throw cannot(
-        `${said.replace('  ', ' ')} as far as the journal knows, and MariaDB cannot be asked: ${ledgerSilentBecause}`,
-      )
+      throw undecided(`whether ${sha256} is counted`, said, ledgerSilentBecause)
     }
     const file = match?.applied ?? match?.last
     if (values.json) {
       await answer({
-        ...{ sha256: match?.sha256 ?? prefix, counted: isCounted, state },
+        ...{ sha256, counted: isCounted, state },
         ...(file === undefined ? {} : { file: fileJson(file) }),
       })
-    } else await print(`${said}\n`)
+    } else await print(`${sha256}  ${said}\n`)
     return isCounted ? EXIT.ok : EXIT.no
   },
 })

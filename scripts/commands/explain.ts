@@ -33,6 +33,7 @@ import {
   print,
   sayAside,
   timeText,
+  undecided,
   usage,
   whatToDoFirst,
 } from '../terminal/index.ts'
@@ -142,9 +143,7 @@ async function explainFile(paths: StatePaths, subject: string, say: Say): Promis
       ? `${quotedName(subject)}: never seen`
       : `${quotedName(basename(subject))}: its content ${sha256} was never seen`
   if (silentBecause !== undefined) {
-    throw cannot(
-      `${what} as far as the journal knows, and MariaDB cannot be asked: ${silentBecause}`,
-    )
+    throw undecided(`what became of ${quotedName(basename(subject))}`, 'never seen', silentBecause)
   }
   if (/^[0-9a-fA-F]{1,7}$/.test(subject) && sha256 === undefined) {
     throw usage(
