@@ -18,7 +18,7 @@ export interface ProcessedFile {
   /** The publication that it came with, in hex; without: it is known by the work file that it became. */
   readonly origin?: string
   readonly publishedAtMs?: number
-  /** When the announcement came for which it was claimed; without: a look has found it. */
+  /** Also of one that a look had found before; without: it never was. */
   readonly announcedAtMs?: number
   readonly checkpoints?: {
     readonly count: number

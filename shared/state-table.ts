@@ -18,6 +18,13 @@ export type StateTable<State extends string, Event extends string> = Readonly<
   Record<State, Readonly<Record<Event, State | Refused>>>
 >
 
+/** A row in which nothing may happen: for all but the few events that may. */
+export function refusing<Event extends string>(
+  events: readonly Event[],
+): Readonly<Record<Event, Refused>> {
+  return Object.fromEntries(events.map(event => [event, REFUSED])) as Record<Event, Refused>
+}
+
 /** Where the table leads. An assertion fails where it says REFUSED; `name` is whose state it is. */
 export function nextState<State extends string, Event extends string>(
   name: string,

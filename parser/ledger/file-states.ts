@@ -15,7 +15,7 @@
  * what it is about.
  */
 
-import { REFUSED, type StateTable } from '../../shared/state-table.ts'
+import { refusing, type StateTable } from '../../shared/state-table.ts'
 
 export type FileState = 'absent' | 'staging' | 'staged' | 'applying' | 'applied' | 'refused'
 
@@ -27,32 +27,13 @@ export type FileState = 'absent' | 'staging' | 'staged' | 'applying' | 'applied'
  *   total too large, or its batch was taken back and this was the file to blame. **unrecord**: its blocks
  *   cannot be read. **offerAgain**: it was published once more.
  */
-export type FileEvent =
-  | 'claim'
-  | 'takeOver'
-  | 'stage'
-  | 'recordWhole'
-  | 'countWhole'
-  | 'begin'
-  | 'end'
-  | 'giveBack'
-  | 'refuse'
-  | 'unrecord'
-  | 'offerAgain'
+const FILE_EVENTS = [
+  ...(['claim', 'takeOver', 'stage', 'recordWhole', 'countWhole'] as const),
+  ...(['begin', 'end', 'giveBack', 'refuse', 'unrecord', 'offerAgain'] as const),
+] as const
+export type FileEvent = (typeof FILE_EVENTS)[number]
 
-const NOTHING_MAY = {
-  claim: REFUSED,
-  takeOver: REFUSED,
-  stage: REFUSED,
-  recordWhole: REFUSED,
-  countWhole: REFUSED,
-  begin: REFUSED,
-  end: REFUSED,
-  giveBack: REFUSED,
-  refuse: REFUSED,
-  unrecord: REFUSED,
-  offerAgain: REFUSED,
-} as const
+const NOTHING_MAY = refusing(FILE_EVENTS)
 
 export const FILE_STATES = {
   absent: { ...NOTHING_MAY, claim: 'staging', recordWhole: 'staged', countWhole: 'applied' },

@@ -1,7 +1,7 @@
 /**
  * Which run files exist, who needs them, and when they are deleted.
  *
- * A run is born in the sum thread, is durable before anybody names it, never changes, and its name
+ * A run is born in the sum thread, is durable before a checkpoint names it, never changes, and its name
  * is never given again: a number drawn for each digest is part of it. Three parties need runs:
  *
  * - **live**: the sum thread goes on with them.

@@ -8,6 +8,7 @@ import type {
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import { fromSqlTime, type LedgerNames } from '../schema/tables.ts'
+import { escaped } from './like.ts'
 
 /** What the ledger has kept of the files of a name, or of a content; in short. */
 export interface LedgerTrails {
@@ -82,7 +83,7 @@ function ofPrefix(prefix: string) {
  */
 function ofName(name: string) {
   const digits = PUBLISHED_SUFFIX_BYTES - 1
-  const pattern = `${name.replace(/[\\%_]/g, '\\$&')}-${'_'.repeat(digits)}`
+  const pattern = `${escaped(name)}-${'_'.repeat(digits)}`
   const isHash = `RIGHT(name, ${digits}) = LEFT(LOWER(HEX(sha256)), ${digits})`
   return { where: `(name = ? OR (name LIKE ? AND ${isHash}))`, values: [name, pattern] }
 }

@@ -47,6 +47,24 @@ async function* packPortions(
   if (last.length > 0) yield last
 }
 
+/** Of a row of the blocks' table, called `s`. */
+export const BLOCK_COLUMNS =
+  's.first_id AS firstId, s.last_id AS lastId, s.pairs, s.amount, s.crc, s.block'
+
+export interface BlockRow {
+  readonly firstId: bigint
+  readonly lastId: bigint
+  readonly pairs: bigint | number
+  readonly amount: string
+  readonly crc: bigint | number
+  readonly block: Buffer
+}
+
+export function blockOf({ firstId, lastId, pairs, amount, crc, block }: BlockRow): PackedBlock {
+  const facts = { firstId, lastId, pairs: Number(pairs), amount: BigInt(amount), crc: Number(crc) }
+  return { ...facts, bytes: block }
+}
+
 export interface FileBlock {
   readonly fileSequence: bigint
   readonly block: PackedBlock
