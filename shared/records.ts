@@ -75,6 +75,14 @@ export interface ContentAnswer {
   readonly ledgerSilentBecause?: string
 }
 
+/** A file that was not counted, or has changed since, as the ledger has it, by whichever parser. */
+export interface Sighted {
+  readonly name: string
+  readonly outcome: 'duplicate' | 'quarantined' | 'refused' | 'grew'
+  readonly reason: string
+  readonly atMs: number
+}
+
 export interface ContentMatch {
   readonly sha256: string
   /** The record that counted it in the totals. */
@@ -83,6 +91,8 @@ export interface ContentMatch {
   readonly last?: ProcessedFile
   /** … and whether a file of this content is on its way. */
   readonly waiting?: boolean
+  /** Of one that nobody has counted: why a parser, maybe another one, did not; by the ledger. */
+  readonly sighted?: Sighted
   /** What the ledger says, if it was asked: it decides. */
   readonly ledger?: 'staging' | 'staged' | 'applying' | 'applied' | 'refused' | 'absent'
 }

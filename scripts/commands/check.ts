@@ -6,7 +6,7 @@ import { readManifest } from '../../shared/manifest.ts'
 import { formatCount, formatCountOf } from '../../shared/numbers.ts'
 import { MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
 import { quotedName } from '../../shared/printable.ts'
-import type { ContentAnswer, ContentMatch } from '../../shared/protocol.ts'
+import type { ContentAnswer, ContentMatch, Sighted } from '../../shared/protocol.ts'
 import {
   command,
   FILE_SHAPE,
@@ -154,7 +154,7 @@ function stateOf(match: ContentMatch | undefined, inInbox: boolean): State {
   if (match?.ledger === 'applying') return 'being-counted'
   const isRecorded = match?.ledger === 'staging' || match?.ledger === 'staged'
   if (match?.waiting || isRecorded || inInbox) return 'waiting'
-  return match?.last === undefined ? 'never-seen' : 'refused'
+  return (match?.last ?? match?.sighted) === undefined ? 'never-seen' : 'refused'
 }
 
 function verdict(state: State, match: ContentMatch | undefined): string {
@@ -171,10 +171,16 @@ function verdict(state: State, match: ContentMatch | undefined): string {
     case 'waiting':
       return 'not counted yet: it waits'
     case 'refused':
-      return `not counted: ${file!.outcome} ${at} as ${name}: ${file!.reason ?? ''}`
+      return file === undefined
+        ? sightedText(match!.sighted!)
+        : `not counted: ${file.outcome} ${at} as ${name}: ${file.reason ?? ''}`
     case 'never-seen':
       return 'not counted: never seen'
   }
+}
+
+function sightedText({ outcome, atMs, name, reason }: Sighted): string {
+  return `not counted: ${outcome} ${timeText(atMs)} UTC as ${quotedName(name)}: ${reason}`
 }
 
 /** Whether an unclaimed file's manifest names this content (the parser may be down). */

@@ -22,6 +22,7 @@ import {
   filesOfAnswer,
   namesakeLines,
   type Period,
+  placeOf,
   severalLines,
   tellConsumer,
   trailLines,
@@ -184,14 +185,18 @@ async function tell(
   }
   const isSilent = ledgerSilentBecause !== undefined
   const status = trail === undefined && question.prefix !== undefined ? EXIT.usage : EXIT.ok
+  const place = trail && placeOf(trail, paths)
   if (say !== undefined) {
     await say(
-      trail === undefined ? severalJson(several, hasMore === true) : trailJson(trail, isSilent),
+      trail === undefined
+        ? severalJson(several, hasMore === true)
+        : trailJson(trail, isSilent, place),
     )
     return status
   }
   if (trail !== undefined) {
-    const lines = trailLines(trail, isSilent, await ownParser(paths.instance))
+    const parser = await ownParser(paths.instance)
+    const lines = trailLines(trail, isSilent, { parser, place })
     await print(`${lines.join('\n')}\n`)
     return status
   }

@@ -69,7 +69,8 @@ export async function wholeTrail(
   }
 }
 
-function ofPrefix(prefix: string) {
+/** Of contents whose hash begins with these hex digits. */
+export function ofPrefix(prefix: string) {
   const [from, to] = [prefix.padEnd(64, '0'), prefix.padEnd(64, 'f')]
   return {
     where: 'sha256 BETWEEN ? AND ?',
@@ -88,7 +89,8 @@ function ofName(name: string) {
   return { where: `(name = ? OR (name LIKE ? AND ${isHash}))`, values: [name, pattern] }
 }
 
-async function sightingsOf(
+/** Newest first. */
+export async function sightingsOf(
   session: Session,
   n: LedgerNames,
   where: string,
