@@ -35,13 +35,8 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isRunName } from './run-format.ts'
 
-export { isRunName, RUN_MEMBERS_MAX, type RunFacts, type RunLabel } from './run-format.ts'
+export { isRunName, type RunFacts, type RunLabel } from './run-format.ts'
 export { RunSums } from './run-reader.ts'
-
-/** Names in a runs directory that are runs, whoever they belong to. */
-export async function listRuns(directory: string): Promise<string[]> {
-  return (await readdir(directory)).filter(isRunName).sort()
-}
 
 /**
  * Deletes all runs but those to be kept, and what was left half written; returns their names.

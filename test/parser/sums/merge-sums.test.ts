@@ -25,8 +25,7 @@ function inMemory(pairs: Pairs): Sums {
 async function inRun(directory: string, name: string, pairs: Pairs): Promise<Sums> {
   const ids = BigUint64Array.from(pairs, ([id]) => id)
   const amounts = BigUint64Array.from(pairs, ([, amount]) => amount)
-  const label = { kind: 'file', owner: 'x', members: [] } as const
-  writeRunSync(directory, name, label, put => put({ ids, amounts }))
+  writeRunSync(directory, name, { owner: 'x' }, put => put({ ids, amounts }))
   return await RunSums.open(join(directory, name))
 }
 
