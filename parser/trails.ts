@@ -92,6 +92,14 @@ function filesOf({ rows, sightings }: LedgerTrails, kept: JournalTrails): TrailF
     )
     if (!isTold) files.push(one)
   }
+  // Of contents that are meant by their hashes, and that the ledger has said nothing of.
+  const told = new Set(files.map(({ sha256 }) => sha256))
+  for (const [sha256, settled] of kept.settled) {
+    if (told.has(sha256)) continue
+    for (const file of settled) {
+      files.push({ ...common(file), state: file.outcome, atMs: file.settledAtMs })
+    }
+  }
   return files.sort((a, b) => b.atMs - a.atMs)
 }
 

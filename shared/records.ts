@@ -26,7 +26,7 @@ export interface ProcessedFile {
   /** The publication that it came with, in hex; without: it is known by the work file that it became. */
   readonly origin?: string
   readonly publishedAtMs?: number
-  /** When the announcement came for which it was claimed; without: a look has found it. */
+  /** Also of one that a look had found before; without: it never was. */
   readonly announcedAtMs?: number
   readonly checkpoints?: {
     readonly count: number
@@ -83,6 +83,14 @@ export interface ContentAnswer {
   readonly ledgerSilentBecause?: string
 }
 
+/** A file that was not counted, or has changed since, as the ledger has it, by whichever parser. */
+export interface Sighted {
+  readonly name: string
+  readonly outcome: 'duplicate' | 'quarantined' | 'refused' | 'grew' | 'reverted'
+  readonly reason: string
+  readonly atMs: number
+}
+
 export interface ContentMatch {
   readonly sha256: string
   /** The record that counted it in the totals. */
@@ -91,6 +99,8 @@ export interface ContentMatch {
   readonly last?: ProcessedFile
   /** … and whether a file of this content is on its way. */
   readonly waiting?: boolean
+  /** Of one that nobody has counted: why a parser, maybe another one, did not; by the ledger. */
+  readonly sighted?: Sighted
   /** What the ledger says, if it was asked: it decides. */
   readonly ledger?: ContentState | 'absent'
 }

@@ -3,7 +3,7 @@
  * journal has is finer, what the ledger has decides, and each may be there without the other.
  */
 
-import type { ContentState, ProcessedFile, QueuedFile } from './records.ts'
+import type { ContentState, ProcessedFile, QueuedFile, Sighted } from './records.ts'
 
 /** What is asked for: contents whose hash begins so, or files of this name, as whoever brought them called them. */
 export type TrailQuestion = {
@@ -96,12 +96,8 @@ export interface PostingTrail {
   readonly endedAtMs?: number
 }
 
-export interface SightingTrail {
+export interface SightingTrail extends Sighted {
   readonly parser: string
   readonly workSequence: string
   readonly sha256?: string
-  readonly name: string
-  readonly outcome: 'duplicate' | 'quarantined' | 'refused' | 'grew' | 'reverted'
-  readonly reason: string
-  readonly atMs: number
 }

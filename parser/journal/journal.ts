@@ -33,6 +33,7 @@ import { allotLockFile } from './lock-file.ts'
 import { afterEvent, type EntryEvent } from './queue-entry-states.ts'
 import {
   decodeState,
+  type EntryProgress,
   encodeProcessed,
   encodeQueueEntry,
   encodeState,
@@ -233,13 +234,12 @@ export class Journal extends JournalView {
     this.#commit('settlement', (tables, state) => {
       let next = state
       for (const settlement of settlements) {
-        const { entry, outcome } = settlement
-        const { checkpoints } = this.queued(entry.sequence) ?? {}
+        const { entry, outcome, facts } = settlement
+        if (outcome === 'quarantined') this.#letGo(tables, entry.sequence, facts.sha256)
+        const settled = { ...entry, outcome, checkpoint: undefined, runName: undefined }
+        const { checkpoints } = this.#bring(tables, settled, 'settle')
         const file = processedFile(settlement, next.nextNumber, checkpoints)
         files.push(file)
-        if (outcome === 'quarantined') this.#letGo(tables, entry.sequence, file.sha256)
-        const settled = { ...entry, outcome, checkpoint: undefined, runName: undefined }
-        this.#bring(tables, settled, 'settle')
         this.#record(tables, file, entry.sequence)
         next = { ...countIn(next, file), nextNumber: file.number + 1 }
       }
@@ -325,18 +325,24 @@ export class Journal extends JournalView {
   }
 
   /** Writes the entry, in the stage to which the event leads from where the journal has it. */
-  #bring(tables: Tables, entry: QueueEntry, event: EntryEvent, newTally?: CheckpointTally): void {
-    const known = this.queued(entry.sequence)
+  #bring(
+    tables: Tables,
+    entry: QueueEntry,
+    event: EntryEvent,
+    newTally?: CheckpointTally,
+  ): EntryProgress {
+    const known = this.progressOf(entry.sequence)
     const stage = afterEvent(entry.sequence, known, event)
     assert(stage !== 'absent', `"${event}" leaves no entry`)
     // Who has an entry in hand need not know of the checkpoints that were made meanwhile.
     const checkpoints = newTally ?? known?.checkpoints
-    const record = encodeQueueEntry({ ...entry, stage, checkpoints })
-    tables.queue.putSync(numberKey(entry.sequence), record)
+    const progress = { stage, checkpoints }
+    tables.queue.putSync(numberKey(entry.sequence), encodeQueueEntry(entry, progress))
+    return progress
   }
 
   #forget(tables: Tables, sequence: number): void {
-    afterEvent(sequence, this.queued(sequence), 'move')
+    afterEvent(sequence, this.progressOf(sequence), 'move')
     tables.queue.removeSync(numberKey(sequence))
   }
 

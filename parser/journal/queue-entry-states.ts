@@ -60,7 +60,7 @@ export const QUEUE_ENTRY_STATES = {
 /** @param entry as the journal has it before the commit. */
 export function afterEvent(
   sequence: number,
-  entry: QueueEntry | undefined,
+  entry: Pick<QueueEntry, 'stage'> | undefined,
   event: EntryEvent,
 ): EntryState {
   return nextState(`queue entry ${sequence}`, QUEUE_ENTRY_STATES, entry?.stage ?? 'absent', event)

@@ -45,7 +45,11 @@ export interface JournalState {
   readonly reverted: number
 }
 
-export function encodeQueueEntry(entry: QueueEntry): Buffer {
+/** How far an entry has come: all that an event must know of it. */
+export type EntryProgress = Pick<QueueEntry, 'stage' | 'checkpoints'>
+
+/** @param progress takes the place of what the entry says itself. */
+export function encodeQueueEntry(entry: QueueEntry, progress: EntryProgress = entry): Buffer {
   const { expected, digest } = entry
   return seal([
     entry.name,
@@ -54,7 +58,7 @@ export function encodeQueueEntry(entry: QueueEntry): Buffer {
     expected && [expected.sha256, expected.sizeBytes, expected.lines, expected.amount?.toString()],
     entry.manifestProblem,
     entry.disposable,
-    entry.stage,
+    progress.stage,
     digest && encodeDigest(digest),
     entry.outcome,
     entry.checkpoint && encodeCheckpoint(entry.checkpoint),
@@ -62,31 +66,38 @@ export function encodeQueueEntry(entry: QueueEntry): Buffer {
     entry.isPlain,
     entry.identity && [entry.identity.ino.toString(), entry.identity.mtimeNs.toString()],
     entry.provenance && encodeProvenance(entry.provenance),
-    entry.checkpoints && encodeTally(entry.checkpoints),
+    progress.checkpoints && encodeTally(progress.checkpoints),
     entry.terms && termsFields(entry.terms),
   ])
 }
 
+type QueueEntryFields = [
+  string,
+  number,
+  number,
+  [string, number, number | undefined, string | undefined] | undefined,
+  string | undefined,
+  boolean,
+  QueueEntry['stage'],
+  DigestFields | undefined,
+  Outcome | undefined,
+  CheckpointFields | undefined,
+  string | undefined,
+  // Entries of older programs end here, or two further on.
+  boolean | undefined,
+  [string, string] | undefined,
+  ProvenanceFields | undefined,
+  TallyFields | undefined,
+  TermsFields | undefined,
+]
+
+export function decodeProgress(record: Uint8Array): EntryProgress {
+  const fields = unseal(record, 'a queue entry') as QueueEntryFields
+  return { stage: fields[6], checkpoints: fields[14] && decodeTally(fields[14]) }
+}
+
 export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEntry {
-  const fields = unseal(record, 'a queue entry') as [
-    string,
-    number,
-    number,
-    [string, number, number | undefined, string | undefined] | undefined,
-    string | undefined,
-    boolean,
-    QueueEntry['stage'],
-    DigestFields | undefined,
-    Outcome | undefined,
-    CheckpointFields | undefined,
-    string | undefined,
-    // Entries of older programs end here, or two further on.
-    boolean | undefined,
-    [string, string] | undefined,
-    ProvenanceFields | undefined,
-    TallyFields | undefined,
-    TermsFields | undefined,
-  ]
+  const fields = unseal(record, 'a queue entry') as QueueEntryFields
   const [name, sizeBytes, claimedAtMs, expected, manifestProblem, disposable, stage] = fields
   const identity = fields[12]
   return {
@@ -277,20 +288,10 @@ export function encodeState(state: JournalState): Buffer {
 }
 
 export function decodeState(record: Uint8Array): JournalState {
-  const fields = unseal(record, 'the state') as [
-    number,
-    number,
-    number,
-    string,
-    string,
-    number,
-    number,
-    number,
-    number,
-    number,
-    // Of older programs it ends here.
-    number | undefined,
-  ]
+  type Five = [number, number, number, number, number]
+  // Of older programs it ends before the last.
+  type Fields = [number, number, number, string, string, ...Five, number | undefined]
+  const fields = unseal(record, 'the state') as Fields
   const [epoch, nextSequence, nextNumber, ledgerUuid, rebuiltTo] = fields
   return {
     epoch,
@@ -322,7 +323,7 @@ export function keyNumber(key: Uint8Array): number {
 function seal(fields: readonly unknown[]): Buffer {
   let used = fields.length
   while (used > 0 && fields[used - 1] === undefined) used -= 1
-  const payload = packr.pack(fields.slice(0, used))
+  const payload = packr.pack(used === fields.length ? fields : fields.slice(0, used))
   const record = Buffer.allocUnsafe(HEADER_BYTES + payload.length)
   record.writeUInt8(RECORD_VERSION, 0)
   record.writeUInt32BE(crc32(payload), 1)

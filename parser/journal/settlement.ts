@@ -1,5 +1,5 @@
 import type { Outcome, ProcessedFile } from '../../shared/protocol.ts'
-import type { CheckpointTally, QueueEntry } from '../facts.ts'
+import { type CheckpointTally, hexOf, type QueueEntry } from '../facts.ts'
 
 /** The end of one file's way. */
 export interface Settlement {
@@ -16,12 +16,17 @@ export function processedFile(
 ): ProcessedFile {
   const { name, claimedAtMs, provenance } = entry
   const { origin, publishedAtMs, announcedAtMs } = provenance ?? {}
-  return {
-    ...{ number, name, outcome, claimedAtMs },
-    ...(origin === undefined ? {} : { origin: Buffer.from(origin).toString('hex') }),
-    ...(publishedAtMs === undefined ? {} : { publishedAtMs }),
-    ...(announcedAtMs === undefined ? {} : { announcedAtMs }),
-    ...(checkpoints === undefined ? {} : { checkpoints }),
+  // No object for each thing that may be missing: this runs for every file.
+  const file: { -readonly [fact in keyof ProcessedFile]: ProcessedFile[fact] } = {
+    number,
+    name,
+    outcome,
+    claimedAtMs,
     ...facts,
   }
+  if (origin !== undefined) file.origin = hexOf(origin)
+  if (publishedAtMs !== undefined) file.publishedAtMs = publishedAtMs
+  if (announcedAtMs !== undefined) file.announcedAtMs = announcedAtMs
+  if (checkpoints !== undefined) file.checkpoints = checkpoints
+  return file
 }

@@ -16,7 +16,9 @@ import {
   type ContentRecord,
   decodeContent,
   decodeProcessed,
+  decodeProgress,
   decodeQueueEntry,
+  type EntryProgress,
   keyNumber,
   numberKey,
 } from './records.ts'
@@ -56,6 +58,11 @@ export class JournalView {
   queued(sequence: number): QueueEntry | undefined {
     const record = this.tables.queue.get(numberKey(sequence))
     return record && decodeQueueEntry(sequence, record)
+  }
+
+  protected progressOf(sequence: number): EntryProgress | undefined {
+    const record = this.tables.queue.get(numberKey(sequence))
+    return record && decodeProgress(record)
   }
 
   /** Entries from this sequence on, ascending. The range must not be held across a wait. */

@@ -92,19 +92,22 @@ export function fileWay(event: FileEvent): { readonly to: FileState; readonly fr
 }
 
 /** What a new row says besides the content's facts. */
-type Claim = 'claim' | 'countWhole'
+type Claim = 'claim' | 'recordWhole' | 'countWhole'
+
+/** Of one that is recorded whole, its last consumer. */
+type ClaimedFile = BatchFile & { readonly recordedTo?: bigint | null }
 
 /**
  * Writes the rows of contents in the order of their hashes, so that two who claim the same ones wait
  * for each other and never in a circle; in as few statements as the server's packets allow.
  *
- * @param claim `countWhole`: they are recorded and counted in the same transaction.
+ * @param claim `recordWhole`: they are recorded in the same transaction; `countWhole`: and counted.
  * @returns the rows' sequences, by hash in hex: read back, as a server may give any.
  * @throws MariaDB's error: 1062 when some content has a row already.
  */
 export async function insertFiles(
   session: Session,
-  files: readonly BatchFile[],
+  files: readonly ClaimedFile[],
   options: { readonly names: LedgerNames; readonly instance: Uint8Array; readonly claim: Claim },
 ): Promise<ReadonlyMap<string, bigint>> {
   const { names, instance, claim } = options
@@ -116,7 +119,8 @@ export async function insertFiles(
     await session.execute(
       `INSERT INTO ${names.file}
          (sha256, origin, instance, work_sequence, name, size_bytes, \`lines\`, rejected_lines, sign,
-          supersedes, parent, pairs, amount, largest_sum, state, attempt, pairs_recorded, amount_recorded, postings,
+          supersedes, parent, pairs, amount, largest_sum, state, attempt, recorded_to, pairs_recorded,
+          amount_recorded, postings,
           published_at, claimed_at, digested_at, recorded_at, counted_at)
        VALUES ${some.map(() => ROW[claim]).join(', ')}`,
       some.flatMap(file => valuesOf(file, instance, claim)),
@@ -179,16 +183,17 @@ export function contentOf(sha256: string | undefined): Buffer | null {
 }
 
 const row = (claim: Claim, times: string): string =>
-  `(?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?, ?, ?, '${fileWay(claim).to}', 0, ?, ?, ?, ?, ?, ?, ${times})`
+  `(?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?, ?, ?, '${fileWay(claim).to}', 0, ?, ?, ?, ?, ?, ?, ?, ${times})`
 const ROW: Readonly<Record<Claim, string>> = {
   claim: row('claim', 'NULL, NULL'),
+  recordWhole: row('recordWhole', 'UTC_TIMESTAMP(3), NULL'),
   countWhole: row('countWhole', 'UTC_TIMESTAMP(3), UTC_TIMESTAMP(3)'),
 }
 /** At its longest: bytes and names may double when they are escaped. */
 const ROW_BYTES_MAX = 1_024
 
-function valuesOf(file: BatchFile, instance: Uint8Array, claim: Claim): unknown[] {
-  const isWhole = claim === 'countWhole'
+function valuesOf(file: ClaimedFile, instance: Uint8Array, claim: Claim): unknown[] {
+  const isWhole = claim !== 'claim'
   return [
     Buffer.from(file.sha256),
     originOf(instance, file),
@@ -202,9 +207,10 @@ function valuesOf(file: BatchFile, instance: Uint8Array, claim: Claim): unknown[
     file.sums.pairs,
     file.amount.toString(),
     file.largestSum,
+    file.recordedTo ?? null,
     isWhole ? file.sums.pairs : 0,
     isWhole ? file.amount.toString() : '0',
-    isWhole ? 1 : 0,
+    claim === 'countWhole' ? 1 : 0,
     publishedTime(file),
     sqlTime(file.claimedAtMs),
     sqlTime(file.digestedAtMs),

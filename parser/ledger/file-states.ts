@@ -35,6 +35,7 @@ export type FileState =
 
 /**
  * - **claim**, **takeOver**: by who records it; **stage**, **hold**: its last block is in.
+ * - **recordWhole**: claimed and recorded in one transaction.
  * - **countWhole**: claimed, recorded and counted in one transaction. **begin**: its batch has begun.
  * - **end**: its batch has ended. **giveBack**: its batch was taken back. **refuse**: it would make a
  *   total too large, or its batch was taken back and this was the file to blame, or somebody has said so.
@@ -45,13 +46,14 @@ export type FileState =
 export type FileEvent = (typeof EVENTS)[number]
 
 const EVENTS = [
-  ...['claim', 'takeOver', 'stage', 'hold', 'countWhole', 'begin', 'end', 'giveBack', 'refuse'],
-  ...['unrecord', 'offerAgain', 'revert', 'endRevert', 'keep', 'redo', 'release'],
+  ...(['claim', 'takeOver', 'stage', 'hold', 'recordWhole', 'countWhole'] as const),
+  ...(['begin', 'end', 'giveBack', 'refuse', 'unrecord', 'offerAgain'] as const),
+  ...(['revert', 'endRevert', 'keep', 'redo', 'release'] as const),
 ] as const
 const NOTHING_MAY = refusing(EVENTS)
 
 export const FILE_STATES = {
-  absent: { ...NOTHING_MAY, claim: 'staging', countWhole: 'applied' },
+  absent: { ...NOTHING_MAY, claim: 'staging', recordWhole: 'staged', countWhole: 'applied' },
   staging: { ...NOTHING_MAY, takeOver: 'staging', stage: 'staged', hold: 'held' },
   staged: { ...NOTHING_MAY, begin: 'applying', refuse: 'refused', unrecord: 'staging' },
   applying: {

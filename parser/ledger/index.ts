@@ -4,7 +4,12 @@
  */
 
 export { hasTotals, knownContents } from './asking/at-rest.ts'
-export { contentsWithPrefix, processedFile, withLedgerRows } from './asking/contents.ts'
+export {
+  contentsWithPrefix,
+  type KnownContent,
+  processedFile,
+  withLedgerRows,
+} from './asking/contents.ts'
 export type { Named } from './asking/namesakes.ts'
 export {
   askFor,

@@ -1,6 +1,6 @@
 import type { TrailQuestion } from '../../shared/protocol.ts'
 import type { Growth } from '../facts.ts'
-import { contentsWithPrefix } from './asking/contents.ts'
+import { contentsWithPrefix, type KnownContent } from './asking/contents.ts'
 import { type Named, namesakesOf } from './asking/namesakes.ts'
 import {
   appliedAfter,
@@ -77,7 +77,7 @@ export class Ledger {
    *
    * @throws CountersinkError DATABASE_UNAVAILABLE, and all that `open` throws: within a few seconds.
    */
-  ask(prefix: string): Promise<LedgerFile[]> {
+  ask(prefix: string): Promise<KnownContent[]> {
     const { names } = this.#connection
     return this.#connection.aside(session => contentsWithPrefix(session, names, prefix))
   }

@@ -32,37 +32,38 @@ export class BlockEncoder {
     kernel.beginPacking()
   }
 
-  /**
-   * Packs these pairs, and gives each block that is finished by them. The pairs must stay as they are
-   * until all have been asked for. Pairs in the kernel's own memory are not copied.
-   */
-  *add(chunk: PairChunk): Generator<PackedBlock, void> {
-    if (chunk.ids.buffer === this.#ids.buffer) {
-      yield* this.#add(chunk.ids.byteOffset, chunk.amounts.byteOffset, chunk.ids.length)
-      return
+  /** Packs these pairs. @returns the blocks that are finished by them */
+  add({ ids, amounts }: PairChunk): PackedBlock[] {
+    const blocks: PackedBlock[] = []
+    if (ids.buffer === this.#ids.buffer) {
+      this.#add(ids.byteOffset, amounts.byteOffset, ids.length, blocks)
+      return blocks
     }
     const size = this.#ids.length
-    for (let at = 0; at < chunk.ids.length; at += size) {
-      const ids = chunk.ids.subarray(at, at + size)
-      this.#ids.set(ids)
-      this.#amounts.set(chunk.amounts.subarray(at, at + size))
-      yield* this.#add(this.#ids.byteOffset, this.#amounts.byteOffset, ids.length)
+    for (let at = 0; at < ids.length; at += size) {
+      const some = ids.subarray(at, at + size)
+      this.#ids.set(some)
+      this.#amounts.set(amounts.subarray(at, at + size))
+      this.#add(this.#ids.byteOffset, this.#amounts.byteOffset, some.length, blocks)
     }
+    return blocks
   }
 
-  /** Gives the last blocks, none if there was no pair. */
-  *end(): Generator<PackedBlock, void> {
+  /** @returns the last blocks, none if there was no pair */
+  end(): PackedBlock[] {
+    const blocks: PackedBlock[] = []
     for (;;) {
       this.#kernel.packRest()
-      if (!this.#isReady()) return
-      yield this.#block()
+      if (!this.#isReady()) return blocks
+      blocks.push(this.#block())
     }
   }
 
-  *#add(ids: number, amounts: number, pairs: number): Generator<PackedBlock, void> {
+  /** Of pairs at these addresses. */
+  #add(ids: number, amounts: number, pairs: number, blocks: PackedBlock[]): void {
     for (let at = 0; at < pairs; ) {
       at += this.#kernel.pack(ids + at * 8, amounts + at * 8, pairs - at)
-      if (this.#isReady()) yield this.#block()
+      if (this.#isReady()) blocks.push(this.#block())
     }
   }
 

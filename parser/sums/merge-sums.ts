@@ -1,6 +1,7 @@
 /** Several files' sums as one, in memory: what one transaction adds to the totals. */
 
 import { setImmediate } from 'node:timers/promises'
+import { foldSmall } from './fold-small.ts'
 import { Merger } from './merger.ts'
 import { PairBuffer } from './pair-words.ts'
 import { BLOCK_PAIRS } from './run-format.ts'
@@ -28,7 +29,36 @@ export type Merged =
  */
 export async function mergeSums(
   sources: readonly Sums[],
-  { pairsMax, signal }: { readonly pairsMax: number; readonly signal?: AbortSignal },
+  options: { readonly pairsMax: number; readonly signal?: AbortSignal },
+): Promise<Merged> {
+  const pause = pauses(options.signal)
+  const folded: Sums[] = []
+  for (const some of foldSmall(sources)) {
+    // To be told of by its source, which is known as long as nothing is folded.
+    if (some === undefined) return mergeEach(sources, options.pairsMax, pause)
+    folded.push(some)
+    await pause()
+  }
+  const merged = await mergeEach(folded, options.pairsMax, pause)
+  const isKnown = merged.kind !== 'overflow' || folded.length === sources.length
+  return isKnown ? merged : mergeEach(sources, options.pairsMax, pause)
+}
+
+/** Gives the main thread back if it is time for that. @throws the signal's reason */
+function pauses(signal: AbortSignal | undefined): () => Promise<void> {
+  let sliceEndMs = performance.now() + SLICE_MS
+  return async () => {
+    if (performance.now() < sliceEndMs) return
+    await setImmediate()
+    signal?.throwIfAborted()
+    sliceEndMs = performance.now() + SLICE_MS
+  }
+}
+
+async function mergeEach(
+  sources: readonly Sums[],
+  pairsMax: number,
+  pause: () => Promise<void>,
 ): Promise<Merged> {
   const pairsAtMost = sources.reduce((pairs, source) => pairs + source.pairs, 0)
   const largest = sources.reduce((pairs, source) => Math.max(pairs, source.pairs), 0)
@@ -39,7 +69,6 @@ export async function mergeSums(
   if (pairsAtMost === 0) return { kind: 'merged', sums: new MemorySums(out.ids, out.amounts) }
   const merger = new Merger(sources.length)
   const readers = sources.map(source => source.chunks(BLOCK_PAIRS)[Symbol.asyncIterator]())
-  let sliceEndMs = performance.now() + SLICE_MS
   try {
     for (;;) {
       const state = merger.run(out)
@@ -56,10 +85,7 @@ export async function mergeSums(
       }
       const next = await readers[merger.hungry]!.next()
       merger.supply(next.done === true ? undefined : next.value)
-      if (performance.now() < sliceEndMs) continue
-      await setImmediate()
-      signal?.throwIfAborted()
-      sliceEndMs = performance.now() + SLICE_MS
+      await pause()
     }
   } finally {
     await Promise.all(readers.map(reader => reader.return?.()))

@@ -21,12 +21,8 @@ import type { PairChunk } from './sums.ts'
 
 /** What a run says of itself. */
 export interface RunLabel {
-  /** `file`: sums of one work file, or of a part of it. `batch`: merged sums of its members. */
-  readonly kind: 'file' | 'batch'
-  /** Whose it is: the runs' prefix of a work file, or the batch's id in hex. */
+  /** Whose sums these are, all or a part of them: the runs' prefix of a work file. */
   readonly owner: string
-  /** The content hashes (32 bytes each) of a batch's files, in order; none for a file. */
-  readonly members: readonly Uint8Array[]
 }
 
 /** A label and what is known once all pairs are written. */
@@ -48,11 +44,10 @@ const TRAILER_BYTES = 16
 export const BLOCK_BYTES = BLOCK_PAIRS * 16 + TRAILER_BYTES
 /** A header's size is a multiple of this, and reading this much tells its size. */
 export const HEADER_BYTES_MIN = 4096
-/** Room for 15,000 members. */
-export const HEADER_BYTES_MAX = 1024 * 1024
-/** The most members that a run can name. */
-export const RUN_MEMBERS_MAX = 15_000
+const HEADER_BYTES_MAX = 1024 * 1024
 
+/** Earlier versions had runs of a `batch` too, which named its members; these serve nobody any more. */
+const KIND = 'file'
 const FIRST_LINE = /^countersink-run 1 (\d{8})\n/
 const FIRST_LINE_BYTES = 27
 /** 8 hex digits and a line feed. */
@@ -67,11 +62,6 @@ export function isRunName(name: string): boolean {
 
 /** How large the header of a run of this label is, whatever its pairs will be. */
 export function headerBytesFor(label: RunLabel): number {
-  assert(label.members.length <= RUN_MEMBERS_MAX, `${label.members.length} members are too many`)
-  assert(
-    label.members.every(hash => hash.length === 32),
-    'a member is a hash of 32 bytes',
-  )
   const text = headerJson({ ...label, ...WIDEST }, 2 ** 32)
   const bytes = FIRST_LINE_BYTES + Buffer.byteLength(text) + HEADER_CRC_BYTES
   const headerBytes = Math.ceil(bytes / HEADER_BYTES_MIN) * HEADER_BYTES_MIN
@@ -90,10 +80,9 @@ export function encodeHeader({ facts, seed, headerBytes }: RunHeader): Uint8Arra
 }
 
 function headerJson(facts: RunFacts, seed: number): string {
-  const { kind, owner, members, pairs, amount, largestSum } = facts
-  const hashes = members.map(hash => Buffer.from(hash).toString('hex'))
+  const { owner, pairs, amount, largestSum } = facts
   const sums = { amount: String(amount), largestSum: String(largestSum) }
-  return JSON.stringify({ kind, owner, pairs, ...sums, seed, members: hashes })
+  return JSON.stringify({ kind: KIND, owner, pairs, ...sums, seed, members: [] })
 }
 
 /** The size of the header that begins like this. @throws CountersinkError RUN_UNREADABLE */
@@ -120,16 +109,13 @@ export function decodeHeader(bytes: Uint8Array, fileBytes: number, path: string)
 }
 
 function parseHeader(json: string): Omit<RunHeader, 'headerBytes'> | undefined {
-  const { kind, owner, pairs, amount, largestSum, seed, members } = JSON.parse(json)
+  const { kind, owner, pairs, amount, largestSum, seed } = JSON.parse(json)
   const total = parseU128(String(amount))
   const largest = parseU64(String(largestSum))
-  if (kind !== 'file' && kind !== 'batch') return undefined
+  if (kind !== KIND) return undefined
   if (!Number.isSafeInteger(pairs) || !Number.isSafeInteger(seed)) return undefined
   if (typeof owner !== 'string' || total === undefined || largest === undefined) return undefined
-  if (!Array.isArray(members)) return undefined
-  const hashes = members.map(hash => new Uint8Array(Buffer.from(String(hash), 'hex')))
-  const facts = { kind, owner, members: hashes, pairs, amount: total, largestSum: largest } as const
-  return { facts, seed }
+  return { facts: { owner, pairs, amount: total, largestSum: largest }, seed }
 }
 
 export function blocksOf(pairs: number): number {

@@ -1,7 +1,7 @@
 /**
  * Which run files exist, who needs them, and when they are deleted.
  *
- * A run is born in the sum thread, is durable before anybody names it, never changes, and its name
+ * A run is born in the sum thread, is durable before a checkpoint names it, never changes, and its name
  * is never given again: a number drawn for each digest is part of it. Three parties need runs:
  *
  * - **live**: the sum thread goes on with them.
@@ -35,13 +35,8 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isRunName } from './run-format.ts'
 
-export { isRunName, RUN_MEMBERS_MAX, type RunFacts, type RunLabel } from './run-format.ts'
+export { isRunName, type RunFacts, type RunLabel } from './run-format.ts'
 export { RunSums } from './run-reader.ts'
-
-/** Names in a runs directory that are runs, whoever they belong to. */
-export async function listRuns(directory: string): Promise<string[]> {
-  return (await readdir(directory)).filter(isRunName).sort()
-}
 
 /**
  * Deletes all runs but those to be kept, and what was left half written; returns their names.

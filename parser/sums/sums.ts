@@ -35,6 +35,11 @@ export class MemorySums implements Sums {
     this.#all = { ids, amounts }
   }
 
+  /** All pairs, for whoever need not wait for them. */
+  get all(): PairChunk {
+    return this.#opened()
+  }
+
   async *chunks(pairsMax: number, after?: bigint | null): AsyncGenerator<PairChunk> {
     assertPairsMax(pairsMax)
     const first = after == null ? 0 : firstAfter(this.#opened().ids, after)

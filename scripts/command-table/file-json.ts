@@ -41,6 +41,6 @@ export const FILE_SHAPE = fields(
     reason: text('why, of one that is not counted'),
     publication: text('the name of the publication that it came with, hex'),
     publishedAt: time(),
-    announcedAt: time('when it was announced, if it was claimed for that'),
+    announcedAt: time('when it was announced, if it ever was'),
   },
 )

@@ -6,7 +6,7 @@ import { readManifest } from '../../shared/manifest.ts'
 import { formatCount, formatCountOf } from '../../shared/numbers.ts'
 import { MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
 import { quotedName } from '../../shared/printable.ts'
-import type { ContentAnswer, ContentMatch } from '../../shared/protocol.ts'
+import type { ContentAnswer, ContentMatch, Sighted } from '../../shared/protocol.ts'
 import {
   command,
   FILE_SHAPE,
@@ -25,6 +25,7 @@ import {
   environment,
   print,
   timeText,
+  undecided,
   usage,
   withAnswers,
 } from '../terminal/index.ts'
@@ -86,19 +87,18 @@ while it cannot be asked, what the journal knows to be counted is told, and noth
     const inInbox = match?.applied === undefined && (await standsInInbox(paths.inbox, prefix))
     const state = stateOf(match, inInbox)
     const isCounted = state === 'counted'
-    const said = `${match?.sha256 ?? prefix}  ${verdict(state, match)}`
+    const sha256 = match?.sha256 ?? prefix
+    const said = verdict(state, match)
     if (!isCounted && ledgerSilentBecause !== undefined) {
-      throw cannot(
-        `${said.replace('  ', ' ')} as far as the journal knows, and MariaDB cannot be asked: ${ledgerSilentBecause}`,
-      )
+      throw undecided(`whether ${sha256} is counted`, said, ledgerSilentBecause)
     }
     const file = match?.applied ?? match?.last
     if (values.json) {
       await answer({
-        ...{ sha256: match?.sha256 ?? prefix, counted: isCounted, state },
+        ...{ sha256, counted: isCounted, state },
         ...(file === undefined ? {} : { file: fileJson(file) }),
       })
-    } else await print(`${said}\n`)
+    } else await print(`${sha256}  ${said}\n`)
     return isCounted ? EXIT.ok : EXIT.no
   },
 })
@@ -154,7 +154,7 @@ function stateOf(match: ContentMatch | undefined, inInbox: boolean): State {
   if (match?.ledger === 'applying') return 'being-counted'
   const isRecorded = match?.ledger === 'staging' || match?.ledger === 'staged'
   if (match?.waiting || isRecorded || inInbox) return 'waiting'
-  return match?.last === undefined ? 'never-seen' : 'refused'
+  return (match?.last ?? match?.sighted) === undefined ? 'never-seen' : 'refused'
 }
 
 function verdict(state: State, match: ContentMatch | undefined): string {
@@ -171,10 +171,16 @@ function verdict(state: State, match: ContentMatch | undefined): string {
     case 'waiting':
       return 'not counted yet: it waits'
     case 'refused':
-      return `not counted: ${file!.outcome} ${at} as ${name}: ${file!.reason ?? ''}`
+      return file === undefined
+        ? sightedText(match!.sighted!)
+        : `not counted: ${file.outcome} ${at} as ${name}: ${file.reason ?? ''}`
     case 'never-seen':
       return 'not counted: never seen'
   }
+}
+
+function sightedText({ outcome, atMs, name, reason }: Sighted): string {
+  return `not counted: ${outcome} ${timeText(atMs)} UTC as ${quotedName(name)}: ${reason}`
 }
 
 /** Whether an unclaimed file's manifest names this content (the parser may be down). */

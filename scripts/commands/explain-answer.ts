@@ -106,7 +106,7 @@ export const EXPLAIN_ANSWER = lines(
       sightings: list(SIGHTING, 'its files that were not counted, the newest five'),
       sightingsCount: count(),
     },
-    { ledger: LEDGER },
+    { path: text('where this state directory has it now'), ledger: LEDGER },
   ),
   fields({
     kind: oneOf('several'),
@@ -147,12 +147,14 @@ export const EXPLAIN_ANSWER = lines(
 
 type Say = (fields: object) => Promise<void>
 
-export function trailJson(trail: ContentTrail, isLedgerSilent: boolean) {
+/** @param path where this state directory has the file now. */
+export function trailJson(trail: ContentTrail, isLedgerSilent: boolean, path: string | undefined) {
   const { ledger } = trail
   return {
     ...{ kind: 'content', name: fileOfTrail(trail).name, sha256: trail.sha256 ?? null },
     counted: ledger?.state === 'applied',
     outcome: verdictOf(trail, isLedgerSilent),
+    ...(path === undefined ? {} : { path }),
     steps: stepsOf(trail).map(({ what, atMs, tookMs, note }) => ({
       ...{ step: what, time: iso(atMs) },
       ...(tookMs === undefined ? {} : { tookMs }),

@@ -22,6 +22,7 @@ import {
   filesOfAnswer,
   namesakeLines,
   type Period,
+  placeOf,
   severalLines,
   tellConsumer,
   trailLines,
@@ -33,6 +34,7 @@ import {
   print,
   sayAside,
   timeText,
+  undecided,
   usage,
   whatToDoFirst,
 } from '../terminal/index.ts'
@@ -142,9 +144,7 @@ async function explainFile(paths: StatePaths, subject: string, say: Say): Promis
       ? `${quotedName(subject)}: never seen`
       : `${quotedName(basename(subject))}: its content ${sha256} was never seen`
   if (silentBecause !== undefined) {
-    throw cannot(
-      `${what} as far as the journal knows, and MariaDB cannot be asked: ${silentBecause}`,
-    )
+    throw undecided(`what became of ${quotedName(basename(subject))}`, 'never seen', silentBecause)
   }
   if (/^[0-9a-fA-F]{1,7}$/.test(subject) && sha256 === undefined) {
     throw usage(
@@ -185,14 +185,18 @@ async function tell(
   }
   const isSilent = ledgerSilentBecause !== undefined
   const status = trail === undefined && question.prefix !== undefined ? EXIT.usage : EXIT.ok
+  const place = trail && placeOf(trail, paths)
   if (say !== undefined) {
     await say(
-      trail === undefined ? severalJson(several, hasMore === true) : trailJson(trail, isSilent),
+      trail === undefined
+        ? severalJson(several, hasMore === true)
+        : trailJson(trail, isSilent, place),
     )
     return status
   }
   if (trail !== undefined) {
-    const lines = trailLines(trail, isSilent, await ownParser(paths.instance))
+    const parser = await ownParser(paths.instance)
+    const lines = trailLines(trail, isSilent, { parser, place })
     await print(`${lines.join('\n')}\n`)
     return status
   }

@@ -2,7 +2,7 @@ import { loadInstance } from '../../parser/instance.ts'
 import {
   contentsWithPrefix,
   isMissingTable,
-  type LedgerFile,
+  type KnownContent,
   type LedgerNames,
   ledgerNames,
   ownFrom,
@@ -24,7 +24,7 @@ export type LedgerAnswer<T> = { readonly rows: readonly T[] } | { readonly silen
 export function askForContents(
   paths: StatePaths,
   prefix: string,
-): Promise<LedgerAnswer<LedgerFile>> {
+): Promise<LedgerAnswer<KnownContent>> {
   return askLedger(paths, (session, names) => contentsWithPrefix(session, names, prefix))
 }
 

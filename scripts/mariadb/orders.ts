@@ -63,10 +63,11 @@ export async function contentMeant(
       `a content is named by at least 8 hex digits of its SHA-256, got ${JSON.stringify(prefix)}; "countersink explain NAME" tells them`,
     )
   }
-  const rows = await contentsWithPrefix(session, names, prefix.toLowerCase()).catch(error => {
+  const known = await contentsWithPrefix(session, names, prefix.toLowerCase()).catch(error => {
     if (isMissingTable(error)) return []
     throw error
   })
+  const rows = known.flatMap(one => ('row' in one ? one.row : []))
   const [row, another] = rows
   if (row === undefined) throw usage(`the ledger has no content that begins with ${prefix}`)
   if (another === undefined) return row

@@ -1,5 +1,5 @@
 import { type JournalTrails, journalTrails, readJournal } from '../../parser/journal/index.ts'
-import { findTrails, wholeTrail } from '../../parser/ledger/index.ts'
+import { findTrails, isMissingTable, wholeTrail } from '../../parser/ledger/index.ts'
 import { type TrailLedger, trailAnswer } from '../../parser/trails.ts'
 import { hasCode, toError } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
@@ -51,17 +51,27 @@ async function askForTrail(
   journal: (question: TrailQuestion, contents: readonly string[]) => Promise<JournalTrails>,
 ): Promise<TrailAnswer> {
   const asked = await askLedger(paths, async (session, names) => {
-    const ledger = {
-      findTrails: (question: TrailQuestion) => findTrails(session, names, question),
-      wholeTrail: (sha256: string) => wholeTrail(session, names, sha256),
+    const ledger: TrailLedger = {
+      findTrails: question =>
+        findTrails(session, names, question).catch(
+          unlessThere(() => NO_LEDGER.findTrails(question)),
+        ),
+      wholeTrail: sha256 =>
+        wholeTrail(session, names, sha256).catch(unlessThere(() => NO_LEDGER.wholeTrail(sha256))),
     }
-    // A ledger that is not there yet says nothing, and hides nothing.
-    await ledger.findTrails(question)
     return [await trailAnswer(question, ledger, journal)]
   })
-  if ('rows' in asked && asked.rows[0] !== undefined) return asked.rows[0]
+  if ('rows' in asked) return asked.rows[0]!
   const answer = await trailAnswer(question, NO_LEDGER, journal)
-  return 'rows' in asked ? answer : { ...answer, ledgerSilentBecause: asked.silentBecause }
+  return { ...answer, ledgerSilentBecause: asked.silentBecause }
+}
+
+/** A ledger that is not there yet says nothing, and hides nothing. */
+function unlessThere<T>(nothing: () => Promise<T>): (error: unknown) => Promise<T> {
+  return error => {
+    if (isMissingTable(error)) return nothing()
+    throw error
+  }
 }
 
 /** Nothing was ever counted there, or it cannot be asked. */

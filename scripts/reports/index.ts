@@ -10,6 +10,7 @@ export {
   tellConsumer,
 } from './consumer-report.ts'
 export { addsUp, proofLines } from './proof-report.ts'
+export { placeOf } from './trail-place.ts'
 export { namesakeLines, severalLines, trailLines } from './trail-report.ts'
 export { stepsOf } from './trail-steps.ts'
 export { fileOfTrail, filesOfAnswer, verdictOf } from './trail-verdict.ts'

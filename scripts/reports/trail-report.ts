@@ -18,21 +18,22 @@ import {
 import { type Step, stepsOf } from './trail-steps.ts'
 import { fileOfTrail, isOf, verdictOf } from './trail-verdict.ts'
 
-/** @param ownParser this state directory's, in hex. */
+/** @param own this state directory's parser, in hex, and where it has the file now. */
 export function trailLines(
   trail: ContentTrail,
   isLedgerSilent: boolean,
-  ownParser: string | undefined,
+  own: { readonly parser: string | undefined; readonly place: string | undefined },
 ): string[] {
   const columns = columnsOf(process.stdout)
   const { name, origin } = fileOfTrail(trail)
   const { ledger } = trail
-  const parser = (hex: string): string => (hex === ownParser ? 'this parser' : `parser ${hex}`)
+  const parser = (hex: string): string => (hex === own.parser ? 'this parser' : `parser ${hex}`)
   const facts: [string, string | undefined][] = [
     ['outcome', verdictOf(trail, isLedgerSilent)],
     ['content', trail.sha256 ?? 'not read to its end'],
     ['publication', ledger?.origin ?? origin],
     ['taken by', ledger && parser(ledger.parser)],
+    ['is now', own.place && quotedName(own.place)],
     ...(ledger?.postings ?? []).map((posting): [string, string] => [
       Number(posting.n) % 2 === 1 ? 'batch' : 'taken back',
       batchText(posting, parser),

@@ -28,6 +28,23 @@ export function cannot(message: string, advice?: string): CountersinkError {
   return new CountersinkError('STOPPED', message, advice === undefined ? {} : { advice })
 }
 
+/**
+ * Of what the ledger decides, while it cannot be asked.
+ *
+ * @param byJournal what the journal says of it by itself.
+ */
+export function undecided(
+  what: string,
+  byJournal: string,
+  silentBecause: string,
+): CountersinkError {
+  return new CountersinkError(
+    'DATABASE_UNAVAILABLE',
+    `${what} cannot be known, as MariaDB cannot be asked: ${silentBecause}`,
+    { advice: `The journal by itself would say "${byJournal}".` },
+  )
+}
+
 /** A whole number in a range, or a refusal that names all three. */
 export function wholeNumber(option: string, text: string, min: number, max: number): number {
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN

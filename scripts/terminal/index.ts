@@ -9,6 +9,7 @@ export {
   EXIT,
   environment,
   refuseWhatIsDenied,
+  undecided,
   usage,
   wholeNumber,
 } from './cli.ts'

@@ -32,6 +32,14 @@ function loseFile(site: Site): void {
   rmSync(join(site.paths.work, name))
 }
 
+/** Where a first file is settled, so that only this one is on its way. */
+async function siteWithFile(t: Test): Promise<Site> {
+  const site = await tinySite(t, server)
+  await settleAll(t, site, 0)
+  drop(site.paths, [file])
+  return site
+}
+
 /** It waits for its row, and is counted once somebody counts. */
 async function assertCounted(
   t: Test,
@@ -50,9 +58,7 @@ async function assertCounted(
 }
 
 t.test('its file and its sums are gone', { buffered: true }, async t => {
-  const site = await tinySite(t, server)
-  await settleAll(t, site, 0)
-  drop(site.paths, [file])
+  const site = await siteWithFile(t)
   const hold = await recorded(site, t)
   loseFile(site)
   for (const name of list(site.paths.runs)) rmSync(join(site.paths.runs, name))
@@ -61,9 +67,7 @@ t.test('its file and its sums are gone', { buffered: true }, async t => {
 })
 
 t.test('the journal is restored from before, and its file is gone', { buffered: true }, async t => {
-  const site = await tinySite(t, server)
-  await settleAll(t, site, 0)
-  drop(site.paths, [file])
+  const site = await siteWithFile(t)
   await (await spawnDoomed(t, site, 'P1-claim-journalled')).died()
   const copy = join(site.paths.dir, 'journal-copy')
   cpSync(site.paths.journal, copy, { recursive: true })
@@ -77,9 +81,7 @@ t.test('the journal is restored from before, and its file is gone', { buffered: 
 })
 
 t.test('it is not read again', { buffered: true }, async t => {
-  const site = await tinySite(t, server)
-  await settleAll(t, site, 0)
-  drop(site.paths, [file])
+  const site = await siteWithFile(t)
   const hold = await recorded(site, t)
   for (const name of list(site.paths.runs)) rmSync(join(site.paths.runs, name))
   // Read again it would be `claimed`.

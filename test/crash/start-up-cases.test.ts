@@ -137,7 +137,7 @@ function sealRun(directory: string, name: string, number: number): void {
   const pairs = pairsOf(number)
   const ids = BigUint64Array.from(pairs, ([id]) => id)
   const amounts = BigUint64Array.from(pairs, ([, amount]) => amount)
-  writeRunSync(directory, name, { kind: 'file', owner: 'f', members: [] }, put => {
+  writeRunSync(directory, name, { owner: 'f' }, put => {
     put({ ids, amounts })
   })
 }

@@ -51,7 +51,7 @@ t.test('what is on its way, what stands in the inbox, and what is asked wrongly'
   t.equal(code, 0)
   t.match(last.outcome, /^not counted yet: it/)
   const queued = [{ sha256, publication: origin, publishedAt: published }]
-  t.match(last, { counted: false, queued, settled: [] })
+  t.match(last, { counted: false, queued, settled: [], path: /\/work\/\d{15}\.waits$/ })
   t.match(await countersink(t, site, 'explain', sha256), { stderr: /MariaDB cannot be asked/ })
   t.match(await countersink(t, site, 'status'), { stdout: /^queue +1 file, /m })
   t.match(await countersink(t, site, 'explain', 'nobody'), { code: 3 }, 'it may be counted')
@@ -60,6 +60,10 @@ t.test('what is on its way, what stands in the inbox, and what is asked wrongly'
   t.match(await explained(t, site, 'waits'), {
     last: { counted: true, ledger: { state: 'applied', publication: origin } },
   })
+  const settled = join(site.paths.archive, `waits.${sha256.slice(0, 16)}`)
+  t.match(await explained(t, site, 'waits'), { last: { path: settled } })
+  renameSync(settled, `${settled}.elsewhere`)
+  t.notOk('path' in (await explained(t, site, 'waits')).last, 'somebody has taken it away')
   await stopProgram(parser)
   drop(site.paths, [seededFile('unclaimed', 2)])
   t.match(await countersink(t, site, 'explain', 'unclaimed'), { code: 0, stdout: /in the inbox/ })

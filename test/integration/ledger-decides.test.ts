@@ -8,7 +8,7 @@ import { eventually } from '../helpers/eventually.ts'
 import { dataFile, drop, seededFile, sha256Of } from '../helpers/files.ts'
 import { assertEverythingAddsUp, list } from '../helpers/invariants.ts'
 import { pingParser, startParser, stopProgram } from '../helpers/parser.ts'
-import { makeSite, type Site } from '../helpers/state-dir.ts'
+import { makeNeighbour, makeSite, type Site } from '../helpers/state-dir.ts'
 
 // Whether a content was counted is the ledger's word. The journal may be older, or wrong.
 
@@ -167,9 +167,14 @@ t.test('while MariaDB cannot be asked nothing is denied', async t => {
   await parser.untilSettled(1)
   await server.kill()
   const check = (file: { content: Buffer }) => countersink(t, site, 'check', sha256Of(file.content))
-  const unknown = { code: 3, stderr: /never seen as far as the journal knows, and MariaDB cannot/ }
+  const unknown = {
+    code: 3,
+    stderr: /whether \w+ is counted cannot be known, as MariaDB cannot be asked(.|\n)*never seen"/,
+  }
   t.match(await check(first), { code: 0, stdout: /counted/ })
   t.match(await check(second), unknown)
+  const json = await countersink(t, site, 'check', '--json', sha256Of(second.content))
+  t.match(JSON.parse(json.stdout), { error: { code: 'DATABASE_UNAVAILABLE' } })
   parser.signal('SIGKILL')
   await parser.ended
   t.match(await check(first), { code: 0, stdout: /counted/ }, 'also without a parser')
@@ -177,4 +182,21 @@ t.test('while MariaDB cannot be asked nothing is denied', async t => {
   t.match(await countersink(t, site, 'hashes'), { code: 0, stderr: /cannot be asked whether/ })
   await server.start()
   t.match(await check(second), { code: 1, stdout: /never seen/ })
+})
+
+t.test('what another parser has refused is no content that was never seen', async t => {
+  const site = await makeSite(t, server)
+  const neighbour = await makeNeighbour(t, site)
+  const bad = dataFile('file-bad', 'what\n')
+  const there = await startParser(t, neighbour)
+  drop(neighbour.paths, [bad], { manifest: false })
+  await there.untilSettled(1)
+  await stopProgram(there)
+  const here = await startParser(t, site)
+  const ask = (command: string) => countersink(t, site, command, sha256Of(bad.content))
+  const refused = { code: 1, stdout: /not counted: quarantined .* as file-bad: ID_NOT_DIGITS/ }
+  t.match(await ask('check'), refused)
+  t.match(await ask('explain'), { code: 0, stdout: /not counted: quarantined: ID_NOT_DIGITS/ })
+  await stopProgram(here)
+  t.match(await ask('check'), refused, 'also without a parser')
 })

@@ -55,7 +55,7 @@ export class BoundedSums {
 
   constructor(options: BoundedSumsOptions) {
     this.#options = options
-    this.#label = { kind: 'file', owner: options.owner, members: [] }
+    this.#label = { owner: options.owner }
   }
 
   get table(): SumKernel {
@@ -73,8 +73,8 @@ export class BoundedSums {
     for (const name of names) {
       const path = this.#path(name)
       const facts = verifyRunSync(path, this.#options.pause)
-      if (facts.kind !== 'file' || facts.owner !== this.#options.owner) {
-        throw unreadable(path, `it belongs to ${facts.kind} ${facts.owner}`)
+      if (facts.owner !== this.#options.owner) {
+        throw unreadable(path, `it belongs to ${facts.owner}`)
       }
       found += facts.amount
       this.#runs.push({ name, pairs: facts.pairs })

@@ -190,7 +190,7 @@ export class FirstOverflow {
   #write(fill: (put: (chunk: PairChunk) => void) => void): string {
     const { runsDirectory, runsPrefix } = this.#job
     const name = `${this.#nextName()}.run`
-    writeRunSync(runsDirectory, name, { kind: 'file', owner: runsPrefix, members: [] }, fill)
+    writeRunSync(runsDirectory, name, { owner: runsPrefix }, fill)
     return name
   }
 

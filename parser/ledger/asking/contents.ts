@@ -1,29 +1,57 @@
-import type { ContentAnswer, ContentMatch, ProcessedFile } from '../../../shared/protocol.ts'
+import type {
+  ContentAnswer,
+  ContentMatch,
+  ProcessedFile,
+  Sighted,
+} from '../../../shared/protocol.ts'
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import { fromSqlTime, type LedgerNames } from '../schema/tables.ts'
+import { ofPrefix, sightingsOf } from './trails.ts'
 
-/** Contents whose hash begins with these hex digits; two at the most. The hash is a key. */
-export function contentsWithPrefix(
+/** What the ledger has of contents: of each its row, or why it has none. */
+export type KnownContent =
+  | { readonly row: LedgerFile }
+  | { readonly sha256: string; readonly sighted: Sighted }
+
+/** Contents whose hash begins with these hex digits; two of each at the most. The hash is a key. */
+export async function contentsWithPrefix(
   session: Session,
   names: LedgerNames,
   prefix: string,
-): Promise<LedgerFile[]> {
-  return session.query<LedgerFile>(
-    `SELECT ${fileColumns(names)} FROM ${names.file} WHERE sha256 BETWEEN ? AND ? ORDER BY sha256 LIMIT 2`,
-    [Buffer.from(prefix.padEnd(64, '0'), 'hex'), Buffer.from(prefix.padEnd(64, 'f'), 'hex')],
+): Promise<KnownContent[]> {
+  const { where, values } = ofPrefix(prefix)
+  const rows = await session.query<LedgerFile>(
+    `SELECT ${fileColumns(names)} FROM ${names.file} WHERE ${where} ORDER BY sha256 LIMIT 2`,
+    values,
   )
+  const known = new Map<string, KnownContent>()
+  for (const row of rows) known.set(row.sha256.toString('hex'), { row })
+  for (const sighted of await sightingsOf(session, names, where, values, SIGHTINGS_MAX)) {
+    const { sha256 } = sighted
+    if (sha256 !== undefined && !known.has(sha256)) known.set(sha256, { sha256, sighted })
+  }
+  return [...known.values()]
 }
+
+/** The newest: that a beginning fits more is told by its files. */
+const SIGHTINGS_MAX = 20
 
 /** What the journal knows of a content, and what the ledger says, which decides. */
 export function withLedgerRows(
   fromJournal: ContentAnswer,
-  rows: readonly LedgerFile[],
+  contents: readonly KnownContent[],
 ): ContentAnswer {
   const found = new Map<string, ContentMatch>(
     fromJournal.matches.map(match => [match.sha256, { ...match, ledger: 'absent' as const }]),
   )
-  for (const row of rows) {
+  for (const content of contents) {
+    if ('sighted' in content) {
+      const { sha256, sighted } = content
+      found.set(sha256, { ...(found.get(sha256) ?? { sha256, ledger: 'absent' }), sighted })
+      continue
+    }
+    const { row } = content
     const sha256 = row.sha256.toString('hex')
     const known = found.get(sha256)
     const { applied, ...others } = known ?? { sha256 }

@@ -1,6 +1,7 @@
 import { givenName, PUBLISHED_SUFFIX_BYTES } from '../../../shared/paths.ts'
 import type { Session } from '../connection.ts'
 import type { LedgerNames } from '../schema/tables.ts'
+import { escaped } from './like.ts'
 
 /** A file that was just counted. */
 export interface Named {
@@ -53,7 +54,3 @@ export async function namesakesOf(
 const NAMES_PER_QUERY_MAX = 100
 /** Twice, as itself and as a pattern; bytes may double when they are escaped. */
 const NAME_BYTES_MAX = 1_000
-
-function escaped(text: string): string {
-  return text.replace(/[\\%_]/g, '\\$&')
-}

@@ -1,6 +1,7 @@
 import type { Config } from '../../../shared/config.ts'
 import type { Session } from '../connection.ts'
 import { ledgerNames } from '../schema/tables.ts'
+import { escaped } from './like.ts'
 
 /** One row of the totals. */
 export interface Total {
@@ -111,5 +112,5 @@ async function* rows(
 }
 
 function likePrefix(prefix: string): string {
-  return `${prefix.replace(/[\\%_]/g, '\\$&')}%`
+  return `${escaped(prefix)}%`
 }

@@ -8,6 +8,7 @@ import type {
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import { fromSqlTime, type LedgerNames } from '../schema/tables.ts'
+import { escaped } from './like.ts'
 
 /** What the ledger has kept of the files of a name, or of a content; in short. */
 export interface LedgerTrails {
@@ -68,7 +69,8 @@ export async function wholeTrail(
   }
 }
 
-function ofPrefix(prefix: string) {
+/** Of contents whose hash begins with these hex digits. */
+export function ofPrefix(prefix: string) {
   const [from, to] = [prefix.padEnd(64, '0'), prefix.padEnd(64, 'f')]
   return {
     where: 'sha256 BETWEEN ? AND ?',
@@ -82,12 +84,13 @@ function ofPrefix(prefix: string) {
  */
 function ofName(name: string) {
   const digits = PUBLISHED_SUFFIX_BYTES - 1
-  const pattern = `${name.replace(/[\\%_]/g, '\\$&')}-${'_'.repeat(digits)}`
+  const pattern = `${escaped(name)}-${'_'.repeat(digits)}`
   const isHash = `RIGHT(name, ${digits}) = LEFT(LOWER(HEX(sha256)), ${digits})`
   return { where: `(name = ? OR (name LIKE ? AND ${isHash}))`, values: [name, pattern] }
 }
 
-async function sightingsOf(
+/** Newest first. */
+export async function sightingsOf(
   session: Session,
   n: LedgerNames,
   where: string,

@@ -14,6 +14,7 @@ import { BlockDecoder } from '../../sums/index.ts'
 import { readTotal } from '../asking/totals.ts'
 import type { Session } from '../connection.ts'
 import { isBack } from '../file-rows.ts'
+import { BLOCK_COLUMNS, type BlockRow, blockOf } from '../recording/blocks.ts'
 import { fromSqlTime, type LedgerNames, ledgerNames } from '../schema/tables.ts'
 import { openingOf } from './opening-of.ts'
 import { inSnapshot } from './snapshot.ts'
@@ -63,7 +64,7 @@ async function* postingsOf(
   const rows = session.stream<PostingRow>(
     `SELECT STRAIGHT_JOIN b.id AS batchId, b.state, COALESCE(b.ended_at, b.begun_at) AS at,
             p.n, f.sign, f.name, f.sha256,
-            s.first_id AS firstId, s.last_id AS lastId, s.pairs, s.amount, s.crc, s.block
+            ${BLOCK_COLUMNS}
        FROM ${n.batch} b
        JOIN ${n.posting} p ON p.batch_id = b.id
        JOIN ${n.file} f ON f.sequence = p.file_sequence
@@ -78,9 +79,8 @@ async function* postingsOf(
     [id, id, id, id],
   )
   for await (const row of rows) {
-    const { firstId, lastId, crc, block, sha256 } = row
-    const facts = { firstId, lastId, pairs: Number(row.pairs), amount: BigInt(row.amount) }
-    const sum = decoder.find(sha256, { ...facts, crc: Number(crc), bytes: block }, id)
+    const { sha256 } = row
+    const sum = decoder.find(sha256, blockOf(row), id)
     if (sum === undefined) continue
     yield {
       ...{ name: row.name, sha256, batchId: row.batchId, atMs: fromSqlTime(row.at) },
@@ -90,7 +90,7 @@ async function* postingsOf(
   }
 }
 
-interface PostingRow {
+interface PostingRow extends BlockRow {
   readonly batchId: Buffer
   readonly state: string
   readonly at: string
@@ -98,10 +98,4 @@ interface PostingRow {
   readonly sign: number
   readonly name: string
   readonly sha256: Buffer
-  readonly firstId: bigint
-  readonly lastId: bigint
-  readonly pairs: bigint | number
-  readonly amount: string
-  readonly crc: bigint | number
-  readonly block: Buffer
 }

@@ -31,6 +31,8 @@ export interface ConsumerProof {
 export interface ConsumerProofOptions {
   /** The opening balance's blocks; undefined: there was nothing then. */
   readonly opening: OpeningBlocks | undefined
+  /** In the table of totals. */
+  readonly totalsRows: number
   /** So many differences are named. */
   readonly differencesMax: number
   /** How much is done, of 1. */
@@ -116,12 +118,11 @@ class Work {
     config: Config,
     options: ConsumerProofOptions,
   ): Promise<Work> {
-    const { totals, posting } = ledgerNames(config)
-    const [row] = await session.query<{ rows: bigint; postings: bigint }>(
-      `SELECT (SELECT COUNT(*) FROM ${totals}) AS \`rows\`,
-              (SELECT COUNT(*) FROM ${posting} WHERE folded = 0) AS postings`,
+    const { posting } = ledgerNames(config)
+    const [row] = await session.query<{ postings: bigint }>(
+      `SELECT COUNT(*) AS postings FROM ${posting} WHERE folded = 0`,
     )
-    const size = { rows: Number(row?.rows ?? 0), postings: Number(row?.postings ?? 0) }
+    const size = { rows: options.totalsRows, postings: Number(row?.postings ?? 0) }
     return new Work(session, config, options, size)
   }
 

@@ -33,6 +33,8 @@ export interface Finding {
 export interface LedgerSums {
   readonly ledgerUuid: string
   readonly totals: bigint
+  /** Rows in the table of totals. */
+  readonly totalsRows: number
   readonly opening: bigint
   /** By all batches, signed. */
   readonly counted: bigint
@@ -46,15 +48,17 @@ export async function readLedgerSums(
 ): Promise<LedgerSums | undefined> {
   const [row] = await session.query<Record<keyof LedgerSums, string | bigint>>(
     `SELECT ledger_uuid AS ledgerUuid, opening_amount AS opening,
-            (SELECT COALESCE(SUM(${n.amount}), 0) FROM ${n.totals}) AS totals,
+            t.totals, t.totalsRows,
             (SELECT COALESCE(SUM(amount_applied), 0) FROM ${n.batch}) AS counted,
             (SELECT COUNT(*) FROM ${n.batch} WHERE state <> 'applied') AS batchesOpen
-       FROM ${n.meta}`,
+       FROM ${n.meta},
+            (SELECT COALESCE(SUM(${n.amount}), 0) AS totals, COUNT(*) AS totalsRows FROM ${n.totals}) t`,
   )
   if (row === undefined) return undefined
   return {
     ledgerUuid: String(row.ledgerUuid),
     totals: BigInt(row.totals),
+    totalsRows: Number(row.totalsRows),
     opening: BigInt(row.opening),
     counted: BigInt(row.counted),
     batchesOpen: Number(row.batchesOpen),

@@ -11,6 +11,7 @@
 import { type IdRange, PACKED_PAIRS_MAX, type PackedBlock } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import { isBack } from '../file-rows.ts'
+import { BLOCK_COLUMNS, type BlockRow, blockOf } from '../recording/blocks.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 
 /** Something whose sums are in the totals, and its blocks. */
@@ -155,18 +156,11 @@ async function readBlocks(
   where: string,
   values: readonly bigint[],
 ): Promise<{ readonly sequence: bigint; readonly block: PackedBlock }[]> {
-  const rows = await session.query<BlockRow>(
-    `SELECT file_sequence AS sequence, first_id AS firstId, last_id AS lastId, pairs, amount, crc,
-            block AS bytes FROM ${names.sums} WHERE ${where}`,
+  const rows = await session.query<BlockRow & { readonly sequence: bigint }>(
+    `SELECT s.file_sequence AS sequence, ${BLOCK_COLUMNS} FROM ${names.sums} s WHERE ${where}`,
     values,
   )
-  return rows.map(({ sequence, firstId, lastId, pairs, amount, crc, bytes }) => ({
-    sequence,
-    block: {
-      ...{ firstId, lastId, bytes },
-      ...{ pairs: Number(pairs), amount: BigInt(amount), crc: Number(crc) },
-    },
-  }))
+  return rows.map(row => ({ sequence: row.sequence, block: blockOf(row) }))
 }
 
 function min(a: bigint, b: bigint): bigint {
@@ -183,16 +177,6 @@ interface PostingRow {
   readonly state: string
   readonly fromId: bigint | null
   readonly cursorId: bigint | null
-}
-
-interface BlockRow {
-  readonly sequence: bigint
-  readonly firstId: bigint
-  readonly lastId: bigint
-  readonly pairs: number | bigint
-  readonly amount: string
-  readonly crc: number | bigint
-  readonly bytes: Buffer
 }
 
 /** Longer lists of numbers in a statement become a table of the server's first. */

@@ -47,7 +47,7 @@ export interface ProofOptions {
   /** What the journal knows to be counted, read before; at most `WITNESSES_MAX`. */
   readonly journal: readonly Witness[]
   /** undefined: without a look at single consumers. */
-  readonly consumers: Omit<ConsumerProofOptions, 'opening'> | undefined
+  readonly consumers: Omit<ConsumerProofOptions, 'opening' | 'totalsRows'> | undefined
 }
 
 /** @throws CountersinkError LEDGER_UNFIT when there is no ledger of this version. */
@@ -116,7 +116,10 @@ async function proveNow(
   findings.push(...(await proveBlocks(session, config)))
   const opening = await openingBlocks(session, names)
   if ('unknownBecause' in opening) return { sums, files, findings, consumers: opening }
-  const proof = await proveConsumers(session, config, { ...consumers, ...opening })
+  const proof = await proveConsumers(session, config, {
+    ...{ ...consumers, ...opening },
+    totalsRows: sums.totalsRows,
+  })
   return { sums, files, findings, consumers: proof }
 }
 

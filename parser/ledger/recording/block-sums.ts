@@ -8,6 +8,7 @@ import {
 } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import type { LedgerNames } from '../schema/tables.ts'
+import { BLOCK_COLUMNS, type BlockRow, blockOf } from './blocks.ts'
 
 /** A content whose sums are in the ledger. */
 export interface RecordedContent {
@@ -103,27 +104,11 @@ export class BlockSums implements Sums {
 
   async #rows(where: string, values: readonly unknown[]): Promise<PackedBlock[]> {
     const rows = await this.#session.query<BlockRow>(
-      `SELECT first_id AS firstId, last_id AS lastId, pairs, amount, crc, block
-         FROM ${this.#names.sums} WHERE ${where}`,
+      `SELECT ${BLOCK_COLUMNS} FROM ${this.#names.sums} s WHERE ${where}`,
       values,
     )
-    return rows.map(({ block, amount, pairs, crc, ...ids }) => ({
-      ...ids,
-      pairs: Number(pairs),
-      amount: BigInt(amount),
-      crc: Number(crc),
-      bytes: block,
-    }))
+    return rows.map(blockOf)
   }
-}
-
-interface BlockRow {
-  readonly firstId: bigint
-  readonly lastId: bigint
-  readonly pairs: number
-  readonly amount: string
-  readonly crc: number
-  readonly block: Buffer
 }
 
 /** Fetched at once of one content. */

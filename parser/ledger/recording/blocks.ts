@@ -1,5 +1,11 @@
 import type { KernelExports } from '../../kernel/index.ts'
-import { BlockEncoder, PACKED_PAIRS_MAX, type PackedBlock, type Sums } from '../../sums/index.ts'
+import {
+  BlockEncoder,
+  MemorySums,
+  PACKED_PAIRS_MAX,
+  type PackedBlock,
+  type Sums,
+} from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 
@@ -9,22 +15,54 @@ import type { LedgerNames } from '../schema/tables.ts'
 
 /**
  * The blocks of these sums, in portions for one transaction each. Where a transaction takes less than a
- * block they are cut smaller.
+ * block they are cut smaller. Of a small file they are here at once: there are thousands of those, and
+ * each generator would cost more than the packing.
  */
-export async function* packSums(
+export function packSums(
   kernel: KernelExports,
   sha256: Uint8Array,
   sums: Sums,
   pairsAtOnce: number,
-): AsyncGenerator<PackedBlock[]> {
+): Iterable<PackedBlock[]> | AsyncIterable<PackedBlock[]> {
   const encoder = new BlockEncoder(kernel, sha256)
+  if (!(sums instanceof MemorySums && sums.pairs <= pairsAtOnce)) {
+    return packPortions(encoder, sums, pairsAtOnce)
+  }
+  const blocks = encoder.add(sums.all)
+  blocks.push(...encoder.end())
+  return blocks.length > 0 ? [blocks] : []
+}
+
+async function* packPortions(
+  encoder: BlockEncoder,
+  sums: Sums,
+  pairsAtOnce: number,
+): AsyncGenerator<PackedBlock[]> {
   for await (const chunk of sums.chunks(pairsAtOnce)) {
-    const blocks = [...encoder.add(chunk)]
+    const blocks = encoder.add(chunk)
     if (pairsAtOnce < PACKED_PAIRS_MAX) blocks.push(...encoder.end())
     if (blocks.length > 0) yield blocks
   }
-  const last = [...encoder.end()]
+  const last = encoder.end()
   if (last.length > 0) yield last
+}
+
+/** Of a row of the blocks' table, called `s`. */
+export const BLOCK_COLUMNS =
+  's.first_id AS firstId, s.last_id AS lastId, s.pairs, s.amount, s.crc, s.block'
+
+export interface BlockRow {
+  readonly firstId: bigint
+  readonly lastId: bigint
+  readonly pairs: bigint | number
+  readonly amount: string
+  readonly crc: bigint | number
+  readonly block: Buffer
+}
+
+export function blockOf({ firstId, lastId, pairs, amount, crc, block }: BlockRow): PackedBlock {
+  const facts = { firstId, lastId, pairs: Number(pairs), amount: BigInt(amount), crc: Number(crc) }
+  return { ...facts, bytes: block }
 }
 
 export interface FileBlock {

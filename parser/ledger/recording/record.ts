@@ -11,12 +11,14 @@
  * - **staged** (S3): behind the last portion, if pairs and amount recorded are those of the content; the
  *   row goes on the list of what waits to be counted.
  *
- * A content of one portion is all of this in a single transaction, and so are many of them together.
+ * Small contents are all of this in a single transaction, many of them together: claimed as `staged`,
+ * with their blocks, whose sums are known before.
  */
 
 import assert from 'node:assert/strict'
 import { crashPoint } from '../../../shared/crash-points.ts'
 import { CountersinkError } from '../../../shared/errors.ts'
+import { hexOf } from '../../facts.ts'
 import type { KernelExports } from '../../kernel/index.ts'
 import type { PackedBlock } from '../../sums/index.ts'
 import { askToSupersede } from '../asking/orders.ts'
@@ -33,6 +35,7 @@ import {
 } from '../file-rows.ts'
 import { type LedgerNames, sqlTime } from '../schema/tables.ts'
 import { SQL_DUPLICATE_KEY, sqlNumber } from '../sql-errors.ts'
+import { transaction } from '../transaction.ts'
 import { insertBlocks, packSums } from './blocks.ts'
 
 export interface RecordOptions {
@@ -62,39 +65,68 @@ export async function recordTogether(
   files: readonly BatchFile[],
   options: RecordOptions,
 ): Promise<boolean> {
-  const { names } = options
-  await session.execute('START TRANSACTION')
-  let sequences: ReadonlyMap<string, bigint>
-  try {
-    sequences = await insertFiles(session, files, { ...options, claim: 'claim' })
-  } catch (error) {
-    await session.rollback()
-    if (sqlNumber(error) === SQL_DUPLICATE_KEY) return false
-    throw error
-  }
-  for (const file of files) {
-    const sequence = sequences.get(Buffer.from(file.sha256).toString('hex'))
-    assert(sequence !== undefined, 'a row that was just written has no sequence')
-    const blocks: PackedBlock[] = []
-    for await (const packed of packSums(
-      options.kernel,
-      file.sha256,
-      file.sums,
-      options.chunkPairsMax,
-    )) {
-      blocks.push(...packed)
+  const packed = await packWhole(files, options)
+  const recorded = await transaction<boolean>(session, async undo => {
+    try {
+      await insertWhole(session, packed, options)
+    } catch (error) {
+      if (sqlNumber(error) === SQL_DUPLICATE_KEY) return undo(false)
+      throw error
     }
-    const attempt = { sequence, attempt: 0, recordedTo: null }
-    const isOurs = await writePortion(session, names, attempt, blocks)
-    assert(
-      isOurs && (await stage(session, names, attempt, file)),
-      'somebody has changed an unseen row',
-    )
+    crashPoint('S3-before-commit')
+    return true
+  })
+  if (recorded) crashPoint('S3-staged')
+  return recorded
+}
+
+/** A content with all of its blocks. */
+interface WholeContent {
+  readonly file: BatchFile & { readonly recordedTo: bigint | null }
+  readonly blocks: readonly PackedBlock[]
+}
+
+/** @throws CountersinkError CURSOR_MOVED: the blocks of one are not what was read. */
+async function packWhole(
+  files: readonly BatchFile[],
+  { kernel, chunkPairsMax }: RecordOptions,
+): Promise<WholeContent[]> {
+  const contents: WholeContent[] = []
+  for (const file of files) {
+    const blocks: PackedBlock[] = []
+    let { amount } = file
+    let { pairs } = file.sums
+    for await (const portion of packSums(kernel, file.sha256, file.sums, chunkPairsMax)) {
+      for (const block of portion) {
+        amount -= block.amount
+        pairs -= block.pairs
+        blocks.push(block)
+      }
+    }
+    if (amount !== 0n || pairs !== 0) throw unlikePlanned(file.name)
+    contents.push({ file: { ...file, recordedTo: blocks.at(-1)?.lastId ?? null }, blocks })
   }
-  crashPoint('S3-before-commit')
-  await session.execute('COMMIT')
-  crashPoint('S3-staged')
-  return true
+  return contents
+}
+
+async function insertWhole(
+  session: Session,
+  contents: readonly WholeContent[],
+  options: RecordOptions,
+): Promise<void> {
+  const { names } = options
+  const files = contents.map(({ file }) => file)
+  const sequences = await insertFiles(session, files, { ...options, claim: 'recordWhole' })
+  const fileBlocks = contents.flatMap(({ file, blocks }) => {
+    const fileSequence = sequences.get(hexOf(file.sha256))
+    assert(fileSequence !== undefined, 'a row that was just written has no sequence')
+    return blocks.map(block => ({ fileSequence, block }))
+  })
+  await insertBlocks(session, names, fileBlocks)
+  await session.executeEach(
+    `INSERT INTO ${names.todo} (kind, file_sequence) VALUES ('count', ?)`,
+    [...sequences.values()].map(sequence => [sequence]),
+  )
 }
 
 /**
@@ -121,23 +153,21 @@ export async function recordOne(
     options.chunkPairsMax,
   )) {
     await options.between()
-    await session.execute('START TRANSACTION')
-    const isOurs = await writePortion(session, names, { ...claim, recordedTo }, blocks)
-    if (!isOurs) {
-      await session.rollback()
-      return { kind: 'claimed' }
-    }
-    await session.execute('COMMIT')
+    const from = { ...claim, recordedTo }
+    const isOurs = await transaction(
+      session,
+      async undo => (await writePortion(session, names, from, blocks)) || undo(false),
+    )
+    if (!isOurs) return { kind: 'claimed' }
     crashPoint('S2-portion-recorded')
     recordedTo = blocks.at(-1)!.lastId
   }
-  await session.execute('START TRANSACTION')
-  if (!(await stage(session, names, claim, file))) {
-    await session.rollback()
-    return { kind: 'claimed' }
-  }
-  crashPoint('S3-before-commit')
-  await session.execute('COMMIT')
+  const isStaged = await transaction(session, async undo => {
+    if (!(await stage(session, names, claim, file))) return undo(false)
+    crashPoint('S3-before-commit')
+    return true
+  })
+  if (!isStaged) return { kind: 'claimed' }
   crashPoint('S3-staged')
   return { kind: 'staged' }
 }
@@ -182,26 +212,23 @@ async function takeOver(
   { names, instance }: RecordOptions,
 ): Promise<Attempt | undefined> {
   const { to, from } = fileWay('takeOver')
-  await session.execute('START TRANSACTION')
-  const changed = await session.execute(
-    `UPDATE ${names.file}
+  return transaction<Attempt | undefined>(session, async undo => {
+    const changed = await session.execute(
+      `UPDATE ${names.file}
         SET state = '${to}', attempt = attempt + 1, origin = ?, instance = ?, work_sequence = ?, name = ?,
             supersedes = ?, parent = ?, published_at = ?, claimed_at = ?, digested_at = ?, recorded_to = NULL, pairs_recorded = 0, amount_recorded = 0, pairs = ?
       WHERE sequence = ? AND attempt = ? AND ${from}`,
-    [
-      ...[originOf(instance, file), instance, file.workSequence, file.name],
-      ...[contentOf(file.terms?.supersedes), contentOf(file.terms?.parent)],
-      ...[publishedTime(file), sqlTime(file.claimedAtMs), sqlTime(file.digestedAtMs)],
-      ...[file.sums.pairs, sequence, attempt],
-    ],
-  )
-  if (changed !== 1) {
-    await session.rollback()
-    return undefined
-  }
-  await session.execute(`DELETE FROM ${names.sums} WHERE file_sequence = ?`, [sequence])
-  await session.execute('COMMIT')
-  return { sequence, attempt: attempt + 1, recordedTo: null }
+      [
+        ...[originOf(instance, file), instance, file.workSequence, file.name],
+        ...[contentOf(file.terms?.supersedes), contentOf(file.terms?.parent)],
+        ...[publishedTime(file), sqlTime(file.claimedAtMs), sqlTime(file.digestedAtMs)],
+        ...[file.sums.pairs, sequence, attempt],
+      ],
+    )
+    if (changed !== 1) return undo(undefined)
+    await session.execute(`DELETE FROM ${names.sums} WHERE file_sequence = ?`, [sequence])
+    return { sequence, attempt: attempt + 1, recordedTo: null }
+  })
 }
 
 /**
@@ -273,10 +300,10 @@ async function stage(
   return true
 }
 
-function unlikePlanned(sequence: bigint): CountersinkError {
+function unlikePlanned(file: bigint | string): CountersinkError {
   return new CountersinkError(
     'CURSOR_MOVED',
-    `the sums recorded of file ${sequence} are not those that were planned`,
+    `the sums recorded of file ${file} are not those that were planned`,
     { advice: 'Nothing of it is counted. This is not expected: please report it.' },
   )
 }

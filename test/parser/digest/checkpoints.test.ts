@@ -7,7 +7,6 @@ import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { type Digest, DigestWorkers } from '../../../parser/digest/digest.ts'
 import type { Checkpoint } from '../../../parser/facts.ts'
-import { listRuns } from '../../../parser/sums/run-keeper.ts'
 import {
   expectedOf,
   fileOf,
@@ -207,7 +206,7 @@ t.test('a checkpoint that does not fit is dropped, and the file read from its st
     t.equal(digest.resumedFromBytes, 0)
     t.equal(await mismatch(digest, content), undefined)
     await digest.discard()
-    for (const left of await listRuns(limits.runsDirectory)) rmSync(path(left))
+    for (const left of runsIn(limits.runsDirectory)) rmSync(path(left))
   }
   const good = await workers.digest({ ...options, resume: await checkpointOf(options) })
   t.equal(good.checkpointDropped, undefined)
@@ -235,7 +234,7 @@ t.test('a run of another work file is not taken', async t => {
   const options = { ...limits, ...fileOf(t, '1 1\n2 2\n3 3\n4 4\n5 5\n'.repeat(200)) }
   const resume = await checkpointOf(options, 1)
   const digest = await workers.digest({ ...options, runsPrefix: 'work-2', resume })
-  t.match(digest.checkpointDropped, /belongs to file work-1/)
+  t.match(digest.checkpointDropped, /belongs to work-1/)
   await digest.discard()
 })
 

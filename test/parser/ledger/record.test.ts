@@ -190,11 +190,15 @@ t.test('small ones go together; those that have a row already, one by one', asyn
   const s = await scene(t)
   const small = (i: number): BatchFile =>
     fileOf([[BigInt(i), 1n]], { workSequence: i, sha256: Buffer.alloc(32, i) })
-  t.match(await s.record([small(1), small(2), fileOf([])]), Array(3).fill({ state: 'staged' }))
+  const [first, , empty] = (await s.record([small(1), small(2), fileOf([])]))!
+  t.match([first, empty], [{ recordedTo: 1n }, { recordedTo: null }], 'up to the last consumer')
+  t.match([first, empty], Array(2).fill({ state: 'staged', attempt: 0, recordedAt: String }))
   const all = [small(2), small(3), small(4)]
   t.match(await s.record(all), Array(3).fill({ state: 'staged' }), 'its own is done')
   t.equal(await s.b.record(small(1)).then(r => (r as { kind: string }).kind), 'claimed')
-  t.same([await s.rows('file'), await s.rows('todo')], [5, 5])
+  const wrong = { ...small(6), amount: 2n }
+  t.match(await failureOf(s.record([small(5), wrong])), { code: 'CURSOR_MOVED' })
+  t.same([await s.rows('file'), await s.rows('todo'), await s.rows('sums')], [5, 5, 4])
 })
 
 t.test('ids and amounts up to 2^64 - 1 go through, in blocks and back', async t => {

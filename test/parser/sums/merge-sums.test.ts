@@ -25,8 +25,7 @@ function inMemory(pairs: Pairs): Sums {
 async function inRun(directory: string, name: string, pairs: Pairs): Promise<Sums> {
   const ids = BigUint64Array.from(pairs, ([id]) => id)
   const amounts = BigUint64Array.from(pairs, ([, amount]) => amount)
-  const label = { kind: 'file', owner: 'x', members: [] } as const
-  writeRunSync(directory, name, label, put => put({ ids, amounts }))
+  writeRunSync(directory, name, { owner: 'x' }, put => put({ ids, amounts }))
   return await RunSums.open(join(directory, name))
 }
 
@@ -101,6 +100,46 @@ t.test('the source at which a sum becomes too large', async t => {
     [4n, 1n],
     [5n, MAX],
   ])
+})
+
+t.test('hundreds of small sources, with large ones and runs between them', async t => {
+  const random = new Random()
+  const directory = runsDirectoryOf(t)
+  const ids = Array.from({ length: 3_000 }, () => random.u64() >> 50n)
+  const large = Array.from({ length: 5_000 }, (_, i): [bigint, bigint] => [BigInt(i) * 3n, 1n])
+  const pairs = Array.from({ length: 700 }, (_, i) =>
+    i % 300 === 150 ? large : i === 7 ? [] : randomSource(random, ids.slice(i * 4), false),
+  )
+  const sources = await Promise.all(
+    pairs.map((some, i) => (i === 400 ? inRun(directory, 'one.run', some) : inMemory(some))),
+  )
+  const model = modelOf(pairs)
+  const merged = await mergeSums(sources, { pairsMax: model.pairs.length })
+  if (merged.kind !== 'merged') return t.fail(merged.kind)
+  t.strictSame(await pairsOf(merged.sums, 5_000), model.pairs)
+  const pairsMax = model.pairs.length - 1
+  t.strictSame(await mergeSums(sources, { pairsMax }), { kind: 'too many' })
+  const [id] = model.pairs.at(-1)!
+  const guilty = [...sources, inMemory([[id, MAX]]), inMemory([[0n, 1n]])]
+  const found = await mergeSums(guilty, { pairsMax: 100_000 })
+  t.strictSame(found, { kind: 'overflow', id, source: 700 }, 'by its source, whatever was folded')
+  for (const source of sources) await source.close()
+})
+
+t.test('as many small sums as are added up at once, none twice', async t => {
+  const step = MAX / (33n * 4_096n)
+  const sources = Array.from({ length: 33 }, (_, source) =>
+    inMemory(
+      Array.from({ length: 4_096 }, (_, i) => [BigInt(i * 33 + source) * step, 1n] as const),
+    ),
+  )
+  const merged = await mergeSums(sources.slice(0, 32), { pairsMax: 131_072 })
+  t.match(merged, { kind: 'merged', sums: { pairs: 131_072 } })
+  const more = await mergeSums(sources, { pairsMax: 33 * 4_096 })
+  if (more.kind !== 'merged') return t.fail(more.kind)
+  const found = await pairsOf(more.sums, 10_000)
+  t.ok(found.every(([id, amount], i) => id === BigInt(i) * step && amount === 1n))
+  t.equal(found.length, 33 * 4_096)
 })
 
 t.test('one source is what it is, and none has nothing', async t => {
