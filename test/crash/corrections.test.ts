@@ -77,15 +77,7 @@ for (const [point, passing] of [
     writeFileSync(path, NEW.content)
     const command = ['supersede', sha256Of(OLD.content), path, '--reason', 'x', '--timeout', '0']
     const [first = '', ...rest] = command
-    t.match(
-      await countersink(
-        t,
-        { ...site, env: { ...site.env, COUNTERSINK_QUIET_MS: '0' } },
-        first,
-        ...rest,
-      ),
-      { code: 3 },
-    )
+    t.match(await countersink(t, site, first, ...rest), { code: 3 })
     const doomed = await spawnDoomed(t, site, point, { passing })
     await doomed.died()
     await carriedOut(t, site)

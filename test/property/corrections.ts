@@ -1,10 +1,11 @@
-import { renameSync, writeFileSync } from 'node:fs'
+import { readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Session } from '../../parser/ledger/connection.ts'
 import { prove } from '../../parser/ledger/index.ts'
 import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
 import { type DataFile, sha256Of, totalsOf } from '../helpers/files.ts'
+import { pingParser } from '../helpers/parser.ts'
 import type { CorrectionsPlan, Step } from './corrections-plan.ts'
 import { HistoryFailed } from './life.ts'
 import { runCommand, type SpawnedProgram, spawnParser } from './parser-process.ts'
@@ -116,10 +117,11 @@ class Corrections {
     const was = this.#stands.get(number)
     if (was === undefined) this.#counts(number)
     await this.#until(`${file.name} is settled`, async () => {
-      const { code, said } = await this.#run(host, 'status', '--json')
-      if (code !== 0 || JSON.parse(said.split('\n')[0]!).parser?.queue?.files !== 0) return false
-      const { said: left } = await this.#run(host, 'check', this.#hash(number))
-      return was === 'reverted' ? left.includes('not counted: reverted') : / {2}counted /.test(left)
+      const health = await pingParser(this.#sites[host]!.paths)
+      const waits = readdirSync(inbox).includes(file.name)
+      if (waits || health?.state !== 'running' || health.queue.files > 0) return false
+      const { said } = await this.#run(host, 'check', this.#hash(number))
+      return was === 'reverted' ? said.includes('not counted: reverted') : / {2}counted /.test(said)
     })
   }
 
