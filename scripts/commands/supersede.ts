@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises'
+import { hasCode } from '../../shared/errors.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { quotedName } from '../../shared/printable.ts'
 import { command, count, fields, list, one, oneOf, sha256, text } from '../command-table/index.ts'
@@ -58,6 +60,7 @@ file, with the reason beside it.`,
   ),
   async run({ values, positionals, answer }) {
     const [prefix, path] = positionals as [string, string]
+    if (!(await isFile(path))) throw usage(`there is no file ${JSON.stringify(path)}`)
     const { paths, config } = environment(values.dir)
     const waitMs = values.timeout === undefined ? Number.POSITIVE_INFINITY : values.timeout * 1_000
     const untilMs = performance.now() + waitMs
@@ -121,6 +124,14 @@ file, with the reason beside it.`,
     }
   },
 })
+
+async function isFile(path: string): Promise<boolean> {
+  const stats = await stat(path).catch(error => {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG')) return undefined
+    throw error
+  })
+  return stats?.isFile() === true
+}
 
 async function untilAtRest(source: SourceRest) {
   for (;;) {
