@@ -229,7 +229,14 @@ export class Journal extends JournalView {
         const file = processedFile(settlement, next.nextNumber, checkpoints)
         files.push(file)
         if (outcome === 'quarantined') this.#letGo(tables, entry.sequence, file.sha256)
-        const settled = { ...entry, outcome, checkpoint: undefined, runName: undefined }
+        const { settledAtMs } = file
+        const settled = {
+          ...entry,
+          outcome,
+          settledAtMs,
+          checkpoint: undefined,
+          runName: undefined,
+        }
         this.#bring(tables, settled, 'settle')
         this.#record(tables, file, entry.sequence)
         next = { ...countIn(next, file), nextNumber: file.number + 1 }

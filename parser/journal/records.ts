@@ -61,6 +61,7 @@ export function encodeQueueEntry(entry: QueueEntry): Buffer {
     entry.identity && [entry.identity.ino.toString(), entry.identity.mtimeNs.toString()],
     entry.provenance && encodeProvenance(entry.provenance),
     entry.checkpoints && encodeTally(entry.checkpoints),
+    entry.settledAtMs,
   ])
 }
 
@@ -82,6 +83,7 @@ export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEnt
     [string, string] | undefined,
     ProvenanceFields | undefined,
     TallyFields | undefined,
+    number | undefined,
   ]
   const [name, sizeBytes, claimedAtMs, expected, manifestProblem, disposable, stage] = fields
   const identity = fields[12]
@@ -104,6 +106,7 @@ export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEnt
     stage,
     digest: fields[7] && decodeDigest(fields[7]),
     outcome: fields[8],
+    ...(fields[15] === undefined ? {} : { settledAtMs: fields[15] }),
     checkpoint: fields[9] && decodeCheckpoint(fields[9]),
     ...(fields[14] === undefined ? {} : { checkpoints: decodeTally(fields[14]) }),
     runName: fields[10],

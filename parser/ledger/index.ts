@@ -3,7 +3,7 @@
  * or knows the driver.
  */
 
-export { hasTotals, knownContents } from './asking/at-rest.ts'
+export { hasTotals, type KnownContent, knownContents } from './asking/at-rest.ts'
 export { contentsWithPrefix, processedFile, withLedgerRows } from './asking/contents.ts'
 export type { Named } from './asking/namesakes.ts'
 export { ownFrom } from './asking/rows.ts'

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { loadInstance } from '../../parser/instance.ts'
 import { isMissingTable, readConsumer } from '../../parser/ledger/index.ts'
+import { parseArchivedName } from '../../shared/archive.ts'
 import { describeError, hasCode } from '../../shared/errors.ts'
 import { NAME_BYTES_MAX } from '../../shared/limits.ts'
 import { parseU64 } from '../../shared/numbers.ts'
@@ -125,9 +126,18 @@ async function explainFile(paths: StatePaths, subject: string, say: Say): Promis
   // Also of one that looks like a hash: a date, say. No file had a longer one.
   const isName = Buffer.byteLength(subject) <= NAME_BYTES_MAX
   if (sha256 === undefined && isName) questions.push({ kind: 'trail', name: subject })
+  // As the archive has named it.
+  const archived = sha256 === undefined ? parseArchivedName(subject) : undefined
+  if (archived !== undefined) questions.push({ kind: 'trail', prefix: archived.hashPrefix })
   let silentBecause: string | undefined
+  let unanswered: unknown
   for (const question of questions) {
-    const answer = await findTrail(paths, question)
+    const answer: TrailAnswer = await findTrail(paths, question).catch(error => {
+      // The next question may have an answer.
+      if (!hasCode(error, 'JOURNAL_IN_USE', 'STOPPED')) throw error
+      unanswered ??= error
+      return {}
+    })
     silentBecause ??= answer.ledgerSilentBecause
     if (answer.trail !== undefined || answer.several !== undefined) {
       return tell(paths, question, answer, say)
@@ -137,6 +147,7 @@ async function explainFile(paths: StatePaths, subject: string, say: Say): Promis
     const there = await findInInbox(paths, question)
     if (there !== undefined) return tellOfInbox(there, say)
   }
+  if (unanswered !== undefined) throw unanswered
   const what =
     sha256 === undefined
       ? `${quotedName(subject)}: never seen`
