@@ -16,6 +16,8 @@ const server = await startDatabaseServer(t)
 t.setTimeout(120_000)
 
 /** A directory in which the packed countersink is installed. */
+const dir = install(t)
+
 function install(t: Test): string {
   const dir = tempDir(t)
   const pack = ['pack', '--silent', '--ignore-scripts', '--pack-destination', dir, ROOT]
@@ -38,7 +40,6 @@ function runNode(dir: string, ...args: readonly string[]) {
 }
 
 t.test('a program that is compiled against it, and run', async t => {
-  const dir = install(t)
   writeFileSync(
     join(dir, 'program.ts'),
     readFileSync(join(ROOT, 'test/operating/library/program.ts')),
@@ -93,7 +94,6 @@ t.test('a program that is compiled against it, and run', async t => {
 })
 
 t.test('what it takes to import it', async t => {
-  const dir = install(t)
   const program = `const before = performance.now()
     const library = await import('countersink')
     const tookMs = performance.now() - before
