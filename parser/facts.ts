@@ -30,7 +30,10 @@ export interface DigestFacts {
   /** `NO_HASH` if the file was never read to its end. */
   readonly sha256: Uint8Array
   readonly sizeBytes: number
+  /** Good ones. */
   readonly lines: number
+  /** Bad ones that were put aside; missing: none. */
+  readonly rejectedLines?: number
   readonly amount: bigint
   readonly startedAtMs: number
   readonly endedAtMs: number

@@ -6,7 +6,9 @@ export interface Counts {
   readonly duplicate: number
   readonly quarantined: number
   readonly bytes: number
+  /** Of those counted: good lines, and bad ones that were put aside, if any. */
   readonly lines: number
+  readonly rejectedLines?: number
 }
 
 interface CommonHealth {

@@ -7,6 +7,9 @@ export type RejectLimit =
 /** Any bad line quarantines its file. */
 export const REJECT_NONE: RejectLimit = { kind: 'lines', count: 0 }
 
+/** What it looks like; whether a share is at most 100% is seen when it is read. */
+export const REJECT_LIMIT_PATTERN = String.raw`^\d{1,15}(\.\d{1,4})?%?$`
+
 /** @returns undefined: the text is neither `N` nor `P%`, from 0 to 100 with at most four decimals. */
 export function parseRejectLimit(text: string): RejectLimit | undefined {
   const [, whole, decimals, percent] = /^(\d{1,15})(?:\.(\d{1,4}))?(%?)$/.exec(text) ?? []

@@ -17,6 +17,7 @@ export function newState(): JournalState {
     quarantined: 0,
     bytes: 0,
     lines: 0,
+    rejectedLines: 0,
   }
 }
 
@@ -28,5 +29,6 @@ export function countIn(state: JournalState, file: ProcessedFile): JournalState 
     [file.outcome]: state[file.outcome] + 1,
     bytes: state.bytes + (counted ? file.sizeBytes : 0),
     lines: state.lines + (counted ? file.lines : 0),
+    rejectedLines: state.rejectedLines + (counted ? (file.rejectedLines ?? 0) : 0),
   }
 }

@@ -46,7 +46,10 @@ export class Journal extends JournalView {
   #firstUncommittedSequence: number
   /** Entries whose file has left work/: deleted with the next commit, which comes anyway. */
   #moved: number[] = []
-  readonly #sinceStart = { applied: 0, duplicate: 0, quarantined: 0, bytes: 0, lines: 0 }
+  readonly #sinceStart = {
+    ...{ applied: 0, duplicate: 0, quarantined: 0 },
+    ...{ bytes: 0, lines: 0, rejectedLines: 0 },
+  }
   /** Whether there was nothing at this path, so that the index must be made from the ledger. */
   readonly isNew: boolean
 
@@ -103,8 +106,8 @@ export class Journal extends JournalView {
   }
 
   get ever(): Counts {
-    const { applied, duplicate, quarantined, bytes, lines } = this.#state
-    return { applied, duplicate, quarantined, bytes, lines }
+    const { applied, duplicate, quarantined, bytes, lines, rejectedLines } = this.#state
+    return { applied, duplicate, quarantined, bytes, lines, rejectedLines }
   }
 
   /**
@@ -241,6 +244,7 @@ export class Journal extends JournalView {
       if (file.outcome !== 'applied') continue
       this.#sinceStart.bytes += file.sizeBytes
       this.#sinceStart.lines += file.lines
+      this.#sinceStart.rejectedLines += file.rejectedLines ?? 0
     }
     return files
   }

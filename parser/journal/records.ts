@@ -42,6 +42,7 @@ export interface JournalState {
   readonly quarantined: number
   readonly bytes: number
   readonly lines: number
+  readonly rejectedLines: number
 }
 
 export function encodeQueueEntry(entry: QueueEntry): Buffer {
@@ -114,16 +115,43 @@ export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEnt
   }
 }
 
-type CheckpointFields = [number, Uint8Array, number, number, string, string[]]
+type CheckpointFields = [
+  number,
+  Uint8Array,
+  number,
+  number,
+  string,
+  string[],
+  // Those of older programs end here.
+  [number, number, number, number] | undefined,
+]
 
 function encodeCheckpoint(checkpoint: Checkpoint): CheckpointFields {
-  const { positionBytes, prefixSha256, resumeBytes, lines, amount, runs } = checkpoint
-  return [positionBytes, prefixSha256, resumeBytes, lines, amount.toString(), [...runs]]
+  const { positionBytes, prefixSha256, resumeBytes, lines, amount, runs, rejects } = checkpoint
+  return [
+    positionBytes,
+    prefixSha256,
+    resumeBytes,
+    lines,
+    amount.toString(),
+    [...runs],
+    rejects && [rejects.lines, rejects.bytes, rejects.draftBytes, rejects.draftCrc],
+  ]
 }
 
 function decodeCheckpoint(fields: CheckpointFields): Checkpoint {
-  const [positionBytes, prefixSha256, resumeBytes, lines, amount, runs] = fields
-  return { positionBytes, prefixSha256, resumeBytes, lines, amount: BigInt(amount), runs }
+  const [positionBytes, prefixSha256, resumeBytes, lines, amount, runs, kept] = fields
+  const checkpoint = {
+    positionBytes,
+    prefixSha256,
+    resumeBytes,
+    lines,
+    amount: BigInt(amount),
+    runs,
+  }
+  if (kept === undefined) return checkpoint
+  const [rejectedLines, bytes, draftBytes, draftCrc] = kept
+  return { ...checkpoint, rejects: { lines: rejectedLines, bytes, draftBytes, draftCrc } }
 }
 
 type ProvenanceFields = [Uint8Array | undefined, number | undefined, number | undefined]
@@ -146,7 +174,8 @@ function decodeTally([count, lastAtMs, lastPositionBytes]: TallyFields): Checkpo
   return { count, lastAtMs, lastPositionBytes }
 }
 
-type DigestFields = [Uint8Array, number, number, string, number, number]
+/** Those of older programs end before the last. */
+type DigestFields = [Uint8Array, number, number, string, number, number, number | undefined]
 
 function encodeDigest(digest: DigestFacts): DigestFields {
   return [
@@ -156,12 +185,14 @@ function encodeDigest(digest: DigestFacts): DigestFields {
     digest.amount.toString(),
     digest.startedAtMs,
     digest.endedAtMs,
+    digest.rejectedLines,
   ]
 }
 
 function decodeDigest(fields: DigestFields): DigestFacts {
-  const [sha256, sizeBytes, lines, amount, startedAtMs, endedAtMs] = fields
-  return { sha256, sizeBytes, lines, amount: BigInt(amount), startedAtMs, endedAtMs }
+  const [sha256, sizeBytes, lines, amount, startedAtMs, endedAtMs, rejectedLines] = fields
+  const facts = { sha256, sizeBytes, lines, amount: BigInt(amount), startedAtMs, endedAtMs }
+  return rejectedLines === undefined ? facts : { ...facts, rejectedLines }
 }
 
 const OUTCOME_CODES: readonly Outcome[] = ['applied', 'duplicate', 'quarantined']
@@ -185,6 +216,7 @@ export function encodeProcessed(file: ProcessedFile): Buffer {
     offsetOf(file.publishedAtMs, file),
     offsetOf(file.announcedAtMs, file),
     file.checkpoints && encodeTally(file.checkpoints),
+    file.rejectedLines,
   ])
 }
 
@@ -210,6 +242,7 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     published,
     announced,
     checkpoints,
+    rejectedLines,
   ] = unseal(record, 'a processed file') as [
     string,
     Uint8Array,
@@ -228,6 +261,7 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     number | undefined,
     number | undefined,
     TallyFields | undefined,
+    number | undefined,
   ]
   return {
     number,
@@ -235,6 +269,7 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     sha256: Buffer.from(sha256).toString('hex'),
     sizeBytes,
     lines,
+    ...(rejectedLines === undefined ? {} : { rejectedLines }),
     amount,
     outcome: OUTCOME_CODES[outcome]!,
     ...(why === undefined ? {} : { reason: why }),
@@ -271,6 +306,7 @@ export function encodeState(state: JournalState): Buffer {
     state.quarantined,
     state.bytes,
     state.lines,
+    state.rejectedLines,
   ])
 }
 
@@ -286,6 +322,8 @@ export function decodeState(record: Uint8Array): JournalState {
     number,
     number,
     number,
+    // That of an older program ends here.
+    number | undefined,
   ]
   const [epoch, nextSequence, nextNumber, ledgerUuid, rebuiltTo] = fields
   return {
@@ -299,6 +337,7 @@ export function decodeState(record: Uint8Array): JournalState {
     quarantined: fields[7],
     bytes: fields[8],
     lines: fields[9],
+    rejectedLines: fields[10] ?? 0,
   }
 }
 

@@ -18,6 +18,7 @@ export interface LedgerFile {
   readonly name: string
   readonly sizeBytes: bigint
   readonly lines: bigint
+  readonly rejectedLines: bigint
   /** null: it was counted before sums were kept. */
   readonly pairs: bigint | null
   readonly amount: string
@@ -38,10 +39,15 @@ export interface LedgerFile {
 }
 
 export const fileColumns = (n: LedgerNames): string => `sequence, sha256, origin, instance,
-  work_sequence AS workSequence, name, size_bytes AS sizeBytes, \`lines\`, pairs, amount,
+  work_sequence AS workSequence, name, size_bytes AS sizeBytes, \`lines\`, rejected_lines AS rejectedLines, pairs, amount,
   largest_sum AS largestSum, state, reason, attempt, recorded_to AS recordedTo,
   (SELECT batch_id FROM ${n.posting} p WHERE p.file_sequence = sequence AND p.n = postings) AS batchId,
   published_at AS publishedAt, claimed_at AS claimedAt, digested_at AS digestedAt, recorded_at AS recordedAt, counted_at AS countedAt`
+
+/** As it is told; nothing where there are none. */
+export function rejectedOf({ rejectedLines }: Pick<LedgerFile, 'rejectedLines'>) {
+  return BigInt(rejectedLines) === 0n ? {} : { rejectedLines: Number(rejectedLines) }
+}
 
 /** A file of this parser, as far as it says which publication it is. */
 export interface Published {
@@ -147,7 +153,7 @@ export async function offerAgain(
 }
 
 const row = (claim: Claim, times: string): string =>
-  `(?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, '${fileWay(claim).to}', 0, ?, ?, ?, ?, ?, ?, ${times})`
+  `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '${fileWay(claim).to}', 0, ?, ?, ?, ?, ?, ?, ${times})`
 const ROW: Readonly<Record<Claim, string>> = {
   claim: row('claim', 'NULL, NULL'),
   countWhole: row('countWhole', 'UTC_TIMESTAMP(3), UTC_TIMESTAMP(3)'),
@@ -165,6 +171,7 @@ function valuesOf(file: BatchFile, instance: Uint8Array, claim: Claim): unknown[
     file.name,
     file.sizeBytes,
     file.lines,
+    file.rejectedLines ?? 0,
     file.sums.pairs,
     file.amount.toString(),
     file.largestSum,

@@ -20,6 +20,7 @@ export function batchFile({ entry, digest, sums, largestSum }: ReadFile): BatchF
     publishedAtMs: entry.provenance?.publishedAtMs,
     sizeBytes: digest.sizeBytes,
     lines: digest.lines,
+    rejectedLines: digest.rejectedLines,
     amount: digest.amount,
     largestSum,
     claimedAtMs: entry.claimedAtMs,

@@ -76,9 +76,10 @@ export class Refuser {
 }
 
 /** Of a file that is not here any more, as it was when it was read. */
-export function factsOf({ sha256, sizeBytes, lines, amount }: LedgerFile) {
+export function factsOf({ sha256, sizeBytes, lines, rejectedLines, amount }: LedgerFile) {
   return {
     ...{ sha256, sizeBytes: Number(sizeBytes), lines: Number(lines) },
+    ...(rejectedLines === 0n ? {} : { rejectedLines: Number(rejectedLines) }),
     amount: BigInt(amount),
   }
 }

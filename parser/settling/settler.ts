@@ -38,6 +38,7 @@ import type { OwnDirectories } from '../own-directories.ts'
 import type { ArchiveLimit } from './archive-limit.ts'
 import { type Ending, settlementOf, stagesOf } from './ending.ts'
 import type { GrowthWatch } from './growth-watch.ts'
+import { RejectFiles } from './reject-files.ts'
 import { quarantineName, settledPlace, sidecarPath } from './settled-place.ts'
 import { Unmoved } from './unmoved.ts'
 
@@ -51,6 +52,7 @@ export class Settler {
   readonly #disk: DiskWatch
   readonly #signal: AbortSignal
   readonly #unmoved: Unmoved
+  readonly #rejects: RejectFiles
   readonly #events: ParserEvents
   /** What is still to be written, by sequence. */
   readonly #sidecars = new Map<number, Sidecar>()
@@ -78,6 +80,7 @@ export class Settler {
     this.#disk = options.disk
     this.#signal = options.signal
     this.#unmoved = new Unmoved(options.log)
+    this.#rejects = new RejectFiles(options.paths.rejects, options.log)
     this.#events = options.events
     this.#log = options.log
   }
@@ -91,6 +94,11 @@ export class Settler {
   /** For `status`; undefined: all that is settled has left work/. */
   get unmoved(): Unmoved['report'] {
     return this.#unmoved.report
+  }
+
+  /** At a start: what reading has left of files that are not on their way any more. */
+  sweepRejects(onTheirWay: ReadonlySet<number>): void {
+    this.#rejects.sweep(onTheirWay)
   }
 
   /** The loop that tries again what could not be moved; ends when the signal is raised. */
@@ -122,6 +130,9 @@ export class Settler {
       this.#sidecars.set(sequence, sidecarOf(ending))
       await this.#writeSidecar(sequence)
     }
+    const isCounted = ({ outcome }: Ending): boolean => outcome === 'applied'
+    await this.#rejects.publish(endings.filter(isCounted))
+    this.#rejects.drop(endings.filter(ending => !isCounted(ending)))
     crashPoint('P7-before-journalled')
     const files = this.#journal.settle(
       endings.map(ending => settlementOf(ending, this.#queue.announcedAtMs(ending.entry.sequence))),

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { withLedgerRows } from '../../parser/ledger/index.ts'
 import { hasCode, systemReason } from '../../shared/errors.ts'
 import { readManifest } from '../../shared/manifest.ts'
-import { formatCount, formatCountOf } from '../../shared/numbers.ts'
+import { formatCount } from '../../shared/numbers.ts'
 import { MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
 import { quotedName } from '../../shared/printable.ts'
 import type { ContentAnswer, ContentMatch } from '../../shared/protocol.ts'
@@ -23,6 +23,7 @@ import {
   cannot,
   EXIT,
   environment,
+  linesText,
   print,
   timeText,
   usage,
@@ -163,7 +164,7 @@ function verdict(state: State, match: ContentMatch | undefined): string {
   const name = file === undefined ? '' : quotedName(file.name)
   switch (state) {
     case 'counted':
-      return `counted ${at} as ${name}: ${formatCountOf(file!.lines, 'line')}, amount ${formatCount(BigInt(file!.amount))}`
+      return `counted ${at} as ${name}: ${linesText(file!)}, amount ${formatCount(BigInt(file!.amount))}`
     case 'ledger-lacks-it':
       return `not counted: the journal has it as ${name}, ${at}, but MariaDB's ledger does not: it is an older or another database`
     case 'being-counted':

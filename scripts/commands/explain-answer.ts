@@ -57,7 +57,13 @@ const LEDGER = fields(
     ...{ state: oneOf(...STATES), attempts: count('of recording its sums, before the last') },
     ...{ claimedAt: time(), digestedAt: time(), postings: list(POSTING, 'the newest ten') },
   },
-  { reason: text('why it is refused'), publishedAt: time(), recordedAt: time(), countedAt: time() },
+  {
+    rejectedLines: count('bad ones that were put aside; missing: none'),
+    ...{ reason: text('why it is refused') },
+    publishedAt: time(),
+    recordedAt: time(),
+    countedAt: time(),
+  },
 )
 const QUEUED = fields(
   {
@@ -199,6 +205,7 @@ function ledgerJson(trail: LedgerTrail) {
       lines,
       amount,
     },
+    ...(trail.rejectedLines === undefined ? {} : { rejectedLines: trail.rejectedLines }),
     ...{ consumers: pairs ?? null, state: trail.state, attempts: trail.attempts },
     ...at('publishedAt', trail.publishedAtMs),
     ...{ claimedAt: iso(trail.claimedAtMs), digestedAt: iso(trail.digestedAtMs) },

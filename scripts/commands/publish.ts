@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CountersinkError, explainError, hasCode } from '../../shared/errors.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
-import { formatDuration } from '../../shared/numbers.ts'
+import { formatCountOf, formatDuration } from '../../shared/numbers.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
+import { parseRejectLimit } from '../../shared/reject-limit.ts'
+import { SETTINGS } from '../../shared/settings.ts'
+import type { Terms } from '../../shared/terms.ts'
 import {
   command,
   count,
@@ -21,11 +24,12 @@ import {
   SettlementWatch,
   type Source,
   SourceRest,
+  whatWasPutAside,
   whereItStands,
   whyQuarantined,
 } from '../publishing/index.ts'
 import { readSupervisor } from '../state/index.ts'
-import { EXIT, environment, print, whySilent } from '../terminal/index.ts'
+import { EXIT, environment, print, usage, whySilent } from '../terminal/index.ts'
 
 export const publish = command({
   name: 'publish',
@@ -45,6 +49,14 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
     wait: {
       kind: 'switch',
       help: 'wait until each file is settled, also while the service starts or restarts, and say how; why one was quarantined stands below its line, on standard error',
+    },
+    'reject-lines': {
+      ...{ kind: 'text', value: 'N|P%' },
+      help: 'count the files though so many of their lines are bad, or such a share: these are put aside (countersink rejects); without it COUNTERSINK_REJECT_LINES says so',
+    },
+    parent: {
+      ...{ kind: 'text', value: 'SHA256' },
+      help: 'the content that could not be counted, or not all of it, and that the file mends',
     },
     timeout: {
       ...{ kind: 'number', value: 'S', min: 0, max: 1_000_000_000, onlyWith: 'wait' },
@@ -67,7 +79,11 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
         outcome: oneOf('applied', 'duplicate', 'quarantined', 'queued'),
         ...{ sha256, name: text('in the inbox'), size: count('bytes') },
       },
-      { reasons: list(text(), 'why it was quarantined, and where it is') },
+      {
+        reasons: list(text(), 'why it was quarantined, and where it is'),
+        rejectedLines: count('bad lines of it that were put aside; missing: none'),
+        rejects: text('the file that they are in'),
+      },
     ),
     fields({ file: text('one that could not be brought in'), error: problem }),
   ),
@@ -75,6 +91,7 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
     const timeoutMs =
       values.timeout === undefined ? Number.POSITIVE_INFINITY : values.timeout * 1_000
     const { paths, config } = environment(values.dir)
+    const terms = termsOf(values)
     const owner = processIdentity(process.pid)!
     const watch = new SettlementWatch(paths.parserSocket)
     const mayBeCut = config.unterminated === 'accept'
@@ -83,7 +100,7 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
       const published = await publishAtRest(positionals, {
         ...{ quietMs: config.quietMs, mayBeCut },
         publish: async source => {
-          const file = await publishFile(source, paths, owner)
+          const file = await publishFile({ ...source, ...(terms && { terms }) }, paths, owner)
           await watch.announce(file)
           return file
         },
@@ -102,13 +119,28 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
       for (const [path, file] of published) {
         const outcome = values.wait ? await watch.outcomeOf(file, patience) : undefined
         const reasons = outcome === 'quarantined' ? await whyQuarantined(paths, file) : undefined
+        const aside = outcome === 'applied' ? await whatWasPutAside(paths, file) : undefined
         const told = outcome ?? 'queued'
         if (values.json) {
           const { sha256, name, sizeBytes } = file
           const why = reasons === undefined ? {} : { reasons }
-          await answer({ file: path, outcome: told, sha256, name, size: sizeBytes, ...why })
+          const rejects =
+            aside === undefined ? {} : { rejectedLines: aside.lines, rejects: aside.path }
+          await answer({
+            file: path,
+            outcome: told,
+            sha256,
+            name,
+            size: sizeBytes,
+            ...why,
+            ...rejects,
+          })
         } else await print(`${told} ${file.sha256} ${quotedName(file.basename)}\n`)
         if (file.sizeBytes === 0) process.stderr.write('  it is empty: nothing of it is counted\n')
+        if (aside !== undefined) {
+          const what = formatCountOf(aside.lines, 'bad line')
+          process.stderr.write(`  ${what} put aside: ${printable(aside.path)}\n`)
+        }
         for (const line of reasons ?? []) process.stderr.write(`  ${printable(line)}\n`)
         if (outcome === 'quarantined' && status === EXIT.ok) status = EXIT.no
         if (outcome === undefined) unsettled += 1
@@ -128,6 +160,27 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
     return status
   },
 })
+
+/** @throws CountersinkError USAGE */
+function termsOf(values: {
+  readonly 'reject-lines': string | undefined
+  readonly parent: string | undefined
+}): Terms | undefined {
+  const { 'reject-lines': limit, parent } = values
+  const rejectLines = limit === undefined ? undefined : parseRejectLimit(limit)
+  if (limit !== undefined && rejectLines === undefined) {
+    const { allowed } = SETTINGS.rejectLines
+    throw usage(`--reject-lines must be ${allowed}; got ${JSON.stringify(limit)}`)
+  }
+  if (parent !== undefined && !/^[0-9a-fA-F]{64}$/.test(parent)) {
+    throw usage(`--parent must be the 64 hex digits of a SHA-256; got ${JSON.stringify(parent)}`)
+  }
+  if (rejectLines === undefined && parent === undefined) return undefined
+  return {
+    ...(rejectLines === undefined ? {} : { rejectLines }),
+    ...(parent === undefined ? {} : { parent: parent.toLowerCase() }),
+  }
+}
 
 /** Looks are this much more frequent than what is waited for, within reason. */
 const LOOKS = 10

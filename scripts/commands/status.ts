@@ -21,6 +21,7 @@ import {
   EXIT,
   environment,
   labelled,
+  linesText,
   print,
   reach,
   type Silence,
@@ -130,8 +131,9 @@ async function fromJournal(paths: StatePaths) {
         queue.files += 1
         queue.bytes += entry.sizeBytes
       }
-      const { applied, duplicate, quarantined, bytes, lines } = state
-      return { queue, ever: { applied, duplicate, quarantined, bytes, lines } satisfies Counts }
+      const { applied, duplicate, quarantined, bytes, lines, rejectedLines } = state
+      const counts = { applied, duplicate, quarantined, bytes, lines, rejectedLines }
+      return { queue, ever: counts satisfies Counts }
     })
     return found ?? ('missing' as const)
   } catch (error) {
@@ -280,7 +282,7 @@ function sameNamesText({ files, newest }: SameNames): string {
 }
 
 function countsText(counts: Counts): string {
-  return `${formatCount(counts.applied)} applied, ${formatCount(counts.duplicate)} duplicate, ${formatCount(counts.quarantined)} quarantined; ${formatBytes(counts.bytes)}, ${formatCountOf(counts.lines, 'line')}`
+  return `${formatCount(counts.applied)} applied, ${formatCount(counts.duplicate)} duplicate, ${formatCount(counts.quarantined)} quarantined; ${formatBytes(counts.bytes)}, ${linesText(counts)}`
 }
 
 function grewText({ files, newest }: GrewAfterwards): string {

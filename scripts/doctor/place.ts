@@ -88,6 +88,7 @@ function lookAtDirectories(paths: StatePaths): string | Finding {
   const { inbox, work, archive, archiveDisposable, quarantine, duplicate } = paths
   const all = [
     ...[inbox, work, archive, archiveDisposable, quarantine, duplicate, paths.parser, paths.runs],
+    paths.rejects,
     ...[paths.generator, paths.generatorTmp, paths.run, paths.log],
   ]
   let there = 0

@@ -15,6 +15,7 @@ import {
   sanitiseName,
 } from '../../shared/paths.ts'
 import { SETTINGS } from '../../shared/settings.ts'
+import type { Terms } from '../../shared/terms.ts'
 import { statSource, unfit } from './source-rest.ts'
 
 export interface PublishedFile {
@@ -34,6 +35,8 @@ export interface Source {
   readonly path: string
   /** As it was then: what is copied must be this. */
   readonly identity: FileIdentity
+  /** What is asked for besides being counted. */
+  readonly terms?: Terms
   /** Taken as it is, also when its last line has no line end: it may be a cut copy. */
   readonly mayBeCut: boolean
 }
@@ -63,7 +66,10 @@ export async function publishFile(
     const { sha256, sizeBytes } = await copy(source, tmpPath)
     const name = publishedName(stem, sha256)
     // Nobody has looked into it but for its hash.
-    const manifest = { sizeBytes, sha256, lines: undefined, amount: undefined, disposable: false }
+    const manifest = {
+      ...{ sizeBytes, sha256, lines: undefined, amount: undefined, disposable: false },
+      ...(source.terms === undefined ? {} : { terms: source.terms }),
+    }
     await publish(paths, owner, { tmp, name }, manifest)
     return { name, basename: basename(source.path), sha256, sizeBytes }
   } catch (error) {

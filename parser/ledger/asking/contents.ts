@@ -1,6 +1,6 @@
 import type { ContentAnswer, ContentMatch, ProcessedFile } from '../../../shared/protocol.ts'
 import type { Session } from '../connection.ts'
-import { fileColumns, type LedgerFile } from '../file-rows.ts'
+import { fileColumns, type LedgerFile, rejectedOf } from '../file-rows.ts'
 import { fromSqlTime, type LedgerNames } from '../schema/tables.ts'
 
 /** Contents whose hash begins with these hex digits; two at the most. The hash is a key. */
@@ -53,6 +53,7 @@ export function processedFile(row: LedgerFile): ProcessedFile {
     sha256: row.sha256.toString('hex'),
     sizeBytes: Number(row.sizeBytes),
     lines: Number(row.lines),
+    ...rejectedOf(row),
     amount: row.amount,
     outcome: 'applied',
     ledgerSequence: row.sequence.toString(),

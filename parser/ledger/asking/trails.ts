@@ -6,7 +6,7 @@ import type {
   TrailQuestion,
 } from '../../../shared/protocol.ts'
 import type { Session } from '../connection.ts'
-import { fileColumns, type LedgerFile } from '../file-rows.ts'
+import { fileColumns, type LedgerFile, rejectedOf } from '../file-rows.ts'
 import { fromSqlTime, type LedgerNames } from '../schema/tables.ts'
 
 /** What the ledger has kept of the files of a name, or of a content; in short. */
@@ -156,7 +156,9 @@ function trailOf(row: LedgerFile, postings: readonly PostingTrail[]): LedgerTrai
   return {
     ...{ sequence: `${sequence}`, origin: row.origin.toString('hex') },
     ...{ parser: row.instance.toString('hex'), workSequence: `${row.workSequence}` },
-    ...{ name, sizeBytes: Number(row.sizeBytes), lines: Number(lines), amount, state },
+    ...{ name, sizeBytes: Number(row.sizeBytes), lines: Number(lines) },
+    ...rejectedOf(row),
+    ...{ amount, state },
     ...(pairs === null ? {} : { pairs: Number(pairs) }),
     ...(reason === null ? {} : { reason }),
     attempts: Number(row.attempt),

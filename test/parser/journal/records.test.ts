@@ -45,6 +45,7 @@ const state: JournalState = {
   quarantined: 3,
   bytes: 2 ** 53 - 1,
   lines: 2 ** 52,
+  rejectedLines: 2 ** 50,
 }
 
 t.test('records come out as they went in', async t => {
