@@ -51,7 +51,8 @@ export async function digestOf(
     async discard() {
       if (verdict.ok) await verdict.sums.close()
       runs.use([])
-      if (rejects !== undefined) await rm(rejects.draftPath, { force: true })
+      // That of a good file may still be wanted: which it is, its row in the ledger tells.
+      if (rejects !== undefined && !verdict.ok) await rm(rejects.draftPath, { force: true })
       await release()
     },
   }

@@ -36,7 +36,10 @@ export interface Digest {
    * its runs, all but `runName`. Safe to repeat.
    */
   release(): Promise<void>
-  /** Closes the sums and deletes all runs of the file, also `runName`, and its draft of rejects. Safe to repeat. */
+  /**
+   * Closes the sums and deletes all runs of the file, also `runName`, and the draft of its rejects unless
+   * it is good. Safe to repeat.
+   */
   discard(): Promise<void>
 }
 

@@ -4,7 +4,7 @@
  * - a **draft**, which has grown while the file was read, whole and durable since P3;
  * - **published** under the name of its file and its hash, durable before the file is settled (P7). A
  *   crash in between leaves it published, or under both names: the next settlement finds that;
- * - **dropped** before its file is settled as anything else than counted.
+ * - **dropped**, if there is one, before its file is settled as anything else than counted.
  *
  * What stands under a name already is never written over: it is the same, or the sequence makes another
  * name. A crash in mid-file leaves a draft that its file goes on with; one that nobody needs is swept by
@@ -52,10 +52,8 @@ export class RejectFiles {
   }
 
   /** Those of files that are not counted. */
-  drop(files: readonly Rejecting[]): void {
-    for (const { entry } of files.filter(hasRejects)) {
-      removeIfThere(this.#draft(entry.sequence))
-    }
+  drop(files: readonly Pick<Rejecting, 'entry'>[]): void {
+    for (const { entry } of files) removeIfThere(this.#draft(entry.sequence))
   }
 
   /** Drafts of files that are not on their way any more, and were not read to their ends. */

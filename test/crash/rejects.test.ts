@@ -87,6 +87,17 @@ t.test('the limit is lowered when it is read already', { buffered: true }, async
   await assertPutAside(t, site, large)
 })
 
+t.test('the journal is lost when it is counted already', { buffered: true }, async t => {
+  const site = await tinySite(t, server, TOLERANT)
+  bring(site, large)
+  await (await spawnDoomed(t, site, 'P6-batch-committed')).died()
+  for (const path of [site.paths.journal, site.paths.runs, site.paths.rejects]) {
+    for (const name of list(path)) rmSync(join(path, name))
+  }
+  await settleAll(t, site, 1)
+  await assertPutAside(t, site, large)
+})
+
 t.test('what is left of a file that has gone is swept', { buffered: true }, async t => {
   const site = await tinySite(t, server, TOLERANT)
   bring(site, large)

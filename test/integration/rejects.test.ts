@@ -109,7 +109,9 @@ t.test('asked for with a file, shown, mended and counted as its child', async t 
   t.match(await countersink(t, site, 'rejects', mended), { code: 1, stderr: /no line/ })
   t.match(await countersink(t, site, 'verify', '--full'), { code: 0 })
   await stopProgram(parser)
-  t.match(await countersink(t, site, 'verify', '--full'), { code: 0 })
+  const verified = await countersink(t, site, 'verify', '--full')
+  t.match(verified, { code: 0, stdout: '(2 files, 2 bad lines put aside)' })
+  t.match(jsonLines(await countersink(t, site, 'verify', '--json')), [{ rejectedLines: 2 }])
   t.match(jsonLines(await countersink(t, site, 'status', '--json')), [
     { ever: { rejectedLines: 2 } },
   ])

@@ -4,7 +4,7 @@
  * A checkpoint tells how far it has come (`KeptRejects`), after that much of it was synced: a crash
  * leaves at least that, and perhaps rows behind it, which are cut off when the reading goes on from
  * there. Should it be gone or be another, everything is read again. There is none before the first bad
- * line; that of a file that is not to be counted is removed (`Digest.discard`). Whose it is, the head
+ * line; that of a file that is not to be counted is removed (`Digest.discard`, `RejectFiles.drop`). Whose it is, the head
  * says once the hash is known (`sealDraft`).
  */
 

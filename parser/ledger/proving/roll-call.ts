@@ -13,17 +13,20 @@ import type { LedgerNames } from '../schema/tables.ts'
 export interface RollCall {
   /** That are counted. */
   readonly files: number
+  /** Bad lines of these that were put aside. */
+  readonly rejectedLines: number
   /** false: something is wrong, and is to be looked for by name. */
   readonly isSound: boolean
 }
 
 export async function takeRollCall(session: Session, n: LedgerNames): Promise<RollCall> {
-  const [row] = await session.query<Record<'files' | 'isSound', bigint>>(
-    `SELECT f.applied AS files,
+  const [row] = await session.query<Record<'files' | 'rejectedLines' | 'isSound', bigint | string>>(
+    `SELECT f.applied AS files, f.rejected AS rejectedLines,
             f.postings = p.postings AND f.fingerprint = p.fingerprint AND f.amount = b.amount
               AND p.batches = b.batches AND p.batchFingerprint = b.fingerprint
               AND f.applying = o.files AND o.applying = o.files AND b.wrong = 0 AS isSound
        FROM (SELECT COUNT(IF(state = 'applied', 1, NULL)) AS applied,
+                    COALESCE(SUM(IF(state = 'applied', rejected_lines, 0)), 0) AS rejected,
                     COUNT(IF(state = 'applying', 1, NULL)) AS applying,
                     COALESCE(SUM(postings), 0) AS postings,
                     BIT_XOR(IF(state IN ('applying', 'applied'), CRC32(sequence), 0)) AS fingerprint,
@@ -44,5 +47,8 @@ export async function takeRollCall(session: Session, n: LedgerNames): Promise<Ro
                JOIN ${n.file} f ON f.sequence = p.file_sequence AND f.postings = p.n
               WHERE b.state <> 'applied') o`,
   )
-  return { files: Number(row?.files ?? 0), isSound: Number(row?.isSound) === 1 }
+  return {
+    ...{ files: Number(row?.files ?? 0), rejectedLines: Number(row?.rejectedLines ?? 0) },
+    isSound: Number(row?.isSound) === 1,
+  }
 }
