@@ -71,6 +71,10 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
   examples: [
     { line: 'countersink publish usage-*.txt', what: 'bring these in' },
     { line: 'countersink publish usage.txt --wait --json', what: 'and tell what became of it' },
+    {
+      line: 'countersink publish usage.txt --reject-lines 0.5% --wait',
+      what: 'this one though some of its lines may be bad; "countersink rejects" shows them',
+    },
   ],
   answer: lines(
     fields(

@@ -21,8 +21,8 @@ export const rejects = command({
 --reject-lines): line, offset, what is wrong, size, and the line itself. An existing path is that file, which is
 hashed, or a reject file; anything else must be at least 8 hex digits of a SHA-256.
 
-With --lines only the lines are printed, byte for byte. Mended, they are a file of their own, which is
-published as the child of that one.`,
+With --lines only the lines are printed, byte for byte. Mended, they are a file of their own: publish it
+with --parent and the SHA-256 of the file that they come from.`,
   words: {
     ...{ kind: 'file', value: 'FILE|SHA256|PREFIX', min: 1, max: 1 },
     missing: 'a file, a SHA-256 or the beginning of one',
@@ -39,10 +39,6 @@ published as the child of that one.`,
   examples: [
     { line: 'countersink rejects usage.txt', what: 'what is wrong with its lines, and where' },
     { line: 'countersink rejects usage.txt --lines >mended.txt', what: 'to mend them' },
-    {
-      line: 'countersink publish mended.txt --parent 5891b5b522d5df08…',
-      what: 'and to count them, as a child of the file that they come from',
-    },
   ],
   answer: lines(
     fields({
