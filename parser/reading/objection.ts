@@ -12,6 +12,7 @@ export interface Objection {
   readonly reason: Reason
   readonly evidence: Evidence
   readonly whatNow?: string
+  readonly isForItsLines?: boolean
 }
 
 /** Why a file cannot be counted, most basic first; undefined when nothing speaks against it. */
@@ -30,7 +31,7 @@ export function objectionTo(
   if (mismatch !== undefined) return objection('MANIFEST_MISMATCH', mismatch)
   if (!digest.verdict.ok) {
     const { bad, isOverLimit } = digest.verdict
-    const found = badLineObjection(bad, facts.sizeBytes)
+    const found = { ...badLineObjection(bad, facts.sizeBytes), isForItsLines: true }
     return isOverLimit ? overLimit(found, rejectLimitText(rejectLimitOf(entry, config))) : found
   }
   const isVouched = entry.expected !== undefined || config.unterminated === 'accept'

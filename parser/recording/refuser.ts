@@ -1,4 +1,4 @@
-import { type DigestFacts, type QueueEntry, reasonText } from '../facts.ts'
+import { type DigestFacts, hexOf, type QueueEntry, reasonText } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { Ledger, LedgerFile } from '../ledger/index.ts'
 import type { Verdict } from '../reading/index.ts'
@@ -29,7 +29,8 @@ export class Refuser {
 
   /**
    * To quarantine; unless its file is missing, and the ledger knows what became of it: then the journal
-   * was restored from a time before, and learns it now.
+   * was restored from a time before, and learns it now. A content of which the good lines are counted is
+   * what it is, whatever may be put aside now: nobody is to mend the whole file, and count them twice.
    */
   async quarantine(verdict: Extract<Verdict, { kind: 'quarantine' }>): Promise<Ending> {
     const { entry, digest } = verdict
@@ -40,11 +41,26 @@ export class Refuser {
       const known = await this.#fateOf(entry, digest)
       if (known !== undefined) return known
     }
+    if (verdict.isForItsLines) {
+      const counted = await this.#countedAs(entry, digest)
+      if (counted !== undefined) return counted
+    }
     await this.#sight(entry, digest, 'quarantined', reason)
     const member = await this.#ledger.rowOf(entry.name, entry.sequence)
     const whatNow = (member && whatOfAMember(member)) ?? verdict.whatNow
     const advice = whatNow === undefined ? {} : { whatNow }
     return { entry, digest, outcome: 'quarantined', reason, evidence, ...advice }
+  }
+
+  /** undefined: none of its lines is counted. */
+  async #countedAs(entry: QueueEntry, digest: DigestFacts): Promise<Ending | undefined> {
+    const row = (await this.#ledger.findAll([digest.sha256])).get(hexOf(digest.sha256))
+    if (row?.state !== 'applied') return undefined
+    if (!this.#ledger.isThisWorkFile(row, entry.sequence)) {
+      return this.duplicate({ kind: 'duplicate', entry, digest }, row)
+    }
+    const facts = { ...digest, ...factsOf(row) }
+    return { entry, digest: facts, outcome: 'applied', ledgerSequence: row.sequence }
   }
 
   async #fateOf(entry: QueueEntry, digest: DigestFacts): Promise<Ending | undefined> {

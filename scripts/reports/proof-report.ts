@@ -28,7 +28,7 @@ export function proofLines(proof: Proof, columns: number): string[] {
       batchesOpen === 0
         ? ''
         : `, ${formatCount(batchesOpen)} ${batchesOpen === 1 ? 'batch' : 'batches'} being counted`
-    const aside = rejectedLines === 0 ? '' : `, ${asideText({ lines: 0, rejectedLines })}`
+    const aside = rejectedLines === 0 ? '' : `, ${asideText({ rejectedLines })}`
     const text = `opening balance ${formatCount(opening)} + ${formatCount(counted)} counted = ${formatCount(opening + counted)}; the totals are ${formatCount(totals)} (${formatCountOf(files, 'file')}${aside}${open})`
     lines.push(...wrapText(text, columns))
   }

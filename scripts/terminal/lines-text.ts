@@ -9,6 +9,6 @@ export function linesText(file: Lines): string {
   return file.rejectedLines ? `${lines}, ${asideText(file)}` : lines
 }
 
-export function asideText({ rejectedLines = 0 }: Lines): string {
+export function asideText({ rejectedLines = 0 }: Pick<Lines, 'rejectedLines'>): string {
   return `${formatCountOf(rejectedLines, 'bad line')} put aside`
 }

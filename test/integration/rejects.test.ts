@@ -106,6 +106,11 @@ t.test('asked for with a file, shown, mended and counted as its child', async t 
   const child = await countersink(t, site, 'publish', mended, '--wait', '--parent', sha256)
   t.match(child, { code: 0, stdout: /^applied / })
   t.equal((await countersink(t, site, 'totals')).stdout, '1\t10\n2\t20\n3\t35\n')
+
+  drop(site.paths, [{ ...file, name: 'again.txt' }], { manifest: false })
+  await parser.untilSettled(3)
+  const again = (await processedFiles(site)).at(-1)
+  t.match(again, { name: 'again.txt', outcome: 'duplicate' }, 'also where no bad line may be')
   t.match(await countersink(t, site, 'rejects', mended), { code: 1, stderr: /no line/ })
   t.match(await countersink(t, site, 'verify', '--full'), { code: 0 })
   await stopProgram(parser)

@@ -140,7 +140,7 @@ t.test('random files, threads, room and checkpoints; stopped and resumed anywher
     workersOf(t, { sumThreads: 2, readBytes: 1000 }),
   ]
   let [over, overflows, good] = [0, 0, 0]
-  for (let round = 0; round < 260; round++) {
+  for (let round = 0; round < 160; round++) {
     const count = random.pick([3, 40, 400])
     const lines = mixedLines(random, count, random.pick([1, 2, 5, 100]))
     const content = random.chance(5) ? withOverflow(random, lines) : lines
@@ -178,7 +178,7 @@ t.test('random files, threads, room and checkpoints; stopped and resumed anywher
     if (wrong !== undefined) return t.fail(where, wrong)
     t.strictSame(runsIn(usual.runsDirectory), [])
   }
-  t.ok(over > 20 && overflows > 5 && good > 50, `${over} over, ${overflows} sums, ${good} good`)
+  t.ok(over > 15 && overflows > 3 && good > 40, `${over} over, ${overflows} sums, ${good} good`)
 })
 
 t.test('a limit that is just met, and passed by one', async t => {
@@ -253,13 +253,13 @@ t.test('a line of any length: its beginning is kept, and how long it is', async 
 t.test('so many bad lines cost little each, and too many end the reading early', async t => {
   const { limits, draftPath } = tolerantOf(t)
   const workers = workersOf(t, { sumThreads: 1 })
-  const content = Buffer.from('12 34x\n'.repeat(600_000))
+  const content = Buffer.from('12 34x\n'.repeat(200_000))
   const startMs = performance.now()
   const all = await withFile(t, content, file =>
     workers.digest({ ...limits, ...file, rejects: rejectsFor(draftPath, ALL) }),
   )
-  t.comment(`${Math.round(((performance.now() - startMs) * 1e6) / 600_000)} ns a bad line`)
-  t.strictSame(all.rejected, { lines: 600_000, bytes: content.length })
+  t.comment(`${Math.round(((performance.now() - startMs) * 1e6) / 200_000)} ns a bad line`)
+  t.strictSame(all.rejected, { lines: 200_000, bytes: content.length })
   await all.discard()
   for (const limit of ['5', '0.5%']) {
     const digest = await withFile(t, content, file =>
