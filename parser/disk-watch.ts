@@ -7,9 +7,9 @@ const INTERVAL_MS = 500
 
 /** What the service writes to; each may be on a filesystem of its own. */
 export function filledDirectories(
-  paths: Pick<StatePaths, 'work' | 'journal' | 'runs' | 'mariadb'>,
+  paths: Pick<StatePaths, 'work' | 'journal' | 'runs' | 'rejects' | 'mariadb'>,
 ): readonly string[] {
-  return [paths.work, paths.journal, paths.runs, paths.mariadb]
+  return [paths.work, paths.journal, paths.runs, paths.rejects, paths.mariadb]
 }
 
 /**

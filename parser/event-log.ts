@@ -18,6 +18,7 @@ export function logEvents(events: ParserEvents, log: Log): void {
       code: file.outcome === 'duplicate' ? 'COUNTED_BEFORE' : undefined,
       size: file.sizeBytes,
       lines: file.lines,
+      rejectedLines: file.rejectedLines,
       amount: file.amount,
       ms: file.settledAtMs - file.claimedAtMs,
       ...stages,

@@ -6,6 +6,7 @@
 import type { FileIdentity } from '../shared/file-identity.ts'
 import { givenName } from '../shared/paths.ts'
 import type { Outcome } from '../shared/protocol.ts'
+import type { Rejected } from '../shared/reject-limit.ts'
 import type { Terms } from '../shared/terms.ts'
 
 /** The control totals that came with a file, from its manifest or its announcement. */
@@ -30,7 +31,10 @@ export interface DigestFacts {
   /** `NO_HASH` if the file was never read to its end. */
   readonly sha256: Uint8Array
   readonly sizeBytes: number
+  /** Good ones. */
   readonly lines: number
+  /** Bad ones that were put aside; missing: none. */
+  readonly rejectedLines?: number
   readonly amount: bigint
   readonly startedAtMs: number
   readonly endedAtMs: number
@@ -101,6 +105,14 @@ export interface Checkpoint {
   readonly amount: bigint
   /** Names in the runs directory, oldest first: together the sums of those lines. */
   readonly runs: readonly string[]
+  /** Of bad lines before `resumeBytes`; none: there were none. */
+  readonly rejects?: KeptRejects | undefined
+}
+
+/** Lines that were put aside, and how far the file has come in which they are. */
+export interface KeptRejects extends Rejected {
+  readonly draftBytes: number
+  readonly draftCrc: number
 }
 
 /** The checkpoints of a file, together. */

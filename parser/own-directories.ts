@@ -19,15 +19,16 @@ export class OwnDirectories {
   readonly #events: ParserEvents
   readonly #work: string
   readonly #settled: readonly string[]
-  readonly #runs: string
+  /** In which files are made that reading takes. */
+  readonly #filled: readonly string[]
   readonly #log: Log
   #reason: string | undefined
 
   constructor(paths: StatePaths, events: ParserEvents, log: Log) {
-    this.#paths = [...movedBetween(paths).slice(1), paths.runs]
+    this.#paths = [...movedBetween(paths).slice(1), paths.runs, paths.rejects]
+    this.#filled = [paths.runs, paths.rejects]
     this.#events = events
     this.#work = paths.work
-    this.#runs = paths.runs
     this.#settled = [paths.archive, paths.duplicate, paths.quarantine, paths.reverted]
     this.#log = log
   }
@@ -88,8 +89,9 @@ export class OwnDirectories {
         this.#log.warn('a directory was gone; it is made again', { path })
       }
       if (!statSync(path).isDirectory()) return `${path} is not a directory`
-      // No sums can be kept without it.
-      if (path === this.#runs) accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
+      if (this.#filled.includes(path)) {
+        accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
+      }
       return undefined
     } catch (error) {
       return `${path} cannot be used: ${systemReason(error)}`

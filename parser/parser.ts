@@ -61,7 +61,7 @@ export class Parser implements Service {
     const { paths, config, log } = options
     await makeOwnDirectories(
       ...[paths.inbox, paths.work, paths.archive, paths.archiveDisposable, paths.quarantine],
-      ...[paths.duplicate, paths.reverted, paths.parser, paths.runs, paths.run],
+      ...[paths.duplicate, paths.reverted, paths.rejects, paths.parser, paths.runs, paths.run],
     )
     await refuseDirectoriesOfOthers(paths.dir, paths.run)
     requireOneMount(paths)

@@ -42,8 +42,8 @@ export async function goOnFromJournal(parts: StartUpParts): Promise<void> {
 
 /**
  * What needs MariaDB, and waits for it as long as it takes: journal and ledger are made to agree,
- * batches that had begun are finished, files that are in the totals already are settled, and runs
- * that nobody needs are swept. A crash anywhere in it leaves what the next start finds out again.
+ * batches that had begun are finished, files that are in the totals already are settled, and runs and
+ * drafts of rejects that nobody needs are swept. A crash anywhere in it leaves what the next start finds out again.
  *
  * @throws the signal's reason, and what `reconcileWithLedger` throws
  */
@@ -54,11 +54,14 @@ export async function goOnFromLedger(parts: StartUpParts): Promise<void> {
   if (await ledger.counter.takeLease()) await staged.finishOpen()
   tellOfOpening(await ledger.takeOpening(), log)
   const needed = new Set<string>()
+  const onTheirWay = new Set<number>()
   for await (const slice of journal.queueInSlices()) {
+    for (const { sequence } of slice) onTheirWay.add(sequence)
     await settleApplied(slice, needed, parts)
   }
   // Runs that came since are a successor's.
   journal.assertOwner()
+  parts.settler.sweepRejects(onTheirWay)
   const swept = await sweepRuns(paths.runs, needed)
   if (swept.length > 0) log.info('removed sums that nobody needs', { files: swept.length })
 }

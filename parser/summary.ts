@@ -84,6 +84,7 @@ export class Summary {
       done[file.outcome] += 1
       done.bytes += file.sizeBytes
       done.lines += file.lines
+      if (file.outcome === 'applied') done.rejectedLines += file.rejectedLines ?? 0
       if (file.outcome === 'applied') done.amount += BigInt(file.amount)
     })
     events.on('database', ({ awayBecause }) => {
@@ -118,7 +119,7 @@ function nothing() {
   return {
     ...{ claimed: 0, applied: 0, duplicate: 0, quarantined: 0, reverted: 0 },
     /** Of the files that came to an end, and what of them was counted. */
-    ...{ bytes: 0, lines: 0, amount: 0n },
+    ...{ bytes: 0, lines: 0, rejectedLines: 0, amount: 0n },
     /** Also of those that are being read. */
     readBytes: 0,
     ...{ batches: 0, pairs: 0, countMs: 0, databaseAwayMs: 0, longStatements: 0 },

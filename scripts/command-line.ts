@@ -24,6 +24,7 @@ export const COMMANDS: CommandTable = {
   publish: async () => (await import('./commands/publish.ts')).publish,
   hashes: async () => (await import('./commands/hashes.ts')).hashes,
   check: async () => (await import('./commands/check.ts')).check,
+  rejects: async () => (await import('./commands/rejects.ts')).rejects,
   explain: async () => (await import('./commands/explain.ts')).explain,
   verify: async () => (await import('./commands/verify.ts')).verify,
   undo: async () => (await import('./commands/undo.ts')).undo,

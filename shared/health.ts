@@ -7,7 +7,9 @@ export interface Counts {
   readonly quarantined: number
   readonly reverted: number
   readonly bytes: number
+  /** Of those counted: good lines, and bad ones that were put aside, if any. */
   readonly lines: number
+  readonly rejectedLines?: number
 }
 
 interface CommonHealth {

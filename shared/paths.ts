@@ -20,6 +20,8 @@ export interface StatePaths {
   readonly duplicate: string
   /** Files that were counted and taken back. */
   readonly reverted: string
+  /** Lines of files that were counted, which were not. */
+  readonly rejects: string
   readonly parser: string
   readonly instance: string
   /** Which database, and which ledger in it, this directory belongs to. */
@@ -62,6 +64,7 @@ export function statePaths(dir: string): StatePaths {
     quarantine: join(root, 'quarantine'),
     duplicate: join(root, 'duplicate'),
     reverted: join(root, 'reverted'),
+    rejects: join(root, 'rejects'),
     parser: join(root, 'parser'),
     instance: join(root, 'parser', 'instance.json'),
     rememberedLedger: join(root, 'parser', 'ledger.json'),
@@ -291,7 +294,39 @@ export function parseSettledName(
   return { name: match[1], hashPrefix: match[2] }
 }
 
+const REJECTS_HASH_DIGITS = 12
+const REJECTS_SUFFIX = '.rejected'
+
+/** The name of a counted file's reject file, by its name as published; with the sequence nobody else's. */
+export function rejectsName(name: string, sha256: Uint8Array, sequence?: number): string {
+  const hex = Buffer.from(sha256).toString('hex')
+  const given = givenName(name, hex)
+  const hash = hex.slice(0, REJECTS_HASH_DIGITS)
+  const own = sequence === undefined ? '' : `.${sequenceText(sequence)}`
+  return `${given}.${hash}${own}${REJECTS_SUFFIX}`
+}
+
+/** The first digits of the hash in such a name; undefined: it is none. */
+export function hashInRejectsName(entry: string): string | undefined {
+  return /\.([0-9a-f]{12})(?:\.\d{15})?\.rejected$/.exec(entry)?.[1]
+}
+
+/** The reject file of a file in work/, while it grows and until that one is counted. */
+export function rejectDraftName(sequence: number): string {
+  return `.${sequenceText(sequence)}.draft`
+}
+
+/** The reverse of `rejectDraftName`. */
+export function parseRejectDraftName(entry: string): number | undefined {
+  const digits = /^\.(\d{15})\.draft$/.exec(entry)?.[1]
+  return digits === undefined ? undefined : Number(digits)
+}
+
 /** What a directory takes as a name. */
 export const ENTRY_BYTES_MAX = 255
 const longest = settledName('n'.repeat(NAME_BYTES_MAX), Buffer.alloc(32), 1)
 assert(Buffer.byteLength(`${longest}${MANIFEST_SUFFIX}`) <= ENTRY_BYTES_MAX)
+assert(
+  Buffer.byteLength(rejectsName('n'.repeat(NAME_BYTES_MAX), Buffer.alloc(32), 1)) <=
+    ENTRY_BYTES_MAX,
+)

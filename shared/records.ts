@@ -17,7 +17,10 @@ export interface ProcessedFile {
   readonly name: string
   readonly sha256: string
   readonly sizeBytes: number
+  /** Good ones. */
   readonly lines: number
+  /** Bad ones that were put aside; missing: none. */
+  readonly rejectedLines?: number
   readonly amount: string
   readonly outcome: Outcome
   readonly reason?: string

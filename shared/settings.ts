@@ -2,6 +2,7 @@ import { DATABASE_URL_FORM, maskedUrl, parseDatabaseUrl } from './database-url.t
 import { U64_MAX } from './limits.ts'
 import { LEVELS, LOG_FORMATS } from './log-line.ts'
 import { parseBytes, parseU64 } from './numbers.ts'
+import { parseRejectLimit, REJECT_LIMIT_PATTERN, type RejectLimit } from './reject-limit.ts'
 import { bytes, choice, count, type Setting, SIZES_PATTERN, sqlName } from './setting-kinds.ts'
 
 export interface ByteRange {
@@ -52,6 +53,16 @@ const databaseUrl: Setting<string> = {
     const why = 'wrong' in parsed ? `: ${parsed.wrong}` : ''
     return `${maskedUrl(text)}${why}; what is special in user or password must be percent-encoded (@ is %40, : %3A, / %2F, # %23, % %25)`
   },
+}
+
+const rejectLines: Setting<RejectLimit> = {
+  variable: 'COUNTERSINK_REJECT_LINES',
+  meaning:
+    'how many bad lines of a file are put aside in rejects/, so that its good ones are counted: N lines, or P% of all of its lines; 0: the first one quarantines the file. What a manifest says of its file goes before it',
+  default: '0',
+  allowed: 'a whole number of lines such as 10, or a share from 0% to 100% such as 0.5%',
+  schema: { type: ['integer', 'string'], minimum: 0, pattern: REJECT_LIMIT_PATTERN },
+  parse: parseRejectLimit,
 }
 
 const alertCommand: Setting<string> = {
@@ -105,6 +116,7 @@ export const SETTINGS = {
     'quarantine',
     'accept',
   ]),
+  rejectLines,
   queueFilesMax: count(
     'COUNTERSINK_QUEUE_FILES_MAX',
     'files claimed and not yet settled; beyond it announcements are told to come later',

@@ -40,7 +40,7 @@ function isList(kind: Shape | readonly [Shape]): kind is readonly [Shape] {
 const COUNTS: Shape = {
   ...{ applied: 'number', duplicate: 'number', quarantined: 'number' },
   reverted: 'number',
-  ...{ bytes: 'number', lines: 'number' },
+  ...{ bytes: 'number', lines: 'number', 'rejectedLines?': 'number' },
 }
 const COMMON: Shape = {
   ...{ pid: 'number', state: 'string', 'reason?': 'string' },
@@ -72,7 +72,13 @@ export const PROCESSED_PAGE: Shape = {
   files: [
     {
       ...{ number: 'number', name: 'string', sha256: 'string', sizeBytes: 'number' },
-      ...{ lines: 'number', amount: 'string', outcome: 'string', 'reason?': 'string' },
+      ...{
+        lines: 'number',
+        'rejectedLines?': 'number',
+        amount: 'string',
+        outcome: 'string',
+        'reason?': 'string',
+      },
       ...{ claimedAtMs: 'number', settledAtMs: 'number' },
     },
   ],

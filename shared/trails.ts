@@ -66,7 +66,9 @@ export interface LedgerTrail {
   readonly workSequence: string
   readonly name: string
   readonly sizeBytes: number
+  /** Good ones, and bad ones that were put aside. */
   readonly lines: number
+  readonly rejectedLines?: number
   readonly amount: string
   /** Missing: counted before sums were kept. */
   readonly pairs?: number

@@ -79,7 +79,7 @@ export class Checkpoints {
   }
 
   async #commit(part: SumPart, prefixSha256: Uint8Array): Promise<void> {
-    const { positionBytes, resumeBytes, lines, amount, runs } = part
+    const { positionBytes, resumeBytes, lines, amount, runs, rejects } = part
     crashPoint('P2-checkpoint-before')
     await this.#options.onCheckpoint({
       positionBytes,
@@ -88,6 +88,7 @@ export class Checkpoints {
       lines,
       amount,
       runs,
+      ...(rejects === undefined ? {} : { rejects }),
     })
     crashPoint('P2-checkpoint-committed')
     this.#options.runs.commit()

@@ -1,10 +1,12 @@
 /** What a digest is asked and what it answers. */
 
 import assert from 'node:assert/strict'
+import type { Rejected } from '../../shared/reject-limit.ts'
 import type { Checkpoint } from '../facts.ts'
 import { isRunName, type Sums } from '../sums/index.ts'
 import type { BadLine } from './line-defects.ts'
 import { TABLE_PAIRS_MAX } from './sum-kernel.ts'
+import type { RejectJob } from './worker-messages.ts'
 
 export interface Digest {
   /** 32 bytes. */
@@ -14,6 +16,8 @@ export interface Digest {
   readonly lines: number
   /** Those of them that other threads have summed than the one that answers for the file. */
   readonly helpedLines: number
+  /** Bad lines that were put aside, as far as they may be: their file then stands at `draftPath`. */
+  readonly rejected: Rejected
   /** Whether the last byte is a line feed. True for an empty file. */
   readonly endsWithLineEnd: boolean
   readonly verdict: DigestVerdict
@@ -32,7 +36,10 @@ export interface Digest {
    * its runs, all but `runName`. Safe to repeat.
    */
   release(): Promise<void>
-  /** Closes the sums and deletes all runs of the file, also `runName`. Safe to repeat. */
+  /**
+   * Closes the sums and deletes all runs of the file, also `runName`, and the draft of its rejects unless
+   * it is good. Safe to repeat.
+   */
   discard(): Promise<void>
 }
 
@@ -46,7 +53,8 @@ export type DigestVerdict =
       /** 0 if there are no sums. */
       readonly largestSum: bigint
     }
-  | { readonly ok: false; readonly bad: BadLine }
+  /** The first bad line, when more are bad than may be; else the one for which it is refused. */
+  | { readonly ok: false; readonly bad: BadLine; readonly isOverLimit?: boolean }
 
 export interface DigestOptions {
   /** Open for reading. Stays the caller's, who must not close it before the digest settles. */
@@ -63,6 +71,8 @@ export interface DigestOptions {
   readonly runsDirectory: string
   /** The names of this file's runs begin with it, and it is the owner named in them. */
   readonly runsPrefix: string
+  /** Lets bad lines be put aside; without it the first one is the verdict. */
+  readonly rejects?: Omit<RejectJob, 'kept'> | undefined
   /** What the last `onCheckpoint` of an earlier digest of this file was given. */
   readonly resume?: Checkpoint
   /**

@@ -151,7 +151,7 @@ export class DigestWorkers {
   async #resumeOrStart(options: DigestOptions, runs: RunKeeper): Promise<Digest> {
     const { resume } = options
     if (resume === undefined) return await this.#runBoth(options, undefined, runs)
-    const unfit = unfitCheckpoint(resume, options.sizeBytes)
+    const unfit = unfitCheckpoint(resume, options.sizeBytes, options.rejects !== undefined)
     if (unfit !== undefined) {
       return { ...(await this.#runBoth(options, undefined, runs)), checkpointDropped: unfit }
     }
@@ -238,7 +238,7 @@ export class DigestWorkers {
   }
 
   #sumJob(options: DigestOptions, resume: Checkpoint | undefined, known: Checkpoint | undefined) {
-    const { pairsMax, memoryPairsMax, runsDirectory, runsPrefix } = options
+    const { pairsMax, memoryPairsMax, runsDirectory, runsPrefix, rejects } = options
     return {
       ...this.#hashJob(options, resume, known),
       startBytes: resume?.resumeBytes ?? 0,
@@ -251,6 +251,7 @@ export class DigestWorkers {
       lines: resume?.lines ?? 0,
       amount: resume?.amount ?? 0n,
       runs: resume?.runs ?? [],
+      rejects: rejects && { ...rejects, kept: resume?.rejects },
     }
   }
 

@@ -11,6 +11,7 @@
 import { extname } from 'node:path'
 import { CountersinkError } from '../../shared/errors.ts'
 import type { FileIdentity } from '../../shared/file-identity.ts'
+import { NOTHING_REJECTED } from '../../shared/reject-limit.ts'
 import { MemorySums } from '../sums/index.ts'
 import type { Digest } from './digest-types.ts'
 import { JobCancelled, WorkerThread } from './worker-thread.ts'
@@ -99,6 +100,7 @@ function smallDigestOf(file: SmallFile): SmallDigest {
     verdict: { ok: true, amount, sums, largestSum },
     resumedFromBytes: 0,
     helpedLines: 0,
+    rejected: NOTHING_REJECTED,
     hashMs: 0,
     sumMs: 0,
     release: async () => {},

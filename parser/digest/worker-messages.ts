@@ -1,6 +1,8 @@
 /** What passes between the digest and its worker threads. Both sides import this file only. */
 
 import type { ErrorCode } from '../../shared/errors.ts'
+import type { Rejected, RejectLimit } from '../../shared/reject-limit.ts'
+import type { KeptRejects } from '../facts.ts'
 import type { BadLine } from './line-defects.ts'
 import type { Help, Team } from './segment-board.ts'
 
@@ -52,6 +54,18 @@ export interface SumJob extends Job {
   readonly lines: number
   readonly amount: bigint
   readonly runs: readonly string[]
+  /** How bad lines are put aside; undefined: the first is the end. */
+  readonly rejects: RejectJob | undefined
+}
+
+export interface RejectJob {
+  readonly limit: RejectLimit
+  /** Where the reject file grows. */
+  readonly draftPath: string
+  /** Of the file, as it came. */
+  readonly name: string
+  /** Of the lines before `startBytes`. */
+  readonly kept: KeptRejects | undefined
 }
 
 /** The hash of the file's first bytes. */
@@ -68,6 +82,7 @@ export interface SumPart {
   readonly lines: number
   readonly amount: bigint
   readonly runs: readonly string[]
+  readonly rejects?: KeptRejects | undefined
 }
 
 export type SumEvent =
@@ -87,6 +102,8 @@ export interface SumResult {
   readonly lines: number
   /** Those of them that other threads have summed. */
   readonly helpedLines: number
+  /** Bad ones that were put aside; none if the file is not to be counted. */
+  readonly rejected: Rejected
   readonly verdict: SumVerdict
   readonly sumMs: number
 }
@@ -103,7 +120,7 @@ export type SumVerdict =
           }
         | { readonly runName: string }
     }
-  | { readonly ok: false; readonly bad: BadLine }
+  | { readonly ok: false; readonly bad: BadLine; readonly isOverLimit?: boolean }
 
 /**
  * Two shared 32-bit words. A worker in its loop takes no messages, so these are all that reaches

@@ -18,6 +18,7 @@ export function newState(): JournalState {
     bytes: 0,
     lines: 0,
     reverted: 0,
+    rejectedLines: 0,
   }
 }
 
@@ -29,6 +30,7 @@ export function countOut(state: JournalState, file: ProcessedFile): JournalState
     [file.outcome]: state[file.outcome] - 1,
     bytes: state.bytes - (counted ? file.sizeBytes : 0),
     lines: state.lines - (counted ? file.lines : 0),
+    rejectedLines: state.rejectedLines - (counted ? (file.rejectedLines ?? 0) : 0),
   }
 }
 
@@ -40,5 +42,6 @@ export function countIn(state: JournalState, file: ProcessedFile): JournalState 
     [file.outcome]: state[file.outcome] + 1,
     bytes: state.bytes + (counted ? file.sizeBytes : 0),
     lines: state.lines + (counted ? file.lines : 0),
+    rejectedLines: state.rejectedLines + (counted ? (file.rejectedLines ?? 0) : 0),
   }
 }

@@ -55,7 +55,7 @@ export class Journal extends JournalView {
   #moved: number[] = []
   readonly #sinceStart = {
     ...{ applied: 0, duplicate: 0, quarantined: 0, reverted: 0 },
-    ...{ bytes: 0, lines: 0 },
+    ...{ bytes: 0, lines: 0, rejectedLines: 0 },
   }
   /** Whether there was nothing at this path, so that the index must be made from the ledger. */
   readonly isNew: boolean
@@ -113,8 +113,8 @@ export class Journal extends JournalView {
   }
 
   get ever(): Counts {
-    const { applied, duplicate, quarantined, reverted, bytes, lines } = this.#state
-    return { applied, duplicate, quarantined, reverted, bytes, lines }
+    const { applied, duplicate, quarantined, reverted, bytes, lines, rejectedLines } = this.#state
+    return { applied, duplicate, quarantined, reverted, bytes, lines, rejectedLines }
   }
 
   /**
@@ -254,6 +254,7 @@ export class Journal extends JournalView {
       if (file.outcome !== 'applied') continue
       this.#sinceStart.bytes += file.sizeBytes
       this.#sinceStart.lines += file.lines
+      this.#sinceStart.rejectedLines += file.rejectedLines ?? 0
     }
     return files
   }

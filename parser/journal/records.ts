@@ -43,6 +43,7 @@ export interface JournalState {
   readonly bytes: number
   readonly lines: number
   readonly reverted: number
+  readonly rejectedLines: number
 }
 
 /** How far an entry has come: all that an event must know of it. */
@@ -129,16 +130,43 @@ export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEnt
   }
 }
 
-type CheckpointFields = [number, Uint8Array, number, number, string, string[]]
+type CheckpointFields = [
+  number,
+  Uint8Array,
+  number,
+  number,
+  string,
+  string[],
+  // Those of older programs end here.
+  [number, number, number, number] | undefined,
+]
 
 function encodeCheckpoint(checkpoint: Checkpoint): CheckpointFields {
-  const { positionBytes, prefixSha256, resumeBytes, lines, amount, runs } = checkpoint
-  return [positionBytes, prefixSha256, resumeBytes, lines, amount.toString(), [...runs]]
+  const { positionBytes, prefixSha256, resumeBytes, lines, amount, runs, rejects } = checkpoint
+  return [
+    positionBytes,
+    prefixSha256,
+    resumeBytes,
+    lines,
+    amount.toString(),
+    [...runs],
+    rejects && [rejects.lines, rejects.bytes, rejects.draftBytes, rejects.draftCrc],
+  ]
 }
 
 function decodeCheckpoint(fields: CheckpointFields): Checkpoint {
-  const [positionBytes, prefixSha256, resumeBytes, lines, amount, runs] = fields
-  return { positionBytes, prefixSha256, resumeBytes, lines, amount: BigInt(amount), runs }
+  const [positionBytes, prefixSha256, resumeBytes, lines, amount, runs, kept] = fields
+  const checkpoint = {
+    positionBytes,
+    prefixSha256,
+    resumeBytes,
+    lines,
+    amount: BigInt(amount),
+    runs,
+  }
+  if (kept === undefined) return checkpoint
+  const [rejectedLines, bytes, draftBytes, draftCrc] = kept
+  return { ...checkpoint, rejects: { lines: rejectedLines, bytes, draftBytes, draftCrc } }
 }
 
 type ProvenanceFields = [Uint8Array | undefined, number | undefined, number | undefined]
@@ -161,7 +189,8 @@ function decodeTally([count, lastAtMs, lastPositionBytes]: TallyFields): Checkpo
   return { count, lastAtMs, lastPositionBytes }
 }
 
-type DigestFields = [Uint8Array, number, number, string, number, number]
+/** Those of older programs end before the last. */
+type DigestFields = [Uint8Array, number, number, string, number, number, number | undefined]
 
 function encodeDigest(digest: DigestFacts): DigestFields {
   return [
@@ -171,12 +200,14 @@ function encodeDigest(digest: DigestFacts): DigestFields {
     digest.amount.toString(),
     digest.startedAtMs,
     digest.endedAtMs,
+    digest.rejectedLines,
   ]
 }
 
 function decodeDigest(fields: DigestFields): DigestFacts {
-  const [sha256, sizeBytes, lines, amount, startedAtMs, endedAtMs] = fields
-  return { sha256, sizeBytes, lines, amount: BigInt(amount), startedAtMs, endedAtMs }
+  const [sha256, sizeBytes, lines, amount, startedAtMs, endedAtMs, rejectedLines] = fields
+  const facts = { sha256, sizeBytes, lines, amount: BigInt(amount), startedAtMs, endedAtMs }
+  return rejectedLines === undefined ? facts : { ...facts, rejectedLines }
 }
 
 const OUTCOME_CODES: readonly Outcome[] = ['applied', 'duplicate', 'quarantined', 'reverted']
@@ -200,6 +231,7 @@ export function encodeProcessed(file: ProcessedFile): Buffer {
     offsetOf(file.publishedAtMs, file),
     offsetOf(file.announcedAtMs, file),
     file.checkpoints && encodeTally(file.checkpoints),
+    file.rejectedLines,
   ])
 }
 
@@ -225,6 +257,7 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     published,
     announced,
     checkpoints,
+    rejectedLines,
   ] = unseal(record, 'a processed file') as [
     string,
     Uint8Array,
@@ -243,6 +276,7 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     number | undefined,
     number | undefined,
     TallyFields | undefined,
+    number | undefined,
   ]
   return {
     number,
@@ -250,6 +284,7 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     sha256: Buffer.from(sha256).toString('hex'),
     sizeBytes,
     lines,
+    ...(rejectedLines === undefined ? {} : { rejectedLines }),
     amount,
     outcome: OUTCOME_CODES[outcome]!,
     ...(why === undefined ? {} : { reason: why }),
@@ -287,13 +322,15 @@ export function encodeState(state: JournalState): Buffer {
     state.bytes,
     state.lines,
     state.reverted,
+    state.rejectedLines,
   ])
 }
 
 export function decodeState(record: Uint8Array): JournalState {
   type Five = [number, number, number, number, number]
-  // Of older programs it ends before the last.
-  type Fields = [number, number, number, string, string, ...Five, number | undefined]
+  type Added = [reverted: number | undefined, rejectedLines: number | undefined]
+  // Those of older programs end before the last, or the last two.
+  type Fields = [number, number, number, string, string, ...Five, ...Added]
   const fields = unseal(record, 'the state') as Fields
   const [epoch, nextSequence, nextNumber, ledgerUuid, rebuiltTo] = fields
   return {
@@ -308,6 +345,7 @@ export function decodeState(record: Uint8Array): JournalState {
     bytes: fields[8],
     lines: fields[9],
     reverted: fields[10] ?? 0,
+    rejectedLines: fields[11] ?? 0,
   }
 }
 

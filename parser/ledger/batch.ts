@@ -18,6 +18,8 @@ export interface BatchFile {
   readonly isHeld?: boolean
   readonly sizeBytes: number
   readonly lines: number
+  /** Bad lines of it that were put aside; missing: none. */
+  readonly rejectedLines?: number | undefined
   readonly amount: bigint
   readonly largestSum: bigint
   readonly claimedAtMs: number

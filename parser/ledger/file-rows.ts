@@ -20,6 +20,7 @@ export interface LedgerFile {
   readonly name: string
   readonly sizeBytes: bigint
   readonly lines: bigint
+  readonly rejectedLines: bigint
   /** 1: counting it adds; -1: it takes away. */
   readonly sign: number
   /** null: it was counted before sums were kept. */
@@ -49,7 +50,8 @@ export interface LedgerFile {
 }
 
 export const fileColumns = (n: LedgerNames): string => `sequence, sha256, origin, instance,
-  work_sequence AS workSequence, name, size_bytes AS sizeBytes, \`lines\`, sign, pairs, amount,
+  work_sequence AS workSequence, name, size_bytes AS sizeBytes, \`lines\`, rejected_lines AS rejectedLines,
+  sign, pairs, amount,
   largest_sum AS largestSum, state, postings, supersedes, parent, reason, attempt, recorded_to AS recordedTo,
   (SELECT batch_id FROM ${n.posting} p WHERE p.file_sequence = sequence AND p.n = postings) AS batchId,
   published_at AS publishedAt, claimed_at AS claimedAt, digested_at AS digestedAt, recorded_at AS recordedAt, counted_at AS countedAt,
@@ -61,6 +63,11 @@ export const fileColumns = (n: LedgerNames): string => `sequence, sha256, origin
  */
 export function isBack(posting: { readonly n: bigint | number; readonly sign: number }): boolean {
   return (Number(posting.n) % 2 === 0) === (Number(posting.sign) === 1)
+}
+
+/** As it is told; nothing where there are none. */
+export function rejectedOf({ rejectedLines }: Pick<LedgerFile, 'rejectedLines'>) {
+  return BigInt(rejectedLines) === 0n ? {} : { rejectedLines: Number(rejectedLines) }
 }
 
 /** A file of this parser, as far as it says which publication it is. */
@@ -183,7 +190,7 @@ export function contentOf(sha256: string | undefined): Buffer | null {
 }
 
 const row = (claim: Claim, times: string): string =>
-  `(?, ?, ?, ?, ?, ?, ?, 0, 1, ?, ?, ?, ?, ?, '${fileWay(claim).to}', 0, ?, ?, ?, ?, ?, ?, ?, ${times})`
+  `(?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, '${fileWay(claim).to}', 0, ?, ?, ?, ?, ?, ?, ?, ${times})`
 const ROW: Readonly<Record<Claim, string>> = {
   claim: row('claim', 'NULL, NULL'),
   recordWhole: row('recordWhole', 'UTC_TIMESTAMP(3), NULL'),
@@ -202,6 +209,7 @@ function valuesOf(file: ClaimedFile, instance: Uint8Array, claim: Claim): unknow
     file.name,
     file.sizeBytes,
     file.lines,
+    file.rejectedLines ?? 0,
     contentOf(file.terms?.supersedes),
     contentOf(file.terms?.parent),
     file.sums.pairs,

@@ -22,15 +22,17 @@ import type { ParserEventMap, ParserEvents } from '../../shared/events.ts'
 import type { FileIdentity } from '../../shared/file-identity.ts'
 import type { Log } from '../../shared/log.ts'
 import { statsIfLookedAt } from '../../shared/looks.ts'
-import { type StatePaths, workName } from '../../shared/paths.ts'
+import { rejectDraftName, type StatePaths, workName } from '../../shared/paths.ts'
+import { mayReject } from '../../shared/reject-limit.ts'
 import { changeSinceClaim, changeSinceRead } from '../changes.ts'
-import { type Digest, DigestWorkers, SmallFiles } from '../digest/index.ts'
+import { type Digest, type DigestOptions, DigestWorkers, SmallFiles } from '../digest/index.ts'
 import type { DiskWatch } from '../disk-watch.ts'
 import { loggedFile, type QueueEntry, type Reason } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { OwnDirectories } from '../own-directories.ts'
 import { RunSums } from '../sums/index.ts'
 import { Judge } from './judge.ts'
+import { rejectLimitOf } from './reject-limit-of.ts'
 import { REOPENING } from './reopening-cases.ts'
 import { smallOnes } from './small-ones.ts'
 import { closeAll, nothingRead, type Verdict } from './verdict.ts'
@@ -292,6 +294,14 @@ export class FileReader {
     return undefined
   }
 
+  /** How its bad lines are put aside; undefined: none may be. */
+  #rejectsOf(entry: QueueEntry): DigestOptions['rejects'] {
+    const limit = rejectLimitOf(entry, this.#config)
+    if (!mayReject(limit)) return undefined
+    const { name, sequence } = entry
+    return { limit, name, draftPath: join(this.#paths.rejects, rejectDraftName(sequence)) }
+  }
+
   /** undefined: it became shorter while it was read. */
   async #digest(
     entry: QueueEntry,
@@ -314,6 +324,7 @@ export class FileReader {
         checkpointBytes: this.#config.checkpointBytes,
         runsDirectory: this.#paths.runs,
         runsPrefix: workName(sequence, 'sums'),
+        rejects: this.#rejectsOf(entry),
         ...(resume === undefined ? {} : { resume }),
         onCheckpoint: checkpoint => {
           this.#journal.checkpoint(sequence, checkpoint)

@@ -22,9 +22,9 @@ export interface FileRead {
  */
 export class Judge {
   readonly #journal: Journal
-  readonly #config: Pick<Config, 'unterminated'>
+  readonly #config: Pick<Config, 'unterminated' | 'rejectLines'>
 
-  constructor(journal: Journal, config: Pick<Config, 'unterminated'>) {
+  constructor(journal: Journal, config: Pick<Config, 'unterminated' | 'rejectLines'>) {
     this.#journal = journal
     this.#config = config
   }
@@ -59,6 +59,7 @@ export class Judge {
       sha256: digest.sha256,
       sizeBytes: digest.sizeBytes,
       lines: digest.lines,
+      ...(digest.rejected.lines === 0 ? {} : { rejectedLines: digest.rejected.lines }),
       amount: digest.verdict.ok ? digest.verdict.amount : 0n,
       startedAtMs,
       endedAtMs: Date.now(),

@@ -1,15 +1,18 @@
 import type { Config } from '../../shared/config.ts'
 import type { FileIdentity } from '../../shared/file-identity.ts'
+import { rejectLimitText } from '../../shared/reject-limit.ts'
 import { changeSinceClaim } from '../changes.ts'
 import { type BadLine, type Digest, placeOfBadLine } from '../digest/index.ts'
 import type { DigestFacts, Evidence, QueueEntry, Reason } from '../facts.ts'
 import { hintOn } from './format-hints.ts'
+import { rejectLimitOf } from './reject-limit-of.ts'
 
 /** What speaks against counting a file, in words and for the sidecar. */
 export interface Objection {
   readonly reason: Reason
   readonly evidence: Evidence
   readonly whatNow?: string
+  readonly isForItsLines?: boolean
 }
 
 /** Why a file cannot be counted, most basic first; undefined when nothing speaks against it. */
@@ -17,7 +20,7 @@ export function objectionTo(
   entry: QueueEntry,
   { digest, identity }: { readonly digest: Digest; readonly identity: FileIdentity },
   facts: DigestFacts,
-  config: Pick<Config, 'unterminated'>,
+  config: Pick<Config, 'unterminated' | 'rejectLines'>,
 ): Objection | undefined {
   const change = changeSinceClaim(entry, digest, identity)
   if (change !== undefined) return changedAfterClaim(change)
@@ -26,7 +29,11 @@ export function objectionTo(
   }
   const mismatch = mismatchWith(entry, facts, digest.verdict.ok)
   if (mismatch !== undefined) return objection('MANIFEST_MISMATCH', mismatch)
-  if (!digest.verdict.ok) return badLineObjection(digest.verdict.bad, facts.sizeBytes)
+  if (!digest.verdict.ok) {
+    const { bad, isOverLimit } = digest.verdict
+    const found = { ...badLineObjection(bad, facts.sizeBytes), isForItsLines: true }
+    return isOverLimit ? overLimit(found, rejectLimitText(rejectLimitOf(entry, config))) : found
+  }
   const isVouched = entry.expected !== undefined || config.unterminated === 'accept'
   return isVouched ? undefined : cutObjection(digest)
 }
@@ -66,13 +73,26 @@ function mismatchWith(entry: QueueEntry, facts: DigestFacts, isValid: boolean): 
   if (expected.sha256 !== found) return `sha256 is ${found}, announced was ${expected.sha256}`
   // Lines and amount of a file with a bad line mean nothing; the bad line is the better reason.
   if (!isValid) return undefined
-  if (expected.lines !== undefined && expected.lines !== facts.lines) {
-    return `lines are ${facts.lines}, announced were ${expected.lines}`
+  const { rejectedLines = 0 } = facts
+  const lines = facts.lines + rejectedLines
+  const aside = rejectedLines === 0 ? '' : ` (${rejectedLines} of the lines are bad)`
+  if (expected.lines !== undefined && expected.lines !== lines) {
+    return `lines are ${lines}, announced were ${expected.lines}${aside}`
   }
   if (expected.amount !== undefined && expected.amount !== facts.amount) {
-    return `amount is ${facts.amount}, announced was ${expected.amount}`
+    return `amount is ${facts.amount}, announced was ${expected.amount}${aside}`
   }
   return undefined
+}
+
+/** The first bad line, of a file that has more of them than may be put aside. */
+function overLimit({ reason, evidence, ...others }: Objection, limit: string): Objection {
+  const text = `more lines are bad than may be put aside (${limit}), the first is ${reason.code}: ${reason.text}`
+  return {
+    ...others,
+    reason: { code: 'TOO_MANY_REJECTED', text },
+    evidence: { ...evidence, rejectLines: limit, firstDefect: reason.code },
+  }
 }
 
 function badLineObjection(bad: BadLine, fileBytes: number): Objection {

@@ -17,6 +17,8 @@ export type Verdict =
       readonly digest: DigestFacts
       readonly reason: Reason
       readonly evidence: Evidence
+      /** For its lines: whoever lets some be put aside may have counted this very content. */
+      readonly isForItsLines?: boolean
       /** It was not in work/ when it was to be read. */
       readonly isMissing?: boolean
       /** What its sidecar advises, if not the usual. */

@@ -22,6 +22,7 @@ export function batchFile({ entry, digest, sums, largestSum }: ReadFile): BatchF
     terms: entry.terms,
     sizeBytes: digest.sizeBytes,
     lines: digest.lines,
+    rejectedLines: digest.rejectedLines,
     amount: digest.amount,
     largestSum,
     claimedAtMs: entry.claimedAtMs,

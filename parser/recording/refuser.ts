@@ -1,4 +1,4 @@
-import { type DigestFacts, nameAsPublished, type QueueEntry, reasonText } from '../facts.ts'
+import { type DigestFacts, hexOf, nameAsPublished, type QueueEntry, reasonText } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { Ledger, LedgerFile } from '../ledger/index.ts'
 import type { Verdict } from '../reading/index.ts'
@@ -43,7 +43,8 @@ export class Refuser {
 
   /**
    * To quarantine; unless its file is missing, and the ledger knows what became of it: then the journal
-   * was restored from a time before, and learns it now.
+   * was restored from a time before, and learns it now. A content of which the good lines were counted is
+   * what it is, whatever may be put aside now: nobody is to mend the whole file, and count them twice.
    */
   async quarantine(verdict: Extract<Verdict, { kind: 'quarantine' }>): Promise<Ending> {
     const { entry, digest } = verdict
@@ -54,11 +55,27 @@ export class Refuser {
       const known = await this.#fateOf(entry, digest)
       if (known !== undefined) return known
     }
+    if (verdict.isForItsLines) {
+      const counted = await this.#countedAs(entry, digest)
+      if (counted !== undefined) return counted
+    }
     await this.#sight(entry, digest, 'quarantined', reason)
     const member = await this.#ledger.rowOf(entry.name, entry.sequence)
     const whatNow = (member && whatOfAMember(member)) ?? verdict.whatNow
     const advice = whatNow === undefined ? {} : { whatNow }
     return { entry, digest, outcome: 'quarantined', reason, evidence, ...advice }
+  }
+
+  /** undefined: none of its lines was counted. */
+  async #countedAs(entry: QueueEntry, digest: DigestFacts): Promise<Ending | undefined> {
+    const row = (await this.#ledger.findAll([digest.sha256])).get(hexOf(digest.sha256))
+    if (row?.state !== 'applied' && row?.state !== 'reverted') return undefined
+    const isItself = this.#ledger.isThisWorkFile(row, entry.sequence)
+    const facts = isItself ? { ...digest, ...factsOf(row) } : digest
+    const verdict = { kind: 'duplicate', entry, digest: facts } as const
+    if (row.state === 'reverted') return this.reverted(verdict, row)
+    if (!isItself) return this.duplicate(verdict, row)
+    return { entry, digest: facts, outcome: 'applied', ledgerSequence: row.sequence }
   }
 
   async #fateOf(entry: QueueEntry, digest: DigestFacts): Promise<Ending | undefined> {
@@ -91,9 +108,10 @@ export class Refuser {
 }
 
 /** Of a file that is not here any more, as it was when it was read. */
-export function factsOf({ sha256, sizeBytes, lines, amount }: LedgerFile) {
+export function factsOf({ sha256, sizeBytes, lines, rejectedLines, amount }: LedgerFile) {
   return {
     ...{ sha256, sizeBytes: Number(sizeBytes), lines: Number(lines) },
+    ...(rejectedLines === 0n ? {} : { rejectedLines: Number(rejectedLines) }),
     amount: BigInt(amount),
   }
 }

@@ -50,6 +50,7 @@ export function settlementOf(
       sha256: Buffer.from(digest.sha256).toString('hex'),
       sizeBytes: digest.sizeBytes,
       lines: digest.lines,
+      ...(digest.rejectedLines ? { rejectedLines: digest.rejectedLines } : {}),
       amount: digest.amount.toString(),
       ...(reason === undefined ? {} : { reason: boundedReason(reason) }),
       ...(ledgerSequence === undefined ? {} : { ledgerSequence: ledgerSequence.toString() }),

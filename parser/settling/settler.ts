@@ -39,6 +39,7 @@ import type { OwnDirectories } from '../own-directories.ts'
 import type { ArchiveLimit } from './archive-limit.ts'
 import { type Ending, settlementOf, stagesOf } from './ending.ts'
 import type { GrowthWatch } from './growth-watch.ts'
+import { RejectFiles } from './reject-files.ts'
 import { quarantineName, settledPlace, sidecarPath } from './settled-place.ts'
 import { Unmoved } from './unmoved.ts'
 
@@ -53,6 +54,7 @@ export class Settler {
   readonly #signal: AbortSignal
   readonly #unmoved: Unmoved
   readonly #days = new DayDirectories()
+  readonly #rejects: RejectFiles
   readonly #events: ParserEvents
   /** What is still to be written, by sequence. */
   readonly #sidecars = new Map<number, Sidecar>()
@@ -80,6 +82,7 @@ export class Settler {
     this.#disk = options.disk
     this.#signal = options.signal
     this.#unmoved = new Unmoved(options.log)
+    this.#rejects = new RejectFiles(options.paths.rejects, options.log)
     this.#events = options.events
     this.#log = options.log
   }
@@ -93,6 +96,11 @@ export class Settler {
   /** For `status`; undefined: all that is settled has left work/. */
   get unmoved(): Unmoved['report'] {
     return this.#unmoved.report
+  }
+
+  /** At a start: what reading has left of files that are not on their way any more. */
+  sweepRejects(onTheirWay: ReadonlySet<number>): void {
+    this.#rejects.sweep(onTheirWay)
   }
 
   /** The loop that tries again what could not be moved; ends when the signal is raised. */
@@ -124,6 +132,8 @@ export class Settler {
       this.#sidecars.set(sequence, sidecarOf(ending))
       await this.#writeSidecar(sequence)
     }
+    await this.#rejects.publish(endings.filter(wasCounted))
+    this.#rejects.drop(endings.filter(ending => !wasCounted(ending)))
     crashPoint('P7-before-journalled')
     const files = this.#journal.settle(
       endings.map(ending => settlementOf(ending, this.#queue.announcedAtMs(ending.entry.sequence))),
@@ -281,6 +291,11 @@ export class Settler {
 /** A system's error that tells of no disk that fails. */
 function isOfOneName(error: unknown): boolean {
   return error instanceof Error && 'syscall' in error && !hasCode(error, 'EIO')
+}
+
+/** Also one that was taken back before it was settled: it can be counted again, without its bad lines. */
+function wasCounted({ outcome, ledgerSequence }: Ending): boolean {
+  return outcome === 'applied' || (outcome === 'reverted' && ledgerSequence !== undefined)
 }
 
 interface Sidecar {

@@ -1,7 +1,7 @@
-import { formatCount, formatCountOf } from '../../shared/numbers.ts'
+import { formatCount } from '../../shared/numbers.ts'
 import { quotedName } from '../../shared/printable.ts'
 import type { ContentMatch, Sighted } from '../../shared/protocol.ts'
-import { timeText } from '../terminal/index.ts'
+import { linesText, timeText } from '../terminal/index.ts'
 
 export const CONTENT_STATES = [
   'counted',
@@ -20,7 +20,7 @@ export function contentVerdict(state: ContentState, match: ContentMatch | undefi
   const name = file === undefined ? '' : quotedName(file.name)
   switch (state) {
     case 'counted':
-      return `counted ${at} as ${name}: ${formatCountOf(file!.lines, 'line')}, amount ${formatCount(BigInt(file!.amount))}`
+      return `counted ${at} as ${name}: ${linesText(file!)}, amount ${formatCount(BigInt(file!.amount))}`
     case 'ledger-lacks-it':
       return `not counted: the journal has it as ${name}, ${at}, but MariaDB's ledger does not: it is an older or another database`
     case 'being-counted':

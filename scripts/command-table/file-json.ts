@@ -9,6 +9,7 @@ export function fileJson(file: ProcessedFile) {
     sha256: file.sha256,
     size: file.sizeBytes,
     lines: file.lines,
+    ...(file.rejectedLines === undefined ? {} : { rejectedLines: file.rejectedLines }),
     amount: file.amount,
     outcome: file.outcome,
     name: file.name,
@@ -38,6 +39,7 @@ export const FILE_SHAPE = fields(
     ...{ claimedAt: time(), digestStartedAt: time(), digestedAt: time(), settledAt: time() },
   },
   {
+    rejectedLines: count('bad ones that were put aside; missing: none'),
     reason: text('why, of one that is not counted'),
     publication: text('the name of the publication that it came with, hex'),
     publishedAt: time(),

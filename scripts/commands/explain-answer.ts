@@ -71,6 +71,7 @@ const LEDGER = fields(
     orders: list(ORDER, 'the newest five that were asked for it'),
   },
   {
+    rejectedLines: count('bad ones that were put aside; missing: none'),
     ...{ reason: text('why it is refused, or was taken back'), publishedAt: time() },
     ...{ recordedAt: time(), countedAt: time(), revertedAt: time() },
     ...{ supersedes: OTHER, supersededBy: OTHER },
@@ -222,6 +223,7 @@ function ledgerJson(trail: LedgerTrail) {
       lines,
       amount,
     },
+    ...(trail.rejectedLines === undefined ? {} : { rejectedLines: trail.rejectedLines }),
     ...{ consumers: pairs ?? null, state: trail.state, attempts: trail.attempts },
     ...at('publishedAt', trail.publishedAtMs),
     ...{ claimedAt: iso(trail.claimedAtMs), digestedAt: iso(trail.digestedAtMs) },

@@ -6,6 +6,7 @@ import { OUTCOMES, type ProcessedFile, type Question } from '../../shared/protoc
 import { command, FILE_SHAPE, fileJson, lines } from '../command-table/index.ts'
 import { askForUnknown } from '../mariadb/index.ts'
 import {
+  asideText,
   columnsOf,
   EXIT,
   environment,
@@ -98,6 +99,7 @@ function row(file: ProcessedFile): string {
     file.outcome.padEnd(11),
     timeText(file.settledAtMs),
     quotedName(file.name),
+    ...(file.rejectedLines === undefined ? [] : [asideText(file)]),
   ]
   const whole = fields(file.sha256)
   if (whole.join('  ').length <= columns) return whole.join('  ')

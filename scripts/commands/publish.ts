@@ -1,4 +1,5 @@
 import { type CountersinkError, explainError } from '../../shared/errors.ts'
+import { formatCountOf } from '../../shared/numbers.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
 import { OUTCOMES } from '../../shared/protocol.ts'
 import {
@@ -13,7 +14,7 @@ import {
   sha256,
   text,
 } from '../command-table/index.ts'
-import { publishFiles, whereItStands } from '../publishing/index.ts'
+import { publishFiles, termsAsked, whereItStands } from '../publishing/index.ts'
 import { EXIT, environment, print, whySilent } from '../terminal/index.ts'
 
 export const publish = command({
@@ -35,6 +36,14 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
       kind: 'switch',
       help: 'wait until each file is settled, also while the service starts or restarts, and say how; why one was quarantined stands below its line, on standard error',
     },
+    'reject-lines': {
+      ...{ kind: 'text', value: 'N|P%' },
+      help: 'count the files though so many of their lines are bad, or such a share: these are put aside (countersink rejects); without it COUNTERSINK_REJECT_LINES says so',
+    },
+    parent: {
+      ...{ kind: 'text', value: 'SHA256' },
+      help: 'the content that could not be counted, or not all of it, and that the file mends',
+    },
     timeout: {
       ...{ kind: 'number', value: 'S', min: 0, max: 1_000_000_000, onlyWith: 'wait' },
       help: 'wait at most S seconds; without it, as long as a service runs in the directory',
@@ -48,6 +57,10 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
   examples: [
     { line: 'countersink publish usage-*.txt', what: 'bring these in' },
     { line: 'countersink publish usage.txt --wait --json', what: 'and tell what became of it' },
+    {
+      line: 'countersink publish usage.txt --reject-lines 0.5% --wait',
+      what: 'this one though some of its lines may be bad; "countersink rejects" shows them',
+    },
   ],
   answer: lines(
     fields(
@@ -56,7 +69,11 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
         outcome: oneOf(...OUTCOMES, 'queued'),
         ...{ sha256, name: text('in the inbox'), size: count('bytes') },
       },
-      { reasons: list(text(), 'why it was quarantined, and where it is') },
+      {
+        reasons: list(text(), 'why it was quarantined, and where it is'),
+        rejectedLines: count('bad lines of it that were put aside; missing: none'),
+        rejects: text('the file that they are in'),
+      },
     ),
     fields({ file: text('one that could not be brought in'), error: problem }),
   ),
@@ -64,11 +81,16 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
     const { paths, config } = environment(values.dir)
     const timeoutMs =
       values.timeout === undefined ? Number.POSITIVE_INFINITY : values.timeout * 1_000
+    const terms = termsAsked(
+      { rejectLines: values['reject-lines'], parent: values.parent },
+      { rejectLines: '--reject-lines', parent: '--parent' },
+    )
     let status: number = EXIT.ok
     let published = 0
     let unsettled = 0
     const options = {
       ...{ paths, config, timeoutMs: values.wait ? timeoutMs : undefined },
+      ...(terms && { terms }),
       onRefused: async (path: string, error: CountersinkError) => {
         process.stderr.write(`countersink publish: ${printable(explainError(error))}\n`)
         if (values.json) await answer({ file: path, ...errorFields(error) })
@@ -79,14 +101,28 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
     const trouble = await publishFiles(
       positionals,
       options,
-      async ({ path, file, outcome, reasons }) => {
+      async ({ path, file, outcome, reasons, aside }) => {
         const told = outcome ?? 'queued'
         if (values.json) {
           const { sha256, name, sizeBytes } = file
           const why = reasons === undefined ? {} : { reasons }
-          await answer({ file: path, outcome: told, sha256, name, size: sizeBytes, ...why })
+          const rejects =
+            aside === undefined ? {} : { rejectedLines: aside.lines, rejects: aside.path }
+          await answer({
+            file: path,
+            outcome: told,
+            sha256,
+            name,
+            size: sizeBytes,
+            ...why,
+            ...rejects,
+          })
         } else await print(`${told} ${file.sha256} ${quotedName(file.basename)}\n`)
         if (file.sizeBytes === 0) process.stderr.write('  it is empty: nothing of it is counted\n')
+        if (aside !== undefined) {
+          const what = formatCountOf(aside.lines, 'bad line')
+          process.stderr.write(`  ${what} put aside: ${printable(aside.path)}\n`)
+        }
         for (const line of reasons ?? []) process.stderr.write(`  ${printable(line)}\n`)
         if (outcome === 'quarantined' && status === EXIT.ok) status = EXIT.no
         published += 1

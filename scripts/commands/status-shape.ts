@@ -21,16 +21,13 @@ const PROCESS = {
 }
 const OF_A_PROCESS = { reason, eventLoopDelayMs: measure() }
 
-const COUNTS = fields({
-  ...{
-    applied: count(),
-    duplicate: count(),
-    quarantined: count(),
-    reverted: count(),
-    bytes: count(),
-    lines: count(),
+const COUNTS = fields(
+  {
+    ...{ applied: count(), duplicate: count(), quarantined: count(), reverted: count() },
+    ...{ bytes: count(), lines: count() },
   },
-})
+  { rejectedLines: count('bad lines of counted files that were put aside') },
+)
 
 export const PICTURE_SHAPE = fields({
   answeredBy: orNull(oneOf('parser', 'journal')),

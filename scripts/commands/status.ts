@@ -22,6 +22,7 @@ import {
   EXIT,
   environment,
   labelled,
+  linesText,
   print,
   reach,
   type Silence,
@@ -132,11 +133,9 @@ async function fromJournal(paths: StatePaths) {
         queue.files += 1
         queue.bytes += entry.sizeBytes
       }
-      const { applied, duplicate, quarantined, reverted, bytes, lines } = state
-      return {
-        queue,
-        ever: { applied, duplicate, quarantined, reverted, bytes, lines } satisfies Counts,
-      }
+      const { applied, duplicate, quarantined, reverted, bytes, lines, rejectedLines } = state
+      const counts = { applied, duplicate, quarantined, reverted, bytes, lines, rejectedLines }
+      return { queue, ever: counts satisfies Counts }
     })
     return found ?? ('missing' as const)
   } catch (error) {
@@ -286,7 +285,7 @@ function sameNamesText({ files, newest }: SameNames): string {
 }
 
 function countsText(counts: Counts): string {
-  return `${formatCount(counts.applied)} applied, ${formatCount(counts.duplicate)} duplicate, ${formatCount(counts.quarantined)} quarantined${counts.reverted > 0 ? `, ${formatCount(counts.reverted)} reverted` : ''}; ${formatBytes(counts.bytes)}, ${formatCountOf(counts.lines, 'line')}`
+  return `${formatCount(counts.applied)} applied, ${formatCount(counts.duplicate)} duplicate, ${formatCount(counts.quarantined)} quarantined${counts.reverted > 0 ? `, ${formatCount(counts.reverted)} reverted` : ''}; ${formatBytes(counts.bytes)}, ${linesText(counts)}`
 }
 
 function grewText({ files, newest }: GrewAfterwards): string {

@@ -48,6 +48,7 @@ files that have moved it. Each that differs is named, and by how much.`,
       },
       differences: orNull(count('of which ten thousand are named'), 'null: not looked at'),
       unknownBecause: orNull(text('why nothing can be said of single consumers')),
+      rejectedLines: orNull(count('bad lines of these files that were put aside')),
     }),
   ),
   async run({ values, answer }) {
@@ -73,7 +74,7 @@ files that have moved it. Each that differs is named, and by how much.`,
 const NAMED_MAX = { people: 100, json: 10_000 }
 
 async function tell(
-  { sums, files, findings, consumers }: Proof,
+  { sums, files, rejectedLines, findings, consumers }: Proof,
   full: boolean,
   answer: (fields: object) => Promise<void>,
 ): Promise<void> {
@@ -98,6 +99,7 @@ async function tell(
     differences: looked?.differencesCount ?? null,
     unknownBecause:
       consumers !== undefined && 'unknownBecause' in consumers ? consumers.unknownBecause : null,
+    rejectedLines: rejectedLines ?? null,
   })
 }
 

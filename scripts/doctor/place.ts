@@ -88,7 +88,7 @@ function lookAtPlaceOf(dir: string): string | Finding {
 function lookAtDirectories(paths: StatePaths): string | Finding {
   const { inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted } = paths
   const all = [
-    ...[inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted],
+    ...[inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted, paths.rejects],
     ...[paths.parser, paths.runs, paths.generator, paths.generatorTmp, paths.run, paths.log],
     ...[archive, archiveDisposable].flatMap(daysThere),
   ]

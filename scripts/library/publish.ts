@@ -1,4 +1,4 @@
-import { type Brought, publishFiles } from '../publishing/index.ts'
+import { type Brought, publishFiles, termsAsked } from '../publishing/index.ts'
 import { usage } from '../terminal/index.ts'
 import { withService } from './service.ts'
 import type { Published, PublishOptions } from './types.ts'
@@ -8,12 +8,16 @@ export function publishForProgram(options: PublishOptions): Promise<readonly Pub
     const { files, wait = false, timeoutMs = Number.POSITIVE_INFINITY } = options
     if (!Array.isArray(files)) throw usage('files must be a list of paths')
     if (!(timeoutMs >= 0)) throw usage(`timeoutMs must be a number from 0 on, got ${timeoutMs}`)
+    const { rejectLines, parent } = options
+    const called = { rejectLines: 'rejectLines', parent: 'parent' }
+    const terms = termsAsked({ rejectLines, parent }, called)
     const refused = new Map<string, Published>()
     const brought = new Map<string, Published>()
     await publishFiles(
       files,
       {
         ...{ paths, config, timeoutMs: wait ? timeoutMs : undefined },
+        ...(terms && { terms }),
         ...{ meanwhile: asking.meanwhile, signal: asking.signal },
         onRefused: (file, error) => void refused.set(file, { file, outcome: 'refused', error }),
       },
@@ -23,7 +27,10 @@ export function publishForProgram(options: PublishOptions): Promise<readonly Pub
   })
 }
 
-function publishedOf({ path, file, outcome, reasons = [] }: Brought): Published {
+function publishedOf({ path, file, outcome, reasons = [], aside }: Brought): Published {
   const { sha256, name, sizeBytes } = file
-  return { file: path, outcome: outcome ?? 'queued', sha256, name, sizeBytes, reasons }
+  return {
+    ...{ file: path, outcome: outcome ?? 'queued', sha256, name, sizeBytes, reasons },
+    ...{ rejectedLines: aside?.lines ?? 0, rejects: aside?.path },
+  }
 }

@@ -16,13 +16,20 @@ export function verifyForProgram(options: VerifyOptions): Promise<Verified> {
   return withService(options, async ({ paths, asking }) => {
     const { full = false, differencesMax = DIFFERENCES_MAX, onProgress = () => {} } = options
     const wanted = full ? { differencesMax, onProgress } : undefined
-    const { sums, files = 0, findings, consumers } = await proveTotals(paths, wanted, asking)
+    const {
+      sums,
+      files = 0,
+      rejectedLines = 0,
+      findings,
+      consumers,
+    } = await proveTotals(paths, wanted, asking)
     const looked = consumers !== undefined && 'differences' in consumers ? consumers : undefined
     const unreadable = (looked?.unreadable ?? []).map(text => ({ check: 'blocks', text }))
     return {
       addsUp: addsUp({ findings, consumers }),
       sums: sums && {
         ...{ opening: sums.opening, counted: sums.counted, totals: sums.totals, files },
+        rejectedLines,
         batchesOpen: sums.batchesOpen,
       },
       findings: [...findings, ...unreadable],
@@ -39,10 +46,11 @@ export function verifyForProgram(options: VerifyOptions): Promise<Verified> {
 const DIFFERENCES_MAX = 10_000
 
 export function settledFile(file: ProcessedFile): SettledFile {
-  const { name, sha256, sizeBytes, lines, amount, outcome, reason } = file
+  const { name, sha256, sizeBytes, lines, rejectedLines = 0, amount, outcome, reason } = file
   const { claimedAtMs, settledAtMs } = file
   return {
-    ...{ name, sha256, sizeBytes, lines, amount: BigInt(amount), outcome, reason },
+    ...{ name, sha256, sizeBytes, lines, rejectedLines },
+    ...{ amount: BigInt(amount), outcome, reason },
     ...{ claimedAtMs, settledAtMs },
   }
 }

@@ -32,6 +32,10 @@ export interface PublishOptions extends ServiceOptions {
   readonly wait?: boolean
   /** How long at most; if not given, as long as a service runs. */
   readonly timeoutMs?: number
+  /** So many bad lines of each are put aside, `10`, or such a share, `0.5%`; if not given, as configured. */
+  readonly rejectLines?: string
+  /** The content, 64 hex digits, that could not be counted, or not all of it, and that these mend. */
+  readonly parent?: string
 }
 
 export type Published =
@@ -46,6 +50,10 @@ export type Published =
       readonly sizeBytes: number
       /** Why it was quarantined, and where it is. */
       readonly reasons: readonly string[]
+      /** Bad lines that were put aside of one that is `applied`. */
+      readonly rejectedLines: number
+      /** The file that they are in; undefined: there are none. */
+      readonly rejects: string | undefined
     }
   | { readonly file: string; readonly outcome: 'refused'; readonly error: CountersinkError }
 
@@ -77,7 +85,10 @@ export interface SettledFile {
   readonly name: string
   readonly sha256: string
   readonly sizeBytes: number
+  /** Good ones. */
   readonly lines: number
+  /** Bad ones that were put aside. */
+  readonly rejectedLines: number
   readonly amount: bigint
   readonly outcome: Outcome
   readonly reason: string | undefined
@@ -120,6 +131,8 @@ export interface Verified {
         readonly counted: bigint
         readonly totals: bigint
         readonly files: number
+        /** Bad lines of these that were put aside. */
+        readonly rejectedLines: number
         readonly batchesOpen: number
       }
     | undefined

@@ -15,7 +15,7 @@ import { readSupervisor } from '../state/index.ts'
 import { type PublishedFile, publishFile, type Source } from './publication.ts'
 import { SettlementWatch } from './settlement-watch.ts'
 import { SourceRest } from './source-rest.ts'
-import { whyQuarantined } from './whereabouts.ts'
+import { type PutAside, whatWasPutAside, whyQuarantined } from './whereabouts.ts'
 
 export interface PublishingOptions {
   readonly paths: StatePaths
@@ -40,6 +40,8 @@ export interface Brought {
   readonly outcome: Outcome | undefined
   /** Why it is quarantined, and where it is. */
   readonly reasons: readonly string[] | undefined
+  /** Bad lines of one that is counted. */
+  readonly aside: PutAside | undefined
 }
 
 /**
@@ -79,7 +81,8 @@ export async function publishFiles(
       const outcome = timeoutMs === undefined ? undefined : await watch.outcomeOf(file, patience)
       signal?.throwIfAborted()
       const reasons = outcome === 'quarantined' ? await whyQuarantined(paths, file) : undefined
-      await tell({ path, file, outcome, reasons })
+      const aside = outcome === 'applied' ? await whatWasPutAside(paths, file) : undefined
+      await tell({ path, file, outcome, reasons, aside })
     }
     return watch.trouble
   } finally {

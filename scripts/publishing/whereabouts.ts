@@ -6,6 +6,7 @@ import type { ContentAnswer, ParserHealth } from '../../shared/protocol.ts'
 import { askOnce } from '../../shared/socket/index.ts'
 import { reach, whyNotReady } from '../terminal/index.ts'
 import type { PublishedFile } from './publication.ts'
+import { findRejects, readRejects } from './reject-files.ts'
 
 // What `publish --wait` says beside the outcomes. Whoever cannot be asked changes no outcome.
 
@@ -26,6 +27,24 @@ export async function whyQuarantined(
   } catch (error) {
     return [`why cannot be asked now: ${describeError(error)}`, where]
   }
+}
+
+/** Bad lines of a file that was counted without them, and where they are. */
+export interface PutAside {
+  readonly lines: number
+  readonly path: string
+}
+
+/** undefined: all of its lines are counted. */
+export async function whatWasPutAside(
+  paths: StatePaths,
+  { sha256 }: PublishedFile,
+): Promise<PutAside | undefined> {
+  const [file] = await findRejects(paths, sha256)
+  if (file === undefined) return undefined
+  let lines = 0
+  for await (const fact of readRejects(file.path)) if (fact.kind === 'end') lines = fact.lines
+  return { lines, path: file.path }
 }
 
 /** What keeps files from being settled. */

@@ -19,6 +19,7 @@ import {
   publishedName,
   type StatePaths,
 } from '../../shared/paths.ts'
+import { parseRejectLimit } from '../../shared/reject-limit.ts'
 import type { ArchivedFile } from './archived-files.ts'
 
 /** An archived file, and what it was found to hold. */
@@ -108,11 +109,15 @@ async function draft({ file, sha256, sizeBytes }: Returning, path: string): Prom
     lines: undefined,
     amount: undefined,
     disposable,
+    terms: { rejectLines: AS_BEFORE },
   })
   await writeSynced(path, text)
   crashPoint('R1-manifest-written')
   return { path, text }
 }
+
+/** It was counted once: whichever of its lines were put aside then are so again. */
+const AS_BEFORE = parseRejectLimit('100%')!
 
 interface Vouched {
   /** Where the data will stand in the inbox. */

@@ -4,10 +4,10 @@
 
 import type { Proof } from '../../parser/ledger/index.ts'
 import { formatCount, formatCountOf } from '../../shared/numbers.ts'
-import { formatTable, wrapText } from '../terminal/index.ts'
+import { asideText, formatTable, wrapText } from '../terminal/index.ts'
 
 export function proofLines(proof: Proof, columns: number): string[] {
-  const { sums, files = 0, findings, consumers } = proof
+  const { sums, files = 0, rejectedLines = 0, findings, consumers } = proof
   const lines = findings.flatMap(({ check, text }) => wrapText(`${check}: ${text}`, columns))
   if (consumers !== undefined && 'differences' in consumers) {
     const { differences, differencesCount, unreadable, unreadableCount } = consumers
@@ -28,7 +28,8 @@ export function proofLines(proof: Proof, columns: number): string[] {
       batchesOpen === 0
         ? ''
         : `, ${formatCount(batchesOpen)} ${batchesOpen === 1 ? 'batch' : 'batches'} being counted`
-    const text = `opening balance ${formatCount(opening)} + ${formatCount(counted)} counted = ${formatCount(opening + counted)}; the totals are ${formatCount(totals)} (${formatCountOf(files, 'file')}${open})`
+    const aside = rejectedLines === 0 ? '' : `, ${asideText({ rejectedLines })}`
+    const text = `opening balance ${formatCount(opening)} + ${formatCount(counted)} counted = ${formatCount(opening + counted)}; the totals are ${formatCount(totals)} (${formatCountOf(files, 'file')}${aside}${open})`
     lines.push(...wrapText(text, columns))
   }
   return [...lines, ...wrapText(verdictOf(proof), columns)]

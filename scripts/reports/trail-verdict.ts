@@ -9,6 +9,7 @@ import type {
   TrailAnswer,
   TrailFile,
 } from '../../shared/protocol.ts'
+import { linesText } from '../terminal/index.ts'
 
 /** The file that a trail is about: the one that was counted, else the one that came last. */
 export interface MainFile {
@@ -77,12 +78,12 @@ export function verdictOf(trail: ContentTrail, isLedgerSilent: boolean): string 
   const { settled, queued, sighting } = fileOfTrail(trail)
   switch (ledger?.state) {
     case 'applied': {
-      const { lines, pairs, amount, sizeBytes } = ledger
+      const { pairs, amount, sizeBytes } = ledger
       const consumers =
         pairs === undefined
           ? 'consumers unknown, as it was counted before sums were kept'
           : formatCountOf(pairs, 'consumer')
-      return `counted: ${formatCountOf(lines, 'line')}, ${consumers}, amount ${formatCount(BigInt(amount))}, ${formatBytes(sizeBytes)}`
+      return `counted: ${linesText(ledger)}, ${consumers}, amount ${formatCount(BigInt(amount))}, ${formatBytes(sizeBytes)}`
     }
     case 'reverting':
       return 'counted, and being taken back'
@@ -105,7 +106,7 @@ export function verdictOf(trail: ContentTrail, isLedgerSilent: boolean): string 
   if (queued !== undefined && settled === undefined) return `not counted yet: ${waitsFor(queued)}`
   if (settled?.outcome === 'applied') {
     return isLedgerSilent
-      ? `counted as far as the journal knows: ${formatCountOf(settled.lines, 'line')}, amount ${formatCount(BigInt(settled.amount))}`
+      ? `counted as far as the journal knows: ${linesText(settled)}, amount ${formatCount(BigInt(settled.amount))}`
       : "not counted: the journal has it as counted, but MariaDB's ledger does not: it is an older or another database"
   }
   const { outcome, reason } = settled ?? sighting ?? {}

@@ -25,7 +25,8 @@ export {
   wrapText,
 } from './layout.ts'
 export { lineWriter } from './line-output.ts'
-export { endAsides, preciseTime, print, sayAside, timeText } from './output.ts'
+export { asideText, linesText } from './lines-text.ts'
+export { endAsides, preciseTime, print, printRaw, sayAside, timeText } from './output.ts'
 export { ProgressDisplay } from './progress-display.ts'
 export { reach, type Silence, whatToDoFirst, whySilent } from './reaching.ts'
 export { whyNotReady } from './readiness.ts'

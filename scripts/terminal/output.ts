@@ -24,9 +24,14 @@ export function endAsides(isWanted: boolean): void {
 }
 
 /** Writes with backpressure: a slow reader must not make us hold everything. */
-export async function print(text: string): Promise<void> {
+export function print(text: string): Promise<void> {
+  return printRaw(printableLines(text))
+}
+
+/** As it is, whatever a terminal makes of it. */
+export async function printRaw(text: string | Uint8Array): Promise<void> {
   endAsides(true)
-  if (!process.stdout.write(printableLines(text))) {
+  if (!process.stdout.write(text)) {
     await new Promise<void>(resolve => process.stdout.once('drain', resolve))
   }
 }

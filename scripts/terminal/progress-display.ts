@@ -8,6 +8,7 @@ import type {
   ProcessedFile,
 } from '../../shared/protocol.ts'
 import { fitFields, labelled, shorten, wrapFields, wrapText } from './layout.ts'
+import { linesText } from './lines-text.ts'
 
 /** Where to write, and whether a person watches it. */
 export interface Screen {
@@ -59,7 +60,7 @@ export class ProgressDisplay {
     const outcome = this.style(style[file.outcome], file.outcome.padEnd(OUTCOME_WIDTH - 1))
     const details = [
       formatBytes(file.sizeBytes).padStart(9),
-      formatCountOf(file.lines, 'line'),
+      linesText(file),
       `amount ${formatCount(BigInt(file.amount))}`,
       formatDuration(file.settledAtMs - file.claimedAtMs),
     ]

@@ -21,6 +21,7 @@ const { dir } = paths
 const PROGRAM = 'scripts/countersink.js'
 const good = seededFile('good.txt', 1, { lines: 20, consumers: 4 })
 const bad = dataFile('bad.txt', '1 1\n1 x\n')
+const some = dataFile('some.txt', '1 1\n1 y\n')
 const sources = join(dir, 'sources')
 const asked = new Set<string>()
 
@@ -93,10 +94,10 @@ t.test('up, with its proof', async t => {
 
 t.test('while it runs', async t => {
   mkdirSync(sources)
-  for (const file of [good, bad]) writeFileSync(join(sources, file.name), file.content)
+  for (const file of [good, bad, some]) writeFileSync(join(sources, file.name), file.content)
   const up = await startUp(t, site, '--no-generator', '--json')
-  const names = [good, bad].map(file => join(sources, file.name))
-  const published = await answers(t, 3, 'publish', '--wait', 'nothing', ...names)
+  const names = [good, bad, some].map(file => join(sources, file.name))
+  const published = await answers(t, 3, 'publish', '--wait', 'nothing', names[0]!, names[1]!)
   t.match(published, [
     { file: 'nothing', error: { code: 'FILE_UNFIT' } },
     { file: names[0], outcome: 'applied', sha256: sha256Of(good.content) },
@@ -107,7 +108,13 @@ t.test('while it runs', async t => {
   ])
   t.match(await answers(t, 1, 'check', names[1]!), [{ state: 'refused', file: { reason: String } }])
   t.match(await answers(t, 1, 'check', 'ab'.repeat(5)), [{ state: 'never-seen' }])
-  t.match(await answers(t, 0, 'hashes', '--limit', '0'), { length: 4 })
+  t.match(await answers(t, 0, 'publish', '--wait', '--reject-lines', '1', names[2]!), [
+    { outcome: 'applied', rejectedLines: 1, rejects: String },
+  ])
+  t.match(await answers(t, 0, 'rejects', names[2]!), [
+    { line: 2, offset: 4, reason: 'AMOUNT_NOT_DIGITS', text: '1 y' },
+  ])
+  t.match(await answers(t, 0, 'hashes', '--limit', '0'), { length: 5 })
   t.match(await answers(t, 0, 'totals', '--top', '2'), [{ id: /^\d+$/, amount: /^\d+$/ }, {}])
   const [explained] = await answers(t, 0, 'explain', names[0]!)
   t.match(explained, { kind: 'content', counted: true, ledger: { postings: [{ n: 1 }] } })

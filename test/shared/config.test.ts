@@ -31,6 +31,16 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
       ],
       bad: ['', 'Accept', 'accept ', 'toString'],
     },
+    rejectLines: {
+      good: [
+        ['0', { kind: 'lines', count: 0 }],
+        ['10', { kind: 'lines', count: 10 }],
+        ['1%', { kind: 'share', millionths: 10_000 }],
+        ['0.25%', { kind: 'share', millionths: 2_500 }],
+        ['100%', { kind: 'share', millionths: 1_000_000 }],
+      ],
+      bad: ['', '-1', '1.5', '100.1%', '%', '1e3', '10 ', '0.00001%', '1 %'],
+    },
     queueFilesMax: counts(1, 10_000_000),
     pairsMax: counts(1, 50_000_000),
     readers: counts(0, 16),

@@ -7,23 +7,41 @@
  * writes runs. If anything is wrong with a span that was shared, it is summed again in order. A sum
  * that turns out to be too large when runs are merged is searched for (first-overflow.ts). So the
  * verdict is always that of one thread with room for all sums that read the file from its beginning.
+ *
+ * Where bad lines may be put aside (rejects.ts), that too is done only in order: their numbers are
+ * right, and they stand in the file of them as in this one. A span behind one that had some is not
+ * shared, since it is likely to have some as well.
  */
 
 import assert from 'node:assert/strict'
 import { receiveMessageOnPort } from 'node:worker_threads'
+import { NOTHING_REJECTED } from '../../../shared/reject-limit.ts'
 import { PairTally } from '../../sums/index.ts'
-import type { BadLine } from '../line-defects.ts'
 import { type HelpedSums, LEADER, SegmentBoard } from '../segment-board.ts'
 import type { SumKernel } from '../sum-kernel.ts'
 import type { SumEvent, SumJob, SumResult, SumVerdict } from '../worker-messages.ts'
 import { BoundedSums, type Run } from './bounded-sums.ts'
-import { FirstOverflow } from './first-overflow.ts'
+import { firstBadLine } from './first-bad-line.ts'
+import { FirstOverflow, type Refusal } from './first-overflow.ts'
+import { Rejects } from './rejects.ts'
 import { SumOverflow } from './run-merge.ts'
 import { Segment, type Span, segmentsOf } from './segment.ts'
 import type { FileSource } from './worker-side.ts'
 
 /** A span of fewer segments is not shared: helpers would come when it is over. */
 const SHARED_SEGMENTS_MIN = 3
+
+/** So many bad lines at the beginning are passed before the first good ones are to be met. */
+const HEADING_LINES_MAX = 64
+
+/** Why the reading ends: a line, or more bad ones than may be in the lines before `endBytes`. */
+type End = Refusal | { readonly endBytes: number }
+
+function placeOf(end: End): number {
+  return 'bad' in end ? end.bad.offset : end.endBytes
+}
+
+type Found = Pick<SumResult, 'lines' | 'rejected' | 'verdict'>
 
 export class FileSums {
   readonly #job: SumJob
@@ -32,6 +50,10 @@ export class FileSums {
   readonly #sums: BoundedSums
   readonly #segment: Segment
   readonly #board: SegmentBoard | undefined
+  /** None: the first bad line is the end. */
+  readonly #rejects: Rejects | undefined
+  /** Lines were put aside in the span before. */
+  #wasMarred = false
   /** What was known where the present span begins. */
   #before: { lines: number; amount: bigint; runs: readonly Run[] }
   /** What helpers have added since. */
@@ -51,6 +73,7 @@ export class FileSums {
     this.#kernel = kernel
     this.#segment = new Segment(kernel, job)
     this.#board = job.team && new SegmentBoard(job.team.shared, job.readBytes)
+    this.#rejects = job.rejects && new Rejects(job.rejects, job.sizeBytes)
     this.#before = { lines: job.lines, amount: job.amount, runs: [] }
     this.#resumeBytes = job.startBytes
     this.#sums = new BoundedSums({
@@ -70,76 +93,85 @@ export class FileSums {
   digest(): SumResult {
     const startMs = performance.now()
     try {
-      const verdict = this.#verdict()
+      const found = this.#found()
       this.#file.throwIfCancelled()
-      const lines = verdict.ok ? this.#lines : verdict.bad.line - 1
-      const helpedLines = Math.min(this.#helpedLinesBefore + this.#helped.lines, lines)
-      return { lines, helpedLines, verdict, sumMs: performance.now() - startMs }
+      const helpedLines = Math.min(this.#helpedLinesBefore + this.#helped.lines, found.lines)
+      return { ...found, helpedLines, sumMs: performance.now() - startMs }
     } finally {
+      this.#rejects?.close()
       this.#board?.end()
       for (const port of this.#job.team?.ports ?? []) port.close()
     }
   }
 
-  #verdict(): SumVerdict {
+  #found(): Found {
     const job = this.#job
     this.#sums.adopt(job.runs, job.amount)
-    let bad: BadLine | undefined
+    this.#rejects?.begin()
+    let end: End | undefined
     try {
-      bad = this.#sumSpans()
-      if (bad === undefined) return this.#finish()
+      end = this.#sumSpans()
+      if (end === undefined) return this.#finish()
       // A line before it is the first bad one if it is too much for what was sealed before.
       if (this.#sums.runs.length > 0) this.#sums.check()
-      return { ok: false, bad }
     } catch (error: unknown) {
       if (!(error instanceof SumOverflow)) throw error
       const search = new FirstOverflow(job, this.#file, this.#kernel)
-      return { ok: false, bad: search.find(bad?.offset ?? this.#resumeBytes) }
+      end = search.find(end === undefined ? this.#resumeBytes : placeOf(end))
     }
+    return this.#refuse(end)
   }
 
-  #sumSpans(): BadLine | undefined {
+  #sumSpans(): End | undefined {
     const { sizeBytes } = this.#job
     for (const span of spansOf(this.#job)) {
       this.#begin()
-      const bad = this.#sumSpan(span)
-      if (bad !== undefined) return bad
+      const end = this.#sumSpan(span)
+      if (end !== undefined) return end
       if (span.endBytes < sizeBytes) this.#checkpoint(span.endBytes)
     }
     this.#resumeBytes = sizeBytes // a last line without a line end is no cut one
-    return undefined
+    return this.#rejects?.isOverAtEnd(this.#lines) ? { endBytes: sizeBytes } : undefined
   }
 
-  #sumSpan(span: Span): BadLine | undefined {
+  #sumSpan(span: Span): End | undefined {
     const board = this.#board
     const segments = Math.ceil((span.endBytes - span.startBytes) / this.#job.readBytes)
-    if (board === undefined || segments < SHARED_SEGMENTS_MIN) return this.#sumInOrder(span)
-    const bad = this.#sumTogether(span, board)
-    if (bad !== 'spoiled') return bad
+    if (board === undefined || segments < SHARED_SEGMENTS_MIN || this.#wasMarred) {
+      return this.#sumInOrder(span)
+    }
+    const end = this.#sumTogether(span, board)
+    if (end !== 'spoiled') return end
     this.#beginAgain()
     return this.#sumInOrder(span)
   }
 
-  /** One segment after the other, until there is a bad line. */
-  #sumInOrder(span: Span): BadLine | undefined {
+  /** One segment after the other, until there is a bad line that may not be. */
+  #sumInOrder(span: Span): End | undefined {
+    const rejects = this.#rejects
+    const rejectedBefore = rejects?.rejected.lines
     for (const segment of segmentsOf(span, this.#job.readBytes)) {
       this.#file.throwIfCancelled()
-      const isReadable = this.#segment.open(segment)
+      const isInside = rejects?.openAtBytes !== undefined
+      const isReadable = this.#segment.open(segment, isInside)
       assert(isReadable, 'the segment before has not found its bad line')
-      const bad = this.#sumSegment()
-      if (bad !== undefined) return bad
+      if (isInside) rejects.goOn(this.#segment)
+      const end = this.#sumSegment(rejects)
+      if (end !== undefined) return end
       this.#tellPosition(segment.endBytes)
     }
+    this.#wasMarred =
+      rejects?.rejected.lines !== rejectedBefore || rejects?.openAtBytes !== undefined
     return undefined
   }
 
   /** The segments that nobody else takes, then what the others have made of theirs. */
-  #sumTogether(span: Span, board: SegmentBoard): BadLine | undefined | 'spoiled' {
-    let bad: BadLine | undefined
+  #sumTogether(span: Span, board: SegmentBoard): End | undefined | 'spoiled' {
+    let end: End | undefined
     let overflow: SumOverflow | undefined
     board.open(span)
     try {
-      bad = this.#sumClaimed(board)
+      end = this.#sumClaimed(board)
     } catch (error: unknown) {
       if (!(error instanceof SumOverflow)) throw error
       overflow = error
@@ -150,16 +182,16 @@ export class FileSums {
     const parts = this.#handedOver()
     if (!board.wasHelped) {
       if (overflow !== undefined) throw overflow
-      return bad
+      if (end === undefined || this.#rejects === undefined) return end
     }
-    const isFine = bad === undefined && overflow === undefined && !board.isSpoiled
+    const isFine = end === undefined && overflow === undefined && !board.isSpoiled
     if (!isFine || !this.#addParts(parts)) return 'spoiled'
     this.#resumeBytes = this.#segment.cutLineBytes(span.endBytes)
     this.#tellPosition(span.endBytes)
     return undefined
   }
 
-  #sumClaimed(board: SegmentBoard): BadLine | undefined {
+  #sumClaimed(board: SegmentBoard): End | undefined {
     for (;;) {
       const claimed = board.claim(LEADER)
       this.#tellPosition(board.reachedBytes)
@@ -169,8 +201,8 @@ export class FileSums {
         board.spoil()
         return undefined
       }
-      const bad = this.#sumSegment()
-      if (bad !== undefined) return bad
+      const end = this.#sumSegment()
+      if (end !== undefined) return end
     }
   }
 
@@ -210,17 +242,25 @@ export class FileSums {
     }
   }
 
-  /** The open segment's lines, and as many runs as it takes. */
-  #sumSegment(): BadLine | undefined {
+  /** The open segment's lines, and as many runs as it takes. Without `rejects` a bad line is the end. */
+  #sumSegment(rejects?: Rejects): End | undefined {
     const segment = this.#segment
     for (;;) {
       if (!this.#windowPlaced && this.#kernel.pairs === 0) segment.placeWindow()
       this.#windowPlaced = true
+      if (rejects?.isSurelyOver) return { endBytes: segment.positionBytes }
       const stop = segment.sum()
-      this.#resumeBytes = segment.positionBytes
+      this.#resumeBytes = rejects?.openAtBytes ?? segment.positionBytes
       if (stop === 'done') return undefined
-      if (stop !== 'full') return segment.badLine(stop, this.#lines)
-      this.#seal()
+      if (stop === 'full') this.#seal()
+      else if (stop === 'bad' && rejects !== undefined) {
+        rejects.put(segment, this.#lines)
+        this.#windowPlaced = this.#kernel.pairs > 0 || rejects.rejected.lines > HEADING_LINES_MAX
+      } else {
+        const lines = this.#lines
+        const rejected = this.#rejects?.rejected.lines ?? 0
+        return { bad: segment.badLine(stop, lines + rejected), lines }
+      }
     }
   }
 
@@ -239,6 +279,7 @@ export class FileSums {
       lines: this.#lines,
       amount: this.#amount,
       runs: this.#sums.runs,
+      rejects: this.#rejects?.sync(),
     })
   }
 
@@ -258,18 +299,34 @@ export class FileSums {
     this.#windowPlaced = false
   }
 
-  #finish(): SumVerdict {
+  #finish(): Found {
+    const lines = this.#lines
     const amount = this.#amount
+    const rejected = this.#rejects?.rejected ?? NOTHING_REJECTED
+    let verdict: SumVerdict
     if (this.#sums.runs.length === 0 && this.#kernel.pairs <= this.#job.memoryPairsMax) {
       const sums = this.#kernel.sortedArrays()
       const tally = new PairTally()
       tally.add(sums)
       assert.equal(tally.amount, amount, 'the sums hold another amount than the lines')
-      return { ok: true, amount, largestSum: tally.largestSum, sums }
+      verdict = { ok: true, amount, largestSum: tally.largestSum, sums }
+    } else {
+      const { name: runName, largestSum, amount: found } = this.#sums.finish()
+      assert.equal(found, amount, 'the runs hold another amount than the lines')
+      verdict = { ok: true, amount, largestSum, sums: { runName } }
     }
-    const { name: runName, largestSum, amount: found } = this.#sums.finish()
-    assert.equal(found, amount, 'the runs hold another amount than the lines')
-    return { ok: true, amount, largestSum, sums: { runName } }
+    this.#rejects?.finish()
+    return { lines, rejected, verdict }
+  }
+
+  #refuse(end: End): Found {
+    const rejected = NOTHING_REJECTED
+    if ('bad' in end) return { lines: end.lines, rejected, verdict: { ok: false, bad: end.bad } }
+    const bad = firstBadLine(this.#job, this.#kernel, () => {
+      this.#file.throwIfCancelled()
+      this.#file.tell({ kind: 'alive' })
+    })
+    return { lines: bad.line - 1, rejected, verdict: { ok: false, bad, isOverLimit: true } }
   }
 
   /** Says how far it has come; never goes back, though a span may be summed again. */

@@ -36,10 +36,18 @@ import type { FileSource } from './worker-side.ts'
 /** Parts of what is read again. */
 const PARTS = 8
 
+/** A line for which a file is refused. */
+export interface Refusal {
+  readonly bad: BadLine
+  /** Good ones before it. */
+  readonly lines: number
+}
+
 /** The part of the file that has the line. */
 interface Part extends Span {
-  /** Lines before it. */
+  /** Good lines before it, and bad ones that are put aside. */
   readonly lines: number
+  readonly rejected: number
   /** Sums of its lines, those behind the first overflow perhaps left out; nothing if it has none. */
   readonly runs: readonly string[]
   /** Whether all consumers of these lines were in memory at once. */
@@ -54,6 +62,8 @@ export class FirstOverflow {
   /** The run of the sums of all lines before; undefined if there are none. */
   #base: string | undefined
   #named = 0
+  /** Bad lines met since the kernel's totals were reset. */
+  #rejected = 0
 
   /** The kernel's sums are given up. */
   constructor(job: SumJob, file: FileSource<SumEvent>, kernel: SumKernel) {
@@ -64,11 +74,13 @@ export class FirstOverflow {
   }
 
   /**
-   * Looks in the lines before `endBytes`: they are well formed, and have an overflow.
+   * Looks in the lines before `endBytes`: they have an overflow, and are well formed but for those that
+   * may be put aside.
    * @throws CountersinkError FILE_CHANGED if that is not so, DISK_FULL, RUN_UNREADABLE, IO_FAILED
    */
-  find(endBytes: number): BadLine {
-    let part: Part = { startBytes: 0, endBytes, lines: 0, runs: [], isWhole: false }
+  find(endBytes: number): Refusal {
+    const nothing = { lines: 0, rejected: 0, runs: [], isWhole: false }
+    let part: Part = { startBytes: 0, endBytes, ...nothing }
     while (!part.isWhole) {
       part = this.#partIn(part)
       this.#keepOf(part.runs)
@@ -77,10 +89,11 @@ export class FirstOverflow {
   }
 
   /** The first part of this one with which a sum is too large; what is before it is in the base. */
-  #partIn({ startBytes, endBytes, lines }: Part): Part {
+  #partIn({ startBytes, endBytes, lines, rejected }: Part): Part {
     const bytes = Math.ceil((endBytes - startBytes) / PARTS)
     for (const span of segmentsOf({ startBytes, endBytes }, bytes)) {
       this.#kernel.reset(this.#job.pairsMax)
+      this.#rejected = 0
       const sums = new BoundedSums({
         table: this.#kernel,
         directory: this.#job.runsDirectory,
@@ -91,9 +104,10 @@ export class FirstOverflow {
       })
       const { seals, isSummed } = this.#sum(span, sums)
       if (!isSummed || !this.#addToBase(sums.runs)) {
-        return { ...span, lines, runs: sums.runs, isWhole: seals === 1 }
+        return { ...span, lines, rejected, runs: sums.runs, isWhole: seals === 1 }
       }
       lines += this.#kernel.lines
+      rejected += this.#rejected
     }
     throw changed('a sum that passed 2^64 - 1 does not any more')
   }
@@ -111,7 +125,7 @@ export class FirstOverflow {
         for (let stop = 'full'; stop !== 'done'; ) {
           if (this.#kernel.pairs === 0) this.#segment.placeWindow()
           stop = this.#segment.sum()
-          if (stop === 'bad') throw changed('a line that was well formed is not any more')
+          if (stop === 'bad') this.#skipLine()
           if (stop === 'full') seal()
           if (stop !== 'overflow') continue
           seal()
@@ -155,16 +169,23 @@ export class FirstOverflow {
   }
 
   /** The line, in a part that fits into memory: the window is still where it was then. */
-  #lineIn(part: Part): BadLine {
+  #lineIn(part: Part): Refusal {
     this.#kernel.clear()
     this.#kernel.resetTotals()
+    this.#rejected = 0
     this.#loadBase()
     for (const segment of segmentsOf(part, this.#job.readBytes)) {
       this.#open(segment)
-      const stop = this.#segment.sum()
-      if (stop === 'done') continue
-      if (stop !== 'overflow') throw changed('other lines are where a sum passed 2^64 - 1')
-      return this.#segment.badLine(stop, part.lines + this.#kernel.lines)
+      for (let stop = this.#segment.sum(); stop !== 'done'; stop = this.#segment.sum()) {
+        if (stop === 'bad') {
+          this.#skipLine()
+          continue
+        }
+        if (stop !== 'overflow') throw changed('other lines are where a sum passed 2^64 - 1')
+        const lines = part.lines + this.#kernel.lines
+        const before = lines + part.rejected + this.#rejected
+        return { bad: this.#segment.badLine(stop, before), lines }
+      }
     }
     throw changed('a sum that passed 2^64 - 1 does not any more')
   }
@@ -184,7 +205,16 @@ export class FirstOverflow {
 
   #open(segment: Span): void {
     this.#pause()
-    if (!this.#segment.open(segment)) throw changed('a line has become too long')
+    if (this.#segment.open(segment)) return
+    this.#segment.open(segment, true)
+    this.#skipLine()
+  }
+
+  /** A bad line, or the rest of one: it is counted where it ends. */
+  #skipLine(): void {
+    if (this.#job.rejects === undefined)
+      throw changed('a line that was well formed is not any more')
+    if (this.#segment.skipLine().hasEnded) this.#rejected += 1
   }
 
   #write(fill: (put: (chunk: PairChunk) => void) => void): string {

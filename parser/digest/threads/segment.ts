@@ -6,7 +6,14 @@
 import assert from 'node:assert/strict'
 import { readSync } from 'node:fs'
 import { CountersinkError, hasCode, toError } from '../../../shared/errors.ts'
-import { type BadLine, FIRST_BYTES_MAX, findDefect, LF, SPACE } from '../line-defects.ts'
+import {
+  type BadLine,
+  FIRST_BYTES_MAX,
+  findDefect,
+  LF,
+  type LineDefect,
+  SPACE,
+} from '../line-defects.ts'
 import type { Stop, SumKernel } from '../sum-kernel.ts'
 
 /** The file, and the part of it that is summed at all. */
@@ -33,15 +40,21 @@ export function* segmentsOf({ startBytes, endBytes }: Span, bytes: number): Gene
 export class Segment {
   readonly #kernel: SumKernel
   readonly #file: SegmentFile
+  /** The kernel's. */
+  readonly #input: Buffer
   /** The file's position of the input's first byte. */
   #origin = 0
   /** In the input: where the next line begins, and the end. */
   #at = 0
   #end = 0
+  /** How much the kernel is given at once: what it has marked is lost when it meets a bad line. */
+  #blockBytes = Number.POSITIVE_INFINITY
 
   constructor(kernel: SumKernel, file: SegmentFile) {
     this.#kernel = kernel
     this.#file = file
+    const { buffer, byteOffset, byteLength } = kernel.input
+    this.#input = Buffer.from(buffer, byteOffset, byteLength)
   }
 
   /**
@@ -72,9 +85,29 @@ export class Segment {
 
   /** Adds the part's lines, from where it stopped before. */
   sum(): Stop {
-    const stop = this.#kernel.sum(this.#at, this.#end)
-    this.#at = this.#kernel.positionBytes
-    return stop
+    for (;;) {
+      const end = Math.min(this.#at + this.#blockBytes, this.#end)
+      const stop = this.#kernel.sum(this.#at, end)
+      this.#at = this.#kernel.positionBytes
+      if (stop !== 'done' || end === this.#end) return stop
+      this.#blockBytes *= 2
+    }
+  }
+
+  /**
+   * Goes on behind the line, or the rest of one, that it stands at: so many bytes without its line feed,
+   * the first of them as text, a character each. It has not ended if it does so in a later segment.
+   */
+  skipLine(textBytesMax = 0): SkippedLine {
+    const input = this.#input
+    const from = this.#at
+    const found = input.indexOf(LF, from)
+    const hasEnded = found !== -1 && found < this.#end
+    const end = hasEnded ? found : this.#end
+    this.#at = hasEnded ? end + 1 : end
+    this.#blockBytes = BLOCK_BYTES_MIN
+    const text = input.toString('latin1', from, Math.min(end, from + textBytesMax))
+    return { sizeBytes: end - from, text, hasEnded }
   }
 
   /** Places the kernel's window by the lines that come next. */
@@ -99,11 +132,35 @@ export class Segment {
       const column = firstBytes.indexOf(SPACE) + 1
       return { ...place, reason: 'CONSUMER_SUM_OVERFLOW', column, consumer }
     }
-    const defect = findDefect(firstBytes)
-    assert(defect !== undefined, `line ${lines + 1} was refused, but nothing is wrong with it`)
-    return { ...place, reason: defect.reason, column: defect.column, consumer: undefined }
+    return { ...place, ...defectOf(firstBytes), consumer: undefined }
+  }
+
+  /** What is wrong with the line that it stands at, which is bad. */
+  get defect(): LineDefect {
+    const { input } = this.#kernel
+    let end = this.#at
+    while (end < this.#end && end < this.#at + FIRST_BYTES_MAX && input[end] !== LF) end++
+    return defectOf(input.subarray(this.#at, end)).reason
   }
 }
+
+export interface SkippedLine {
+  readonly sizeBytes: number
+  readonly text: string
+  readonly hasEnded: boolean
+}
+
+function defectOf(firstBytes: Uint8Array): {
+  readonly reason: LineDefect
+  readonly column: number
+} {
+  const defect = findDefect(firstBytes)
+  assert(defect !== undefined, 'a line was refused, but nothing is wrong with it')
+  return defect
+}
+
+/** Where bad lines are, more of them are likely to be. Longer than any good line. */
+const BLOCK_BYTES_MIN = 256
 
 /** A window is not larger than the file, since it is looked through at the end; up to here it may. */
 const WINDOW_SIZE_MIN = 65_536

@@ -5,7 +5,7 @@ import type {
   Sighted,
 } from '../../../shared/protocol.ts'
 import type { Session } from '../connection.ts'
-import { fileColumns, type LedgerFile } from '../file-rows.ts'
+import { fileColumns, type LedgerFile, rejectedOf } from '../file-rows.ts'
 import { fromSqlTime, type LedgerNames } from '../schema/tables.ts'
 import { ofPrefix, sightingsOf } from './trails.ts'
 
@@ -92,6 +92,7 @@ export function processedFile(row: LedgerFile): ProcessedFile {
     sha256: row.sha256.toString('hex'),
     sizeBytes: Number(row.sizeBytes),
     lines: Number(row.lines),
+    ...rejectedOf(row),
     amount: row.amount,
     outcome: 'applied',
     ledgerSequence: row.sequence.toString(),

@@ -7,7 +7,7 @@ import type {
   TrailQuestion,
 } from '../../../shared/protocol.ts'
 import type { Session } from '../connection.ts'
-import { fileColumns, type LedgerFile } from '../file-rows.ts'
+import { fileColumns, type LedgerFile, rejectedOf } from '../file-rows.ts'
 import { fromSqlTime, type LedgerNames } from '../schema/tables.ts'
 import { escaped } from './like.ts'
 
@@ -224,7 +224,9 @@ function trailOf(
   return {
     ...{ sequence: `${sequence}`, origin: row.origin.toString('hex') },
     ...{ parser: row.instance.toString('hex'), workSequence: `${row.workSequence}` },
-    ...{ name, sizeBytes: Number(row.sizeBytes), lines: Number(lines), amount, state },
+    ...{ name, sizeBytes: Number(row.sizeBytes), lines: Number(lines) },
+    ...rejectedOf(row),
+    ...{ amount, state },
     ...(pairs === null ? {} : { pairs: Number(pairs) }),
     ...(reason === null ? {} : { reason }),
     attempts: Number(row.attempt),

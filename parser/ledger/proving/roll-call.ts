@@ -13,18 +13,21 @@ import type { LedgerNames } from '../schema/tables.ts'
 export interface RollCall {
   /** That are counted. */
   readonly files: number
+  /** Bad lines of these that were put aside. */
+  readonly rejectedLines: number
   /** false: something is wrong, and is to be looked for by name. */
   readonly isSound: boolean
 }
 
 export async function takeRollCall(session: Session, n: LedgerNames): Promise<RollCall> {
-  const [row] = await session.query<Record<'files' | 'isSound', bigint>>(
-    `SELECT f.applied AS files,
+  const [row] = await session.query<Record<'files' | 'rejectedLines' | 'isSound', bigint | string>>(
+    `SELECT f.applied AS files, f.rejected AS rejectedLines,
             f.postings = p.postings AND f.fingerprint = p.fingerprint AND f.amount = b.amount
               AND p.batches = b.batches AND p.batchFingerprint = b.fingerprint
               AND f.moving = o.files AND o.moving = o.files AND b.wrong = 0
               AND f.staged = d.staged AS isSound
        FROM (SELECT COUNT(IF(state = 'applied' AND sign = 1, 1, NULL)) AS applied,
+                    COALESCE(SUM(IF(state = 'applied' AND sign = 1, rejected_lines, 0)), 0) AS rejected,
                     COUNT(IF(state IN ('applying', 'reverting'), 1, NULL)) AS moving,
                     COUNT(IF(state = 'staged' AND supersedes IS NULL, 1, NULL)) AS staged,
                     COALESCE(SUM(postings), 0) AS postings,
@@ -48,5 +51,8 @@ export async function takeRollCall(session: Session, n: LedgerNames): Promise<Ro
                JOIN ${n.file} f ON f.sequence = p.file_sequence AND f.postings = p.n
               WHERE b.state <> 'applied') o`,
   )
-  return { files: Number(row?.files ?? 0), isSound: Number(row?.isSound) === 1 }
+  return {
+    ...{ files: Number(row?.files ?? 0), rejectedLines: Number(row?.rejectedLines ?? 0) },
+    isSound: Number(row?.isSound) === 1,
+  }
 }

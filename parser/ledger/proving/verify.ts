@@ -38,6 +38,8 @@ export interface Proof {
   readonly sums: LedgerSums | undefined
   /** That are counted. */
   readonly files: number | undefined
+  /** Bad lines of these that were put aside. */
+  readonly rejectedLines?: number
   readonly findings: readonly Finding[]
   /** Of single consumers, if they were asked for; or why nothing can be said of them. */
   readonly consumers: ConsumerProof | { readonly unknownBecause: string } | undefined
@@ -106,21 +108,21 @@ async function proveNow(
   if (sums === undefined) {
     throw new CountersinkError('LEDGER_UNFIT', 'the ledger has gone while it was looked at')
   }
-  const { files, isSound } = await takeRollCall(session, names)
+  const { isSound, ...told } = await takeRollCall(session, names)
   const byName = !isSound || consumers !== undefined
   const findings = [...(await proveLedger(session, config, sums, { journal, byName }))]
   if (!isSound && !findings.some(({ check }) => TOLD_BY_NAME.has(check))) {
     findings.push({ check: 'postings', text: 'files, postings and batches do not agree' })
   }
-  if (consumers === undefined) return { sums, files, findings, consumers: undefined }
+  if (consumers === undefined) return { sums, ...told, findings, consumers: undefined }
   findings.push(...(await proveBlocks(session, config)))
   const opening = await openingBlocks(session, names)
-  if ('unknownBecause' in opening) return { sums, files, findings, consumers: opening }
+  if ('unknownBecause' in opening) return { sums, ...told, findings, consumers: opening }
   const proof = await proveConsumers(session, config, {
     ...{ ...consumers, ...opening },
     totalsRows: sums.totalsRows,
   })
-  return { sums, files, findings, consumers: proof }
+  return { sums, ...told, findings, consumers: proof }
 }
 
 /** What the roll call looks at. */

@@ -46,6 +46,7 @@ const state: JournalState = {
   reverted: 0,
   bytes: 2 ** 53 - 1,
   lines: 2 ** 52,
+  rejectedLines: 2 ** 50,
 }
 
 t.test('records come out as they went in', async t => {
@@ -60,6 +61,8 @@ t.test('records come out as they went in', async t => {
       checkpoints: { count: 2 ** 40, lastAtMs: Date.now(), lastPositionBytes: 2 ** 53 - 1 },
     }
     t.same(decodeProcessed(12, encodeProcessed(traced)), traced)
+    const tolerated = { ...counted, rejectedLines: 2 ** 53 - 1 }
+    t.same(decodeProcessed(12, encodeProcessed(tolerated)), tolerated)
     const announced = { ...file, announcedAtMs: file.claimedAtMs - 1 }
     t.same(decodeProcessed(12, encodeProcessed(announced)), announced)
   }
@@ -90,6 +93,15 @@ t.test('records come out as they went in', async t => {
       provenance: { origin: undefined, publishedAtMs: undefined, announcedAtMs: Date.now() },
     }),
     entryOf(9, { stage: 'digested', digest: digestOf('x'), runName: 'f9.run' }),
+    entryOf(9, {
+      checkpoint: {
+        ...{ positionBytes: 9, prefixSha256: hashOf('y'), resumeBytes: 2, lines: 1, amount: 1n },
+        ...{
+          runs: [],
+          rejects: { lines: 2 ** 50, bytes: 2 ** 53, draftBytes: 7, draftCrc: 2 ** 32 - 1 },
+        },
+      },
+    }),
     entryOf(9, { isPlain: false, identity: { ino: 2n ** 64n - 1n, mtimeNs: -(2n ** 62n) } }),
     ...[[], ['a.1.run', 'a.2.run']].map(runs =>
       entryOf(10, {

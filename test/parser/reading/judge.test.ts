@@ -5,6 +5,7 @@ import { DigestWorkers } from '../../../parser/digest/digest.ts'
 import { type Expected, NO_HASH, type QueueEntry } from '../../../parser/facts.ts'
 import { type FileRead, Judge } from '../../../parser/reading/judge.ts'
 import { identityOf } from '../../../shared/file-identity.ts'
+import { REJECT_NONE } from '../../../shared/reject-limit.ts'
 import { limitsOf, pairsOf, runsDirectoryOf } from '../digest/fixtures/files.ts'
 import { sha256 } from '../helpers.ts'
 import { digestOf, entryOf, hashOf, openJournal, process as processed } from '../journal/helpers.ts'
@@ -49,7 +50,10 @@ t.test('in their order: what is new is claimed, what is not is let go of', async
     await read(t, '3 4\n3 5\n', { sequence: 5 }, runs),
   ]
   journal.claim(files.map(({ entry }) => entry))
-  const verdicts = await new Judge(journal, { unterminated: 'quarantine' }).judge(files)
+  const verdicts = await new Judge(journal, {
+    unterminated: 'quarantine',
+    rejectLines: REJECT_NONE,
+  }).judge(files)
   t.match(verdicts, [
     { kind: 'count', entry: { sequence: 2, stage: 'digested' }, largestSum: 2n },
     { kind: 'duplicate', entry: { sequence: 3, stage: 'claimed' } },
@@ -81,7 +85,10 @@ t.test('of two equal contents the first has the claim, and both are handed on', 
   const journal = openJournal(t)
   const files = [await read(t, '1 2\n', { sequence: 1 }), await read(t, '1 2\n', { sequence: 2 })]
   journal.claim(files.map(({ entry }) => entry))
-  const verdicts = await new Judge(journal, { unterminated: 'quarantine' }).judge(files)
+  const verdicts = await new Judge(journal, {
+    unterminated: 'quarantine',
+    rejectLines: REJECT_NONE,
+  }).judge(files)
   t.match(verdicts, [{ kind: 'count' }, { kind: 'count' }])
   t.equal(journal.content(hashOf('1 2\n'))?.claim, 1)
   for (const verdict of verdicts) {
@@ -92,7 +99,7 @@ t.test('of two equal contents the first has the claim, and both are handed on', 
 })
 
 t.test('a file that changed whenever it was read has no hash but the one it had', async t => {
-  const judge = new Judge(openJournal(t), { unterminated: 'quarantine' })
+  const judge = new Judge(openJournal(t), { unterminated: 'quarantine', rejectLines: REJECT_NONE })
   const known = digestOf('known')
   const [fresh, again] = await judge.judge(
     [entryOf(1), entryOf(2, { digest: known })].map(entry => ({
@@ -188,7 +195,10 @@ t.test('what is objected, the most basic first', async t => {
     const journal = openJournal(t)
     const file = await read(t, text, facts)
     journal.claim([file.entry])
-    const judge = new Judge(journal, { unterminated: unterminated ?? 'quarantine' })
+    const judge = new Judge(journal, {
+      unterminated: unterminated ?? 'quarantine',
+      rejectLines: REJECT_NONE,
+    })
     const [verdict] = await judge.judge([file])
     if (reason === undefined) t.match(verdict, { kind: 'count' }, name)
     else t.match(verdict, { kind: 'quarantine', reason }, name)

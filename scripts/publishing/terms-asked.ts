@@ -1,0 +1,36 @@
+import { parseRejectLimit } from '../../shared/reject-limit.ts'
+import { SETTINGS } from '../../shared/settings.ts'
+import type { Terms } from '../../shared/terms.ts'
+import { usage } from '../terminal/index.ts'
+
+/** What may be asked for with a publication, as text. */
+interface Asked {
+  readonly rejectLines: string | undefined
+  readonly parent: string | undefined
+}
+
+/**
+ * @param called what whoever asks calls each of them.
+ * @returns undefined: nothing is asked for.
+ * @throws CountersinkError USAGE
+ */
+export function termsAsked(
+  { rejectLines, parent }: Asked,
+  called: { readonly [Name in keyof Asked]: string },
+): Terms | undefined {
+  const limit = rejectLines === undefined ? undefined : parseRejectLimit(rejectLines)
+  if (rejectLines !== undefined && limit === undefined) {
+    const { allowed } = SETTINGS.rejectLines
+    throw usage(`${called.rejectLines} must be ${allowed}; got ${JSON.stringify(rejectLines)}`)
+  }
+  if (parent !== undefined && !(typeof parent === 'string' && /^[0-9a-fA-F]{64}$/.test(parent))) {
+    throw usage(
+      `${called.parent} must be the 64 hex digits of a SHA-256; got ${JSON.stringify(parent)}`,
+    )
+  }
+  if (limit === undefined && parent === undefined) return undefined
+  return {
+    ...(limit === undefined ? {} : { rejectLines: limit }),
+    ...(parent === undefined ? {} : { parent: parent.toLowerCase() }),
+  }
+}
