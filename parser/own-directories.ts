@@ -28,7 +28,8 @@ export class OwnDirectories {
     this.#events = events
     this.#work = paths.work
     this.#runs = paths.runs
-    this.#settled = [paths.archive, paths.duplicate, paths.quarantine, paths.reverted]
+    const { archive, duplicate, quarantine, reverted, held } = paths
+    this.#settled = [archive, duplicate, quarantine, reverted, held]
     this.#log = log
   }
 

@@ -20,6 +20,7 @@ export interface StatePaths {
   readonly duplicate: string
   /** Files that were counted and taken back. */
   readonly reverted: string
+  readonly held: string
   readonly parser: string
   readonly instance: string
   /** Which database, and which ledger in it, this directory belongs to. */
@@ -62,6 +63,7 @@ export function statePaths(dir: string): StatePaths {
     quarantine: join(root, 'quarantine'),
     duplicate: join(root, 'duplicate'),
     reverted: join(root, 'reverted'),
+    held: join(root, 'held'),
     parser: join(root, 'parser'),
     instance: join(root, 'parser', 'instance.json'),
     rememberedLedger: join(root, 'parser', 'ledger.json'),
@@ -257,6 +259,13 @@ export function parseSettledName(
   if (match?.[1] === undefined || match[2] === undefined) return undefined
   return { name: match[1], hashPrefix: match[2] }
 }
+
+/** What is said of a file that needs a person, beside it. */
+export function sidecarPath(directory: string, name: string): string {
+  return join(directory, `${name}${SIDECAR_SUFFIX}`)
+}
+
+export const SIDECAR_SUFFIX = '.reason.json'
 
 /** What a directory takes as a name. */
 const ENTRY_BYTES_MAX = 255

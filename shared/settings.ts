@@ -105,6 +105,11 @@ export const SETTINGS = {
     'quarantine',
     'accept',
   ]),
+  sameName: choice(
+    'COUNTERSINK_SAME_NAME',
+    'a file whose name was counted with other content before: it is counted, and that is said in the log and in status, or not; or it is held until a person releases or refuses it',
+    ['warn', 'accept', 'hold'],
+  ),
   queueFilesMax: count(
     'COUNTERSINK_QUEUE_FILES_MAX',
     'files claimed and not yet settled; beyond it announcements are told to come later',

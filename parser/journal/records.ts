@@ -43,6 +43,7 @@ export interface JournalState {
   readonly bytes: number
   readonly lines: number
   readonly reverted: number
+  readonly held: number
 }
 
 /** How far an entry has come: all that an event must know of it. */
@@ -176,7 +177,10 @@ function decodeDigest(fields: DigestFields): DigestFacts {
   return { sha256, sizeBytes, lines, amount: BigInt(amount), startedAtMs, endedAtMs }
 }
 
-const OUTCOME_CODES: readonly Outcome[] = ['applied', 'duplicate', 'quarantined', 'reverted']
+/** By their places in it; new ones are added behind. */
+const OUTCOME_CODES: readonly Outcome[] = [
+  ...(['applied', 'duplicate', 'quarantined', 'reverted', 'held'] as const),
+]
 
 /** Times are kept as offsets from the claim: a few bytes each instead of nine. */
 export function encodeProcessed(file: ProcessedFile): Buffer {
@@ -284,13 +288,23 @@ export function encodeState(state: JournalState): Buffer {
     state.bytes,
     state.lines,
     state.reverted,
+    state.held,
   ])
 }
 
 export function decodeState(record: Uint8Array): JournalState {
   type Five = [number, number, number, number, number]
-  // Of older programs it ends before the last.
-  type Fields = [number, number, number, string, string, ...Five, number | undefined]
+  // Of older programs it ends before the last two.
+  type Fields = [
+    number,
+    number,
+    number,
+    string,
+    string,
+    ...Five,
+    number | undefined,
+    number | undefined,
+  ]
   const fields = unseal(record, 'the state') as Fields
   const [epoch, nextSequence, nextNumber, ledgerUuid, rebuiltTo] = fields
   return {
@@ -305,6 +319,7 @@ export function decodeState(record: Uint8Array): JournalState {
     bytes: fields[8],
     lines: fields[9],
     reverted: fields[10] ?? 0,
+    held: fields[11] ?? 0,
   }
 }
 

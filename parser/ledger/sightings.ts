@@ -16,7 +16,7 @@ export interface Sighting {
 /** The same as it is read back. */
 export interface KeptSighting {
   readonly sha256: Buffer | null
-  readonly outcome: 'duplicate' | 'quarantined' | 'reverted'
+  readonly outcome: 'duplicate' | 'quarantined' | 'reverted' | 'held'
   readonly reason: string
 }
 
@@ -55,7 +55,7 @@ export async function readSighting(
   const [row] = await session.query<KeptSighting>(
     `SELECT sha256, outcome, reason FROM ${names.sighting}
       WHERE instance = ? AND work_sequence = ? AND name = ?
-        AND outcome IN ('duplicate', 'quarantined', 'reverted')`,
+        AND outcome IN ('duplicate', 'quarantined', 'reverted', 'held')`,
     [instance, workSequence, name],
   )
   return row

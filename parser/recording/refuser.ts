@@ -1,4 +1,4 @@
-import { type DigestFacts, type QueueEntry, reasonText } from '../facts.ts'
+import { type DigestFacts, hexOf, type QueueEntry, reasonText } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { Ledger, LedgerFile } from '../ledger/index.ts'
 import type { Verdict } from '../reading/index.ts'
@@ -41,6 +41,25 @@ export class Refuser {
     return { ...verdict, outcome: 'reverted', reason }
   }
 
+  /** Its sums are recorded, and a person decides whether they are counted. */
+  async held(
+    verdict: Extract<Verdict, { kind: 'duplicate' | 'count' }>,
+    row: LedgerFile,
+  ): Promise<Ending> {
+    const { entry, digest } = verdict
+    const evidence = { code: 'HELD' }
+    const hash = hexOf(row.sha256)
+    const whatNow = `Nothing of this file is counted yet. "countersink release ${hash}" counts it as well, "countersink refuse ${hash}" does not; "countersink supersede" counts a file in place of another one.`
+    const told = { ...verdict, outcome: 'held' as const, evidence, whatNow }
+    if (this.#ledger.isThisWorkFile(row, entry.sequence)) {
+      const reason = row.reason ?? 'its name was counted before with other content'
+      return { ...told, reason, ledgerSequence: row.sequence }
+    }
+    const reason = `its content is held, as ${row.name}`
+    await this.#sight(entry, digest, 'held', reason)
+    return { ...told, reason }
+  }
+
   /**
    * To quarantine; unless its file is missing, and the ledger knows what became of it: then the journal
    * was restored from a time before, and learns it now.
@@ -63,7 +82,7 @@ export class Refuser {
 
   async #fateOf(entry: QueueEntry, digest: DigestFacts): Promise<Ending | undefined> {
     const row = await this.#ledger.rowOf(entry.name, entry.sequence)
-    if (row?.state === 'applied' || row?.state === 'reverted') {
+    if (row?.state === 'applied' || row?.state === 'reverted' || row?.state === 'held') {
       return {
         ...{ entry, digest: { ...digest, ...factsOf(row) } },
         ...{ outcome: row.state, ledgerSequence: row.sequence },
@@ -78,7 +97,7 @@ export class Refuser {
   async #sight(
     { sequence, name }: QueueEntry,
     { sha256 }: DigestFacts,
-    outcome: 'duplicate' | 'quarantined' | 'reverted',
+    outcome: 'duplicate' | 'quarantined' | 'reverted' | 'held',
     reason: string,
   ): Promise<void> {
     // A parser that was replaced meanwhile must not write down what its successor knows better.

@@ -121,7 +121,7 @@ export class GrowthWatch {
       if (file === undefined) continue
       const leftMs = WATCH_MS - (Date.now() - file.settledAtMs)
       if (leftMs <= 0) break
-      if (file.outcome === 'quarantined' || file.outcome === 'reverted') continue
+      if (file.outcome !== 'applied' && file.outcome !== 'duplicate') continue
       const directory = file.outcome === 'applied' ? this.#paths.archive : this.#paths.duplicate
       const sha256 = Buffer.from(file.sha256, 'hex')
       const path = join(directory, settledName(file.name, sha256))

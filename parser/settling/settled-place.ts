@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CountersinkError } from '../../shared/errors.ts'
 import { isOneInode, statsIfLookedAt } from '../../shared/looks.ts'
-import { type StatePaths, settledName } from '../../shared/paths.ts'
+import { type StatePaths, settledName, sidecarPath } from '../../shared/paths.ts'
 import { hasHash, type QueueEntry } from '../facts.ts'
 
 /** Where a settled file goes. */
@@ -25,9 +25,9 @@ export function settledPlace(entry: QueueEntry, paths: StatePaths): SettledPlace
       `the entry of ${name} is settling without an outcome`,
     )
   }
-  const { archive, archiveDisposable, duplicate, quarantine, reverted } = paths
+  const { archive, archiveDisposable, duplicate, quarantine, reverted, held } = paths
   const applied = disposable ? archiveDisposable : archive
-  const directory = { applied, duplicate, quarantined: quarantine, reverted }[outcome]
+  const directory = { applied, duplicate, quarantined: quarantine, reverted, held }[outcome]
   if (!hasHash(digest)) {
     const unread = `${name}.unread.${sequence}`
     return { directory, names: [unread, unread] }
@@ -39,10 +39,10 @@ export function settledPlace(entry: QueueEntry, paths: StatePaths): SettledPlace
 }
 
 /**
- * The name for a file that is to be quarantined, and for its sidecar, which is written before. The
+ * The name for a file that is to be quarantined or held, and for its sidecar, which is written before. The
  * answer stays the same when it is asked again, also after a crash.
  */
-export function quarantineName(
+export function nameBesideSidecar(
   { directory, names: [usual, own] }: SettledPlace,
   { sequence }: QueueEntry,
   workPath: string,
@@ -52,10 +52,6 @@ export function quarantineName(
   const isFree = there === undefined || (here !== undefined && isOneInode(there, here))
   const writer = sequenceIn(sidecarPath(directory, usual))
   return writer === sequence || (isFree && writer === 'none') ? usual : own
-}
-
-export function sidecarPath(directory: string, name: string): string {
-  return join(directory, `${name}.reason.json`)
 }
 
 /** Whose sidecar stands there. */

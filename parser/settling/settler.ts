@@ -25,8 +25,9 @@ import { describeError, hasCode, systemReason, toError } from '../../shared/erro
 import type { ParserEvents } from '../../shared/events.ts'
 import type { Log } from '../../shared/log.ts'
 import { statsIfLookedAt } from '../../shared/looks.ts'
-import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
+import { MANIFEST_SUFFIX, type StatePaths, sidecarPath, workName } from '../../shared/paths.ts'
 import { printableLines } from '../../shared/printable.ts'
+import type { Outcome } from '../../shared/protocol.ts'
 import { renameTrouble } from '../../shared/renames-between.ts'
 import { changeSinceRead } from '../changes.ts'
 import type { DiskWatch } from '../disk-watch.ts'
@@ -38,7 +39,7 @@ import type { OwnDirectories } from '../own-directories.ts'
 import type { ArchiveLimit } from './archive-limit.ts'
 import { type Ending, settlementOf, stagesOf } from './ending.ts'
 import type { GrowthWatch } from './growth-watch.ts'
-import { quarantineName, settledPlace, sidecarPath } from './settled-place.ts'
+import { nameBesideSidecar, settledPlace } from './settled-place.ts'
 import { Unmoved } from './unmoved.ts'
 
 export class Settler {
@@ -117,7 +118,7 @@ export class Settler {
     if (endings.length === 0) return
     await this.#directories.ready(this.#signal)
     for (const ending of endings) {
-      if (ending.outcome !== 'quarantined') continue
+      if (!hasSidecar(ending)) continue
       const { sequence } = ending.entry
       this.#sidecars.set(sequence, sidecarOf(ending))
       await this.#writeSidecar(sequence)
@@ -144,8 +145,7 @@ export class Settler {
     const stuck = new Set<QueueEntry>()
     for (const [i, entry] of entries.entries()) {
       if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()
-      const stats =
-        entry.outcome === 'quarantined' ? undefined : statsIfLookedAt(this.#workPath(entry))
+      const stats = hasSidecar(entry) ? undefined : statsIfLookedAt(this.#workPath(entry))
       const unwritten = await this.#writeSidecar(entry.sequence)
       const to = unwritten ? { isGone: false, why: unwritten } : this.#moveOut(entry)
       if (typeof to === 'string') {
@@ -187,8 +187,7 @@ export class Settler {
   #moveOut(entry: QueueEntry): string | MoveFailure {
     const from = this.#workPath(entry)
     const place = settledPlace(entry, this.#paths)
-    const names =
-      entry.outcome === 'quarantined' ? [quarantineName(place, entry, from)] : place.names
+    const names = hasSidecar(entry) ? [nameBesideSidecar(place, entry, from)] : place.names
     let stays: MoveFailure = { isGone: false, why: 'its name is taken' }
     for (const name of new Set([...names, ...place.names.slice(-1)])) {
       const to = join(place.directory, name)
@@ -237,12 +236,12 @@ export class Settler {
   async #replaceOnceThereIsRoom({ entry, text }: Sidecar): Promise<string | undefined> {
     for (let hasMissed = false; ; ) {
       try {
-        const { work, quarantine } = this.#paths
-        // Else it would be left on what is mounted there.
-        const trouble = renameTrouble(work, quarantine)
-        if (trouble !== undefined) return `${quarantine} and ${work} ${trouble}`
+        const { work } = this.#paths
         const place = settledPlace(entry, this.#paths)
-        const name = quarantineName(place, entry, this.#workPath(entry))
+        // Else it would be left on what is mounted there.
+        const trouble = renameTrouble(work, place.directory)
+        if (trouble !== undefined) return `${place.directory} and ${work} ${trouble}`
+        const name = nameBesideSidecar(place, entry, this.#workPath(entry))
         await replaceFile(sidecarPath(place.directory, name), text)
         return undefined
       } catch (error) {
@@ -277,7 +276,12 @@ interface Sidecar {
   readonly text: string
 }
 
-function sidecarOf({ entry, digest, reason, evidence, whatNow }: Ending): Sidecar {
+/** It says why a person is needed. */
+function hasSidecar({ outcome }: { readonly outcome: Outcome | undefined }): boolean {
+  return outcome === 'quarantined' || outcome === 'held'
+}
+
+function sidecarOf({ entry, outcome, digest, reason, evidence, whatNow }: Ending): Sidecar {
   const sidecar = {
     name: entry.name,
     workSequence: entry.sequence,
@@ -289,13 +293,13 @@ function sidecarOf({ entry, digest, reason, evidence, whatNow }: Ending): Sideca
       ? {}
       : { manifest: { ...entry.expected, amount: entry.expected.amount?.toString() } }),
     claimedAt: new Date(entry.claimedAtMs).toISOString(),
-    quarantinedAt: new Date().toISOString(),
+    [outcome === 'held' ? 'heldAt' : 'quarantinedAt']: new Date().toISOString(),
     whatNow:
       whatNow ??
-      'Nothing of this file was counted. Mend it and put it into the inbox again under any name.',
+      'Nothing of this file was counted. Mend it and put it into the inbox again under any name, or with "countersink requeue".',
   }
   return {
-    entry: { ...entry, digest, outcome: 'quarantined' },
+    entry: { ...entry, digest, outcome },
     text: printableLines(`${JSON.stringify(sidecar, null, 2)}\n`),
   }
 }

@@ -34,6 +34,7 @@ const STATES = [
   'counted',
   'being-counted',
   'waiting',
+  'held',
   'refused',
   'never-seen',
   'ledger-lacks-it',
@@ -53,7 +54,7 @@ while it cannot be asked, what the journal knows to be counted is told, and noth
   options: {},
   exits: {
     0: 'counted',
-    1: 'not counted (never seen, waiting, or quarantined)',
+    1: 'not counted (never seen, waiting, held, or quarantined)',
     2: 'the prefix fits several contents',
     3: 'it cannot be known now',
   },
@@ -152,6 +153,7 @@ async function prefixOf(argument: string): Promise<string> {
 function stateOf(match: ContentMatch | undefined, inInbox: boolean): State {
   if (match?.applied !== undefined) return match.ledger === 'absent' ? 'ledger-lacks-it' : 'counted'
   if (match?.ledger === 'applying') return 'being-counted'
+  if (match?.ledger === 'held') return 'held'
   const isRecorded = match?.ledger === 'staging' || match?.ledger === 'staged'
   if (match?.waiting || isRecorded || inInbox) return 'waiting'
   return (match?.last ?? match?.sighted) === undefined ? 'never-seen' : 'refused'
@@ -170,6 +172,8 @@ function verdict(state: State, match: ContentMatch | undefined): string {
       return 'not counted yet: its batch has begun'
     case 'waiting':
       return 'not counted yet: it waits'
+    case 'held':
+      return `not counted yet: held since ${at} as ${name}: ${file?.reason ?? ''}`
     case 'refused':
       return file === undefined
         ? sightedText(match!.sighted!)

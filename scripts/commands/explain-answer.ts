@@ -89,7 +89,7 @@ const QUEUED = fields(
 const SIGHTING = fields(
   {
     ...{ parser: PARSER, workSequence: digits(), name: text(), time: time(), reason: text() },
-    outcome: oneOf('duplicate', 'quarantined', 'refused', 'grew', 'reverted'),
+    outcome: oneOf('duplicate', 'quarantined', 'refused', 'grew', 'reverted', 'held'),
   },
   { sha256 },
 )

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { statsIfLookedAt } from '../../shared/looks.ts'
 import { type StatePaths, settledName, workName } from '../../shared/paths.ts'
-import type { ContentTrail } from '../../shared/protocol.ts'
+import type { ContentTrail, SightingTrail } from '../../shared/protocol.ts'
 import { fileOfTrail } from './trail-verdict.ts'
 
 /**
@@ -18,12 +18,8 @@ export function placeOf(trail: ContentTrail, paths: StatePaths): string | undefi
   const hash = Buffer.from(sha256, 'hex')
   const names = [settledName(name, hash)]
   if (ledger !== undefined) names.push(settledName(name, hash, Number(ledger.workSequence)))
-  const { archive, archiveDisposable, duplicate, quarantine } = paths
   const outcome = ledger?.state === 'applied' ? 'applied' : (settled ?? sighting)?.outcome
-  const directories =
-    outcome === 'applied'
-      ? [archive, archiveDisposable]
-      : [outcome === 'duplicate' ? duplicate : quarantine]
+  const directories = directoriesOf(outcome, paths)
   for (const directory of directories) {
     for (const one of names) {
       const path = ifThere(join(directory, one))
@@ -31,6 +27,25 @@ export function placeOf(trail: ContentTrail, paths: StatePaths): string | undefi
     }
   }
   return undefined
+}
+
+function directoriesOf(
+  outcome: SightingTrail['outcome'] | 'applied' | undefined,
+  paths: StatePaths,
+) {
+  const { archive, archiveDisposable, duplicate, quarantine, reverted, held } = paths
+  switch (outcome) {
+    case 'applied':
+      return [archive, archiveDisposable]
+    case 'duplicate':
+      return [duplicate]
+    case 'reverted':
+      return [reverted]
+    case 'held':
+      return [held]
+    default:
+      return [quarantine]
+  }
 }
 
 function ifThere(path: string): string | undefined {

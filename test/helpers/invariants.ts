@@ -139,15 +139,19 @@ function tell(outcome: Outcome, name: string, sha256: string): string {
 }
 
 function settledNames(site: Site): string[] {
-  const { archive, archiveDisposable, duplicate, quarantine } = site.paths
+  const { archive, archiveDisposable, duplicate, quarantine, reverted, held } = site.paths
   const within = (outcome: Outcome, path: string): string[] =>
     list(path).map(name => `${outcome} ${name}`)
   return [
     ...within('applied', archive),
     ...within('applied', archiveDisposable),
     ...within('duplicate', duplicate),
-    ...within('quarantined', quarantine).filter(name => !/\.(reason|manifest)\.json$/.test(name)),
-  ].sort()
+    ...within('quarantined', quarantine),
+    ...within('reverted', reverted),
+    ...within('held', held),
+  ]
+    .filter(name => !/\.(reason|manifest)\.json$/.test(name))
+    .sort()
 }
 
 /** The generated files in the archive, as they lie there. */

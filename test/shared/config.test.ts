@@ -31,6 +31,14 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
       ],
       bad: ['', 'Accept', 'accept ', 'toString'],
     },
+    sameName: {
+      good: [
+        ['warn', 'warn'],
+        ['accept', 'accept'],
+        ['hold', 'hold'],
+      ],
+      bad: ['', 'Warn', 'refuse', 'toString'],
+    },
     queueFilesMax: counts(1, 10_000_000),
     pairsMax: counts(1, 50_000_000),
     readers: counts(0, 16),

@@ -38,9 +38,14 @@ export interface OrderStanding {
 export function orderOf(
   kind: 'undo' | 'redo' | 'release' | 'refuse',
   ledgerUuid: string,
-  { sequence, postings }: Pick<LedgerFile, 'sequence' | 'postings'>,
+  { sequence, postings, origin, workSequence }: LedgerFile,
   reason: string,
 ): OrderRequest {
+  if (kind === 'release' || kind === 'refuse') {
+    // Published again, it may be held again.
+    const id = orderId(kind, ledgerUuid, `${sequence}`, origin.toString('hex'), `${workSequence}`)
+    return { id, kind, old: sequence, reason }
+  }
   // The posting that it would bring about: even ones take back.
   const next = Number(postings) + 1
   const n = kind === 'undo' ? next + (next % 2) : next + ((next + 1) % 2)

@@ -115,6 +115,32 @@ export function toBeMoved(
   )
 }
 
+/** Files that a person decides about, of whichever parser; the longest held first. */
+export async function heldFiles(
+  session: Session,
+  { file, todo }: LedgerNames,
+  limit: number,
+): Promise<{ readonly files: number; readonly first: readonly HeldFile[] }> {
+  const first = await session.query<HeldFile>(
+    `SELECT f.name, f.sha256, f.recorded_at AS heldAt
+       FROM ${todo} t JOIN ${file} f ON f.sequence = t.file_sequence
+      WHERE t.kind = 'decide' ORDER BY f.recorded_at, f.sequence LIMIT ?`,
+    [limit],
+  )
+  if (first.length < limit) return { files: first.length, first }
+  const [row] = await session.query<{ files: bigint }>(
+    `SELECT COUNT(*) AS files FROM ${todo} WHERE kind = 'decide'`,
+  )
+  return { files: Number(row!.files), first }
+}
+
+export interface HeldFile {
+  readonly name: string
+  readonly sha256: Buffer
+  /** UTC, see `fromSqlTime`. */
+  readonly heldAt: string
+}
+
 /** Takes it off the list of those, unless its row has moved on. */
 export async function forgetMove(
   session: Session,

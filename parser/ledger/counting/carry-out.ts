@@ -178,6 +178,15 @@ async function change(
     [event === 'refuse' ? boundedReason(`HELD: ${reason}`) : null, sequence],
   )
   if (changed === 0) return false
+  if (state === 'held') {
+    await session.execute(`DELETE FROM ${todo} WHERE kind = 'decide' AND file_sequence = ?`, [
+      sequence,
+    ])
+    // Whoever has the file moves it, once that is counted or refused.
+    await session.execute(`INSERT IGNORE INTO ${todo} (kind, file_sequence) VALUES ('move', ?)`, [
+      sequence,
+    ])
+  }
   if (event !== 'refuse') {
     await session.execute(`INSERT INTO ${todo} (kind, file_sequence) VALUES ('count', ?)`, [
       sequence,
