@@ -30,6 +30,7 @@ export const COMMANDS: CommandTable = {
   redo: async () => (await import('./commands/redo.ts')).redo,
   release: async () => (await import('./commands/release.ts')).release,
   refuse: async () => (await import('./commands/refuse.ts')).refuse,
+  requeue: async () => (await import('./commands/requeue.ts')).requeue,
   supersede: async () => (await import('./commands/supersede.ts')).supersede,
   totals: async () => (await import('./commands/totals.ts')).totals,
   status: async () => (await import('./commands/status.ts')).status,

@@ -73,7 +73,7 @@ const LEDGER = fields(
   {
     ...{ reason: text('why it is refused, or was taken back'), publishedAt: time() },
     ...{ recordedAt: time(), countedAt: time(), revertedAt: time() },
-    ...{ supersedes: OTHER, supersededBy: OTHER },
+    ...{ mends: OTHER, supersedes: OTHER, supersededBy: OTHER },
   },
 )
 const QUEUED = fields(
@@ -120,7 +120,11 @@ export const EXPLAIN_ANSWER = lines(
       sightings: list(SIGHTING, 'its files that were not counted, the newest five'),
       sightingsCount: count(),
     },
-    { path: text('where this state directory has it now'), ledger: LEDGER },
+    {
+      path: text('where this state directory has it now'),
+      ledger: LEDGER,
+      mendedBy: list(OTHER, 'the newest five of those that mend it'),
+    },
   ),
   fields({
     kind: oneOf('several'),
@@ -183,6 +187,7 @@ export function trailJson(trail: ContentTrail, isLedgerSilent: boolean, path: st
     sightings: trail.sightings.map(sightingJson),
     sightingsCount: trail.sightingsCount,
     ...(ledger === undefined ? {} : { ledger: ledgerJson(ledger) }),
+    ...(trail.mendedBy === undefined ? {} : { mendedBy: trail.mendedBy }),
   }
 }
 
@@ -235,6 +240,7 @@ function ledgerJson(trail: LedgerTrail) {
       askedAt: iso(askedAtMs),
       ...at('endedAt', endedAtMs),
     })),
+    ...(trail.mends === undefined ? {} : { mends: trail.mends }),
     ...(trail.supersedes === undefined ? {} : { supersedes: trail.supersedes }),
     ...(trail.supersededBy === undefined ? {} : { supersededBy: trail.supersededBy }),
   }

@@ -23,7 +23,7 @@ import {
   type Source,
   SourceRest,
   whereItStands,
-  whyQuarantined,
+  whyPutAside,
 } from '../publishing/index.ts'
 import { readSupervisor } from '../state/index.ts'
 import { EXIT, environment, print, whySilent } from '../terminal/index.ts'
@@ -68,7 +68,7 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
         outcome: oneOf(...OUTCOMES, 'queued'),
         ...{ sha256, name: text('in the inbox'), size: count('bytes') },
       },
-      { reasons: list(text(), 'why it was quarantined, and where it is') },
+      { reasons: list(text(), 'why it was quarantined or is held, and where it is') },
     ),
     fields({ file: text('one that could not be brought in'), error: problem }),
   ),
@@ -102,7 +102,8 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
       let unsettled = 0
       for (const [path, file] of published) {
         const outcome = values.wait ? await watch.outcomeOf(file, patience) : undefined
-        const reasons = outcome === 'quarantined' ? await whyQuarantined(paths, file) : undefined
+        const isAside = outcome === 'quarantined' || outcome === 'held'
+        const reasons = isAside ? await whyPutAside(paths, file, outcome) : undefined
         const told = outcome ?? 'queued'
         if (values.json) {
           const { sha256, name, sizeBytes } = file

@@ -1,5 +1,6 @@
 import { processIdentity } from '../../shared/lifecycle.ts'
 import { quotedName } from '../../shared/printable.ts'
+import { OUTCOMES } from '../../shared/protocol.ts'
 import { command, count, fields, list, one, oneOf, sha256, text } from '../command-table/index.ts'
 import { contentMeant, withLedger } from '../mariadb/index.ts'
 import {
@@ -7,6 +8,7 @@ import {
   publishFile,
   SettlementWatch,
   SourceRest,
+  untilAtRest,
   whereItStands,
   whyQuarantined,
 } from '../publishing/index.ts'
@@ -51,7 +53,7 @@ file, with the reason beside it.`,
           name: text('in the inbox'),
           size: count('bytes'),
         },
-        outcome: oneOf('applied', 'quarantined', 'duplicate', 'reverted', 'queued'),
+        outcome: oneOf(...OUTCOMES, 'queued'),
       },
       { reasons: list(text(), 'why it was not done') },
     ),
@@ -121,13 +123,3 @@ file, with the reason beside it.`,
     }
   },
 })
-
-async function untilAtRest(source: SourceRest) {
-  for (;;) {
-    const identity = await source.look()
-    if (identity !== undefined) return identity
-    await new Promise(resolve => setTimeout(resolve, LOOK_INTERVAL_MS))
-  }
-}
-
-const LOOK_INTERVAL_MS = 100

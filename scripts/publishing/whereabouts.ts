@@ -10,11 +10,18 @@ import type { PublishedFile } from './publication.ts'
 // What `publish --wait` says beside the outcomes. Whoever cannot be asked changes no outcome.
 
 /** Why, and where it is now. */
-export async function whyQuarantined(
+export function whyQuarantined(paths: StatePaths, file: PublishedFile): Promise<string[]> {
+  return whyPutAside(paths, file, 'quarantined')
+}
+
+/** The same of one that is quarantined or held. */
+export async function whyPutAside(
   paths: StatePaths,
   { name, sha256 }: PublishedFile,
+  outcome: 'quarantined' | 'held',
 ): Promise<string[]> {
-  const place = join(paths.quarantine, settledName(name, Buffer.from(sha256, 'hex')))
+  const directory = outcome === 'held' ? paths.held : paths.quarantine
+  const place = join(directory, settledName(name, Buffer.from(sha256, 'hex')))
   const where = `it is in ${place}, with ….reason.json beside it`
   try {
     const reason = await askOnce(paths.parserSocket, async channel => {

@@ -44,6 +44,8 @@ export function trailLines(
       Number(posting.n) % 2 === 1 ? 'batch' : 'taken back',
       batchText(posting, parser),
     ]),
+    ['mends', ledger?.mends && otherText(ledger.mends)],
+    ...(trail.mendedBy ?? []).map((one): [string, string] => ['mended by', otherText(one)]),
     ['in place of', ledger?.supersedes && otherText(ledger.supersedes)],
     ['replaced by', ledger?.supersededBy && otherText(ledger.supersededBy)],
     ...(ledger?.orders ?? [])
