@@ -25,7 +25,7 @@ export const refuse = command({
   exits: CORRECTION_EXITS,
   examples: [
     {
-      line: 'countersink refuse 3f2a91c0 --reason "sent twice"',
+      line: 'countersink refuse 3f2a91c0 --reason duplicate-day',
       what: 'do not count this content',
     },
   ],

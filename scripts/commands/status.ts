@@ -36,7 +36,8 @@ export const status = command({
   name: 'status',
   summary: 'show what runs, the queue, the file being read, the database, and counts',
   about: `Shows what runs and what it waits for, the queue, the file that is being read, the database, counts, what is
-left in the inbox and why, names that came again, files that are held, and files that changed after they were counted.`,
+left in the inbox and why, names that came again, files that are held, and files that changed after they were
+counted.`,
   options: {},
   exits: { 0: 'shown, whatever there is to show' },
   examples: [{ line: 'countersink status --json', what: 'for a monitor' }],

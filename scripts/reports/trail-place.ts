@@ -18,7 +18,11 @@ export function placeOf(trail: ContentTrail, paths: StatePaths): string | undefi
   const hash = Buffer.from(sha256, 'hex')
   const names = [settledName(name, hash)]
   if (ledger !== undefined) names.push(settledName(name, hash, Number(ledger.workSequence)))
-  const outcome = ledger?.state === 'applied' ? 'applied' : (settled ?? sighting)?.outcome
+  const state = ledger?.state
+  const outcome =
+    state === 'applied' || state === 'reverted' || state === 'held'
+      ? state
+      : (settled ?? sighting)?.outcome
   const directories = directoriesOf(outcome, paths)
   for (const directory of directories) {
     for (const one of names) {
