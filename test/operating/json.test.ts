@@ -107,7 +107,13 @@ t.test('while it runs', async t => {
   ])
   t.match(await answers(t, 1, 'check', names[1]!), [{ state: 'refused', file: { reason: String } }])
   t.match(await answers(t, 1, 'check', 'ab'.repeat(5)), [{ state: 'never-seen' }])
-  t.match(await answers(t, 0, 'hashes', '--limit', '0'), { length: 4 })
+  const goodHash = sha256Of(good.content)
+  t.match(await answers(t, 0, 'release', goodHash), [{ do: 'release', state: 'done' }])
+  t.match(await answers(t, 1, 'refuse', goodHash), [{ state: 'refused', answer: /applied/ }])
+  t.match(await answers(t, 1, 'requeue', bad.name, '--wait'), [
+    { file: bad.name, outcome: 'quarantined', mends: null },
+  ])
+  t.match(await answers(t, 0, 'hashes', '--limit', '0'), { length: 5 })
   t.match(await answers(t, 0, 'totals', '--top', '2'), [{ id: /^\d+$/, amount: /^\d+$/ }, {}])
   const [explained] = await answers(t, 0, 'explain', names[0]!)
   t.match(explained, { kind: 'content', counted: true, ledger: { postings: [{ n: 1 }] } })
