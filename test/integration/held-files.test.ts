@@ -13,6 +13,7 @@ import { makeNeighbour, makeSite, type Site } from '../helpers/state-dir.ts'
 // A name that comes again with other content: counted, or held until a person decides.
 
 const server = await startDatabaseServer(t)
+t.jobs = 2
 t.setTimeout(120_000)
 
 const HOLD = { COUNTERSINK_SAME_NAME: 'hold' }

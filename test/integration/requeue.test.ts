@@ -12,6 +12,7 @@ import { makeSite, type Site } from '../helpers/state-dir.ts'
 // What is in quarantine/ comes back by the inbox, as it is or mended, and is counted once.
 
 const server = await startDatabaseServer(t)
+t.jobs = 2
 t.setTimeout(120_000)
 
 const bad = dataFile('day', '1 5\n2 x\n')
