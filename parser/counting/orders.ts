@@ -35,7 +35,7 @@ export class Orders {
     const waiting = new Set(orders.map(({ id }) => hexOf(id)))
     for (const id of this.#tries.keys()) if (!waiting.has(id)) this.#tries.delete(id)
     let hasDone = false
-    for (const order of orders.filter(isFileOrder)) {
+    for (const order of orders) {
       const kind = await this.#one(order)
       if (kind === 'recorder') return 'recorder'
       if (kind !== 'waits') hasDone = true
@@ -43,7 +43,7 @@ export class Orders {
     return hasDone
   }
 
-  async #one(order: FileOrder): Promise<string> {
+  async #one(order: Order): Promise<string> {
     const result = await this.#ledger.counter.carryOut(order)
     switch (result.kind) {
       case 'done':
@@ -54,7 +54,7 @@ export class Orders {
         this.#tellDeclined(order, result.why)
         break
       case 'given back':
-        return this.#tryAgain(order)
+        return isFileOrder(order) ? this.#tryAgain(order) : result.kind
     }
     return result.kind
   }

@@ -38,7 +38,7 @@ export async function namesakesOf(
     // The hash tells whether the end of a name is one.
     const rows = await session.query<{ name: string; sha256: Buffer; contents: bigint }>(
       `SELECT name, MIN(sha256) AS sha256, COUNT(*) AS contents FROM ${names.file}
-        WHERE state = 'applied' AND (name IN (${plain.map(() => '?').join(', ')})${like})
+        WHERE state = 'applied' AND sign = 1 AND (name IN (${plain.map(() => '?').join(', ')})${like})
         GROUP BY name`,
       [...plain, ...likes],
     )

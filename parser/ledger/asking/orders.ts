@@ -14,7 +14,7 @@ import { planUndo } from '../counting/carry-out.ts'
 import { objectionTo } from '../counting/objection.ts'
 import { ORDER_STATES, type OrderKind, type OrderState } from '../counting/order-states.ts'
 import type { LedgerFile } from '../file-rows.ts'
-import { type LedgerNames, ledgerNames } from '../schema/tables.ts'
+import { type LedgerNames, ledgerNames, sqlTime } from '../schema/tables.ts'
 import { checkTotals } from '../schema/totals-table.ts'
 
 export interface OrderRequest {
@@ -46,6 +46,17 @@ export function orderOf(
   const next = Number(postings) + 1
   const n = kind === 'undo' ? next + (next % 2) : next + ((next + 1) % 2)
   return { id: orderId(kind, ledgerUuid, `${sequence}`, `${n}`), kind, old: sequence, reason }
+}
+
+/** To empty the totals: once for each reason, which names it. */
+export function resetOrder(ledgerUuid: string, reason: string): OrderRequest {
+  return { id: orderId('reset', ledgerUuid, reason), kind: 'reset', reason }
+}
+
+/** To close the books up to a time: what is asked for the same time is the same. */
+export function pruneOrder(ledgerUuid: string, beforeMs: number, reason: string): OrderRequest {
+  const beforeAt = sqlTime(beforeMs)
+  return { id: orderId('prune', ledgerUuid, beforeAt), kind: 'prune', beforeAt, reason }
 }
 
 /** 16 bytes that name what is asked for. */

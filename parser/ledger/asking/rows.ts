@@ -94,7 +94,7 @@ export function appliedAfter(
 ): Promise<LedgerFile[]> {
   return session.query<LedgerFile>(
     `SELECT ${fileColumns(names)} FROM ${names.file}
-      WHERE sequence > ? AND state = 'applied' ORDER BY sequence LIMIT ?`,
+      WHERE sequence > ? AND state = 'applied' AND sign = 1 ORDER BY sequence LIMIT ?`,
     [sequence, limit],
   )
 }

@@ -2,6 +2,7 @@ import { describeError, hasCode } from '../../../shared/errors.ts'
 import { hexOf, type Reason } from '../../facts.ts'
 import { startPacking } from '../../sums/index.ts'
 import { TotalsWriter } from '../adding/totals-writer.ts'
+import { filesOfBatch } from '../asking/rows.ts'
 import { type Batch, newBatchId } from '../batch.ts'
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
@@ -9,17 +10,30 @@ import type { LedgerConnection } from '../ledger-connection.ts'
 import { databaseUnavailable } from '../sql-errors.ts'
 import { findBatch } from './batch-row.ts'
 import { overflowAmong, refusal, takeOffGuilty, unreadableOf } from './blame.ts'
-import { type FileOrder, planOrder, type SettledPlan, settleOrder } from './carry-out.ts'
+import { type FileOrder, isFileOrder, planOrder, type SettledPlan, settleOrder } from './carry-out.ts'
 import { type BeginResult, beginStaged } from './count-staged.ts'
 import { countWhole, type LongCountOptions, largestSumOf, type WholeResult } from './count-whole.ts'
-import { bringToEnd, type StagedResult as CourseResult, unreadableText } from './course.ts'
+import {
+  bringToEnd,
+  type StagedResult as CourseResult,
+  RESET_REFUSED,
+  unreadableText,
+} from './course.ts'
 import { Lease } from './lease.ts'
 import { objectionTo } from './objection.ts'
 import { noteOrder, type Order, waitingOrders } from './order-row.ts'
 import type { Overflow } from './overflow.ts'
 import { findRefusedConsumer } from './refused-row.ts'
+import { beginReset, whyResetWaits } from './reset.ts'
 import { takeOffTheList } from './retreat.ts'
-import { asStaged, type CountBatch, type Member, type StagedBatch } from './signed-chunks.ts'
+import {
+  asStaged,
+  type CountBatch,
+  isReverting,
+  type Member,
+  membersOf,
+  type StagedBatch,
+} from './signed-chunks.ts'
 
 export type CountResult =
   | Exclude<WholeResult, { kind: 'unproven' | 'refused' }>
@@ -37,6 +51,8 @@ export type OrderResult =
   /** Carried out without a batch, or needless. */
   | { readonly kind: 'done' }
   | { readonly kind: 'declined' | 'waits'; readonly why: string }
+  /** A part of it was done: what else waits goes first. */
+  | { readonly kind: 'goes on' }
 
 /**
  * Moves the totals, as long as this parser holds the lease. Each call goes on through lost connections
@@ -149,31 +165,52 @@ export class Counter {
   }
 
   /**
-   * Carries out an order that is about files, or says why not. Where that takes a batch, what stands in
-   * its way is looked for before it begins.
+   * Carries out an order, or says why not. Where that takes a batch, what stands in its way is looked for
+   * before it begins.
    *
    * @throws as `countStaged`
    */
-  carryOut(order: FileOrder): Promise<OrderResult> {
-    return this.#counting<OrderResult>(async session => {
-      const options = this.#optionsOn(session)
-      const { names } = options
-      const plan = await planOrder(session, names, order)
-      if (plan.kind === 'waits') {
-        await noteOrder(session, names, order.id, plan.why)
-        return { kind: 'waits', why: plan.why }
-      }
-      if (plan.kind !== 'move') return this.#settle(session, order, plan)
-      const objection = await this.#objectionTo(session, plan.files)
-      if (objection === 'recorded anew') return { kind: 'waits', why: 'its sums are recorded anew' }
-      if (objection !== undefined) {
-        return this.#settle(session, order, { kind: 'declined', why: objection })
-      }
-      const batch: StagedBatch = { id: newBatchId(), kind: 'correct', files: plan.files }
-      return this.#bringToEnd(session, batch, () =>
-        beginStaged(session, batch, true, options, order.id),
-      )
+  carryOut(order: Order): Promise<OrderResult> {
+    return this.#counting<OrderResult>(session => {
+      if (isFileOrder(order)) return this.#correct(session, order)
+      return this.#reset(session, order)
     })
+  }
+
+  async #correct(session: Session, order: FileOrder): Promise<OrderResult> {
+    const options = this.#optionsOn(session)
+    const { names } = options
+    const plan = await planOrder(session, names, order)
+    if (plan.kind === 'waits') {
+      await noteOrder(session, names, order.id, plan.why)
+      return { kind: 'waits', why: plan.why }
+    }
+    if (plan.kind !== 'move') return this.#settle(session, order, plan)
+    const objection = await this.#objectionTo(session, plan.files)
+    if (objection === 'recorded anew') return { kind: 'waits', why: 'its sums are recorded anew' }
+    if (objection !== undefined) {
+      return this.#settle(session, order, { kind: 'declined', why: objection })
+    }
+    const batch: StagedBatch = { id: newBatchId(), kind: 'correct', files: plan.files }
+    return this.#bringToEnd(session, batch, () =>
+      beginStaged(session, batch, true, options, order.id),
+    )
+  }
+
+  async #reset(session: Session, order: Order): Promise<OrderResult> {
+    const options = this.#optionsOn(session)
+    const { names } = options
+    const why = await whyResetWaits(session, names)
+    if (why !== undefined) {
+      await noteOrder(session, names, order.id, why)
+      return { kind: 'waits', why }
+    }
+    const id = newBatchId()
+    if (!(await beginReset(session, id, order, options))) return CHANGED
+    const files = membersOf(await filesOfBatch(session, names, id))
+    const begun = async (): Promise<BeginResult> => 'changed'
+    const result = await this.#bringToEnd(session, { id, kind: 'reset', files }, begun)
+    return result.kind === 'given back' ? { kind: 'declined', why: RESET_REFUSED } : result
   }
 
   /** An order that has failed too often without a reason. */
@@ -185,7 +222,7 @@ export class Counter {
 
   async #settle(session: Session, order: FileOrder, plan: SettledPlan): Promise<OrderResult> {
     const isSettled = await settleOrder(session, order, plan, this.#optionsOn(session))
-    if (!isSettled) return { kind: 'waits', why: 'something has changed meanwhile' }
+    if (!isSettled) return CHANGED
     return plan.kind === 'declined' ? { kind: 'declined', why: plan.why } : { kind: 'done' }
   }
 
@@ -201,7 +238,7 @@ export class Counter {
       if (!hasCode(error, 'BLOCK_UNREADABLE')) throw error
       const unread = await unreadableOf(session, files, options)
       const taken = files.find(
-        ({ isBack, sequence }) => isBack && unread.some(one => one.sequence === sequence),
+        file => isReverting(file) && unread.some(({ sequence }) => sequence === file.sequence),
       )
       if (taken !== undefined || unread.length === 0) {
         return taken === undefined ? describeError(error) : unreadableText(taken)
@@ -272,6 +309,8 @@ export class Counter {
     return { kind: 'refused', reason: refusal(found ?? { reason }) }
   }
 }
+
+const CHANGED = { kind: 'waits', why: 'something has changed meanwhile' } as const
 
 async function sequencesOf(
   session: Session,

@@ -48,14 +48,26 @@ export function beginOrder(
   })
 }
 
-/** The batch that carries it out has ended. */
+/** The batch that carries it out has ended. @param answer what has come of it. */
 export async function endOrder(
   session: Session,
   batchId: Uint8Array,
   { order }: LedgerNames,
+  answer: string | null = null,
 ): Promise<void> {
-  const sets = 'ended_at = UTC_TIMESTAMP(3)'
-  await change(session, order, 'end', 'batch_id = ?', batchId, { sets, values: [] })
+  const sets = 'answer = ?, ended_at = UTC_TIMESTAMP(3)'
+  const values = [answer && cut(answer)]
+  await change(session, order, 'end', 'batch_id = ?', batchId, { sets, values })
+}
+
+/** The row among those of the files that it has brought about. */
+export async function aboutOrder(
+  session: Session,
+  { order }: LedgerNames,
+  id: Uint8Array,
+  sequence: bigint,
+): Promise<void> {
+  await session.execute(`UPDATE ${order} SET old = ? WHERE id = ?`, [sequence, Buffer.from(id)])
 }
 
 /** It is done without a batch. @returns false: it does not wait any more. */

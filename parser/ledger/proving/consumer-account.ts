@@ -63,7 +63,7 @@ async function* postingsOf(
   const decoder = BlockDecoder.alone()
   const rows = session.stream<PostingRow>(
     `SELECT STRAIGHT_JOIN b.id AS batchId, b.state, COALESCE(b.ended_at, b.begun_at) AS at,
-            p.n, f.sign, f.name, f.sha256,
+            p.n, f.sign, ${nameOf(n)} AS name, f.sha256,
             ${BLOCK_COLUMNS}
        FROM ${n.batch} b
        JOIN ${n.posting} p ON p.batch_id = b.id
@@ -89,6 +89,11 @@ async function* postingsOf(
     }
   }
 }
+
+/** What has emptied the totals is called by its reason. */
+const nameOf = (n: LedgerNames): string =>
+  `IF(f.sign = 1, f.name, COALESCE((SELECT CONCAT('reset: ', o.reason) FROM ${n.order} o
+     WHERE o.old = f.sequence AND o.kind = 'reset' LIMIT 1), f.name))`
 
 interface PostingRow extends BlockRow {
   readonly batchId: Buffer
