@@ -31,7 +31,13 @@ import type { CountOptions, LongCountOptions } from './count-whole.ts'
 import { moveSums } from './move-sums.ts'
 import { beginOrder } from './order-row.ts'
 import { provenWithinBound } from './overflow.ts'
-import { isReverting, type Member, planOf, type StagedBatch, signedChunks } from './signed-chunks.ts'
+import {
+  isReverting,
+  type Member,
+  planOf,
+  type StagedBatch,
+  signedChunks,
+} from './signed-chunks.ts'
 
 export type BeginResult = 'begun' | 'changed' | 'unproven'
 

@@ -4,13 +4,20 @@ import { startPacking } from '../../sums/index.ts'
 import { TotalsWriter } from '../adding/totals-writer.ts'
 import { filesOfBatch } from '../asking/rows.ts'
 import { type Batch, newBatchId } from '../batch.ts'
+import { type PruneResult, prune } from '../closing/prune.ts'
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import type { LedgerConnection } from '../ledger-connection.ts'
 import { databaseUnavailable } from '../sql-errors.ts'
 import { findBatch } from './batch-row.ts'
 import { overflowAmong, refusal, takeOffGuilty, unreadableOf } from './blame.ts'
-import { type FileOrder, isFileOrder, planOrder, type SettledPlan, settleOrder } from './carry-out.ts'
+import {
+  type FileOrder,
+  isFileOrder,
+  planOrder,
+  type SettledPlan,
+  settleOrder,
+} from './carry-out.ts'
 import { type BeginResult, beginStaged } from './count-staged.ts'
 import { countWhole, type LongCountOptions, largestSumOf, type WholeResult } from './count-whole.ts'
 import {
@@ -64,6 +71,14 @@ export class Counter {
   readonly #lease: Lease
   readonly #writer: TotalsWriter
   readonly #kernel = startPacking()
+  /** What closes the books, between two of its parts. */
+  #pruning:
+    | {
+        readonly session: Session
+        readonly id: Buffer
+        readonly parts: AsyncGenerator<void, PruneResult>
+      }
+    | undefined
 
   constructor(connection: LedgerConnection) {
     this.#connection = connection
@@ -173,7 +188,7 @@ export class Counter {
   carryOut(order: Order): Promise<OrderResult> {
     return this.#counting<OrderResult>(session => {
       if (isFileOrder(order)) return this.#correct(session, order)
-      return this.#reset(session, order)
+      return order.kind === 'reset' ? this.#reset(session, order) : this.#prune(session, order)
     })
   }
 
@@ -211,6 +226,32 @@ export class Counter {
     const begun = async (): Promise<BeginResult> => 'changed'
     const result = await this.#bringToEnd(session, { id, kind: 'reset', files }, begun)
     return result.kind === 'given back' ? { kind: 'declined', why: RESET_REFUSED } : result
+  }
+
+  /** For a while, from where it was left. */
+  async #prune(session: Session, order: Order): Promise<OrderResult> {
+    if (this.#pruning?.session !== session) this.#pruning = undefined
+    this.#pruning ??= {
+      session,
+      id: order.id,
+      parts: prune(session, order, this.#optionsOn(session)),
+    }
+    const { id, parts } = this.#pruning
+    if (!id.equals(order.id)) return { kind: 'waits', why: 'the books are being closed' }
+    const untilMs = performance.now() + PRUNING_AT_ONCE_MS
+    let result: OrderResult | undefined
+    try {
+      while (result === undefined && performance.now() < untilMs) {
+        const { done, value } = await parts.next()
+        if (done === true) result = value
+      }
+    } catch (error) {
+      this.#pruning = undefined
+      throw error
+    }
+    if (result === undefined) return { kind: 'goes on' }
+    this.#pruning = undefined
+    return result
   }
 
   /** An order that has failed too often without a reason. */
@@ -309,6 +350,9 @@ export class Counter {
     return { kind: 'refused', reason: refusal(found ?? { reason }) }
   }
 }
+
+/** Then what waits to be counted goes first. */
+const PRUNING_AT_ONCE_MS = 250
 
 const CHANGED = { kind: 'waits', why: 'something has changed meanwhile' } as const
 

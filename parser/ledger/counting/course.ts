@@ -14,8 +14,8 @@ import { advanceStaged, type BeginResult } from './count-staged.ts'
 import type { LongCountOptions } from './count-whole.ts'
 import { objectionTo } from './objection.ts'
 import { replan } from './replan.ts'
-import { beginRetreat, endRetreat, type Guilty, takeBackApplied } from './retreat.ts'
 import { advanceReset } from './reset.ts'
+import { beginRetreat, endRetreat, type Guilty, takeBackApplied } from './retreat.ts'
 import { isReverting, membersOf, type StagedBatch } from './signed-chunks.ts'
 
 export type StagedResult =
@@ -109,8 +109,7 @@ async function giveBack(
     await endRetreat(session, batch, guilty, options)
     return givenBack(batch, guilty)
   }
-  const why =
-    batch.kind === 'reset' ? RESET_REFUSED : await whyNot(session, batch, guilty, options)
+  const why = batch.kind === 'reset' ? RESET_REFUSED : await whyNot(session, batch, guilty, options)
   // What was to be counted instead is not, for the same reason.
   const counted = batch.files.filter(file => !isReverting(file))
   const blamed =

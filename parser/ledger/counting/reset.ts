@@ -49,9 +49,7 @@ export async function whyResetWaits(
   const [open] = await session.query<{ id: Buffer; state: string }>(
     `SELECT id, state FROM ${batch} WHERE state <> 'applied' LIMIT 1`,
   )
-  return (
-    open && `it waits until batch ${open.id.toString('hex')} has ended, which is ${open.state}`
-  )
+  return open && `it waits until batch ${open.id.toString('hex')} has ended, which is ${open.state}`
 }
 
 /**
@@ -69,7 +67,12 @@ export async function beginReset(
   const { names, lease } = options
   const begun = await transaction<boolean>(session, async undo => {
     await lease.fence(session)
-    await insertBatch(session, { id: batchId, kind: 'reset', pairs: 0, amount: 0n }, 'begin', options)
+    await insertBatch(
+      session,
+      { id: batchId, kind: 'reset', pairs: 0, amount: 0n },
+      'begin',
+      options,
+    )
     const sequence = await insertRow(session, names, order, batchId)
     await insertPostings(session, names, batchId, [sequence])
     if (!(await beginOrder(session, names, order.id, batchId))) return undo(false)
@@ -88,7 +91,11 @@ async function insertRow(
   { id }: Order,
   batchId: Buffer,
 ): Promise<bigint> {
-  const sha256 = createHash('sha256').update('countersink reset\0').update(id).update(batchId).digest()
+  const sha256 = createHash('sha256')
+    .update('countersink reset\0')
+    .update(id)
+    .update(batchId)
+    .digest()
   await session.execute(
     `INSERT INTO ${file}
        (sha256, origin, instance, work_sequence, name, size_bytes, \`lines\`, rejected_lines, sign, pairs,
@@ -191,7 +198,10 @@ async function lockTotals(
   after: bigint | null,
   limit: number,
 ): Promise<Chunk> {
-  const rows = await session.query<{ id: bigint | number; amount: bigint | number | string | null }>(
+  const rows = await session.query<{
+    id: bigint | number
+    amount: bigint | number | string | null
+  }>(
     `SELECT ${id} AS id, ${amount} AS amount FROM ${totals}
       WHERE ${after === null ? `${id} >= 0` : `${id} > ${after}`} ORDER BY ${id} LIMIT ${limit}
         FOR UPDATE`,

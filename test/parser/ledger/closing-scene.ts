@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
 import { askFor, type OrderRequest, orderStanding } from '../../../parser/ledger/asking/orders.ts'
 import type { BatchFile } from '../../../parser/ledger/batch.ts'
+import { newBatchId } from '../../../parser/ledger/batch.ts'
 import type { OrderResult } from '../../../parser/ledger/counting/counter.ts'
 import { membersOf } from '../../../parser/ledger/counting/signed-chunks.ts'
 import type { Ledger } from '../../../parser/ledger/index.ts'
@@ -11,7 +12,6 @@ import {
 import { type Proof, prove } from '../../../parser/ledger/proving/verify.ts'
 import { ledgerNames } from '../../../parser/ledger/schema/tables.ts'
 import type { DatabaseAddress } from '../../../parser/ledger/way-in.ts'
-import { newBatchId } from '../../../parser/ledger/batch.ts'
 import { fileOf, type LedgerScene, openLedgerScene, openSession, type Pairs } from './helpers.ts'
 
 // What empties the totals and what closes the books, asked for and carried out as a service does.
@@ -70,7 +70,9 @@ export async function closingScene(
       await by.counter.takeLease()
       const kinds: OrderResult['kind'][] = []
       for (const { id, kind } of await by.openBatches()) {
-        kinds.push((await by.counter.goOn({ id, kind, files: membersOf(await by.filesOf(id)) })).kind)
+        kinds.push(
+          (await by.counter.goOn({ id, kind, files: membersOf(await by.filesOf(id)) })).kind,
+        )
       }
       for (const order of await by.counter.waitingOrders(9)) {
         let result = await by.counter.carryOut(order)
