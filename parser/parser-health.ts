@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Availability, LongStatement, ParserEvents } from '../shared/events.ts'
 import type { ParserHealth } from '../shared/protocol.ts'
-import type { SameNameNotices, StagedBatches } from './counting/index.ts'
+import type { Orders, SameNameNotices, StagedBatches } from './counting/index.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { InboxScanner, QueueTally } from './intake/index.ts'
 import type { Journal } from './journal/index.ts'
@@ -24,6 +24,7 @@ export interface HealthSources {
   readonly settler: Settler
   readonly growth: GrowthWatch
   readonly sameNames: SameNameNotices
+  readonly orders: Orders
 }
 
 /**
@@ -93,6 +94,7 @@ export class HealthReport {
         noRoom: disk.reason,
         blockedBatch: sources.staged.reason,
         unmoved: sources.settler.unmoved,
+        orders: sources.orders.report,
       }),
     }
   }

@@ -126,15 +126,16 @@ function makeCounting(
     newWorkers: () => new DigestWorkers({ sumThreads: config.sumThreads }),
   })
   const staged = new StagedBatches({ ledger, earlier, log, pauseMs: () => config.takeoverMs })
+  const orders = new Orders({ ledger, log })
   const countingStage = new CountingStage({
-    ...{ ...common, input: read, staged, orders: new Orders({ ledger, log }) },
+    ...{ ...common, input: read, staged, orders },
     record: files => recordingStage.record(files),
     onCounted: () => recordingStage.lookSoon(),
   })
   const follower = new Follower({ ...ground, ledger })
   return {
     ...{ ledger, growth, settler, sameNames, decider, recordingStage, staged, countingStage },
-    follower,
+    ...{ follower, orders },
   }
 }
 

@@ -55,6 +55,8 @@ export interface ParserHealth extends CommonHealth {
   readonly noRoom?: string
   /** A batch that only a person can help to go on; absent if there is none. */
   readonly blockedBatch?: string
+  /** What was asked for and waits, as whoever counts knows it; absent if there is nothing. */
+  readonly orders?: WaitingOrders
   /** Settled, and still in work/; absent if there are none. */
   readonly unmoved?: UnmovedFiles
 }
@@ -81,6 +83,13 @@ export interface LeftInInbox {
     readonly files: number
     readonly names: readonly string[]
   }[]
+}
+
+/** Orders that cannot be carried out yet. */
+export interface WaitingOrders {
+  readonly orders: number
+  /** The first of them. */
+  readonly first: readonly { readonly kind: string; readonly why: string }[]
 }
 
 /** Files whose outcome is final, and that cannot be moved to where it says. */

@@ -58,6 +58,7 @@ export const PARSER_HEALTH: Shape = {
   ...{ 'noRoom?': 'string', 'blockedBatch?': 'string' },
   'sameNames?': { files: 'number', newest: [{ name: 'string', contents: 'number' }] },
   'grewAfterwards?': { files: 'number', newest: [{ name: 'string', change: 'string' }] },
+  'orders?': { orders: 'number', first: [{ kind: 'string', why: 'string' }] },
 }
 
 export const GENERATOR_HEALTH: Shape = {

@@ -79,7 +79,31 @@ export interface LedgerTrail {
   readonly digestedAtMs: number
   readonly recordedAtMs?: number
   readonly countedAtMs?: number
+  readonly revertedAtMs?: number
+  /** The content that it was counted in place of. */
+  readonly supersedes?: OtherContent
+  /** The one that was counted in its place, last. */
+  readonly supersededBy?: OtherContent
+  /** What was asked for it, the newest last; a few. */
+  readonly orders: readonly OrderTrail[]
   readonly postings: readonly PostingTrail[]
+}
+
+export interface OtherContent {
+  readonly sha256: string
+  /** Missing: the ledger has no such content. */
+  readonly name?: string
+}
+
+/** What somebody has asked for. */
+export interface OrderTrail {
+  readonly kind: string
+  readonly state: 'waiting' | 'working' | 'done' | 'refused'
+  readonly reason: string
+  /** Why it waits or is refused, or what came of it. */
+  readonly answer?: string
+  readonly askedAtMs: number
+  readonly endedAtMs?: number
 }
 
 export interface PostingTrail {
@@ -87,6 +111,8 @@ export interface PostingTrail {
   readonly n: number
   readonly isFolded: boolean
   readonly batch: string
+  /** Why, in the words of who has asked for it. */
+  readonly reason?: string
   /** The rest is missing where the batch's row is. */
   readonly state?: 'unrecorded' | 'applying' | 'retreating' | 'blocked' | 'applied'
   /** The parser that began it. */

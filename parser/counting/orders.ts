@@ -5,6 +5,7 @@
  * declined.
  */
 
+import type { WaitingOrders } from '../../shared/health.ts'
 import type { Log } from '../../shared/log.ts'
 import { hexOf } from '../facts.ts'
 import { type FileOrder, isFileOrder, type Ledger, type Order } from '../ledger/index.ts'
@@ -14,10 +15,17 @@ export class Orders {
   readonly #log: Log
   /** How often the batches of orders were taken back, by their ids. */
   readonly #tries = new Map<string, number>()
+  readonly #waits = new Map<string, { readonly kind: string; readonly why: string }>()
 
   constructor(options: { ledger: Ledger; log: Log }) {
     this.#ledger = options.ledger
     this.#log = options.log
+  }
+
+  /** For `status`; undefined: none waits, as far as is known here. */
+  get report(): WaitingOrders | undefined {
+    if (this.#waits.size === 0) return undefined
+    return { orders: this.#waits.size, first: [...this.#waits.values()].slice(0, NAMED_MAX) }
   }
 
   async hasSome(): Promise<boolean> {
@@ -34,6 +42,7 @@ export class Orders {
     const orders = await this.#ledger.counter.waitingOrders(ORDERS_AT_ONCE)
     const waiting = new Set(orders.map(({ id }) => hexOf(id)))
     for (const id of this.#tries.keys()) if (!waiting.has(id)) this.#tries.delete(id)
+    for (const id of this.#waits.keys()) if (!waiting.has(id)) this.#waits.delete(id)
     let hasDone = false
     for (const order of orders) {
       const kind = await this.#one(order)
@@ -45,6 +54,9 @@ export class Orders {
 
   async #one(order: Order): Promise<string> {
     const result = await this.#ledger.counter.carryOut(order)
+    if (result.kind === 'waits') {
+      this.#waits.set(hexOf(order.id), { kind: order.kind, why: result.why })
+    } else this.#waits.delete(hexOf(order.id))
     switch (result.kind) {
       case 'done':
       case 'applied':
@@ -88,3 +100,4 @@ function told({ id, kind, old, new: other }: Order): Readonly<Record<string, str
 
 const ORDERS_AT_ONCE = 1_000
 const TRIES_MAX = 3
+const NAMED_MAX = 3

@@ -47,7 +47,16 @@ const POSTING = fields(
   {
     ...{ state: oneOf(...BATCH_STATES), parser: PARSER },
     ...{ files: count('in this batch'), begunAt: time(), endedAt: time() },
+    reason: text('of who has asked for it'),
   },
+)
+const OTHER = fields({ sha256 }, { name: text('missing: the ledger has no such content') })
+const ORDER = fields(
+  {
+    ...{ kind: text(), state: oneOf('waiting', 'working', 'done', 'refused') },
+    ...{ reason: text('of who asked'), askedAt: time() },
+  },
+  { answer: text('why it waits or is refused, or what came of it'), endedAt: time() },
 )
 const LEDGER = fields(
   {
@@ -59,8 +68,13 @@ const LEDGER = fields(
       attempts: count('of recording its sums, before the last'),
     },
     ...{ claimedAt: time(), digestedAt: time(), postings: list(POSTING, 'the newest ten') },
+    orders: list(ORDER, 'the newest five that were asked for it'),
   },
-  { reason: text('why it is refused'), publishedAt: time(), recordedAt: time(), countedAt: time() },
+  {
+    ...{ reason: text('why it is refused, or was taken back'), publishedAt: time() },
+    ...{ recordedAt: time(), countedAt: time(), revertedAt: time() },
+    ...{ supersedes: OTHER, supersededBy: OTHER },
+  },
 )
 const QUEUED = fields(
   {
@@ -133,10 +147,14 @@ export const EXPLAIN_ANSWER = lines(
     kind: oneOf('before', 'after'),
     ...{ postings: count(), amount: signedAmount, runningTotal: signedAmount },
   }),
-  fields({
-    ...{ kind: oneOf('posting'), time: time(), amount: signedAmount, runningTotal: signedAmount },
-    ...{ name: text(), sha256, batch: text('hex'), beingCounted: flag() },
-  }),
+  fields(
+    {
+      ...{ kind: oneOf('posting'), time: time(), amount: signedAmount },
+      ...{ runningTotal: signedAmount, name: text(), sha256, batch: text('hex') },
+      beingCounted: flag(),
+    },
+    { order: text('what has asked for it: undo, supersede, reset'), reason: text() },
+  ),
   fields({
     ...{ kind: oneOf('total'), postings: count(), expected: signedAmount },
     total: orNull(signedAmount, 'null: it has none'),
@@ -211,6 +229,14 @@ function ledgerJson(trail: LedgerTrail) {
     ...(trail.reason === undefined ? {} : { reason: trail.reason }),
     ...at('recordedAt', trail.recordedAtMs),
     ...at('countedAt', trail.countedAtMs),
+    ...at('revertedAt', trail.revertedAtMs),
+    orders: trail.orders.map(({ askedAtMs, endedAtMs, ...order }) => ({
+      ...order,
+      askedAt: iso(askedAtMs),
+      ...at('endedAt', endedAtMs),
+    })),
+    ...(trail.supersedes === undefined ? {} : { supersedes: trail.supersedes }),
+    ...(trail.supersededBy === undefined ? {} : { supersededBy: trail.supersededBy }),
   }
 }
 
@@ -251,11 +277,12 @@ export function consumerJson(id: bigint, { sinceMs, untilMs }: Period, say: Say)
       say({ kind: 'opening', id: `${id}`, amount: amount?.toString() ?? null, ...period }),
     outside: (which, postings, amount, total) =>
       say({ kind: which, postings, amount: `${amount}`, runningTotal: `${total}` }),
-    posting: ({ atMs, isBatchOpen, amount, name, sha256, batchId }, total) =>
+    posting: ({ atMs, isBatchOpen, amount, name, sha256, batchId, order }, total) =>
       say({
         ...{ kind: 'posting', time: iso(atMs), amount: `${amount}`, runningTotal: `${total}` },
         ...{ name, sha256: sha256.toString('hex'), batch: batchId.toString('hex') },
         beingCounted: isBatchOpen,
+        ...(order === undefined ? {} : { order: order.kind, reason: order.reason }),
       }),
     end: ({ postings, expected, total, difference }) =>
       say({

@@ -1,6 +1,6 @@
 import { orderOf } from '../../parser/ledger/index.ts'
 import { command, one } from '../command-table/index.ts'
-import { askAndWait, contentMeant, withLedger } from '../mariadb/index.ts'
+import { askAndWait, contentMeant, untilCounted, withLedger } from '../mariadb/index.ts'
 import { environment } from '../terminal/index.ts'
 import {
   CORRECTION_EXITS,
@@ -44,8 +44,11 @@ the ledger keeps of it: no file is needed. Its file goes back to the archive.`,
         }
       }
       const request = orderOf('redo', ledger.uuid, row, values.reason)
-      const standing = await askAndWait(ledger, request, patience(paths, values.timeout))
-      return { ...common, ...standing, order: request.id.toString('hex') }
+      const patient = patience(paths, values.timeout)
+      const standing = await askAndWait(ledger, request, patient)
+      const asked = { ...common, ...standing, order: request.id.toString('hex') }
+      if (standing.state !== 'done') return asked
+      return { ...asked, ...(await untilCounted(ledger, row, patient)) }
     })
     return tellCorrection(told, values.json ? answer : undefined, {
       ...{ done: 'is counted again', possible: 'can be counted again' },

@@ -80,6 +80,10 @@ export const PICTURE_SHAPE = fields({
     }),
   ),
   inboxAway: orNull(text(), 'why the inbox cannot be looked into'),
+  orders: orNull(
+    fields({ orders: count(), first: list(fields({ kind: text(), why: text() })) }),
+    'asked for, and waiting, as this parser knows it if it counts',
+  ),
   unmoved: orNull(
     fields({ files: count(), first: list(fields({ name: text(), why: text() })) }),
     'settled, and still in work/',

@@ -12,6 +12,7 @@ import type {
   ParserHealth,
   SameNames,
   UnmovedFiles,
+  WaitingOrders,
 } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE, readRememberedLedger } from '../../shared/remembered-ledger.ts'
 import { command, one } from '../command-table/index.ts'
@@ -95,6 +96,7 @@ async function look(paths: StatePaths, kindInEnvironment: 'private' | 'yours') {
     grewAfterwards: live === undefined ? null : (live.grewAfterwards ?? { files: 0, newest: [] }),
     leftInInbox: live === undefined ? null : (live.leftInInbox ?? { files: 0, reasons: [] }),
     inboxAway: live?.inboxAway ?? null,
+    orders: live === undefined ? null : (live.orders ?? { orders: 0, first: [] }),
     unmoved: live === undefined ? null : (live.unmoved ?? { files: 0, first: [] }),
     lastProgressAt: live === undefined ? null : new Date(live.lastProgressAtMs).toISOString(),
   }
@@ -224,6 +226,7 @@ function text(p: Picture): string {
   if (p.leftInInbox !== null && p.leftInInbox.files > 0) {
     lines.push(['inbox', leftText(p.leftInInbox)])
   }
+  if (p.orders !== null && p.orders.orders > 0) lines.push(['orders', ordersText(p.orders)])
   if (p.unmoved !== null && p.unmoved.files > 0) lines.push(['work', unmovedText(p.unmoved)])
   const note =
     p.answeredBy === 'parser'
@@ -301,6 +304,12 @@ function leftText({ files, reasons }: LeftInInbox): string {
   const more = files - reasons.reduce((sum, reason) => sum + reason.files, 0)
   if (more > 0) shown.push(`${formatCount(more)} for other reasons`)
   return `left in the inbox: ${formatCount(files)} (${shown.join('; ')})`
+}
+
+function ordersText({ orders, first }: WaitingOrders): string {
+  const named = first.map(({ kind, why }) => `${kind}: ${why}`).join('; ')
+  const others = orders > first.length ? '; and others' : ''
+  return `${formatCount(orders)} asked for, and waiting: ${named}${others}`
 }
 
 function unmovedText({ files, first }: UnmovedFiles): string {

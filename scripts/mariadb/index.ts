@@ -11,6 +11,7 @@ export {
   contentMeant,
   type LedgerAtHand,
   type Patience,
+  untilCounted,
   withLedger,
 } from './orders.ts'
 export { refuseOpenDirectory, startPrivateMariadb } from './private-mariadb.ts'

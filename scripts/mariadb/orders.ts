@@ -85,6 +85,21 @@ export async function askAndWait(
   return untilCarriedOut(() => orderStanding(session, names, request.id), patience)
 }
 
+/** What becomes of a content that is to be counted. */
+export function untilCounted(
+  ledger: LedgerAtHand,
+  { sha256 }: LedgerFile,
+  patience: Patience,
+): Promise<Pick<OrderStanding, 'state' | 'answer'>> {
+  return untilCarriedOut(async () => {
+    const { state, reason } = await contentMeant(ledger, sha256.toString('hex'))
+    if (state === 'applied') return { state: 'done', answer: null }
+    return state === 'refused'
+      ? { state: 'refused', answer: reason }
+      : { state: 'waiting', answer: null }
+  }, patience)
+}
+
 export interface Patience {
   readonly paths: StatePaths
   /** As long as somebody may carry it out; by the clock of `performance.now`. */
@@ -94,10 +109,10 @@ export interface Patience {
 }
 
 /** Until it is done or refused, or nobody is there who could. */
-async function untilCarriedOut(
-  look: () => Promise<OrderStanding>,
+async function untilCarriedOut<S extends Pick<OrderStanding, 'state' | 'answer'>>(
+  look: () => Promise<S>,
   { paths, untilMs, onWaiting }: Patience,
-): Promise<OrderStanding> {
+): Promise<S> {
   let told: string | undefined
   let aloneSinceMs: number | undefined
   for (let looks = 0; ; looks += 1) {

@@ -6,7 +6,7 @@
 
 import type { ConsumerAccount, ConsumerPosting } from '../../parser/ledger/index.ts'
 import { formatCount, formatCountOf } from '../../shared/numbers.ts'
-import { quotedName } from '../../shared/printable.ts'
+import { printable, quotedName } from '../../shared/printable.ts'
 import { columnsOf, preciseTime, print, shorten, timeText, wrapText } from '../terminal/index.ts'
 
 /** Which postings are shown one by one; the others are summed up. */
@@ -73,6 +73,14 @@ export async function tellConsumer(
   return result
 }
 
+/** What somebody has asked for, behind what it has moved. */
+function whyText(order: ConsumerPosting['order'], amount: bigint): string {
+  if (order === undefined) return ''
+  const what =
+    amount < 0n ? 'taken back' : order.kind === 'supersede' ? 'counted instead' : order.kind
+  return `  (${what}${order.reason === '' ? '' : `: ${printable(order.reason)}`})`
+}
+
 /** For people. */
 export function consumerTable(total: bigint | undefined, period: Period): ConsumerLines {
   const columns = columnsOf(process.stdout)
@@ -120,12 +128,12 @@ export function consumerTable(total: bigint | undefined, period: Period): Consum
         formatCount(running),
         `(${formatCountOf(postings, 'posting')})`,
       ),
-    posting: ({ atMs, isBatchOpen, amount, name, sha256 }, running) =>
+    posting: ({ atMs, isBatchOpen, amount, name, sha256, order }, running) =>
       line(
         timeText(atMs),
         signed(amount),
         formatCount(running),
-        `${file(name, sha256.toString('hex'))}${isBatchOpen ? '  (being counted)' : ''}`,
+        `${file(name, sha256.toString('hex'))}${whyText(order, amount)}${isBatchOpen ? '  (being counted)' : ''}`,
       ),
     async end(result) {
       await line(

@@ -18,12 +18,14 @@ export function placeOf(trail: ContentTrail, paths: StatePaths): string | undefi
   const hash = Buffer.from(sha256, 'hex')
   const names = [settledName(name, hash)]
   if (ledger !== undefined) names.push(settledName(name, hash, Number(ledger.workSequence)))
-  const { archive, archiveDisposable, duplicate, quarantine } = paths
-  const outcome = ledger?.state === 'applied' ? 'applied' : (settled ?? sighting)?.outcome
+  const { archive, archiveDisposable, duplicate, quarantine, reverted } = paths
+  const state = ledger?.state
+  const outcome =
+    state === 'applied' || state === 'reverted' ? state : (settled ?? sighting)?.outcome
   const directories =
     outcome === 'applied'
       ? [archive, archiveDisposable]
-      : [outcome === 'duplicate' ? duplicate : quarantine]
+      : [outcome === 'duplicate' ? duplicate : outcome === 'reverted' ? reverted : quarantine]
   for (const directory of directories) {
     for (const one of names) {
       const path = ifThere(join(directory, one))

@@ -4,8 +4,14 @@
  */
 
 import { formatBytes, formatCount, formatDuration } from '../../shared/numbers.ts'
-import { quotedName } from '../../shared/printable.ts'
-import type { ContentTrail, PostingTrail, TrailFile } from '../../shared/protocol.ts'
+import { printable, quotedName } from '../../shared/printable.ts'
+import type {
+  ContentTrail,
+  OrderTrail,
+  OtherContent,
+  PostingTrail,
+  TrailFile,
+} from '../../shared/protocol.ts'
 import {
   columnsOf,
   formatTable,
@@ -38,6 +44,11 @@ export function trailLines(
       Number(posting.n) % 2 === 1 ? 'batch' : 'taken back',
       batchText(posting, parser),
     ]),
+    ['in place of', ledger?.supersedes && otherText(ledger.supersedes)],
+    ['replaced by', ledger?.supersededBy && otherText(ledger.supersededBy)],
+    ...(ledger?.orders ?? [])
+      .filter(({ state }) => state !== 'done')
+      .map((order): [string, string] => ['asked', orderText(order)]),
   ]
   return [
     quotedName(name),
@@ -62,7 +73,22 @@ function batchText(posting: PostingTrail, parser: (hex: string) => string): stri
   const by = posting.parser === undefined ? '' : `, by ${parser(posting.parser)}`
   const open = state === undefined || state === 'applied' ? '' : `, ${state}`
   const folded = isFolded ? '; it is part of the opening balance now' : ''
-  return `${batch}${others}${begun}${by}${open}${folded}`
+  const why = posting.reason === undefined ? '' : `: ${printable(posting.reason)}`
+  return `${batch}${others}${begun}${by}${open}${folded}${why}`
+}
+
+function otherText({ sha256, name }: OtherContent): string {
+  return name === undefined
+    ? `${sha256}, which was never counted`
+    : `${quotedName(name)} (${sha256})`
+}
+
+function orderText({ kind, state, answer, askedAtMs }: OrderTrail): string {
+  const how = { waiting: 'waits', working: 'is being done', done: 'done', refused: 'not done' }[
+    state
+  ]
+  const why = answer === undefined ? '' : `: ${printable(answer)}`
+  return `${kind}, ${preciseTime(askedAtMs)} UTC: ${how}${why}`
 }
 
 function stepLines(steps: readonly Step[], columns: number): string[] {

@@ -42,6 +42,14 @@ function timesOf(trail: ContentTrail): Step[] {
     claimedAtMs,
     file && (isFound ? 'found in the inbox' : 'as announced'),
   )
+  // The journal has it as what it is now; it was settled when it was counted first.
+  const isOwn = settled?.outcome === 'applied' || (settled?.outcome === 'reverted' && isCounted)
+  const isAgain = (ledger?.postings.length ?? 0) > 2 || (ledger?.postings[0]?.n ?? 1) > 1
+  const counted = step(
+    isAgain ? 'counted again' : 'counted',
+    ledger?.countedAtMs,
+    isAtOnce ? 'recorded in the same step' : undefined,
+  )
   const wasInterrupted = (checkpoint[0]?.atMs ?? 0) < (reading[0]?.atMs ?? 0)
   return [
     ...step('published', file?.publishedAtMs ?? ledger?.publishedAtMs),
@@ -53,11 +61,10 @@ function timesOf(trail: ContentTrail): Step[] {
       wasInterrupted && checkpoints ? 'went on after an interruption' : undefined,
     ),
     ...(isAtOnce ? [] : step('recorded', ledger?.recordedAtMs, attempts(ledger?.attempts))),
-    ...step('counted', ledger?.countedAtMs, isAtOnce ? 'recorded in the same step' : undefined),
-    ...step(
-      settled?.outcome === 'applied' ? 'settled' : (settled?.outcome ?? 'settled'),
-      settled?.settledAtMs,
-    ),
+    ...(isAgain ? [] : counted),
+    ...step(isOwn ? 'settled' : (settled?.outcome ?? 'settled'), settled?.settledAtMs),
+    ...(isAgain ? counted : []),
+    ...step('taken back', ledger?.revertedAtMs, ledger?.reason),
     ...(settled === undefined && sighting !== undefined
       ? step(sighting.outcome, sighting.atMs)
       : []),

@@ -81,8 +81,11 @@ export function verdictOf(trail: ContentTrail, isLedgerSilent: boolean): string 
     }
     case 'reverting':
       return 'counted, and being taken back'
-    case 'reverted':
-      return `not counted any more: it was taken back${ledger.reason ? `: ${ledger.reason}` : ''}`
+    case 'reverted': {
+      const instead =
+        ledger.supersededBy === undefined ? '' : ', and another content counted instead'
+      return `not counted any more: it was taken back${instead}${ledger.reason ? `: ${ledger.reason}` : ''}`
+    }
     case 'held':
       return 'not counted yet: it is held, as its name was counted with other content before'
     case 'refused':

@@ -80,7 +80,8 @@ function refusedFile(row: LedgerFile): ProcessedFile {
 /** The history may be a moment behind. */
 function revertedFile(row: LedgerFile, known: ProcessedFile | undefined): ProcessedFile {
   const { reason: _before, ...file } = known ?? processedFile(row)
-  return { ...file, outcome: 'reverted', ...(row.reason && { reason: row.reason }) }
+  const settledAtMs = fromSqlTime(row.revertedAt ?? row.digestedAt)
+  return { ...file, outcome: 'reverted', settledAtMs, ...(row.reason && { reason: row.reason }) }
 }
 
 /** A counted file as the journal would have it, without a number of its own. */

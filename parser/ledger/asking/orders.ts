@@ -4,14 +4,13 @@
  * bring about. One that was refused waits again.
  */
 
-import { createHash } from 'node:crypto'
 import type { Config } from '../../../shared/config.ts'
 import { CountersinkError, describeError, hasCode } from '../../../shared/errors.ts'
 import { boundedReason } from '../../../shared/protocol.ts'
-import type { Terms } from '../../../shared/terms.ts'
 import type { Session } from '../connection.ts'
 import { planUndo } from '../counting/carry-out.ts'
 import { objectionTo } from '../counting/objection.ts'
+import { orderId } from '../counting/order-row.ts'
 import { ORDER_STATES, type OrderKind, type OrderState } from '../counting/order-states.ts'
 import type { LedgerFile } from '../file-rows.ts'
 import { type LedgerNames, ledgerNames, sqlTime } from '../schema/tables.ts'
@@ -57,32 +56,6 @@ export function resetOrder(ledgerUuid: string, reason: string): OrderRequest {
 export function pruneOrder(ledgerUuid: string, beforeMs: number, reason: string): OrderRequest {
   const beforeAt = sqlTime(beforeMs)
   return { id: orderId('prune', ledgerUuid, beforeAt), kind: 'prune', beforeAt, reason }
-}
-
-/** 16 bytes that name what is asked for. */
-export function orderId(...parts: readonly string[]): Buffer {
-  const text = `countersink order\0${parts.join('\0')}`
-  return createHash('sha256').update(text).digest().subarray(0, 16)
-}
-
-/** Inside the transaction that stages the content: it waits to be counted in place of another one. */
-export async function askToSupersede(
-  session: Session,
-  { order, file }: LedgerNames,
-  sequence: bigint,
-  { supersedes = '', reason = '' }: Terms,
-): Promise<void> {
-  const { absent, refused } = ORDER_STATES
-  const id = orderId('supersede', supersedes, `${sequence}`)
-  await session.execute(
-    `INSERT INTO ${order} (id, kind, old, new, reason, state, asked_at)
-     SELECT ?, 'supersede', (SELECT sequence FROM ${file} WHERE sha256 = ?), ?, ?, '${absent.ask}',
-            UTC_TIMESTAMP(3)
-     ON DUPLICATE KEY UPDATE old = VALUES(old), reason = VALUES(reason),
-       asked_at = VALUES(asked_at), answer = NULL, ended_at = NULL,
-       state = IF(state = 'refused', '${refused.ask}', state)`,
-    [id, Buffer.from(supersedes, 'hex'), sequence, reason],
-  )
 }
 
 /** Writes it down, unless it stands there. */

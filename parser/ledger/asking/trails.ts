@@ -1,6 +1,7 @@
 import { givenName, PUBLISHED_SUFFIX_BYTES } from '../../../shared/paths.ts'
 import type {
   LedgerTrail,
+  OrderTrail,
   PostingTrail,
   SightingTrail,
   TrailQuestion,
@@ -63,7 +64,10 @@ export async function wholeTrail(
     content,
   )
   return {
-    ledger: row && trailOf(row, await postingsOf(session, n, row.sequence)),
+    ledger: row && {
+      ...trailOf(row, await postingsOf(session, n, row.sequence)),
+      ...(await orderedOf(session, n, row)),
+    },
     sightings: await sightingsOf(session, n, 'sha256 = ?', content, SIGHTINGS_MAX),
     sightingsCount: Number(count?.count ?? 0n),
   }
@@ -128,8 +132,9 @@ async function postingsOf(
   const rows = await session.query<PostingRow>(
     `SELECT p.n, p.folded, p.batch_id AS batchId, b.state, b.instance, b.begun_at AS begunAt,
             b.ended_at AS endedAt,
-            (SELECT COUNT(*) FROM ${n.posting} o WHERE o.batch_id = p.batch_id) AS files
+            (SELECT COUNT(*) FROM ${n.posting} m WHERE m.batch_id = p.batch_id) AS files, o.reason
        FROM ${n.posting} p LEFT JOIN ${n.batch} b ON b.id = p.batch_id
+       LEFT JOIN ${n.order} o ON o.batch_id = p.batch_id
       WHERE p.file_sequence = ? ORDER BY p.n DESC LIMIT ${POSTINGS_MAX}`,
     [sequence],
   )
@@ -138,6 +143,7 @@ async function postingsOf(
     ...(row.state === null ? {} : { state: row.state }),
     ...(row.instance === null ? {} : { parser: row.instance.toString('hex') }),
     files: Number(row.files),
+    ...(row.reason ? { reason: row.reason } : {}),
     ...time('begunAtMs', row.begunAt),
     ...time('endedAtMs', row.endedAt),
   }))
@@ -152,9 +158,62 @@ interface PostingRow {
   readonly begunAt: string | null
   readonly endedAt: string | null
   readonly files: bigint
+  readonly reason: string | null
 }
 
-function trailOf(row: LedgerFile, postings: readonly PostingTrail[]): LedgerTrail {
+/** What was asked for a content, and what that has to do with others. */
+async function orderedOf(
+  session: Session,
+  n: LedgerNames,
+  { sequence, supersedes }: LedgerFile,
+): Promise<Pick<LedgerTrail, 'orders' | 'supersedes' | 'supersededBy'>> {
+  const rows = await session.query<OrderRow>(
+    `SELECT o.kind, o.state, o.reason, o.answer, o.asked_at AS askedAt, o.ended_at AS endedAt,
+            f.name, f.sha256
+       FROM ${n.order} o LEFT JOIN ${n.file} f ON f.sequence = o.new
+      WHERE o.old = ? ORDER BY o.asked_at DESC LIMIT ${ORDERS_MAX}`,
+    [sequence],
+  )
+  const successor = rows.find(({ kind, state }) => kind === 'supersede' && state === 'done')
+  const [old] =
+    supersedes === null
+      ? []
+      : await session.query<{ name: string }>(`SELECT name FROM ${n.file} WHERE sha256 = ?`, [
+          supersedes,
+        ])
+  return {
+    orders: rows.reverse().map(({ kind, state, reason, answer, askedAt, endedAt }) => ({
+      ...{ kind, state, reason },
+      ...(answer === null ? {} : { answer }),
+      askedAtMs: fromSqlTime(askedAt),
+      ...time('endedAtMs', endedAt),
+    })),
+    ...(supersedes === null
+      ? {}
+      : { supersedes: { sha256: supersedes.toString('hex'), ...(old && { name: old.name }) } }),
+    ...(successor?.sha256 && successor.name !== null
+      ? { supersededBy: { sha256: successor.sha256.toString('hex'), name: successor.name } }
+      : {}),
+  }
+}
+
+interface OrderRow {
+  readonly kind: string
+  readonly state: OrderTrail['state']
+  readonly reason: string
+  readonly answer: string | null
+  readonly askedAt: string
+  readonly endedAt: string | null
+  readonly name: string | null
+  readonly sha256: Buffer | null
+}
+
+const ORDERS_MAX = 5
+
+function trailOf(
+  row: LedgerFile,
+  postings: readonly PostingTrail[],
+): Omit<LedgerTrail, 'orders' | 'supersedes' | 'supersededBy'> {
   const { sequence, name, lines, amount, state, reason, pairs } = row
   return {
     ...{ sequence: `${sequence}`, origin: row.origin.toString('hex') },
@@ -168,6 +227,7 @@ function trailOf(row: LedgerFile, postings: readonly PostingTrail[]): LedgerTrai
     digestedAtMs: fromSqlTime(row.digestedAt),
     ...time('recordedAtMs', row.recordedAt),
     ...time('countedAtMs', row.countedAt),
+    ...time('revertedAtMs', row.revertedAt),
     postings,
   }
 }

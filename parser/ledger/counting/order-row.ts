@@ -3,6 +3,8 @@
  * transaction with what it is about.
  */
 
+import { createHash } from 'node:crypto'
+import type { Terms } from '../../../shared/terms.ts'
 import type { Session } from '../connection.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { wayOf } from '../state-sql.ts'
@@ -22,6 +24,32 @@ export interface Order {
 }
 
 export const orderColumns = 'id, kind, `old`, `new`, before_at AS beforeAt, reason' satisfies string
+
+/** 16 bytes that name what is asked for. */
+export function orderId(...parts: readonly string[]): Buffer {
+  const text = `countersink order\0${parts.join('\0')}`
+  return createHash('sha256').update(text).digest().subarray(0, 16)
+}
+
+/** Inside the transaction that stages the content: it waits to be counted in place of another one. */
+export async function askToSupersede(
+  session: Session,
+  { order, file }: LedgerNames,
+  sequence: bigint,
+  { supersedes = '', reason = '' }: Terms,
+): Promise<void> {
+  const { absent, refused } = ORDER_STATES
+  const id = orderId('supersede', supersedes, `${sequence}`)
+  await session.execute(
+    `INSERT INTO ${order} (id, kind, old, new, reason, state, asked_at)
+     SELECT ?, 'supersede', (SELECT sequence FROM ${file} WHERE sha256 = ?), ?, ?, '${absent.ask}',
+            UTC_TIMESTAMP(3)
+     ON DUPLICATE KEY UPDATE old = VALUES(old), reason = VALUES(reason),
+       asked_at = VALUES(asked_at), answer = NULL, ended_at = NULL,
+       state = IF(state = 'refused', '${refused.ask}', state)`,
+    [id, Buffer.from(supersedes, 'hex'), sequence, reason],
+  )
+}
 
 /**
  * Those that can be carried out now, or could not be when they were looked at last, and those that are to

@@ -29,6 +29,8 @@ export interface ConsumerPosting {
   readonly name: string
   readonly sha256: Buffer
   readonly batchId: Buffer
+  /** What has asked for it, and why; undefined: it was simply counted. */
+  readonly order: { readonly kind: string; readonly reason: string } | undefined
 }
 
 export interface ConsumerAccount {
@@ -63,11 +65,12 @@ async function* postingsOf(
   const decoder = BlockDecoder.alone()
   const rows = session.stream<PostingRow>(
     `SELECT STRAIGHT_JOIN b.id AS batchId, b.state, COALESCE(b.ended_at, b.begun_at) AS at,
-            p.n, f.sign, ${nameOf(n)} AS name, f.sha256,
+            p.n, f.sign, f.name, f.sha256, o.kind AS orderKind, o.reason,
             ${BLOCK_COLUMNS}
        FROM ${n.batch} b
        JOIN ${n.posting} p ON p.batch_id = b.id
        JOIN ${n.file} f ON f.sequence = p.file_sequence
+       LEFT JOIN ${n.order} o ON o.batch_id = b.id
        JOIN ${n.sums} s ON s.file_sequence = p.file_sequence
         AND s.first_id = (SELECT d.first_id FROM ${n.sums} d
                            WHERE d.file_sequence = p.file_sequence AND d.first_id <= ?
@@ -84,16 +87,12 @@ async function* postingsOf(
     if (sum === undefined) continue
     yield {
       ...{ name: row.name, sha256, batchId: row.batchId, atMs: fromSqlTime(row.at) },
+      order: row.orderKind === null ? undefined : { kind: row.orderKind, reason: row.reason ?? '' },
       isBatchOpen: row.state !== 'applied',
       amount: isBack(row) ? -sum : sum,
     }
   }
 }
-
-/** What has emptied the totals is called by its reason. */
-const nameOf = (n: LedgerNames): string =>
-  `IF(f.sign = 1, f.name, COALESCE((SELECT CONCAT('reset: ', o.reason) FROM ${n.order} o
-     WHERE o.old = f.sequence AND o.kind = 'reset' LIMIT 1), f.name))`
 
 interface PostingRow extends BlockRow {
   readonly batchId: Buffer
@@ -101,6 +100,8 @@ interface PostingRow extends BlockRow {
   readonly at: string
   readonly n: bigint | number
   readonly sign: number
+  readonly orderKind: string | null
+  readonly reason: string | null
   readonly name: string
   readonly sha256: Buffer
 }

@@ -21,9 +21,9 @@ import { CountersinkError } from '../../../shared/errors.ts'
 import { hexOf } from '../../facts.ts'
 import type { KernelExports } from '../../kernel/index.ts'
 import type { PackedBlock } from '../../sums/index.ts'
-import { askToSupersede } from '../asking/orders.ts'
 import type { BatchFile } from '../batch.ts'
 import type { Session } from '../connection.ts'
+import { askToSupersede } from '../counting/order-row.ts'
 import {
   contentOf,
   fileColumns,

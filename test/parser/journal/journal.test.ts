@@ -58,7 +58,7 @@ t.test('from the claim to the end', async t => {
   journal.settle([{ ...late, facts: { ...facts, reason: 'r' } }])
   t.equal(journal.queued(100), undefined)
   t.same(journal.content(hashOf('x')), { applied: 1, last: 2, claim: 0 })
-  const counts = { applied: 1, duplicate: 1, quarantined: 0, bytes: 10, lines: 2 }
+  const counts = { applied: 1, duplicate: 1, quarantined: 0, reverted: 0, bytes: 10, lines: 2 }
   t.same(journal.sinceStart, counts)
   t.same(journal.ever, counts)
   t.match(journal.newestApplied(5), [{ number: 1, ledgerSequence: '44' }])
@@ -68,7 +68,14 @@ t.test('from the claim to the end', async t => {
   const again = openJournal(t, path)
   t.equal(again.queued(101), undefined, 'the close made the last move durable')
   t.same(again.ever, counts)
-  t.same(again.sinceStart, { applied: 0, duplicate: 0, quarantined: 0, bytes: 0, lines: 0 })
+  t.same(again.sinceStart, {
+    applied: 0,
+    duplicate: 0,
+    quarantined: 0,
+    reverted: 0,
+    bytes: 0,
+    lines: 0,
+  })
   t.same(again.processed(1), file)
   t.match(again.processed(2), { reason: 'r', outcome: 'duplicate' })
   t.equal(again.processed(3), undefined)
