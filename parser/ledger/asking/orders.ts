@@ -101,16 +101,26 @@ export async function objectionToUndo(
   }
 }
 
-/** @throws CountersinkError LEDGER_BEHIND when it is gone. */
-export async function orderStanding(
+/** undefined: nobody has asked. */
+export async function findOrder(
   session: Session,
   { order }: LedgerNames,
   id: Uint8Array,
-): Promise<OrderStanding> {
+): Promise<OrderStanding | undefined> {
   const [row] = await session.query<OrderStanding>(
     `SELECT kind, state, answer, batch_id AS batchId FROM ${order} WHERE id = ?`,
     [Buffer.from(id)],
   )
+  return row
+}
+
+/** @throws CountersinkError LEDGER_BEHIND when it is gone. */
+export async function orderStanding(
+  session: Session,
+  names: LedgerNames,
+  id: Uint8Array,
+): Promise<OrderStanding> {
+  const row = await findOrder(session, names, id)
   if (row !== undefined) return row
   throw new CountersinkError(
     'LEDGER_BEHIND',

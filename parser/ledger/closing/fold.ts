@@ -61,14 +61,15 @@ export async function* packFolded(
   const among = `f.state = 'applied' AND p.n = f.postings AND ${isFoldable(names, before)}`
   const window = new TotalsWindow(limits)
   const writer = new OpeningWriter(session, names, { ledgerUuid: uuid, generation })
-  const write = (action: () => Promise<void>): Promise<void> =>
-    transaction(session, async () => {
+  const write = async (action: () => Promise<void>): Promise<void> => {
+    await transaction(session, async () => {
       await lease.fence(session)
       await action()
     })
+    crashPoint('C1-portion-packed')
+  }
   const rest = async function* (): AsyncGenerator<void> {
     await write(() => writer.write())
-    crashPoint('C1-portion-packed')
     yield
     await between()
   }

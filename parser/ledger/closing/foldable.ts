@@ -1,5 +1,5 @@
 import type { Session } from '../connection.ts'
-import type { LedgerNames } from '../schema/tables.ts'
+import { type LedgerNames, sqlTime } from '../schema/tables.ts'
 
 /**
  * Which files' postings become part of the opening balance when the books are closed up to a time: those
@@ -45,12 +45,18 @@ export async function readFoldable(
   }
 }
 
-/** How many bytes of blocks are not needed any more once that is done. */
-export async function readFoldableBytes(
+/** The same with the bytes of blocks that are not needed any more once that is done. */
+export async function readClosing(
   session: Session,
   names: LedgerNames,
-  before: string,
-): Promise<number> {
+  beforeMs: number,
+): Promise<Foldable & { readonly bytes: number }> {
+  const before = sqlTime(beforeMs)
+  const foldable = await readFoldable(session, names, before)
+  return { ...foldable, bytes: await bytesOf(session, names, before) }
+}
+
+async function bytesOf(session: Session, names: LedgerNames, before: string): Promise<number> {
   const [row] = await session.query<{ bytes: string | bigint }>(
     `SELECT COALESCE(SUM(LENGTH(s.block)), 0) AS bytes
        FROM ${names.file} f JOIN ${names.sums} s ON s.file_sequence = f.sequence

@@ -41,6 +41,23 @@ import { moveSums } from './move-sums.ts'
 import { aboutOrder, beginOrder, type Order } from './order-row.ts'
 import { NO_PAIRS, type StagedBatch } from './signed-chunks.ts'
 
+/** What a reset would come to now; beside whoever writes, and with nothing locked. */
+export async function readEmptied(
+  session: Session,
+  names: LedgerNames,
+): Promise<{ totals: bigint; amount: bigint; left: string | null }> {
+  const { totals, id, amount } = names
+  const [row] = await session.query<{ totals: bigint; amount: string | bigint }>(
+    `SELECT COUNT(*) AS totals, COALESCE(SUM(${amount}), 0) AS amount FROM ${totals}
+      WHERE ${id} >= 0 AND ${amount} > 0 AND ${amount} <= ${U64_MAX}`,
+  )
+  const left = await LeftTotals.upTo(session, names, U64_MAX)
+  return {
+    ...{ totals: row!.totals, amount: BigInt(row!.amount) },
+    left: left.count === 0 ? null : left.text,
+  }
+}
+
 /** What it has to wait for; undefined: it can begin. */
 export async function whyResetWaits(
   session: Session,
