@@ -75,6 +75,7 @@ export class Counter {
   #pruning:
     | {
         readonly session: Session
+        readonly epoch: bigint | undefined
         readonly id: Buffer
         readonly parts: AsyncGenerator<void, PruneResult>
       }
@@ -230,10 +231,13 @@ export class Counter {
 
   /** For a while, from where it was left. */
   async #prune(session: Session, order: Order): Promise<OrderResult> {
-    if (this.#pruning?.session !== session) this.#pruning = undefined
+    const { epoch } = this.#lease
+    // Somebody else may have been at it, or removed what it had packed.
+    if (this.#pruning?.session !== session || this.#pruning.epoch !== epoch) {
+      this.#pruning = undefined
+    }
     this.#pruning ??= {
-      session,
-      id: order.id,
+      ...{ session, epoch, id: order.id },
       parts: prune(session, order, this.#optionsOn(session)),
     }
     const { id, parts } = this.#pruning

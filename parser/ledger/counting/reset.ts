@@ -20,7 +20,7 @@
 import { createHash } from 'node:crypto'
 import { crashPoint } from '../../../shared/crash-points.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
-import { BlockEncoder, PairTally } from '../../sums/index.ts'
+import { BlockEncoder, PairBuffer, type PairChunk, PairTally } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import { fileWay } from '../file-rows.ts'
 import { insertBlocks } from '../recording/blocks.ts'
@@ -196,7 +196,7 @@ export async function advanceReset(
 
 interface Chunk {
   /** Above zero, and of 64 bits. */
-  readonly pairs: { readonly ids: BigUint64Array; readonly amounts: BigUint64Array }
+  readonly pairs: PairChunk
   readonly left: readonly TotalRow[]
   /** The last consumer that it decides; undefined: there was none. */
   readonly to: bigint | undefined
@@ -215,36 +215,40 @@ async function lockTotals(
   after: bigint | null,
   limit: number,
 ): Promise<Chunk> {
-  const rows = await session.query<{
-    id: bigint | number
-    amount: bigint | number | string | null
-  }>(
-    `SELECT ${id} AS id, ${amount} AS amount FROM ${totals}
-      WHERE ${after === null ? `${id} >= 0` : `${id} > ${after}`} ORDER BY ${id} LIMIT ${limit}
-        FOR UPDATE`,
-  )
-  const ids = new BigUint64Array(rows.length)
-  const amounts = new BigUint64Array(rows.length)
+  const pairs = new PairBuffer(limit)
   const left: TotalRow[] = []
-  let pairs = 0
-  for (const row of rows) {
-    const value = row.amount === null ? null : BigInt(row.amount)
-    if (value === null || value < 0n || value > U64_MAX) {
-      left.push({ id: BigInt(row.id), amount: value })
-    } else if (value > 0n) {
-      ids[pairs] = BigInt(row.id)
-      amounts[pairs] = value
-      pairs += 1
+  let to: bigint | undefined
+  for (let rows = 0; ; ) {
+    const last = to ?? after
+    const wanted = Math.min(ROWS_AT_ONCE, limit - rows)
+    const page = await session.query<{
+      id: bigint | number
+      amount: bigint | number | string | null
+    }>(
+      `SELECT ${id} AS id, ${amount} AS amount FROM ${totals}
+        WHERE ${last === null ? `${id} >= 0` : `${id} > ${last}`} ORDER BY ${id} LIMIT ${wanted}
+          FOR UPDATE`,
+    )
+    for (const row of page) {
+      to = BigInt(row.id)
+      const value = row.amount === null ? null : BigInt(row.amount)
+      if (value === null || value < 0n || value > U64_MAX) left.push({ id: to, amount: value })
+      else if (value > 0n) put(pairs, to, value)
     }
-  }
-  const last = rows.at(-1)
-  return {
-    pairs: { ids: ids.subarray(0, pairs), amounts: amounts.subarray(0, pairs) },
-    left,
-    to: last === undefined ? undefined : BigInt(last.id),
-    isLast: rows.length < limit,
+    rows += page.length
+    const isLast = page.length < wanted
+    if (isLast || rows === limit) return { pairs: pairs.chunk(), left, to, isLast }
   }
 }
+
+function put(pairs: PairBuffer, id: bigint, amount: bigint): void {
+  pairs.ids[pairs.pairs] = id
+  pairs.amounts[pairs.pairs] = amount
+  pairs.pairs += 1
+}
+
+/** Some ten milliseconds of this process's time. */
+const ROWS_AT_ONCE = 16_384
 
 /** What is recorded is all that there is to be. */
 async function record(
@@ -252,7 +256,7 @@ async function record(
   { file }: LedgerNames,
   sequence: bigint,
   { amount, largestSum, pairs }: PairTally,
-  { ids }: Chunk['pairs'],
+  { ids }: PairChunk,
 ): Promise<void> {
   const more = 'CAST(? AS DECIMAL(38,0))'
   await session.execute(
