@@ -32,6 +32,7 @@ const OPERATORS =
 
 /** What is not typed, and which test runs it. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
+  'countersink prune --keep 400d': 'integration/closing.test.ts',
   'countersink status --json': 'operating/json.test.ts',
   'countersink help COMMAND --json-schema': 'operating/json.test.ts',
   'countersink systemd --once': 'operating/systemd-units.test.ts',

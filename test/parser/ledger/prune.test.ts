@@ -200,6 +200,35 @@ t.test('a file that is taken back meanwhile, and one that cannot be read', async
   t.equal(await blocksOf(s, 'opening'), 0, 'nothing is left of it')
 })
 
+t.test('files that are not what they were when it began', async t => {
+  const s = await closingScene(t, await server.database())
+  await s.counted(FIRST)
+  await s.counted(SECOND)
+  const request = await closed(s)
+  const [order] = await s.ledger.counter.waitingOrders(1)
+  await s.ledger.close()
+  const move = (days: number): Promise<number> =>
+    s.session.execute('UPDATE countersink_batch SET ended_at = ended_at + INTERVAL ? DAY LIMIT 1', [
+      days,
+    ])
+  const options = await optionsOf(s)
+  const parts = prune(s.session, order!, options)
+  await parts.next()
+  await move(1)
+  let step = await parts.next()
+  while (step.done !== true) step = await parts.next()
+  t.match(step.value, { kind: 'waits' })
+  t.match(await s.standing(request), { state: 'waiting' })
+  await s.proven(t)
+  await move(-1)
+  const again = prune(s.session, order!, options)
+  step = await again.next()
+  while (step.done !== true) step = await again.next()
+  t.same(step.value, { kind: 'done' })
+  await s.proven(t)
+  t.equal(await s.rows('sums'), await blocksOf(s, 'opening'))
+})
+
 t.test('a time that has not come', async t => {
   const s = await closingScene(t, await server.database())
   await s.counted(FIRST)
