@@ -40,13 +40,13 @@ export const prune: Section = {
       await askFor(session, names, request)
       return request
     })
-    const answer = await site.withSession(session =>
+    await site.withSession(session =>
       until(
         'the books are closed',
         async () => {
           site.throwIfEnded()
           const standing = await findOrder(session, names, request.id)
-          return standing?.state === 'done' ? (standing.answer ?? '') : undefined
+          return standing?.state === 'done' ? true : undefined
         },
         { withinMs: 1_800_000, pollMs: 20 },
       ),
@@ -73,7 +73,7 @@ export const prune: Section = {
         bound: PEAK_BYTES_MAX,
         write: value => `${(value / 2 ** 20).toFixed(0)} MiB`,
       }),
-      figures: { seconds, serverCpuSeconds, peakBytes, idleBytes, answer },
+      figures: { seconds, serverCpuSeconds, peakBytes, idleBytes },
     })
   },
 }
