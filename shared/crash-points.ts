@@ -60,6 +60,7 @@ export const CRASH_POINTS = [
   'P7-sidecar-written',
   'P7-before-journalled',
   'P7-done-journalled',
+  'P8-day-made',
   'P8-linked',
   'P8-moved',
   'P8-move-synced',

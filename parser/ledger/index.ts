@@ -3,7 +3,7 @@
  * or knows the driver.
  */
 
-export { hasTotals, knownContents } from './asking/at-rest.ts'
+export { hasTotals, knownContents, type RecordedContent } from './asking/at-rest.ts'
 export {
   contentsWithPrefix,
   type KnownContent,

@@ -1,3 +1,4 @@
+import { nameAsPublished } from '../facts.ts'
 import type { BatchFile } from '../ledger/index.ts'
 import type { ReadFile } from './decider.ts'
 
@@ -16,7 +17,7 @@ export function batchFile({ entry, digest, sums, largestSum }: ReadFile): BatchF
     sha256: digest.sha256,
     workSequence: entry.sequence,
     origin: entry.provenance?.origin,
-    name: entry.name,
+    name: nameAsPublished(entry, digest),
     publishedAtMs: entry.provenance?.publishedAtMs,
     terms: entry.terms,
     sizeBytes: digest.sizeBytes,

@@ -2,6 +2,7 @@ import type { Section } from './bench-context.ts'
 import { apply } from './sections/apply.ts'
 import { backlog } from './sections/backlog.ts'
 import { before } from './sections/before.ts'
+import { corrections } from './sections/corrections.ts'
 import { digest } from './sections/digest.ts'
 import { generator } from './sections/generator.ts'
 import { history } from './sections/history.ts'
@@ -24,6 +25,7 @@ export const SECTIONS: readonly Section[] = [
   memory,
   packing,
   apply,
+  corrections,
   backlog,
   smallFiles,
   latency,

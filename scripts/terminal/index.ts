@@ -3,11 +3,13 @@
  */
 
 export { withAnswers } from './answers.ts'
+export { type Asking, AT_TERMINAL } from './asking.ts'
 export {
   becomeOwnerOf,
   cannot,
   EXIT,
   environment,
+  refuseStrangeDirectory,
   refuseWhatIsDenied,
   undecided,
   usage,

@@ -185,7 +185,7 @@ async function filesAreBackedUp(scene: Scene, block: Block): Promise<void> {
 
 async function databaseIsBack(scene: Scene, { text }: Block): Promise<void> {
   const { stdout } = await must(scene.t, scene.host, text)
-  scene.t.match(stdout, /^back to the inbox .*between\.txt/m)
+  scene.t.match(stdout, /^back to the inbox .*between\.[0-9a-f]{12}\.txt/m)
   await addsUp(scene)
 }
 

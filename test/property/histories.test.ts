@@ -4,7 +4,7 @@
  * journals and runs are deleted, the database is put back to what it was or an empty one takes its place;
  * the table of totals has rows before, or too little room, a total is raised by somebody else, rows of a
  * consumer are refused for a while; or a whole house lives through deaths of its parts, full disks, logs
- * and sockets that go. In the end every number must be exact and every file in its place, whatever
+ * and sockets that go; or contents are taken back, counted again and replaced. In the end every number must be exact and every file in its place, whatever
  * happened; postings, proof and explanation agree with a model that knows nothing of them.
  *
  * 20 histories happen, from seed 1 on: what is made is the same each time, when it happens is not.

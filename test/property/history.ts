@@ -1,4 +1,6 @@
 import { faultsOf } from './check.ts'
+import { liveThroughCorrections } from './corrections.ts'
+import { type CorrectionsPlan, correctionsPlanOf } from './corrections-plan.ts'
 import { liveInHouse } from './house.ts'
 import { type HousePlan, housePlanOf } from './house-plan.ts'
 import { HistoryFailed, live } from './life.ts'
@@ -21,11 +23,15 @@ export interface Outcome {
   readonly refusals: number
 }
 
-/** A history of any kind: each eighth is one of the whole house, each third of the others of several hosts. */
-export type History = Plan | HousePlan | HostsPlan
+/**
+ * A history of any kind: each eighth is one of the whole house, and one of corrections, each third of the
+ * others of several hosts.
+ */
+export type History = Plan | HousePlan | HostsPlan | CorrectionsPlan
 
 export function historyOf(seed: number): History {
   if (seed % 8 === 0) return housePlanOf(seed)
+  if (seed % 8 === 4) return correctionsPlanOf(seed)
   return seed % 3 === 0 ? hostsPlanOf(seed) : planOf(seed)
 }
 
@@ -33,6 +39,10 @@ export function historyOf(seed: number): History {
 export async function happen(server: Server, plan: History): Promise<Outcome> {
   if (plan.kind === 'house') {
     return { lives: 1, points: 0, recoveries: 0, refusals: 0, fault: await liveInHouse(plan) }
+  }
+  if (plan.kind === 'corrections') {
+    const { fault, points } = await liveThroughCorrections(server, plan)
+    return { lives: plan.kills.length + 1, points, recoveries: 0, refusals: 0, fault }
   }
   return happenToHosts(server, plan, plan.kind === 'hosts' ? plan.hosts : [plan])
 }
@@ -180,7 +190,11 @@ export async function shrink(server: Server, failing: History): Promise<History>
 }
 
 function* smallerPlans(plan: History): Generator<History> {
-  if (plan.kind === 'house') {
+  if (plan.kind === 'corrections') {
+    const { steps, kills } = plan
+    for (const one of kills) yield { ...plan, kills: kills.filter(two => two !== one) }
+    for (const one of steps) yield { ...plan, steps: steps.filter(two => two !== one) }
+  } else if (plan.kind === 'house') {
     const { troubles, files } = plan
     for (const one of troubles) yield { ...plan, troubles: troubles.filter(two => two !== one) }
     for (const file of files) yield { ...plan, files: files.filter(one => one !== file) }
@@ -193,7 +207,7 @@ function* smallerPlans(plan: History): Generator<History> {
   } else {
     for (const smaller of smallerHosts(plan)) yield { ...plan, ...smaller }
   }
-  if (plan.kind !== 'house') {
+  if (plan.kind === 'parsers' || plan.kind === 'hosts') {
     const { totals, ...without } = plan
     if (totals !== undefined) yield without
   }

@@ -1,6 +1,7 @@
 import { CRASH_POINTS } from '../../shared/crash-points.ts'
 import { seeded, totalsOf } from '../helpers/files.ts'
 import { type PlannedFile, planFiles } from './contents.ts'
+import type { CorrectionsPlan } from './corrections-plan.ts'
 import type { HousePlan } from './house-plan.ts'
 import { type Below, type Moment, pick, planMoment } from './random.ts'
 import { openingOf, planTotals, type TotalsPlan } from './totals-plan.ts'
@@ -209,8 +210,13 @@ function planEnd(below: Below): End {
 }
 
 /** In a few lines, for the report of a failure. */
-export function describePlan(plan: Plan | HousePlan | HostsPlan): string {
+export function describePlan(plan: Plan | HousePlan | HostsPlan | CorrectionsPlan): string {
   const { seed, limits } = plan
+  if (plan.kind === 'corrections') {
+    const { hosts, kills, steps } = plan
+    const files = plan.files.map(({ name, content }) => ({ name, bytes: content.length }))
+    return `seed ${seed}, limits ${JSON.stringify(limits)}${told([{ hosts, kills }, ...files, ...steps])}`
+  }
   const what =
     plan.kind === 'hosts'
       ? plan.hosts.map(({ files, lives }, i) => `\nhost ${i}${toldFiles(files)}${toldLives(lives)}`)

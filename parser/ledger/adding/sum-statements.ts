@@ -172,6 +172,30 @@ export class SumStatements {
     }
   }
 
+  /**
+   * The same of rows with gaps between them: as many rows as the piece has pairs come from the server's
+   * SEQUENCE engine, in their order, and each is looked for by its key.
+   */
+  takeFromRows(words: ChunkWords, piece: Piece): Prepared {
+    const { totals, id, amount } = this.#names
+    const { from, to, amountDigits } = piece
+    const { ids, amounts } = this.#nextDigits()
+    const idWidth = idDigits(words, piece)
+    return {
+      sql:
+        'UPDATE (SELECT CAST(SUBSTR(?, seq * ? + 1, ?) AS UNSIGNED) AS id, ' +
+        `CAST(SUBSTR(?, seq * ? + 1, ?) AS UNSIGNED) AS share FROM ${SEQUENCE_TABLE} ` +
+        `WHERE seq < ?) AS ${ROWS} STRAIGHT_JOIN ${totals} FORCE INDEX FOR JOIN (PRIMARY) ` +
+        `ON ${totals}.${id} = ${ROWS}.id SET ${totals}.${amount} = ${totals}.${amount} - ${ROWS}.share ` +
+        `WHERE ${totals}.${amount} >= ${ROWS}.share`,
+      values: [
+        ...[writeAll(ids, words.ids, from, to, idWidth), idWidth, idWidth],
+        ...[writeAll(amounts, words.amounts, from, to, amountDigits), amountDigits, amountDigits],
+        to - from,
+      ],
+    }
+  }
+
   /** The same of single rows, by a list of as many as fit a statement. */
   takeFromList(words: ChunkWords, from: number, to: number): { text: string; next: number } {
     const { totals, id, amount } = this.#names

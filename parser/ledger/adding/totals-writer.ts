@@ -129,14 +129,20 @@ export class TotalsWriter {
   async take(session: Session, chunk: PairChunk): Promise<boolean> {
     const words = chunkWords(chunk)
     if (words.pairs === 0) return true
-    for (const piece of piecesOf(words, this.#limitsOf(session))) {
-      const isRange = piece.isDense && piece.to - piece.from >= this.#limits.densePairsMin
+    const limits = this.#limitsOf(session)
+    const hasRows = words.pairs >= limits.upsertPairsMin && (await session.hasSequences())
+    for (const piece of piecesOf(words, limits)) {
+      const pairs = piece.to - piece.from
+      const isRange = piece.isDense && pairs >= limits.densePairsMin
+      const isListed = !isRange && !(hasRows && pairs >= limits.upsertPairsMin)
       let changed = 0
-      if (isRange) {
-        const { sql, values } = this.#sql.takeFromRange(words, piece)
+      if (!isListed) {
+        const { sql, values } = isRange
+          ? this.#sql.takeFromRange(words, piece)
+          : this.#sql.takeFromRows(words, piece)
         changed = await session.executePrepared(sql, values)
       }
-      for (let at = piece.from; !isRange && at < piece.to; ) {
+      for (let at = piece.from; isListed && at < piece.to; ) {
         const { text, next } = this.#sql.takeFromList(
           words,
           at,
