@@ -4,6 +4,7 @@
  */
 
 import type { FileIdentity } from '../shared/file-identity.ts'
+import { givenName } from '../shared/paths.ts'
 import type { Outcome } from '../shared/protocol.ts'
 import type { Terms } from '../shared/terms.ts'
 
@@ -73,6 +74,8 @@ export interface QueueEntry {
   /** Of a `claimed` one: what was found when it was read before; its sums are lost. */
   readonly digest: DigestFacts | undefined
   readonly outcome: Outcome | undefined
+  /** Of a `settling` one; none: an earlier program has settled it, and its place is that one's. */
+  readonly settledAtMs?: number | undefined
   /** P2: how far its reading has come, while it is `claimed`. */
   readonly checkpoint: Checkpoint | undefined
   /** All that were made so far, also once none is needed any more. The journal counts them itself. */
@@ -116,6 +119,22 @@ export interface Reason {
 /** As it is kept and shown. */
 export function reasonText({ code, text }: Reason): string {
   return `${code}: ${text}`
+}
+
+/** As its maker called it: without what was put behind its name on its way into the inbox. */
+export function nameAsPublished(
+  { name }: Pick<QueueEntry, 'name'>,
+  { sha256 }: Pick<DigestFacts, 'sha256'>,
+): string {
+  return givenName(name, hexOf(sha256))
+}
+
+/** Whether the ledger means a file of this name: earlier versions kept the one that it had in the inbox. */
+export function isKeptAs(
+  name: string,
+  kept: { readonly name: string; readonly sha256: Uint8Array | null },
+): boolean {
+  return kept.name === name || kept.name === givenName(name, hexOf(kept.sha256 ?? NO_HASH))
 }
 
 /** How the log names a file: with its hash, once it was read to its end. */

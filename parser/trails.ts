@@ -5,6 +5,7 @@
  */
 
 import { CountersinkError, describeError } from '../shared/errors.ts'
+import { givenName } from '../shared/paths.ts'
 import type { TrailAnswer, TrailFile, TrailQuestion } from '../shared/protocol.ts'
 import type { JournalTrails } from './journal/index.ts'
 import {
@@ -80,19 +81,19 @@ function filesOf({ rows, sightings }: LedgerTrails, kept: JournalTrails): TrailF
       atMs: file.claimedAtMs,
     })),
     ...rows.map(row => ({
-      ...{ name: row.name, sha256: row.sha256.toString('hex'), state: row.state },
+      ...called(row.name, row.sha256.toString('hex')),
+      state: row.state,
       ...{ atMs: fromSqlTime(row.countedAt ?? row.digestedAt), sizeBytes: Number(row.sizeBytes) },
     })),
     ...sightings.map(({ name, sha256, outcome, atMs }) => ({
-      ...{ name, state: outcome, atMs },
-      ...(sha256 === undefined ? {} : { sha256 }),
+      ...{ ...called(name, sha256), state: outcome, atMs },
     })),
   ]
   for (const file of kept.named) {
-    const { name, outcome } = file
+    const { outcome } = file
     const one = { ...common(file), state: outcome, atMs: file.settledAtMs }
     const isTold = files.some(
-      other => other.name === name && other.sha256 === one.sha256 && other.state === outcome,
+      other => other.name === one.name && other.sha256 === one.sha256 && other.state === outcome,
     )
     if (!isTold) files.push(one)
   }
@@ -109,7 +110,13 @@ function filesOf({ rows, sightings }: LedgerTrails, kept: JournalTrails): TrailF
 
 function common(file: { name: string; sha256?: string; sizeBytes: number }) {
   const { name, sha256, sizeBytes } = file
-  return { name, sizeBytes, ...(sha256 === undefined || isUnread({ sha256 }) ? {} : { sha256 }) }
+  const isRead = sha256 !== undefined && !isUnread({ sha256 })
+  return { sizeBytes, ...called(name, isRead ? sha256 : undefined) }
+}
+
+/** The journal, and earlier versions of the ledger, have the names that files had in the inbox. */
+function called(name: string, sha256: string | undefined) {
+  return sha256 === undefined ? { name } : { name: givenName(name, sha256), sha256 }
 }
 
 /** The history has zeros for the hash that a file never got. */

@@ -202,11 +202,33 @@ export function sanitiseName(path: string, bytesMax = NAME_BYTES_MAX): string {
   return cleaned === '' ? 'file' : cleaned
 }
 
-const PUBLISHED_HASH_DIGITS = 12
+/** The beginning of a name that has at most so many bytes, cut between two characters. */
+export function cutName(name: string, bytesMax: number): string {
+  const bytes = Buffer.from(name)
+  if (bytes.length <= bytesMax) return name
+  let end = bytesMax
+  while (end > 0 && isWithinCharacter(bytes[end]!)) end -= 1
+  return bytes.toString('utf8', 0, end)
+}
 
-/** The inbox name of a published file: different contents of one name do not collide there. */
-export function publishedName(stem: string, sha256: string): string {
-  return `${stem}-${sha256.slice(0, PUBLISHED_HASH_DIGITS)}`
+/** In UTF-8 all bytes of a character but its first. */
+function isWithinCharacter(byte: number): boolean {
+  return (byte & 0xc0) === 0x80
+}
+
+export const PUBLISHED_HASH_DIGITS = 12
+
+/**
+ * The inbox name of a published file: different contents of one name do not collide there.
+ *
+ * @param digits of the hash; more where that name is taken.
+ */
+export function publishedName(
+  stem: string,
+  sha256: string,
+  digits: number = PUBLISHED_HASH_DIGITS,
+): string {
+  return `${stem}-${sha256.slice(0, digits)}`
 }
 
 /** Room that `publishedName` needs behind the stem. */
@@ -214,16 +236,26 @@ export const PUBLISHED_SUFFIX_BYTES = PUBLISHED_HASH_DIGITS + 1
 
 /** The reverse of `publishedName`: what its maker called the file; any other name as it is. */
 export function givenName(name: string, sha256: string): string {
-  const suffix = publishedName('', sha256)
-  return name.endsWith(suffix) && name.length > suffix.length ? name.slice(0, -suffix.length) : name
+  const published = parsePublishedName(name)
+  return published && sha256.startsWith(published.hashPrefix) ? published.stem : name
 }
+
+/** Of a name that `publishedName` may have made. */
+export function parsePublishedName(
+  name: string,
+): { readonly stem: string; readonly hashPrefix: string } | undefined {
+  const [, stem, hashPrefix] = PUBLISHED.exec(name) ?? []
+  return stem === undefined || hashPrefix === undefined ? undefined : { stem, hashPrefix }
+}
+
+const PUBLISHED = /^(.+)-([0-9a-f]{12,64})$/s
 
 /** Sequences start at the clock in milliseconds (see the journal), which has 13 digits today. */
 const SEQUENCE_DIGITS = 15
 /** The clock in the year 5138: far from any that was given, and from the end of the journal's keys. */
 const SEQUENCE_MAX = 10 ** 14
 
-function sequenceText(sequence: number): string {
+export function sequenceText(sequence: number): string {
   return String(sequence).padStart(SEQUENCE_DIGITS, '0')
 }
 
@@ -243,8 +275,9 @@ export function parseWorkName(entry: string): { sequence: number; name: string }
 const SETTLED_HASH_DIGITS = 16
 
 /**
- * The name of a settled file: the hash in it keeps equal names from overwriting each other. Where that
- * name is taken all the same, the sequence behind it makes it one that nobody else has.
+ * The name of a settled file that was not counted (one that was: `archivedName`): the hash in it keeps
+ * equal names from overwriting each other. Where that name is taken all the same, the sequence behind it
+ * makes it one that nobody else has.
  */
 export function settledName(name: string, sha256: Uint8Array, sequence?: number): string {
   const settled = `${name}.${Buffer.from(sha256).toString('hex').slice(0, SETTLED_HASH_DIGITS)}`
@@ -268,6 +301,6 @@ export function sidecarPath(directory: string, name: string): string {
 export const SIDECAR_SUFFIX = '.reason.json'
 
 /** What a directory takes as a name. */
-const ENTRY_BYTES_MAX = 255
+export const ENTRY_BYTES_MAX = 255
 const longest = settledName('n'.repeat(NAME_BYTES_MAX), Buffer.alloc(32), 1)
 assert(Buffer.byteLength(`${longest}${MANIFEST_SUFFIX}`) <= ENTRY_BYTES_MAX)

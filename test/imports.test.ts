@@ -42,10 +42,13 @@ const INNER_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly stri
     recovery: ['publishing'],
     supervising: ['mariadb', 'terminal', 'state'],
     deploy: [],
+    asking: ['mariadb', 'publishing', 'terminal'],
+    library: ['asking', 'mariadb', 'publishing', 'reports', 'terminal'],
     doctor: ['supervising', 'mariadb', 'terminal', 'state'],
     commands: [
       ...[
         'supervising',
+        'asking',
         'deploy',
         'mariadb',
         'publishing',

@@ -7,38 +7,58 @@
  * directory synced (F1), the history changed (F2), and it is taken off the list if its row still says the
  * same. A crash leaves it on the list; each step finds what was done before. A file that is nowhere any
  * more is not looked for again. With a held file go those of the same content that came meanwhile.
+ *
+ * A file that was taken back goes from the archive, whichever of its directories it is in, to reverted/, and
+ * one that is counted again back to the archive's directory of the day on which it was settled.
  */
 
 import { readdir } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { archiveDay, archivedName } from '../../shared/archive.ts'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { replaceFile, syncDirectories } from '../../shared/durable.ts'
 import { describeError, hasCode, toError } from '../../shared/errors.ts'
 import { Bell } from '../../shared/handoff.ts'
 import type { Log } from '../../shared/log.ts'
 import { isOneInode, statsIfLookedAt } from '../../shared/looks.ts'
-import { parseSettledName, type StatePaths, settledName, sidecarPath } from '../../shared/paths.ts'
+import {
+  parseSettledName,
+  type StatePaths,
+  settledName,
+  sidecarPath,
+  workName,
+} from '../../shared/paths.ts'
 import { printableLines } from '../../shared/printable.ts'
-import type { Outcome } from '../../shared/protocol.ts'
-import { hexOf } from '../facts.ts'
+import type { Outcome, ProcessedFile } from '../../shared/protocol.ts'
+import { DayDirectories } from '../day-directories.ts'
+import { hexOf, isKeptAs } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { Ledger, LedgerFile } from '../ledger/index.ts'
 import { moveToFree, removeIfThere } from '../moves.ts'
-import { locateFiles } from './located-files.ts'
+import { locateArchived } from './located-files.ts'
 
 export class Follower {
   readonly #paths: StatePaths
   readonly #journal: Journal
-  readonly #ledger: Ledger
+  readonly #ledger: Pick<Ledger, 'toBeMoved' | 'moved'>
   readonly #log: Log
+  readonly #lookIntervalMs: number
+  readonly #days = new DayDirectories()
   /** Told once that they cannot be moved. */
   readonly #stuck = new Set<bigint>()
 
-  constructor(options: { paths: StatePaths; journal: Journal; ledger: Ledger; log: Log }) {
+  constructor(options: {
+    paths: StatePaths
+    journal: Journal
+    ledger: Pick<Ledger, 'toBeMoved' | 'moved'>
+    log: Log
+    lookIntervalMs?: number
+  }) {
     this.#paths = options.paths
     this.#journal = options.journal
     this.#ledger = options.ledger
     this.#log = options.log
+    this.#lookIntervalMs = options.lookIntervalMs ?? LOOK_INTERVAL_MS
   }
 
   /** The loop; ends when the signal is raised. */
@@ -47,22 +67,21 @@ export class Follower {
     try {
       while (!signal.aborted) {
         const rows = await this.#ledger.toBeMoved(FILES_AT_ONCE)
-        for (const row of rows) {
+        const settled = rows.filter(row => !this.#isInWork(row))
+        const archived = await locateArchived(settled, this.#paths)
+        for (const row of settled) {
           if (signal.aborted) return
-          await this.#follow(row)
+          await this.#follow(row, archived.get(row))
         }
-        await untilStopped.wait(signal, LOOK_INTERVAL_MS)
+        await untilStopped.wait(signal, this.#lookIntervalMs)
       }
     } catch (error) {
       if (!signal.aborted || error !== signal.reason) throw error
     }
   }
 
-  async #follow(row: LedgerFile): Promise<void> {
-    // Until it is settled it stands in work/: then it goes where its row says at once.
-    const entry = this.#journal.queued(Number(row.workSequence))
-    if (entry?.name === row.name && entry.stage !== 'settling') return
-    const why = await this.#move(row)
+  async #follow(row: LedgerFile, archived: string | undefined): Promise<void> {
+    const why = await this.#move(row, archived)
     if (why !== undefined) {
       if (!this.#stuck.has(row.sequence)) {
         this.#log.warn('a file cannot be put where the ledger says', {
@@ -80,86 +99,156 @@ export class Follower {
     await this.#ledger.moved(row)
   }
 
+  /** Then it goes first where it was to go when it was settled. */
+  #isInWork(row: LedgerFile): boolean {
+    const workSequence = Number(row.workSequence)
+    const entry = this.#journal.queued(workSequence)
+    if (entry === undefined || !isKeptAs(entry.name, row)) return false
+    const path = join(this.#paths.work, workName(workSequence, entry.name))
+    return entry.stage !== 'settling' || stands(path)
+  }
+
   /** @returns why it cannot be moved; undefined: it stands where it must, or nowhere. */
-  async #move(row: LedgerFile): Promise<string | undefined> {
-    const { archive, reverted, quarantine, duplicate } = this.#paths
-    const held = await this.#heldOf(row)
-    const to = { applied: archive, reverted, refused: quarantine }[row.state as Moved]
-    const isThere = namesOf(row).some(name => standsAt(join(to, name)))
-    const from = isThere ? undefined : (held[0] ?? (await this.#elsewhere(row)))
-    if (from !== undefined) {
-      const why = await this.#moveTo(from, to, row)
-      if (why !== undefined) return why
-    }
+  async #move(row: LedgerFile, archived: string | undefined): Promise<string | undefined> {
+    const { reverted, quarantine, duplicate } = this.#paths
+    const { applied = 0 } = this.#journal.content(row.sha256) ?? {}
+    const record = this.#journal.processed(applied)
+    const names = namesAside(row, record)
+    const aside = placesIn(reverted, names).find(stands)
+    const held = await this.#heldOf(row, names)
+    const from = held[0] ?? aside
+    const why = await this.#moveOne(row, { from, archived, names, record })
+    if (why !== undefined) return why
     // The same content again, published while it was held.
-    for (const copy of held.filter(path => path !== from)) {
-      const why = await this.#moveTo(copy, row.state === 'refused' ? quarantine : duplicate, row)
-      if (why !== undefined) return why
+    for (const copy of held.filter(stands)) {
+      const places = [join(row.state === 'refused' ? quarantine : duplicate, basename(copy))]
+      const stays = await this.#fromAside(copy, places, row)
+      if (stays !== undefined) return stays
     }
     return undefined
   }
 
-  /** What stands in held/ with this content: the file that has brought it first. */
-  async #heldOf({ name, sha256 }: LedgerFile): Promise<string[]> {
-    const hashPrefix = parseSettledName(settledName(name, sha256))?.hashPrefix
-    const found = (await entriesOf(this.#paths.held)).flatMap(entry => {
-      const parsed = parseSettledName(entry)
-      return parsed?.hashPrefix === hashPrefix && parsed ? [{ entry, name: parsed.name }] : []
-    })
-    const own = found.filter(one => one.name === name)
-    const others = found.filter(one => one.name !== name)
-    return [...own, ...others].map(({ entry }) => join(this.#paths.held, entry))
+  async #moveOne(row: LedgerFile, where: Standing): Promise<string | undefined> {
+    const { reverted, quarantine } = this.#paths
+    const { from, archived, names, record } = where
+    switch (row.state as Moved) {
+      case 'reverted': {
+        const there = archived ?? from
+        const places = placesIn(reverted, names)
+        return there && !places.includes(there) ? this.#fromAside(there, places, row) : undefined
+      }
+      case 'refused': {
+        const there = from ?? archived
+        return there && this.#fromAside(there, placesIn(quarantine, names), row)
+      }
+      case 'applied': {
+        if (from === undefined) return undefined
+        const why =
+          archived === undefined
+            ? await this.#archive(from, row, record?.settledAtMs ?? Date.now())
+            : await removeSecondName(from, archived)
+        if (why === undefined && !stands(from)) removeSidecar(from)
+        return why
+      }
+    }
   }
 
-  /** Where it stands, of those that its row may have moved on from. */
-  async #elsewhere(row: LedgerFile): Promise<string | undefined> {
-    if (row.state === 'reverted') {
-      const [located] = await locateFiles([row], this.#paths, this.#journal)
-      return located?.path
-    }
-    return namesOf(row)
-      .map(name => join(this.#paths.reverted, name))
-      .find(standsAt)
+  /** What stands in held/ with this content: the file that has brought it first. */
+  async #heldOf({ name, sha256 }: LedgerFile, names: readonly string[]): Promise<string[]> {
+    const hashPrefix = parseSettledName(settledName(name, sha256))?.hashPrefix
+    const found = (await entriesOf(this.#paths.held)).filter(
+      entry => parseSettledName(entry)?.hashPrefix === hashPrefix,
+    )
+    const own = names.filter(entry => found.includes(entry))
+    const others = found.filter(entry => !own.includes(entry))
+    return placesIn(this.#paths.held, [...own, ...others])
   }
 
   /** With what is to be said beside it, and without what was said where it stood. */
-  async #moveTo(from: string, directory: string, row: LedgerFile): Promise<string | undefined> {
-    const isRefused = directory === this.#paths.quarantine
-    let why: string | undefined
-    for (const name of namesFor(from, row)) {
-      const to = join(directory, name)
-      if (isRefused) {
-        if (standsAt(to) && !isOneFile(from, to)) continue
-        const unwritten = await writeSidecar(sidecarPath(directory, name), sidecarOf(row))
-        if (unwritten !== undefined) return unwritten
-      }
-      const failure = moveToFree(from, to)
-      if (failure === undefined || failure.isGone) {
-        removeIfThere(sidecarPath(dirname(from), basename(from)))
-        await syncDirectories(dirname(from), directory)
-        return undefined
-      }
-      why = failure.why
-      if (!failure.isTaken) break
+  async #fromAside(
+    from: string,
+    places: readonly string[],
+    row: LedgerFile,
+  ): Promise<string | undefined> {
+    for (const to of row.state === 'refused' ? places : []) {
+      if (stands(to) && !isOneFile(from, to)) continue
+      const unwritten = await writeSidecar(sidecarPath(dirname(to), basename(to)), sidecarOf(row))
+      const why = unwritten ?? (await moveToOne(from, [to]))
+      if (why === undefined) removeSidecar(from)
+      return why
     }
-    return why ?? 'its name is taken'
+    const why = await moveToOne(from, places)
+    if (why === undefined) removeSidecar(from)
+    return why
+  }
+
+  /** Back to where it stood: the directory of the day on which it was settled. */
+  async #archive(from: string, row: LedgerFile, settledAtMs: number): Promise<string | undefined> {
+    const { archive } = this.#paths
+    const directory = join(archive, archiveDay(settledAtMs))
+    const { name, sha256, workSequence } = row
+    const names = [archivedName(name, sha256), archivedName(name, sha256, Number(workSequence))]
+    const why = await this.#days.ready(archive, directory)
+    return why ?? moveToOne(from, placesIn(directory, names))
   }
 }
 
-/** The names that it may have where it is settled. */
-function namesOf({ name, sha256, workSequence }: LedgerFile): readonly string[] {
-  return [settledName(name, sha256), settledName(name, sha256, Number(workSequence))]
+/**
+ * What it may be called where names are not of a day: by the name that it had in the inbox, which the history
+ * knows, or else as it was published. The last of each is nobody else's.
+ */
+function namesAside(
+  { name, sha256, workSequence }: LedgerFile,
+  record: Pick<ProcessedFile, 'name'> | undefined,
+): string[] {
+  const names = [...new Set([record?.name ?? name, name])]
+  return names.flatMap(one => [
+    settledName(one, sha256),
+    settledName(one, sha256, Number(workSequence)),
+  ])
 }
 
-/** Of a copy that came under another name, or later, its own. */
-function namesFor(from: string, row: LedgerFile): ReadonlySet<string> {
-  const own = namesOf(row)
-  const entry = basename(from)
-  return new Set(parseSettledName(entry)?.name === row.name ? [...own, entry] : [entry])
-}
-
-function standsAt(path: string): boolean {
+function stands(path: string): boolean {
   return statsIfLookedAt(path) !== undefined
+}
+
+function placesIn(directory: string, names: readonly string[]): string[] {
+  return names.map(name => join(directory, name))
+}
+
+/** To the first of them that is free. @returns why it stays */
+async function moveToOne(from: string, places: readonly string[]): Promise<string | undefined> {
+  let why: string | undefined
+  for (const to of places) {
+    const failure = moveToFree(from, to)
+    if (failure === undefined || failure.isGone) {
+      await syncDirectories(dirname(from), dirname(to))
+      return undefined
+    }
+    why = failure.why
+    if (!failure.isTaken) break
+  }
+  return why
+}
+
+/** A crash may have left it under both; else it is another copy, published while its content was taken back. */
+async function removeSecondName(aside: string, archived: string): Promise<string | undefined> {
+  const failure = moveToFree(aside, archived)
+  if (failure !== undefined && !failure.isGone) return failure.isTaken ? undefined : failure.why
+  await syncDirectories(dirname(aside), dirname(archived))
+  return undefined
+}
+
+/** Where a file stands: in held/ or reverted/, and in the archive. */
+interface Standing {
+  readonly from: string | undefined
+  readonly archived: string | undefined
+  readonly names: readonly string[]
+  readonly record: ProcessedFile | undefined
+}
+
+function removeSidecar(path: string): void {
+  removeIfThere(sidecarPath(dirname(path), basename(path)))
 }
 
 function isOneFile(one: string, other: string): boolean {

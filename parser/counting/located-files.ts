@@ -1,10 +1,12 @@
 /**
  * Where files of the ledger are now, as far as they are here: in work/ under the sequence that the ledger knows,
- * there under another (adopted anew, or dropped into the inbox once more), or in the archive.
+ * there under another (adopted anew, or dropped into the inbox once more), or in the archive, on whichever day.
  */
 
 import { join } from 'node:path'
-import { isThere } from '../../shared/looks.ts'
+import { setImmediate } from 'node:timers/promises'
+import { archiveDirectories, archivedName } from '../../shared/archive.ts'
+import { isThere, statsIfLookedAt } from '../../shared/looks.ts'
 import { type StatePaths, settledName, workName } from '../../shared/paths.ts'
 import type { Journal } from '../journal/index.ts'
 import type { LedgerFile } from '../ledger/index.ts'
@@ -21,28 +23,55 @@ export async function locateFiles(
   journal: Journal,
 ): Promise<LocatedFile[]> {
   const queuedAs = await sequencesOf(rows, journal)
-  return rows.flatMap(row => locate(row, queuedAs, paths, journal) ?? [])
+  const waiting = rows.map(row => inWork(row, queuedAs, paths, journal))
+  const archived = await locateArchived(
+    rows.filter((_, i) => waiting[i] === undefined),
+    paths,
+  )
+  return rows.flatMap((row, i) => {
+    const path = waiting[i] ?? archived.get(row)
+    return path === undefined ? [] : [{ row, path }]
+  })
 }
 
-function locate(
+function inWork(
   row: LedgerFile,
   queuedAs: ReadonlyMap<string, readonly number[]>,
   paths: StatePaths,
   journal: Journal,
-): LocatedFile | undefined {
+): string | undefined {
   const own = Number(row.workSequence)
   for (const workSequence of [own, ...(queuedAs.get(row.sha256.toString('hex')) ?? [])]) {
     const name = journal.queued(workSequence)?.name ?? row.name
     const path = join(paths.work, workName(workSequence, name))
-    if (isThere(path)) return { row, path }
-  }
-  for (const name of [settledName(row.name, row.sha256, own), settledName(row.name, row.sha256)]) {
-    for (const directory of [paths.archive, paths.archiveDisposable]) {
-      const path = join(directory, name)
-      if (isThere(path)) return { row, path }
-    }
+    if (isThere(path)) return path
   }
   return undefined
+}
+
+/**
+ * Where those are that stand in the archive. One walk through the days for all of them: it cannot be known on
+ * which a file was settled.
+ */
+export async function locateArchived(
+  rows: readonly LedgerFile[],
+  { archive, archiveDisposable }: StatePaths,
+): Promise<ReadonlyMap<LedgerFile, string>> {
+  const found = new Map<LedgerFile, string>()
+  if (rows.length === 0) return found
+  for (const root of [archive, archiveDisposable]) {
+    for await (const day of archiveDirectories(root)) {
+      const nameIt = day === '' ? settledName : archivedName
+      for (const row of rows) {
+        const { name, sha256, workSequence } = row
+        const names = [nameIt(name, sha256, Number(workSequence)), nameIt(name, sha256)]
+        const path = names.map(one => join(root, day, one)).find(one => statsIfLookedAt(one))
+        if (path !== undefined && !found.has(row)) found.set(row, path)
+      }
+      await setImmediate()
+    }
+  }
+  return found
 }
 
 /** Under which sequences these contents wait, as far as it is known: one walk for all of them. */

@@ -44,7 +44,7 @@ export class Orders {
     for (const id of this.#tries.keys()) if (!waiting.has(id)) this.#tries.delete(id)
     for (const id of this.#waits.keys()) if (!waiting.has(id)) this.#waits.delete(id)
     let hasDone = false
-    for (const order of orders.filter(isFileOrder)) {
+    for (const order of orders) {
       const kind = await this.#one(order)
       if (kind === 'recorder') return 'recorder'
       if (kind !== 'waits') hasDone = true
@@ -52,7 +52,7 @@ export class Orders {
     return hasDone
   }
 
-  async #one(order: FileOrder): Promise<string> {
+  async #one(order: Order): Promise<string> {
     const result = await this.#ledger.counter.carryOut(order)
     if (result.kind === 'waits') {
       this.#waits.set(hexOf(order.id), { kind: order.kind, why: result.why })
@@ -66,7 +66,7 @@ export class Orders {
         this.#tellDeclined(order, result.why)
         break
       case 'given back':
-        return this.#tryAgain(order)
+        return isFileOrder(order) ? this.#tryAgain(order) : result.kind
     }
     return result.kind
   }

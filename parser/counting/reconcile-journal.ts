@@ -1,6 +1,7 @@
 import type { Config } from '../../shared/config.ts'
 import type { Log } from '../../shared/log.ts'
 import { readRememberedLedger, rememberLedger } from '../../shared/remembered-ledger.ts'
+import { isKeptAs } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import {
   type Ledger,
@@ -98,8 +99,8 @@ async function learnOwn(journal: Journal, ledger: Ledger, log: Log): Promise<voi
 
 /** What still stands in work/ under its own sequence was counted by us and not settled: it will be. */
 function settledOnly(rows: readonly LedgerFile[], journal: Journal, ledger: Ledger): LedgerFile[] {
-  return rows.filter(
-    row =>
-      !ledger.isFromThisParser(row) || journal.queued(Number(row.workSequence))?.name !== row.name,
-  )
+  return rows.filter(row => {
+    const entry = journal.queued(Number(row.workSequence))
+    return !ledger.isFromThisParser(row) || entry === undefined || !isKeptAs(entry.name, row)
+  })
 }

@@ -236,7 +236,11 @@ export class Journal extends JournalView {
       for (const settlement of settlements) {
         const { entry, outcome, facts } = settlement
         if (outcome === 'quarantined') this.#letGo(tables, entry.sequence, facts.sha256)
-        const settled = { ...entry, outcome, checkpoint: undefined, runName: undefined }
+        const { settledAtMs } = facts
+        const settled = {
+          ...{ ...entry, outcome, settledAtMs },
+          ...{ checkpoint: undefined, runName: undefined },
+        }
         const { checkpoints } = this.#bring(tables, settled, 'settle')
         const file = processedFile(settlement, next.nextNumber, checkpoints)
         files.push(file)

@@ -69,6 +69,7 @@ export function encodeQueueEntry(entry: QueueEntry, progress: EntryProgress = en
     entry.provenance && encodeProvenance(entry.provenance),
     progress.checkpoints && encodeTally(progress.checkpoints),
     entry.terms && termsFields(entry.terms),
+    entry.settledAtMs,
   ])
 }
 
@@ -90,6 +91,7 @@ type QueueEntryFields = [
   ProvenanceFields | undefined,
   TallyFields | undefined,
   TermsFields | undefined,
+  number | undefined,
 ]
 
 export function decodeProgress(record: Uint8Array): EntryProgress {
@@ -120,6 +122,7 @@ export function decodeQueueEntry(sequence: number, record: Uint8Array): QueueEnt
     stage,
     digest: fields[7] && decodeDigest(fields[7]),
     outcome: fields[8],
+    ...(fields[16] === undefined ? {} : { settledAtMs: fields[16] }),
     checkpoint: fields[9] && decodeCheckpoint(fields[9]),
     ...(fields[14] === undefined ? {} : { checkpoints: decodeTally(fields[14]) }),
     ...(fields[15] === undefined ? {} : { terms: parseTerms(fields[15], garbled) }),

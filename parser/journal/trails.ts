@@ -79,7 +79,8 @@ function* namedFiles(view: JournalView, name: string): Generator<void, Processed
 }
 
 function isNamed(file: { name: string; sha256?: string }, name: string): boolean {
-  return file.name === name || givenName(file.name, file.sha256 ?? '') === name
+  const sha256 = file.sha256 ?? ''
+  return file.name === name || givenName(file.name, sha256) === givenName(name, sha256)
 }
 
 function queuedTrail(entry: QueueEntry): QueuedTrail {

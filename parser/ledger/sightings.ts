@@ -1,5 +1,5 @@
 import { boundedReason, type Outcome } from '../../shared/protocol.ts'
-import type { Growth } from '../facts.ts'
+import { type Growth, isKeptAs } from '../facts.ts'
 import type { Session } from './connection.ts'
 import { type LedgerNames, sqlTime } from './schema/tables.ts'
 
@@ -16,6 +16,7 @@ export interface Sighting {
 /** The same as it is read back. */
 export interface KeptSighting {
   readonly sha256: Buffer | null
+  readonly name: string
   readonly outcome: 'duplicate' | 'quarantined' | 'reverted' | 'held'
   readonly reason: string
 }
@@ -52,13 +53,13 @@ export async function readSighting(
   instance: Uint8Array,
   { name, workSequence }: Pick<Sighting, 'name' | 'workSequence'>,
 ): Promise<KeptSighting | undefined> {
-  const [row] = await session.query<KeptSighting>(
-    `SELECT sha256, outcome, reason FROM ${names.sighting}
-      WHERE instance = ? AND work_sequence = ? AND name = ?
+  const rows = await session.query<KeptSighting>(
+    `SELECT sha256, name, outcome, reason FROM ${names.sighting}
+      WHERE instance = ? AND work_sequence = ?
         AND outcome IN ('duplicate', 'quarantined', 'reverted', 'held')`,
-    [instance, workSequence, name],
+    [instance, workSequence],
   )
-  return row
+  return rows.find(row => isKeptAs(name, row))
 }
 
 /** Beside the content's row; what was found last stands there. */

@@ -1,3 +1,4 @@
+import { nameAsPublished } from '../facts.ts'
 import type { BatchFile } from '../ledger/index.ts'
 import type { ReadFile } from './decider.ts'
 
@@ -19,7 +20,7 @@ export function batchFile(
     sha256: digest.sha256,
     workSequence: entry.sequence,
     origin: entry.provenance?.origin,
-    name: entry.name,
+    name: nameAsPublished(entry, digest),
     publishedAtMs: entry.provenance?.publishedAtMs,
     terms: entry.terms,
     heldBecause,

@@ -21,7 +21,7 @@
 
 import { setImmediate } from 'node:timers/promises'
 import type { Log } from '../../shared/log.ts'
-import { hexOf, loggedFile, type QueueEntry } from '../facts.ts'
+import { hexOf, loggedFile, nameAsPublished, type QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { Ledger, LedgerFile } from '../ledger/index.ts'
 import { changedAfterClaim, closeAll, type Verdict } from '../reading/index.ts'
@@ -141,7 +141,8 @@ export class Decider {
         else undone.begun.push(verdict)
       } else {
         if (row.state === 'refused') {
-          const { name, sequence: workSequence, provenance, terms, claimedAtMs } = entry
+          const { sequence: workSequence, provenance, terms, claimedAtMs } = entry
+          const name = nameAsPublished(entry, verdict.digest)
           const digestedAtMs = verdict.digest.endedAtMs
           const held = await this.#namePolicy.toBeHeld([verdict])
           const heldBecause = held.get(hexOf(row.sha256))

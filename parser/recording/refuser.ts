@@ -1,4 +1,4 @@
-import { type DigestFacts, hexOf, type QueueEntry, reasonText } from '../facts.ts'
+import { type DigestFacts, hexOf, nameAsPublished, type QueueEntry, reasonText } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { Ledger, LedgerFile } from '../ledger/index.ts'
 import type { Verdict } from '../reading/index.ts'
@@ -95,15 +95,16 @@ export class Refuser {
   }
 
   async #sight(
-    { sequence, name }: QueueEntry,
-    { sha256 }: DigestFacts,
+    entry: QueueEntry,
+    digest: DigestFacts,
     outcome: 'duplicate' | 'quarantined' | 'reverted' | 'held',
     reason: string,
   ): Promise<void> {
     // A parser that was replaced meanwhile must not write down what its successor knows better.
     this.#journal.assertOwner()
     await this.#ledger.sight({
-      ...{ workSequence: sequence, sha256, name, outcome, reason, seenAtMs: Date.now() },
+      ...{ workSequence: entry.sequence, sha256: digest.sha256, outcome, reason },
+      ...{ name: nameAsPublished(entry, digest), seenAtMs: Date.now() },
     })
   }
 }

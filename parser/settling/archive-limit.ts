@@ -1,5 +1,6 @@
 import { readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { archiveDirectories, parseArchivedName } from '../../shared/archive.ts'
 import { describeError, hasCode } from '../../shared/errors.ts'
 import type { Fields, Log } from '../../shared/log.ts'
 import { statsIfLookedAt } from '../../shared/looks.ts'
@@ -14,7 +15,7 @@ export class ArchiveLimit {
   readonly #directory: string
   readonly #bytesMax: number
   readonly #log: Log
-  /** Oldest first. */
+  /** Oldest first, named from the directory on. */
   readonly #files: { name: string; sizeBytes: number }[] = []
   #bytes = 0
 
@@ -33,11 +34,14 @@ export class ArchiveLimit {
   static async open(directory: string, bytesMax: number, log: Log): Promise<ArchiveLimit> {
     const limit = new ArchiveLimit(directory, bytesMax, log)
     const found = []
-    for (const name of await readdir(directory)) {
-      // What else stands there, or cannot be looked at, is none of ours.
-      const stats = statsIfLookedAt(join(directory, name))
-      if (!stats?.isFile()) continue
-      found.push({ name, sizeBytes: Number(stats.size), changedMs: Number(stats.ctimeMs) })
+    for await (const day of archiveDirectories(directory)) {
+      for (const entry of await readdir(join(directory, day))) {
+        const name = join(day, entry)
+        // What else stands there, or cannot be looked at, is none of ours.
+        const stats = statsIfLookedAt(join(directory, name))
+        if (!stats?.isFile()) continue
+        found.push({ name, sizeBytes: Number(stats.size), changedMs: Number(stats.ctimeMs) })
+      }
     }
     found.sort((a, b) => a.changedMs - b.changedMs)
     for (const { name, sizeBytes } of found) limit.#push(name, sizeBytes)
@@ -45,7 +49,7 @@ export class ArchiveLimit {
     return limit
   }
 
-  /** A file of that name was just moved in. */
+  /** A file was just moved in. */
   async added(name: string, sizeBytes: number): Promise<void> {
     this.#push(name, sizeBytes)
     await this.#enforce()
@@ -80,7 +84,8 @@ export class ArchiveLimit {
 
 /** Its name there has the first digits of its hash, which is all that is known of it here. */
 function named(name: string): Fields {
-  return { name, sha256: parseSettledName(name)?.hashPrefix }
+  const { hashPrefix } = parseArchivedName(basename(name)) ?? parseSettledName(name) ?? {}
+  return { name, sha256: hashPrefix }
 }
 
 /** Also a bound on the list above. */

@@ -12,12 +12,14 @@ import type { BigIntStats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { archiveDay, archivedName } from '../../shared/archive.ts'
 import { Bell } from '../../shared/handoff.ts'
 import type { Log } from '../../shared/log.ts'
+import { statsIfLookedAt } from '../../shared/looks.ts'
 import { type StatePaths, settledName } from '../../shared/paths.ts'
-import type { GrewAfterwards } from '../../shared/protocol.ts'
+import type { GrewAfterwards, ProcessedFile } from '../../shared/protocol.ts'
 import { changeSinceRead } from '../changes.ts'
-import type { DigestFacts, Growth, QueueEntry } from '../facts.ts'
+import { type DigestFacts, type Growth, nameAsPublished, type QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 
 export class GrowthWatch {
@@ -105,7 +107,8 @@ export class GrowthWatch {
       ...{ code: 'CHANGED_AFTER_COUNT', change },
     })
     const reason = `changed after it was counted: ${change}`
-    this.#unwritten.push({ name, sha256, reason, seenAtMs: Date.now() })
+    const given = nameAsPublished({ name }, { sha256 })
+    this.#unwritten.push({ name: given, sha256, reason, seenAtMs: Date.now() })
     if (this.#unwritten.length > UNWRITTEN_MAX) this.#unwritten.shift()
   }
 
@@ -122,9 +125,8 @@ export class GrowthWatch {
       const leftMs = WATCH_MS - (Date.now() - file.settledAtMs)
       if (leftMs <= 0) break
       if (file.outcome !== 'applied' && file.outcome !== 'duplicate') continue
-      const directory = file.outcome === 'applied' ? this.#paths.archive : this.#paths.duplicate
       const sha256 = Buffer.from(file.sha256, 'hex')
-      const path = join(directory, settledName(file.name, sha256))
+      const path = settledPath(file, sha256, this.#paths)
       if (known.has(path)) continue
       found.push({
         ...{ name: file.name, path, identity: undefined },
@@ -135,6 +137,17 @@ export class GrowthWatch {
     this.#watched.unshift(...found.reverse())
     this.#forgetOldest(Math.max(0, this.#watched.length - WATCHED_MAX))
   }
+}
+
+/** Of a duplicate, and of a file that an earlier version has counted, in one directory for all. */
+function settledPath(
+  { name, outcome, settledAtMs }: ProcessedFile,
+  sha256: Buffer,
+  { archive, duplicate }: StatePaths,
+): string {
+  if (outcome === 'duplicate') return join(duplicate, settledName(name, sha256))
+  const path = join(archive, archiveDay(settledAtMs), archivedName(name, sha256))
+  return statsIfLookedAt(path) !== undefined ? path : join(archive, settledName(name, sha256))
 }
 
 interface Watched extends Pick<QueueEntry, 'name' | 'identity'> {

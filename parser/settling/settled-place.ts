@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { archiveDay, archivedName } from '../../shared/archive.ts'
 import { CountersinkError } from '../../shared/errors.ts'
 import { isOneInode, statsIfLookedAt } from '../../shared/looks.ts'
 import { type StatePaths, settledName, sidecarPath } from '../../shared/paths.ts'
@@ -8,17 +9,21 @@ import { hasHash, type QueueEntry } from '../facts.ts'
 /** Where a settled file goes. */
 export interface SettledPlace {
   readonly directory: string
+  /** The own directory that it is, or is below. */
+  readonly root: string
   /** In the order in which they are tried; the last is nobody else's for ever. */
   readonly names: readonly [string, string]
 }
 
 /**
+ * A counted file goes to the directory of the day on which it was settled: that it is the same day when it
+ * is moved again after a crash, the journal sees to. The others go where they are looked for by their names.
  * A file that was never read to its end has no hash to be named by, but its own sequence.
  *
  * @throws CountersinkError JOURNAL_UNREADABLE when it has no outcome.
  */
 export function settledPlace(entry: QueueEntry, paths: StatePaths): SettledPlace {
-  const { name, digest, outcome, disposable, sequence } = entry
+  const { name, digest, outcome, disposable, sequence, settledAtMs } = entry
   if (digest === undefined || outcome === undefined) {
     throw new CountersinkError(
       'JOURNAL_UNREADABLE',
@@ -27,14 +32,17 @@ export function settledPlace(entry: QueueEntry, paths: StatePaths): SettledPlace
   }
   const { archive, archiveDisposable, duplicate, quarantine, reverted, held } = paths
   const applied = disposable ? archiveDisposable : archive
-  const directory = { applied, duplicate, quarantined: quarantine, reverted, held }[outcome]
+  const root = { applied, duplicate, quarantined: quarantine, reverted, held }[outcome]
   if (!hasHash(digest)) {
     const unread = `${name}.unread.${sequence}`
-    return { directory, names: [unread, unread] }
+    return { root, directory: root, names: [unread, unread] }
   }
+  const isOfADay = outcome === 'applied' && settledAtMs !== undefined
+  const nameIt = isOfADay ? archivedName : settledName
   return {
-    directory,
-    names: [settledName(name, digest.sha256), settledName(name, digest.sha256, sequence)],
+    root,
+    directory: isOfADay ? join(root, archiveDay(settledAtMs)) : root,
+    names: [nameIt(name, digest.sha256), nameIt(name, digest.sha256, sequence)],
   }
 }
 

@@ -2,11 +2,11 @@
  * P7 and P8: the last steps of files, whatever became of them, several in one go.
  *
  * The sidecars of quarantined files come first (a crash after them makes them again), then the
- * journal says `settling` with the outcomes (P7), then the files leave work/ for archive/,
- * duplicate/ or quarantine/ under names that carry their hash (P8), then whoever asked is told. A
- * crash between P7 and P8 leaves settled files in work/: the start moves them. A file that is
- * missing then was moved before the crash. A sidecar that cannot be written holds its file in work/,
- * where both are tried again; a restart moves the file without (the journal has its reason).
+ * journal says `settling` with the outcomes and the time (P7), then the files leave work/ for the
+ * archive's directory of that day, duplicate/, reverted/ or quarantine/ under names that carry their hash
+ * (P8), then whoever asked is told. A crash between P7 and P8 leaves settled files in work/: the start
+ * moves them. A file that is missing then was moved before the crash. A sidecar that cannot be written holds
+ * its file in work/, where both are tried again; a restart moves the file without (the journal has its reason).
  *
  * Nothing is written over: where a name is taken, the file gets one that is its own (`settledPlace`).
  * One that cannot be moved stays in work/, `settling`, and holds up nobody (`Unmoved`). A directory
@@ -17,7 +17,7 @@
  * a file of somebody's.
  */
 
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { replaceFile, syncDirectories, syncDirectoryIfItOpens } from '../../shared/durable.ts'
@@ -30,6 +30,7 @@ import { printableLines } from '../../shared/printable.ts'
 import type { Outcome } from '../../shared/protocol.ts'
 import { renameTrouble } from '../../shared/renames-between.ts'
 import { changeSinceRead } from '../changes.ts'
+import { DayDirectories } from '../day-directories.ts'
 import type { DiskWatch } from '../disk-watch.ts'
 import { hasHash, loggedFile, type QueueEntry } from '../facts.ts'
 import type { QueueTally } from '../intake/index.ts'
@@ -52,6 +53,7 @@ export class Settler {
   readonly #disk: DiskWatch
   readonly #signal: AbortSignal
   readonly #unmoved: Unmoved
+  readonly #days = new DayDirectories()
   readonly #events: ParserEvents
   /** What is still to be written, by sequence. */
   readonly #sidecars = new Map<number, Sidecar>()
@@ -128,7 +130,12 @@ export class Settler {
       endings.map(ending => settlementOf(ending, this.#queue.announcedAtMs(ending.entry.sequence))),
     )
     crashPoint('P7-done-journalled')
-    await this.move(endings.map(({ entry, outcome, digest }) => ({ ...entry, outcome, digest })))
+    await this.move(
+      endings.map(({ entry, outcome, digest }, i) => ({
+        ...{ ...entry, outcome, digest },
+        settledAtMs: files[i]!.settledAtMs,
+      })),
+    )
     for (const [i, file] of files.entries()) {
       const ending = endings[i]!
       const { sequence } = ending.entry
@@ -147,7 +154,7 @@ export class Settler {
       if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()
       const stats = hasSidecar(entry) ? undefined : statsIfLookedAt(this.#workPath(entry))
       const unwritten = await this.#writeSidecar(entry.sequence)
-      const to = unwritten ? { isGone: false, why: unwritten } : this.#moveOut(entry)
+      const to = unwritten ? { isGone: false, why: unwritten } : await this.#moveOut(entry)
       if (typeof to === 'string') {
         if (stats && entry.digest) this.#growth.settled(entry, entry.digest, to, stats)
         places.set(entry, to)
@@ -178,15 +185,19 @@ export class Settler {
       // One that was moved before a crash is counted by the limit already.
       if (place === undefined || entry.outcome !== 'applied' || !entry.disposable) continue
       if (entry.digest !== undefined) {
-        await this.#archiveLimit.added(basename(place), entry.digest.sizeBytes)
+        const name = relative(this.#paths.archiveDisposable, place)
+        await this.#archiveLimit.added(name, entry.digest.sizeBytes)
       }
     }
   }
 
   /** @returns where it stands now, or why it does not. */
-  #moveOut(entry: QueueEntry): string | MoveFailure {
+  async #moveOut(entry: QueueEntry): Promise<string | MoveFailure> {
     const from = this.#workPath(entry)
     const place = settledPlace(entry, this.#paths)
+    const isOfADay = place.directory !== place.root
+    const why = isOfADay ? await this.#days.ready(place.root, place.directory) : undefined
+    if (why !== undefined) return { isGone: false, why }
     const names = hasSidecar(entry) ? [nameBesideSidecar(place, entry, from)] : place.names
     let stays: MoveFailure = { isGone: false, why: 'its name is taken' }
     for (const name of new Set([...names, ...place.names.slice(-1)])) {

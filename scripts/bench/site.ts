@@ -6,6 +6,7 @@ import {
   readTotals,
   Session,
 } from '../../parser/ledger/index.ts'
+import { archiveDirectories } from '../../shared/archive.ts'
 import { type Config, readConfig } from '../../shared/config.ts'
 import { hasCode } from '../../shared/errors.ts'
 import { formatManifest } from '../../shared/manifest.ts'
@@ -176,8 +177,11 @@ export class Site {
 
   /** Archived files are deleted by nobody else. */
   async emptyArchive(): Promise<void> {
-    for (const entry of await readdir(this.paths.archive, { withFileTypes: true })) {
-      if (entry.isFile()) await rm(join(this.paths.archive, entry.name))
+    for await (const day of archiveDirectories(this.paths.archive)) {
+      const directory = join(this.paths.archive, day)
+      for (const entry of await readdir(directory, { withFileTypes: true })) {
+        if (entry.isFile()) await rm(join(directory, entry.name))
+      }
     }
   }
 

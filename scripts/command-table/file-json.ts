@@ -33,7 +33,7 @@ export const FILE_SHAPE = fields(
       amount: digits(),
       outcome: oneOf(...OUTCOMES),
     },
-    name: text('in the archive, or wherever it went to, it may have its hash behind it'),
+    name: text('as it came into the inbox; where it went to, its hash is in its name'),
     time: time('when it was settled'),
     ...{ claimedAt: time(), digestStartedAt: time(), digestedAt: time(), settledAt: time() },
   },

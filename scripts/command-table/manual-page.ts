@@ -25,7 +25,7 @@ const FILES = {
   './var': 'The state directory, where no other is named.',
   'countersink.json': 'The configuration, in the state directory.',
   'inbox/': 'Whatever is put here is counted.',
-  'archive/': 'What was counted.',
+  'archive/YYYY/MM/DD/': 'What was counted on that day (UTC).',
   'duplicate/': 'What had been counted before.',
   'quarantine/': 'What was refused, each with a file that says why.',
   'log/': 'What the processes say.',

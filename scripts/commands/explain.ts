@@ -1,22 +1,12 @@
 import { existsSync } from 'node:fs'
-import { stat } from 'node:fs/promises'
-import { basename } from 'node:path'
 import { loadInstance } from '../../parser/instance.ts'
-import { isMissingTable, readConsumer } from '../../parser/ledger/index.ts'
-import { describeError, hasCode } from '../../shared/errors.ts'
-import { NAME_BYTES_MAX } from '../../shared/limits.ts'
 import { parseU64 } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { quotedName } from '../../shared/printable.ts'
 import type { TrailAnswer, TrailQuestion } from '../../shared/protocol.ts'
+import { whatBecameOf, withConsumer } from '../asking/index.ts'
 import { command } from '../command-table/index.ts'
-import {
-  findTrail,
-  hasPrivateDatabase,
-  serviceDatabase,
-  withServiceDatabase,
-} from '../mariadb/index.ts'
-import { findInInbox, hashFile, type InInbox } from '../publishing/index.ts'
+import type { InInbox } from '../publishing/index.ts'
 import {
   consumerTable,
   filesOfAnswer,
@@ -27,17 +17,7 @@ import {
   tellConsumer,
   trailLines,
 } from '../reports/index.ts'
-import {
-  cannot,
-  EXIT,
-  environment,
-  print,
-  sayAside,
-  timeText,
-  undecided,
-  usage,
-  whatToDoFirst,
-} from '../terminal/index.ts'
+import { EXIT, environment, print, sayAside, timeOf, timeText, usage } from '../terminal/index.ts'
 import {
   consumerJson,
   EXPLAIN_ANSWER,
@@ -114,64 +94,25 @@ oldest first, with the total after it, up to today's.`,
 type Say = ((fields: object) => Promise<void>) | undefined
 
 async function explainFile(paths: StatePaths, subject: string, say: Say): Promise<number> {
-  const sha256 = await hashOfPath(subject)
-  if (sha256 === undefined && subject.includes('/')) {
-    throw usage(
-      `there is no file ${JSON.stringify(subject)}; one that has gone is asked for by its name alone`,
-    )
-  }
-  const isHash = /^[0-9a-fA-F]{8,64}$/.test(subject)
-  const questions: TrailQuestion[] = []
-  if (sha256 !== undefined) questions.push({ kind: 'trail', prefix: sha256 })
-  else if (isHash) questions.push({ kind: 'trail', prefix: subject.toLowerCase() })
-  // Also of one that looks like a hash: a date, say. No file had a longer one.
-  const isName = Buffer.byteLength(subject) <= NAME_BYTES_MAX
-  if (sha256 === undefined && isName) questions.push({ kind: 'trail', name: subject })
-  let silentBecause: string | undefined
-  for (const question of questions) {
-    const answer = await findTrail(paths, question)
-    silentBecause ??= answer.ledgerSilentBecause
-    if (answer.trail !== undefined || answer.several !== undefined) {
-      return tell(paths, question, answer, say)
-    }
-  }
-  for (const question of questions) {
-    const there = await findInInbox(paths, question)
-    if (there !== undefined) return tellOfInbox(there, say)
-  }
-  const what =
-    sha256 === undefined
-      ? `${quotedName(subject)}: never seen`
-      : `${quotedName(basename(subject))}: its content ${sha256} was never seen`
-  if (silentBecause !== undefined) {
-    throw undecided(`what became of ${quotedName(basename(subject))}`, 'never seen', silentBecause)
-  }
-  if (/^[0-9a-fA-F]{1,7}$/.test(subject) && sha256 === undefined) {
-    throw usage(
-      `no file of the name ${subject} was ever seen, and of a SHA-256 at least 8 digits are needed`,
-    )
-  }
-  if (sha256 !== undefined) return tellOfNamesakes(paths, basename(subject), sha256, what, say)
-  await (say?.({ kind: 'unknown', asked: subject }) ?? print(`${what}\n`))
+  const found = await whatBecameOf(paths, subject)
+  if (found.kind === 'told') return tell(paths, found.question, found.answer, say)
+  if (found.kind === 'inbox') return tellOfInbox(found.there, say)
+  const { what, file } = found
+  if (file === undefined) await (say?.({ kind: 'unknown', asked: subject }) ?? print(`${what}\n`))
+  else await tellOfNamesakes(what, file, say)
   return EXIT.no
 }
 
 /** Of a file whose content was never seen: what came under its name before. */
 async function tellOfNamesakes(
-  paths: StatePaths,
-  name: string,
-  sha256: string,
   what: string,
+  { name, sha256, named }: { name: string; sha256: string; named: TrailAnswer },
   say: Say,
-): Promise<number> {
-  const isName = Buffer.byteLength(name) <= NAME_BYTES_MAX
-  const answer = isName ? await findTrail(paths, { kind: 'trail', name }) : {}
-  const named = filesOfAnswer(answer)
-  const hasMore = answer.hasMore === true
-  if (say !== undefined) {
-    await say({ kind: 'unknown', asked: sha256, ...namesakesJson(name, named, hasMore) })
-  } else await print(`${[what, ...namesakeLines(named, hasMore)].join('\n')}\n`)
-  return EXIT.no
+): Promise<void> {
+  const files = filesOfAnswer(named)
+  const hasMore = named.hasMore === true
+  if (say === undefined) await print(`${[what, ...namesakeLines(files, hasMore)].join('\n')}\n`)
+  else await say({ kind: 'unknown', asked: sha256, ...namesakesJson(name, files, hasMore) })
 }
 
 async function tell(
@@ -185,7 +126,7 @@ async function tell(
   }
   const isSilent = ledgerSilentBecause !== undefined
   const status = trail === undefined && question.prefix !== undefined ? EXIT.usage : EXIT.ok
-  const place = trail && placeOf(trail, paths)
+  const place = trail && (await placeOf(trail, paths))
   if (say !== undefined) {
     await say(
       trail === undefined
@@ -218,21 +159,6 @@ async function tellOfInbox(there: InInbox, say: Say): Promise<number> {
   return EXIT.ok
 }
 
-/** undefined: no file stands there, or something that cannot be one is meant. */
-async function hashOfPath(path: string): Promise<string | undefined> {
-  const stats = await stat(path).catch(error => {
-    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG')) return undefined
-    throw cannot(`${path} cannot be looked at: ${describeError(error)}`)
-  })
-  if (stats === undefined) return undefined
-  if (!stats.isFile()) throw usage(`${path} is not a regular file`)
-  try {
-    return await hashFile(path)
-  } catch (error) {
-    throw cannot(`${path} cannot be read: ${describeError(error)}`)
-  }
-}
-
 /** In hex; undefined: there is none yet, and none is made for a question. */
 async function ownParser(path: string): Promise<string | undefined> {
   return existsSync(path) ? (await loadInstance(path)).toString('hex') : undefined
@@ -244,27 +170,13 @@ async function explainConsumer(
   period: Period,
   say: Say,
 ): Promise<number> {
-  const service = await serviceDatabase(paths)
-  const { config } = service
-  if (config.databaseUrl === '' && !hasPrivateDatabase(paths)) {
-    throw cannot(`there are no totals in ${paths.dir} yet`, await whatToDoFirst(paths))
-  }
-  const told = withServiceDatabase(paths, service, session =>
-    readConsumer(session, config, id, async account => {
-      const lines =
-        say === undefined ? consumerTable(account.total, period) : consumerJson(id, period, say)
-      const { difference, postings, total } = await tellConsumer(account, period, lines)
-      if (difference === undefined) return EXIT.cannot
-      const isUnknown = postings === 0 && total === undefined
-      return difference === 0n && !isUnknown ? EXIT.ok : EXIT.no
-    }),
-  )
-  return told.catch((error: unknown) => {
-    if (!isMissingTable(error)) throw error
-    throw cannot(
-      'the database has no ledger that keeps the sums of each file',
-      'Start the service once: it makes the tables, or brings older ones up to date.',
-    )
+  return withConsumer(paths, id, async account => {
+    const lines =
+      say === undefined ? consumerTable(account.total, period) : consumerJson(id, period, say)
+    const { difference, postings, total } = await tellConsumer(account, period, lines)
+    if (difference === undefined) return EXIT.cannot
+    const isUnknown = postings === 0 && total === undefined
+    return difference === 0n && !isUnknown ? EXIT.ok : EXIT.no
   })
 }
 
@@ -275,23 +187,3 @@ function consumerId(text: string): bigint {
     `--consumer must be a whole number from 0 to 18446744073709551615, got ${JSON.stringify(text)}`,
   )
 }
-
-/** Without a zone it is UTC, as all times that are shown. */
-function timeOf(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  const [, date, time = '00:00', zone = 'Z'] = TIME.exec(text) ?? []
-  const ms = date === undefined ? Number.NaN : Date.parse(`${date}T${time}${zone}`)
-  if (!Number.isNaN(ms) && isThere(date!)) return ms
-  if (!Number.isNaN(ms))
-    throw usage(`--${option}: there is no day ${date}, got ${JSON.stringify(text)}`)
-  throw usage(
-    `--${option} must be a time like 2026-01-31 or 2026-01-31T23:59:59, got ${JSON.stringify(text)}`,
-  )
-}
-
-/** The 31st of February is parsed as the 3rd of March. */
-function isThere(date: string): boolean {
-  return new Date(`${date}T00:00Z`).toISOString().startsWith(date)
-}
-
-const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?))?(Z|[+-]\d\d:\d\d)?$/

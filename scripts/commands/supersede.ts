@@ -1,18 +1,10 @@
-import { processIdentity } from '../../shared/lifecycle.ts'
-import { quotedName } from '../../shared/printable.ts'
+import { stat } from 'node:fs/promises'
+import { type CountersinkError, hasCode } from '../../shared/errors.ts'
+import { printable, quotedName } from '../../shared/printable.ts'
 import { OUTCOMES } from '../../shared/protocol.ts'
 import { command, count, fields, list, one, oneOf, sha256, text } from '../command-table/index.ts'
 import { contentMeant, withLedger } from '../mariadb/index.ts'
-import {
-  hashFile,
-  publishFile,
-  SettlementWatch,
-  SourceRest,
-  untilAtRest,
-  whereItStands,
-  whyQuarantined,
-} from '../publishing/index.ts'
-import { readSupervisor } from '../state/index.ts'
+import { hashFile, publishFiles, whereItStands } from '../publishing/index.ts'
 import { cannot, EXIT, environment, print, sayAside, usage } from '../terminal/index.ts'
 import { REASON, TIMEOUT } from './correction.ts'
 
@@ -60,9 +52,9 @@ file, with the reason beside it.`,
   ),
   async run({ values, positionals, answer }) {
     const [prefix, path] = positionals as [string, string]
+    if (!(await isFile(path))) throw usage(`there is no file ${JSON.stringify(path)}`)
     const { paths, config } = environment(values.dir)
     const waitMs = values.timeout === undefined ? Number.POSITIVE_INFINITY : values.timeout * 1_000
-    const untilMs = performance.now() + waitMs
     const old = await withLedger(paths, async ledger => {
       const row = await contentMeant(ledger, prefix)
       const content = await hashFile(path)
@@ -84,23 +76,19 @@ file, with the reason beside it.`,
       }
       return row
     })
-    const source = new SourceRest(path, config.quietMs)
-    const identity = await untilAtRest(source)
-    const watch = new SettlementWatch(paths.parserSocket)
-    try {
-      const terms = {
-        supersedes: old.sha256.toString('hex'),
-        ...(values.reason === '' ? {} : { reason: values.reason }),
-      }
-      const from = { path, identity, mayBeCut: config.unterminated === 'accept', terms }
-      const file = await publishFile(from, paths, processIdentity(process.pid)!)
-      await watch.announce(file)
-      const outcome = await watch.outcomeOf(file, {
-        untilMs,
-        isServiceAlive: async () => (await readSupervisor(paths)) !== undefined,
-        onAbsence: () => sayAside('the parser is not there; waiting for it …'),
-      })
-      const reasons = outcome === 'quarantined' ? await whyQuarantined(paths, file) : []
+    const terms = {
+      supersedes: old.sha256.toString('hex'),
+      ...(values.reason === '' ? {} : { reason: values.reason }),
+    }
+    const options = {
+      ...{ paths, config, terms, timeoutMs: waitMs },
+      meanwhile: (text: string) => void process.stderr.write(`countersink supersede: ${text}\n`),
+      onRefused: (_path: string, error: CountersinkError): never => {
+        throw error
+      },
+    }
+    let status: number = EXIT.cannot
+    await publishFiles([path], options, async ({ file, outcome, reasons = [] }) => {
       if (values.json) {
         await answer({
           ...{ old: old.sha256.toString('hex'), oldName: old.name },
@@ -111,15 +99,20 @@ file, with the reason beside it.`,
         const what = `${quotedName(file.basename)} (${file.sha256.slice(0, 12)}) in place of ${quotedName(old.name)} (${old.sha256.toString('hex').slice(0, 12)})`
         const word = outcome === 'applied' ? 'counted' : (outcome ?? 'not yet counted')
         await print(`${word}: ${what}\n`)
-        for (const line of reasons) await print(`  ${line}\n`)
+        for (const line of reasons) await print(`  ${printable(line)}\n`)
       }
       if (outcome === undefined) {
         sayAside(`${await whereItStands(paths)}; it is done once it can be`)
-        return EXIT.cannot
-      }
-      return outcome === 'applied' ? EXIT.ok : EXIT.no
-    } finally {
-      watch.close()
-    }
+      } else status = outcome === 'applied' ? EXIT.ok : EXIT.no
+    })
+    return status
   },
 })
+
+async function isFile(path: string): Promise<boolean> {
+  const stats = await stat(path).catch(error => {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG')) return undefined
+    throw error
+  })
+  return stats?.isFile() === true
+}

@@ -1,8 +1,9 @@
 import { readTopTotals, readTotal, readTotals, type Total } from '../../parser/ledger/index.ts'
 import { parseU64 } from '../../shared/numbers.ts'
+import { totalsDatabase } from '../asking/index.ts'
 import { command, digits, fields, lines, orNull } from '../command-table/index.ts'
-import { hasPrivateDatabase, serviceDatabase, withServiceDatabase } from '../mariadb/index.ts'
-import { cannot, EXIT, environment, print, usage, whatToDoFirst } from '../terminal/index.ts'
+import { withServiceDatabase } from '../mariadb/index.ts'
+import { EXIT, environment, print, usage } from '../terminal/index.ts'
 
 export const totals = command({
   name: 'totals',
@@ -32,11 +33,8 @@ one with another ledger is refused.`,
     }
     const { top } = values
     const { paths } = environment(values.dir)
-    const service = await serviceDatabase(paths)
+    const service = await totalsDatabase(paths)
     const { config } = service
-    if (config.databaseUrl === '' && !hasPrivateDatabase(paths)) {
-      throw cannot(`there are no totals in ${paths.dir} yet`, await whatToDoFirst(paths))
-    }
     return withServiceDatabase(paths, service, async session => {
       const show = ({ id, amount }: Total): Promise<void> =>
         values.json ? answer({ id: `${id}`, amount: `${amount}` }) : print(`${id}\t${amount}\n`)

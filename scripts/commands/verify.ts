@@ -1,27 +1,8 @@
-import {
-  LEDGER_CHECKS,
-  type Proof,
-  type ProofOptions,
-  prove,
-  WITNESSES_MAX,
-  type Witness,
-  witnessOf,
-} from '../../parser/ledger/index.ts'
-import { hasCode } from '../../shared/errors.ts'
-import type { StatePaths } from '../../shared/paths.ts'
+import { LEDGER_CHECKS, type Proof, type ProofOptions } from '../../parser/ledger/index.ts'
+import { proveTotals } from '../asking/index.ts'
 import { command, count, fields, flag, lines, oneOf, orNull, text } from '../command-table/index.ts'
-import { hasPrivateDatabase, serviceDatabase, withServiceDatabase } from '../mariadb/index.ts'
 import { addsUp, proofLines } from '../reports/index.ts'
-import {
-  cannot,
-  columnsOf,
-  EXIT,
-  environment,
-  print,
-  sayAside,
-  whatToDoFirst,
-  withAnswers,
-} from '../terminal/index.ts'
+import { columnsOf, EXIT, environment, print } from '../terminal/index.ts'
 
 const signedAmount = {
   ...text('decimal, below zero where too little is there'),
@@ -71,13 +52,6 @@ files that have moved it. Each that differs is named, and by how much.`,
   ),
   async run({ values, answer }) {
     const { paths } = environment(values.dir)
-    const service = await serviceDatabase(paths)
-    const { config } = service
-    if (config.databaseUrl === '' && !hasPrivateDatabase(paths)) {
-      throw cannot(`there are no totals in ${paths.dir} yet`, await whatToDoFirst(paths))
-    }
-    // First: whatever it knows, the ledger knows as well.
-    const journal = await newestCounted(paths)
     const progress = new Progress()
     const consumers: ProofOptions['consumers'] = values.full
       ? {
@@ -85,9 +59,7 @@ files that have moved it. Each that differs is named, and by how much.`,
           onProgress: share => progress.show(share),
         }
       : undefined
-    const proof = await withServiceDatabase(paths, service, session =>
-      prove(session, config, { journal, consumers }),
-    ).finally(() => progress.end())
+    const proof = await proveTotals(paths, consumers).finally(() => progress.end())
     if (values.json) await tell(proof, values.full, answer)
     else {
       const told = proofLines(proof, columnsOf(process.stdout)).join('\n')
@@ -99,30 +71,6 @@ files that have moved it. Each that differs is named, and by how much.`,
 })
 
 const NAMED_MAX = { people: 100, json: 10_000 }
-
-/** What the journal knows to be counted; nothing, where there is none. */
-async function newestCounted(paths: StatePaths): Promise<readonly Witness[]> {
-  const found: Witness[] = []
-  try {
-    await withAnswers(
-      paths,
-      async ask => {
-        for (let before: number | undefined; ; ) {
-          const from = before === undefined ? {} : { before }
-          const page = await ask({ kind: 'newest', outcome: 'applied', ...from })
-          found.push(...page.files.map(witnessOf))
-          before = page.next
-          if (before === undefined || found.length >= WITNESSES_MAX) return
-        }
-      },
-      why => `${why}: MariaDB is compared with its journal`,
-    )
-  } catch (error) {
-    if (!hasCode(error, 'STOPPED')) throw error
-    sayAside('there is no journal to compare with')
-  }
-  return found.slice(0, WITNESSES_MAX)
-}
 
 async function tell(
   { sums, files, findings, consumers }: Proof,

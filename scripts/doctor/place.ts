@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, lstatSync, readFileSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { requireOneMount } from '../../parser/own-directories.ts'
+import { archiveDay } from '../../shared/archive.ts'
 import { systemReason } from '../../shared/errors.ts'
 import { type Finding, fail, looked, ok, warn } from '../../shared/findings.ts'
 import type { StatePaths } from '../../shared/paths.ts'
@@ -85,10 +86,11 @@ function lookAtPlaceOf(dir: string): string | Finding {
 }
 
 function lookAtDirectories(paths: StatePaths): string | Finding {
-  const { inbox, work, archive, archiveDisposable, quarantine, duplicate } = paths
+  const { inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted } = paths
   const all = [
-    ...[inbox, work, archive, archiveDisposable, quarantine, duplicate, paths.parser, paths.runs],
-    ...[paths.generator, paths.generatorTmp, paths.run, paths.log],
+    ...[inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted],
+    ...[paths.parser, paths.runs, paths.generator, paths.generatorTmp, paths.run, paths.log],
+    ...[archive, archiveDisposable].flatMap(daysThere),
   ]
   let there = 0
   for (const path of all) {
@@ -120,6 +122,13 @@ function lookAtDirectories(paths: StatePaths): string | Finding {
   return made === 0
     ? `all ${there} can be used`
     : `${there} can be used, ${made} are made at a start`
+}
+
+/** The directories of today, as far as they are there: the others are made when a file comes. */
+function daysThere(archive: string): string[] {
+  const [year = '', month = '', day = ''] = archiveDay(Date.now()).split('/')
+  const paths = [join(archive, year), join(archive, year, month), join(archive, year, month, day)]
+  return paths.filter(path => lstatSync(path, { throwIfNoEntry: false }) !== undefined)
 }
 
 function lookAtMounts(paths: StatePaths): string {

@@ -10,7 +10,7 @@ import type { Config } from '../../shared/config.ts'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { StateLock } from '../state/index.ts'
-import { cannot, reach } from '../terminal/index.ts'
+import { type Asking, AT_TERMINAL, cannot, reach } from '../terminal/index.ts'
 import { startPrivateMariadb } from './private-mariadb.ts'
 import {
   assertServiceLedger,
@@ -22,19 +22,22 @@ import {
 export async function withSession<R>(
   address: DatabaseAddress,
   use: (session: Session) => Promise<R>,
+  { meanwhile, signal }: Pick<Asking, 'meanwhile' | 'signal'> = AT_TERMINAL,
   hostInUse?: string,
 ): Promise<R> {
+  signal?.throwIfAborted()
   const session = await openSession(address, hostInUse)
   // A person at a terminal must not wait for ever for what will not answer.
   const watch = watchStatements(session, statement => {
     if (statement === undefined) return
-    process.stderr.write(
-      `(MariaDB has not answered for ${statement.ageSeconds} s: ${statement.waitsFor})\n`,
-    )
+    meanwhile(`MariaDB has not answered for ${statement.ageSeconds} s: ${statement.waitsFor}`)
   })
+  const giveUp = (): void => session.destroy()
+  signal?.addEventListener('abort', giveUp)
   try {
     return await use(session)
   } finally {
+    signal?.removeEventListener('abort', giveUp)
     watch.stop()
     await session.close()
   }
@@ -51,6 +54,7 @@ export async function withDatabaseAtRest<R>(
   paths: StatePaths,
   config: Config,
   use: (session: Session) => Promise<R>,
+  asking = AT_TERMINAL,
 ): Promise<R> {
   if (config.databaseUrl === '' && !hasPrivateDatabase(paths)) {
     throw cannot(
@@ -82,7 +86,7 @@ export async function withDatabaseAtRest<R>(
           })
         : undefined
     try {
-      return await withSession(databaseAddress(config, paths), use)
+      return await withSession(databaseAddress(config, paths), use, asking)
     } finally {
       await server?.stop()
     }
@@ -101,6 +105,7 @@ export async function withServiceDatabase<R>(
   paths: StatePaths,
   service: ServiceDatabase,
   ask: (session: Session) => Promise<R>,
+  asking = AT_TERMINAL,
 ): Promise<R> {
   const { config } = service
   const use = async (session: Session): Promise<R> => {
@@ -110,10 +115,11 @@ export async function withServiceDatabase<R>(
   try {
     const address = databaseAddress(config, paths)
     const inUse = isOneOfSeveral(address) ? await hostInUse(paths) : undefined
-    return await withSession(address, use, inUse)
+    return await withSession(address, use, asking, inUse)
   } catch (error) {
+    asking.signal?.throwIfAborted()
     if (!hasCode(error, 'DATABASE_UNAVAILABLE') || config.databaseUrl !== '') throw error
-    return await withDatabaseAtRest(paths, config, use).catch((atRest: unknown) => {
+    return await withDatabaseAtRest(paths, config, use, asking).catch((atRest: unknown) => {
       throw hasCode(atRest, 'STATE_DIRECTORY_IN_USE') ? away(error, toError(atRest)) : atRest
     })
   }

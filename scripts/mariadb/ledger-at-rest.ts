@@ -12,6 +12,7 @@ import {
 import { describeError } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type { ProcessedFile } from '../../shared/protocol.ts'
+import { type Asking, AT_TERMINAL } from '../terminal/index.ts'
 import { withServiceDatabase } from './database-at-rest.ts'
 import { serviceDatabase } from './service-database.ts'
 
@@ -24,8 +25,11 @@ export type LedgerAnswer<T> = { readonly rows: readonly T[] } | { readonly silen
 export function askForContents(
   paths: StatePaths,
   prefix: string,
+  asking: Asking,
 ): Promise<LedgerAnswer<KnownContent>> {
-  return askLedger(paths, (session, names) => contentsWithPrefix(session, names, prefix))
+  const question = (session: Session, names: LedgerNames) =>
+    contentsWithPrefix(session, names, prefix)
+  return askLedger(paths, question, asking)
 }
 
 /** Counted files that a journal with this next sequence cannot know, newest first. */
@@ -45,10 +49,11 @@ export async function askForUnknown(
 export async function askLedger<T>(
   paths: StatePaths,
   question: (session: Session, names: LedgerNames) => Promise<T[]>,
+  asking = AT_TERMINAL,
 ): Promise<LedgerAnswer<T>> {
   try {
-    const service = await serviceDatabase(paths)
-    return await withServiceDatabase(paths, service, async session => {
+    const service = await serviceDatabase(paths, asking.env)
+    const ask = async (session: Session): Promise<LedgerAnswer<T>> => {
       try {
         return { rows: await question(session, ledgerNames(service.config)) }
       } catch (error) {
@@ -56,8 +61,10 @@ export async function askLedger<T>(
         if (isMissingTable(error)) return { rows: [] }
         throw error
       }
-    })
+    }
+    return await withServiceDatabase(paths, service, ask, asking)
   } catch (error) {
+    asking.signal?.throwIfAborted()
     return { silentBecause: describeError(error) }
   }
 }

@@ -9,12 +9,7 @@ import type { PublishedFile } from './publication.ts'
 
 // What `publish --wait` says beside the outcomes. Whoever cannot be asked changes no outcome.
 
-/** Why, and where it is now. */
-export function whyQuarantined(paths: StatePaths, file: PublishedFile): Promise<string[]> {
-  return whyPutAside(paths, file, 'quarantined')
-}
-
-/** The same of one that is quarantined or held. */
+/** Why it is quarantined or held, and where it is now. */
 export async function whyPutAside(
   paths: StatePaths,
   { name, sha256 }: PublishedFile,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openWorkFile, sameIdentity } from '../../parser/reading/index.ts'
+import { archiveDirectories, parseArchivedName } from '../../shared/archive.ts'
 import { closeQuietly } from '../../shared/durable.ts'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import { parseSettledName, type StatePaths } from '../../shared/paths.ts'
@@ -10,32 +11,35 @@ import { fileKey, namesIn } from './on-their-way.ts'
 /** A file whose content was counted before, or is another copy of one. */
 export interface ArchivedFile {
   readonly directory: string
-  /** Its name there. */
+  /** Its path from there on. */
   readonly entry: string
   /** The name it came with. */
   readonly name: string
-  /** The first 16 digits of its content's hash when it was archived. */
+  /** The first digits of its content's hash when it was archived, 12 or 16. */
   readonly hashPrefix: string
   readonly disposable: boolean
 }
 
-/** All of them, a group at a time: a directory may hold a million. */
+/** All of them, a group of one directory at a time: it may hold a million. */
 export async function* archivedFiles(
   paths: StatePaths,
   groupMax: number,
 ): AsyncGenerator<ArchivedFile[]> {
   for (const directory of [paths.archive, paths.archiveDisposable, paths.duplicate]) {
     const disposable = directory === paths.archiveDisposable
-    let group: ArchivedFile[] = []
-    for await (const entry of namesIn(directory)) {
-      const settled = parseSettledName(entry)
-      if (settled === undefined) continue
-      group.push({ directory, entry, ...settled, disposable })
-      if (group.length < groupMax) continue
-      yield group
-      group = []
+    for await (const day of archiveDirectories(directory)) {
+      const parse = day === '' ? parseSettledName : parseArchivedName
+      let group: ArchivedFile[] = []
+      for await (const name of namesIn(join(directory, day))) {
+        const settled = parse(name)
+        if (settled === undefined) continue
+        group.push({ directory, entry: join(day, name), ...settled, disposable })
+        if (group.length < groupMax) continue
+        yield group
+        group = []
+      }
+      if (group.length > 0) yield group
     }
-    if (group.length > 0) yield group
   }
 }
 

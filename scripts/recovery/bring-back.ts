@@ -1,5 +1,5 @@
 import { link, open, readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { crashPoint } from '../../shared/crash-points.ts'
 import {
   makeDirectories,
@@ -7,11 +7,18 @@ import {
   syncDirectory,
   writeSynced,
 } from '../../shared/durable.ts'
-import { hasCode } from '../../shared/errors.ts'
+import { CountersinkError, hasCode } from '../../shared/errors.ts'
 import { NAME_BYTES_MAX } from '../../shared/limits.ts'
 import { exactStatsOf, isOneInode } from '../../shared/looks.ts'
 import { formatManifest } from '../../shared/manifest.ts'
-import { classifyName, MANIFEST_SUFFIX, type StatePaths } from '../../shared/paths.ts'
+import {
+  classifyName,
+  cutName,
+  MANIFEST_SUFFIX,
+  PUBLISHED_HASH_DIGITS,
+  publishedName,
+  type StatePaths,
+} from '../../shared/paths.ts'
 import type { ArchivedFile } from './archived-files.ts'
 
 /** An archived file, and what it was found to hold. */
@@ -46,7 +53,7 @@ export async function bringBack(
     await rm(archivedPath(file))
     crashPoint('R3-archive-left')
   }
-  await syncDirectories(...files.map(({ directory }) => directory))
+  await syncDirectories(...files.map(file => dirname(archivedPath(file))))
   crashPoint('R3-archive-synced')
 }
 
@@ -115,9 +122,9 @@ interface Vouched {
 }
 
 /** R1: the first name for which there is neither other data nor another manifest. */
-async function vouchFor({ file }: Returning, draft: Draft, inbox: string): Promise<Vouched> {
-  const archived = exactStatsOf(archivedPath(file))
-  for (const name of namesFor(file)) {
+async function vouchFor(one: Returning, draft: Draft, inbox: string): Promise<Vouched> {
+  const archived = exactStatsOf(archivedPath(one.file))
+  for (const name of namesFor(one)) {
     const path = join(inbox, name)
     const stats = exactStatsOf(path)
     if (stats !== undefined && !(archived && isOneInode(stats, archived))) continue
@@ -126,7 +133,9 @@ async function vouchFor({ file }: Returning, draft: Draft, inbox: string): Promi
     crashPoint('R1-manifest-linked')
     if (isNew || (await hasText(manifest, draft.text))) return { path, isNew }
   }
-  throw new Error('there is always another name')
+  throw new CountersinkError('IO_FAILED', `every name for ${one.file.entry} in ${inbox} is taken`, {
+    advice: 'Let the parser take what stands there, and run it again.',
+  })
 }
 
 /** R2. false: the name is taken by another file. */
@@ -136,19 +145,16 @@ async function linkData({ file }: Returning, { path }: Vouched): Promise<boolean
   return there !== undefined && archived !== undefined && isOneInode(there, archived)
 }
 
-/** Its own name, if it may stand in the inbox; then others that carry the hash. Without end. */
-function* namesFor({ name, hashPrefix }: ArchivedFile): Generator<string> {
+/**
+ * Its own name, if it may stand in the inbox; then, as of any published file, with more and more digits of
+ * its hash: so the ledger has its own name all the same.
+ */
+function* namesFor({ file: { name }, sha256 }: Returning): Generator<string> {
   if (classifyName(name) === 'data') yield name
   const visible = name.replace(/^\.+/, '') || 'file'
-  yield withSuffix(visible, `.${hashPrefix}`)
-  for (let n = 2; ; n += 1) yield withSuffix(visible, `.${hashPrefix}.${n}`)
-}
-
-/** Cut where it would be too long for the inbox, between two characters. */
-function withSuffix(name: string, suffix: string): string {
-  const characters = [...name]
-  while (Buffer.byteLength(characters.join('') + suffix) > NAME_BYTES_MAX) characters.pop()
-  return characters.join('') + suffix
+  for (let digits = PUBLISHED_HASH_DIGITS; digits <= sha256.length; digits += 1) {
+    yield publishedName(cutName(visible, NAME_BYTES_MAX - digits - 1), sha256, digits)
+  }
 }
 
 function draftsPath(paths: StatePaths): string {

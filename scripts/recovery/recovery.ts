@@ -1,7 +1,9 @@
-import { knownContents, type Session } from '../../parser/ledger/index.ts'
+import { join } from 'node:path'
+import { knownContents, type RecordedContent, type Session } from '../../parser/ledger/index.ts'
 import type { Config } from '../../shared/config.ts'
 import { crashPoint } from '../../shared/crash-points.ts'
 import { makeDirectories } from '../../shared/durable.ts'
+import { statsIfLookedAt } from '../../shared/looks.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { rememberLedger } from '../../shared/remembered-ledger.ts'
 import { type ArchivedFile, archivedFiles, type Inspection, inspect } from './archived-files.ts'
@@ -93,7 +95,10 @@ export async function recoverFrom(recovery: Recovery): Promise<Found> {
 /** Files looked at and moved together: as many share the syncs of directories. */
 const GROUP_FILES = 64
 
-/** Those of the group whose content the ledger has no row of. */
+/**
+ * Those of the group whose content the ledger has no row of. The few digits in a name may be those of another
+ * content; so a file that has not the name and the size of the row is read, unless more digits tell.
+ */
 async function lackingOf(
   group: readonly ArchivedFile[],
   { session, config, ledgerUuid }: Recovery,
@@ -104,8 +109,25 @@ async function lackingOf(
     config,
     group.map(({ hashPrefix }) => hashPrefix),
   )
-  return group.filter(({ hashPrefix }) => !known.has(hashPrefix))
+  const lacking: ArchivedFile[] = []
+  for (const file of group) {
+    const alike = known.get(file.hashPrefix) ?? []
+    if (alike.length === 0 || (await isAnother(file, alike))) lacking.push(file)
+  }
+  return lacking
 }
+
+async function isAnother(file: ArchivedFile, alike: readonly RecordedContent[]): Promise<boolean> {
+  const { directory, entry, name, hashPrefix } = file
+  if (hashPrefix.length >= TELLING_DIGITS) return false
+  const sizeBytes = statsIfLookedAt(join(directory, entry))?.size
+  if (alike.some(one => one.name === name && BigInt(one.sizeBytes) === sizeBytes)) return false
+  const found = await inspect(file)
+  return found.kind === 'whole' && alike.every(({ sha256 }) => sha256 !== found.sha256)
+}
+
+/** Of a hash: no two contents will ever have begun alike so far. */
+const TELLING_DIGITS = 16
 
 /**
  * Which of these go back: whole, not what another record is about, and not sure to be counted; `linked` are
@@ -161,7 +183,7 @@ async function tellLost(
     const absent = files.filter(({ sha256 }) => !contents.has(sha256))
     const hashes = absent.map(({ sha256 }) => sha256)
     const known =
-      ledgerUuid === undefined ? new Set() : await knownContents(session, config, hashes)
+      ledgerUuid === undefined ? new Map() : await knownContents(session, config, hashes)
     for (const { sha256, name, amount } of absent) {
       if (known.has(sha256)) continue
       lost += 1

@@ -1,4 +1,5 @@
 import { formatBytes, formatCount, formatCountOf } from '../../shared/numbers.ts'
+import { givenName } from '../../shared/paths.ts'
 import type {
   ContentState,
   ContentTrail,
@@ -20,7 +21,8 @@ export interface MainFile {
   readonly sighting: SightingTrail | undefined
 }
 
-export function fileOfTrail({ ledger, queued, settled, sightings }: ContentTrail): MainFile {
+export function fileOfTrail(trail: ContentTrail): MainFile {
+  const { sha256 = '', ledger, queued, settled, sightings } = trail
   const waiting = queued.find(({ sequence }) => `${sequence}` === ledger?.workSequence) ?? queued[0]
   const counted = settled.find(({ outcome }) => outcome === 'applied')
   const last = settled.at(-1)
@@ -33,7 +35,7 @@ export function fileOfTrail({ ledger, queued, settled, sightings }: ContentTrail
       : (sightings.find(one => record !== undefined && isSame(record, one)) ?? sightings[0])
   const file = record ?? (isWaiting ? waiting : undefined)
   return {
-    name: ledger?.name ?? file?.name ?? sighting?.name ?? '',
+    name: givenName(ledger?.name ?? file?.name ?? sighting?.name ?? '', sha256),
     origin: file?.origin,
     settled: record,
     queued: ledger?.state === 'applied' ? undefined : waiting,
@@ -61,9 +63,12 @@ export function isOf({ sighting, settled }: MainFile, other: SightingTrail): boo
   return other === sighting || (settled !== undefined && isSame(settled, other))
 }
 
-function isSame({ name, outcome, claimedAtMs, settledAtMs }: ProcessedFile, other: SightingTrail) {
+/** The ledger has the name that its maker gave it, the history the one in the inbox. */
+function isSame(settled: ProcessedFile, other: SightingTrail) {
+  const { name, sha256, outcome, claimedAtMs, settledAtMs } = settled
   const isThen = other.atMs >= claimedAtMs && other.atMs <= settledAtMs
-  return other.name === name && other.outcome === outcome && isThen
+  const isNamed = [name, givenName(name, sha256)].includes(other.name)
+  return isNamed && other.outcome === outcome && isThen
 }
 
 /** What has become of it, and why. */

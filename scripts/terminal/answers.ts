@@ -2,8 +2,8 @@ import { readJournal } from '../../parser/journal/index.ts'
 import { CountersinkError, hasCode } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import type { AnswerTo, Question } from '../../shared/protocol.ts'
+import { type Asking, AT_TERMINAL } from './asking.ts'
 import { cannot } from './cli.ts'
-import { sayAside } from './output.ts'
 import { reach, whatToDoFirst } from './reaching.ts'
 
 /** Where the commands get their answers from: the living parser, else its journal. */
@@ -22,6 +22,7 @@ export async function withAnswers<R>(
   paths: StatePaths,
   use: (ask: Answerer, from: 'parser' | 'journal') => Promise<R>,
   aside = (why: string): string => `${why}; this is what its journal says`,
+  asking: Pick<Asking, 'aside'> = AT_TERMINAL,
 ): Promise<R> {
   const reached = await reach(paths, 'parser')
   if ('channel' in reached) {
@@ -53,7 +54,7 @@ export async function withAnswers<R>(
     )
   }
   await fromJournal({ kind: 'queue', after: 0 })
-  sayAside(aside(silentBecause))
+  asking.aside(aside(silentBecause))
   return use(fromJournal, 'journal')
 }
 

@@ -66,6 +66,17 @@ export function environment(dir: string, mayBegin = false) {
   const paths: StatePaths = statePaths(dir)
   refuseWhatIsDenied(paths)
   const config = configOf(paths.dir, process.env)
+  refuseStrangeDirectory(paths, mayBegin)
+  becomeOwnerOf(paths.dir)
+  return { paths, config }
+}
+
+/**
+ * One in which no service has ever worked.
+ *
+ * @throws CountersinkError STOPPED
+ */
+export function refuseStrangeDirectory(paths: StatePaths, mayBegin = false): void {
   const made = [paths.inbox, paths.run, paths.parser, paths.mariadb, paths.archive]
   if (!made.some(path => existsSync(path)) && !(mayBegin && isEmpty(paths.dir))) {
     const what = existsSync(paths.dir)
@@ -76,8 +87,6 @@ export function environment(dir: string, mayBegin = false) {
       'Name the directory of the service with --dir, or start one there with "countersink up".',
     )
   }
-  becomeOwnerOf(paths.dir)
-  return { paths, config }
 }
 
 /** But for what a new filesystem has, and the configuration. */

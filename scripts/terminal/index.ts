@@ -3,11 +3,13 @@
  */
 
 export { withAnswers } from './answers.ts'
+export { type Asking, AT_TERMINAL } from './asking.ts'
 export {
   becomeOwnerOf,
   cannot,
   EXIT,
   environment,
+  refuseStrangeDirectory,
   refuseWhatIsDenied,
   undecided,
   usage,
@@ -29,3 +31,4 @@ export { reach, type Silence, whatToDoFirst, whySilent } from './reaching.ts'
 export { whyNotReady } from './readiness.ts'
 export { LOG_OPTIONS, LOG_SETTINGS, variablesOf } from './setting-options.ts'
 export { formatTable } from './table.ts'
+export { timeOf } from './times.ts'

@@ -6,6 +6,7 @@ import { countersink, jsonLines } from '../helpers/cli.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type DataFile, drop, sha256Of, totalsOf } from '../helpers/files.ts'
+import { archivedIn, list } from '../helpers/invariants.ts'
 import { pingParser, startParser, stopProgram } from '../helpers/parser.ts'
 import type { Site } from '../helpers/state-dir.ts'
 import { chunkedFile, settleAll, spawnDoomed, tinySite } from './scene.ts'
@@ -30,6 +31,7 @@ const COUNTING: readonly (readonly [CrashPoint, number])[] = [
   ['P6-batch-committed', 1],
 ]
 const FOLLOWING: readonly (readonly [CrashPoint, number])[] = [
+  ['P8-linked', 1],
   ['F1-moved', 1],
   ['F2-history-changed', 1],
 ]
@@ -147,7 +149,7 @@ async function assertStands(
   const proven = await countersink(t, site, 'verify', '--full')
   t.match(proven, { code: 0 }, proven.stdout)
   for (const [files, word, directory] of [
-    [counted, 'counted', 'archive'],
+    [counted, 'counted', String.raw`archive/\d{4}/\d\d/\d\d`],
     [reverted, 'not counted', 'reverted'],
   ] as const) {
     for (const { name, content } of files) {
@@ -155,7 +157,10 @@ async function assertStands(
       const checked = await countersink(t, site, 'check', sha256)
       t.match(checked.stdout, new RegExp(` ${word}`), name)
       const explained = await countersink(t, site, 'explain', sha256, '--json')
-      t.match(JSON.parse(explained.stdout).path, new RegExp(`/${directory}/`), name)
+      t.match(JSON.parse(explained.stdout).path, new RegExp(`/${directory}/[^/]+$`), name)
     }
   }
+  const { paths } = site
+  const standing = [archivedIn(paths.archive).length, list(paths.reverted).length]
+  t.same(standing, [counted.length, reverted.length], 'each file stands in one place')
 }

@@ -6,7 +6,7 @@ import { countersink } from '../helpers/cli.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type DataFile, drop, seededFile, sha256Of } from '../helpers/files.ts'
-import { list, processedFiles } from '../helpers/invariants.ts'
+import { archivedPath, list, nameInPlace, processedFiles } from '../helpers/invariants.ts'
 import { pingParser, startParser, stopProgram } from '../helpers/parser.ts'
 import type { Site } from '../helpers/state-dir.ts'
 import { settleAll, spawnDoomed, tinySite } from './scene.ts'
@@ -76,14 +76,15 @@ async function assertIs(t: Test, site: Site, outcome: string): Promise<void> {
     ['applied', outcome],
   )
   const { archive, held, quarantine, work } = site.paths
-  const place = { applied: archive, held, quarantined: quarantine }[outcome]
-  const stands = [archive, held, quarantine, work].flatMap(directory =>
+  const archived = nameInPlace(SECOND.name, SECOND.content, 'applied')
+  t.equal(archivedPath(archive, archived) !== undefined, outcome === 'applied')
+  const stands = [held, quarantine, work].flatMap(directory =>
     list(directory)
       .filter(name => name.startsWith(NAME) || directory === work)
       .map(name => join(directory, name)),
   )
-  const sidecar = outcome === 'applied' ? [] : [join(place!, `${NAME}.reason.json`)]
-  t.same(stands, [join(place!, NAME), ...sidecar])
+  const aside = join(outcome === 'held' ? held : quarantine, NAME)
+  t.same(stands, outcome === 'applied' ? [] : [aside, `${aside}.reason.json`])
   const counted = await countersink(t, site, 'check', HASH)
   t.equal(counted.code, outcome === 'applied' ? 0 : 1, counted.stdout)
   t.equal((await countersink(t, site, 'verify', '--full')).code, 0)

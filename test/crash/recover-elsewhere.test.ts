@@ -8,6 +8,7 @@ import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { dataFile, drop, seededFile, totalsOf } from '../helpers/files.ts'
 import {
+  archivedIn,
   assertEverythingAddsUp,
   assertLedgerBalances,
   assertTotalsEqual,
@@ -59,7 +60,7 @@ t.test('a private MariaDB is never made by it', { buffered: true }, async t => {
   const site = await makeSite(t)
   drop(site.paths, [kept])
   const up = await startUp(t, site, '--no-generator')
-  await eventually('it is counted', () => list(site.paths.archive).length === 1)
+  await eventually('it is counted', () => archivedIn(site.paths.archive).length === 1)
   await stopProgram(up)
   const copy = join(site.paths.dir, 'copy')
   cpSync(site.paths.mariadb, copy, { recursive: true })
@@ -77,7 +78,7 @@ t.test('a private MariaDB is never made by it', { buffered: true }, async t => {
   await eventually('its MariaDB ends with it', () => processesOf(site.paths.dir).length === 0)
   t.match(await countersink(t, site, 'recover'), { code: 0, stdout: /1 went back to the inbox, 0/ })
   const next = await startUp(t, site, '--no-generator')
-  await eventually('it is counted again', () => list(site.paths.archive).length === 1)
+  await eventually('it is counted again', () => archivedIn(site.paths.archive).length === 1)
   t.match(await stopProgram(next), { code: 0 })
   await assertEverythingAddsUp(t, site, applied(kept))
 })

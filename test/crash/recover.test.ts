@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { LEDGER_TABLES } from '../../shared/config.ts'
 import { CRASH_POINTS } from '../../shared/crash-points.ts'
-import { settledName, workName } from '../../shared/paths.ts'
+import { workName } from '../../shared/paths.ts'
 import { countersink, jsonLines } from '../helpers/cli.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -25,7 +25,14 @@ import {
   sha256Of,
   totalsOf,
 } from '../helpers/files.ts'
-import { assertLedgerBalances, assertTotalsEqual, list } from '../helpers/invariants.ts'
+import {
+  archivedIn,
+  archivedPath,
+  assertLedgerBalances,
+  assertTotalsEqual,
+  list,
+  nameInPlace,
+} from '../helpers/invariants.ts'
 import { spawnParser, startParser, stopProgram } from '../helpers/parser.ts'
 import { type Ended, spawnNode } from '../helpers/processes.ts'
 import { BUILT } from '../helpers/root.ts'
@@ -56,7 +63,7 @@ const LATER = [plain, cut, twin, damaged, missing, inInbox, inWork, similar]
 const HERE = [plain, cut, generated, twin, otherTwin, inInbox, inWork]
 
 function archived(site: Site, { name, content }: DataFile): string {
-  return join(site.paths.archive, settledName(name, Buffer.from(sha256Of(content), 'hex')))
+  return archivedPath(site.paths.archive, nameInPlace(name, content, 'applied')) ?? ''
 }
 
 /**
@@ -110,9 +117,9 @@ async function restoredSite(t: Test): Promise<Site> {
 function pictureOf({ paths }: Site) {
   const dirs = [paths.inbox, paths.work, paths.archive, paths.archiveDisposable, paths.duplicate]
   const contents = dirs.map(dir =>
-    list(dir).map(name => [
+    [...list(dir), ...archivedIn(dir)].map(name => [
       name.replace(/^\d{15}/, 'N'),
-      name.startsWith('.') ? '' : sha256Of(readFileSync(join(dir, name))),
+      name.startsWith('.') ? '' : sha256Of(readFileSync(archivedPath(dir, name) ?? '')),
     ]),
   )
   const inParser = readdirSync(paths.parser).map(name => name.replace(/-[^-]*Z$/, '-TIME'))
@@ -148,14 +155,14 @@ t.test('what comes back, and what does not', async t => {
     stdout,
     /8 archived files looked at, 5 went back to the inbox, 1 are not what was archived, 3 contents/,
   )
-  t.match(stdout, /^CHANGED +f-damaged\.[0-9a-f]{16}: its content is/m)
+  t.match(stdout, /^CHANGED +\d{4}\/\d\d\/\d\d\/f-damaged\.[0-9a-f]{12}: its content is/m)
   for (const file of [damaged, missing, similar]) {
     t.match(stdout, new RegExp(`^LOST HERE +${sha256Of(file.content)}  ${file.name}  amount`, 'm'))
   }
   t.equal(stdout.match(/^LOST HERE/gm)?.length, 3, 'a name that ends alike is another')
   t.match(dry, { code: 1, stdout: /8 archived files looked at, 5 would go back/ })
   t.same(
-    list(site.paths.archive).length,
+    archivedIn(site.paths.archive).length,
     3,
     'the kept, the changed, and the one that is in the inbox',
   )
@@ -190,7 +197,7 @@ async function assertCounted(t: Test, site: Site): Promise<void> {
     await assertLedgerBalances(t, site, session)
   })
   t.equal(list(site.paths.quarantine).length, 0)
-  t.equal(list(site.paths.archiveDisposable).length, 1, 'the generated one is known as such')
+  t.equal(archivedIn(site.paths.archiveDisposable).length, 1, 'the generated one is known as such')
   t.equal(list(site.paths.duplicate).length, 1, 'only the content that was there already')
 }
 

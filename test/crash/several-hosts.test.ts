@@ -2,11 +2,13 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
+import { parseArchivedName } from '../../shared/archive.ts'
 import type { CrashPoint } from '../../shared/crash-points.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type DataFile, drop, manifestOf, seededFile, totalsOf } from '../helpers/files.ts'
 import {
+  archivedIn,
   assertLedgerBalances,
   assertNoLeftovers,
   assertTotalsEqual,
@@ -48,8 +50,8 @@ async function assertCountedOnce(
     const contents = files.map(({ content }) => content)
     t.same(await ledgerFaults(session, ledgerNames(site!.config), contents), [])
   })
-  const archived = sites.flatMap(({ paths }) => list(paths.archive))
-  const names = archived.map(name => name.slice(0, name.lastIndexOf('.')))
+  const archived = sites.flatMap(({ paths }) => archivedIn(paths.archive))
+  const names = archived.map(name => parseArchivedName(name)?.name)
   t.same(names.sort(), files.map(({ name }) => name).sort(), 'each is archived by one host')
   t.equal(sites.flatMap(({ paths }) => list(paths.duplicate)).length, copies)
   for (const one of sites) await assertNoLeftovers(t, one)

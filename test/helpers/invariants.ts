@@ -1,9 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Test } from 'tap'
 import { readTotals } from '../../parser/ledger/asking/totals.ts'
 import type { Session } from '../../parser/ledger/connection.ts'
 import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
+import { archivedName, parseArchivedName } from '../../shared/archive.ts'
+import { settledName } from '../../shared/paths.ts'
 import type { Outcome, ProcessedFile, ProcessedPage } from '../../shared/protocol.ts'
 import { answerOf } from './answers.ts'
 import { withSession } from './database.ts'
@@ -102,7 +104,7 @@ export async function assertEachFileHasOneOutcome(
 
   // Equal contents of one name differ in the sequence behind it.
   const expected = fates.map(
-    ([file, outcome]) => `${outcome} ${file.name}.${sha256Of(file.content).slice(0, 16)}`,
+    ([{ name, content }, outcome]) => `${outcome} ${nameInPlace(name, content, outcome)}`,
   )
   const names = settledNames(site).map(withoutSequence)
   t.same(
@@ -140,15 +142,15 @@ function tell(outcome: Outcome, name: string, sha256: string): string {
 
 function settledNames(site: Site): string[] {
   const { archive, archiveDisposable, duplicate, quarantine, reverted, held } = site.paths
-  const within = (outcome: Outcome, path: string): string[] =>
-    list(path).map(name => `${outcome} ${name}`)
+  const within = (outcome: Outcome, names: readonly string[]): string[] =>
+    names.map(name => `${outcome} ${name}`)
   return [
-    ...within('applied', archive),
-    ...within('applied', archiveDisposable),
-    ...within('duplicate', duplicate),
-    ...within('quarantined', quarantine),
-    ...within('reverted', reverted),
-    ...within('held', held),
+    ...within('applied', archivedIn(archive)),
+    ...within('applied', archivedIn(archiveDisposable)),
+    ...within('duplicate', list(duplicate)),
+    ...within('reverted', list(reverted)),
+    ...within('quarantined', list(quarantine)),
+    ...within('held', list(held)),
   ]
     .filter(name => !/\.(reason|manifest)\.json$/.test(name))
     .sort()
@@ -157,11 +159,48 @@ function settledNames(site: Site): string[] {
 /** The generated files in the archive, as they lie there. */
 export function generatedFiles(site: Site): DataFile[] {
   const { archiveDisposable } = site.paths
-  return list(archiveDisposable).map(settled => ({
-    name: settled.slice(0, settled.lastIndexOf('.')),
-    content: readFileSync(join(archiveDisposable, settled)),
+  return archivedIn(archiveDisposable).map(settled => ({
+    name: parseArchivedName(settled)?.name ?? '',
+    content: readFileSync(archivedPath(archiveDisposable, settled) ?? ''),
   }))
 }
+
+/** Where a settled file lies: its name there, if nobody else has taken that. */
+export function nameInPlace(name: string, content: Buffer, outcome: Outcome): string {
+  const nameIt = outcome === 'applied' ? archivedName : settledName
+  return nameIt(name, Buffer.from(sha256Of(content), 'hex'))
+}
+
+/** The names of the files in an archive, whatever their days. */
+export function archivedIn(archive: string): string[] {
+  return pathsIn(archive)
+    .map(path => basename(path))
+    .sort()
+}
+
+/** Where the file of that name is in it; undefined: it is not. */
+export function archivedPath(archive: string, name: string): string | undefined {
+  return pathsIn(archive).find(path => basename(path) === name)
+}
+
+/** Of the files of all days, and of those of an earlier version, which lie above them. */
+function pathsIn(archive: string, depth = 0): string[] {
+  const here = list(archive).map(name => join(archive, name))
+  if (depth === DAY_DEPTH) return here
+  const below = numbersIn(archive).flatMap(name => pathsIn(join(archive, name), depth + 1))
+  return [...(depth === 0 ? here : []), ...below]
+}
+
+function numbersIn(path: string): string[] {
+  try {
+    return readdirSync(path).filter(name => /^(\d\d|\d{4})$/.test(name))
+  } catch {
+    return []
+  }
+}
+
+/** Year, month, day. */
+const DAY_DEPTH = 3
 
 /** The files in a directory; none when it was never made. */
 export function list(path: string): string[] {
@@ -177,5 +216,7 @@ export function list(path: string): string[] {
 
 /** Of a settled file or its sidecar: the name it has where nobody else has taken that. */
 export function withoutSequence(name: string): string {
-  return name.replace(/(\.[0-9a-f]{16})\.\d{15}(?=$|\.reason\.json$)/, '$1')
+  return name
+    .replace(/(\.[0-9a-f]{16})\.\d{15}(?=$|\.reason\.json$)/, '$1')
+    .replace(/(\.[0-9a-f]{12})\.\d{15}(?=$|\.)/, '$1')
 }

@@ -3,7 +3,9 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createTotals, ledgerNames } from '../../parser/ledger/schema/tables.ts'
+import { archivedName } from '../../shared/archive.ts'
 import { U64_MAX } from '../../shared/limits.ts'
+import { publishedName, settledName } from '../../shared/paths.ts'
 import { spawnDoomed, tinySite, wideFile } from '../crash/scene.ts'
 import { countersink } from '../helpers/cli.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
@@ -16,6 +18,7 @@ import {
   seededFile,
   sha256Of,
 } from '../helpers/files.ts'
+import { archivedPath } from '../helpers/invariants.ts'
 import { pingParser, startParser, stopProgram } from '../helpers/parser.ts'
 import { makeSite } from '../helpers/state-dir.ts'
 import { explained, type Fields } from './explained.ts'
@@ -60,8 +63,13 @@ t.test('what is on its way, what stands in the inbox, and what is asked wrongly'
   t.match(await explained(t, site, 'waits'), {
     last: { counted: true, ledger: { state: 'applied', publication: origin } },
   })
-  const settled = join(site.paths.archive, `waits.${sha256.slice(0, 16)}`)
+  const inArchive = archivedName('waits', Buffer.from(sha256, 'hex'))
+  const settled = archivedPath(site.paths.archive, inArchive)!
   t.match(await explained(t, site, 'waits'), { last: { path: settled } })
+  const flat = join(site.paths.archive, settledName('waits', Buffer.from(sha256, 'hex')))
+  renameSync(settled, flat)
+  t.match(await explained(t, site, 'waits'), { last: { path: flat } }, 'of an earlier version')
+  renameSync(flat, settled)
   renameSync(settled, `${settled}.elsewhere`)
   t.notOk('path' in (await explained(t, site, 'waits')).last, 'somebody has taken it away')
   await stopProgram(parser)
@@ -120,13 +128,18 @@ t.test('the way of files that were published', { buffered: true }, async t => {
   t.match(await publish(copy), { code: 0, stdout: /^duplicate/ })
   t.match(await publish(bad), { code: 1 })
   const everything = async (hasJournal: boolean): Promise<void> => {
-    const ways = hasJournal ? [day, 'copy.txt'] : [sha256.slice(0, 8).toUpperCase()]
+    const inArchive = archivedName('day.txt', Buffer.from(sha256, 'hex'))
+    const ways = hasJournal
+      ? [day, 'copy.txt', publishedName('day.txt', sha256), inArchive]
+      : [sha256.slice(0, 8).toUpperCase(), publishedName('day.txt', sha256), inArchive]
     for (const way of ways) {
       const { code, last } = await explained(t, site, way)
       t.equal(code, 0, way)
       t.match(last, { kind: 'content', outcome: 'counted: 2 lines, 2 consumers, amount 12, 8 B' })
       const { publication } = last.ledger as Fields
       t.match(last, { sha256, ledger: { state: 'applied', consumers: 2, amount: '12' } })
+      const { name } = last.ledger as Fields
+      t.equal(name, 'day.txt', 'without what was put behind it on its way')
       t.match(last, { ledger: { postings: [{ n: 1, state: 'applied', files: 1 }] } })
       t.match(last.sightings, [{ outcome: 'duplicate', name: /^copy\.txt/ }])
       const settled = last.settled as Fields[]
@@ -150,7 +163,7 @@ t.test('the way of files that were published', { buffered: true }, async t => {
     t.match(way, /^ +time \(UTC\)\n {2}published/, 'above the times')
     assertInOrder(t, steps, ['published', 'claimed', ...reading, 'read', 'counted', ...after])
     t.match(people.stdout, /taken by +this parser\n/)
-    t.match(people.stdout, /duplicate {2}copy\.txt-\w+: counted before as day\.txt/)
+    t.match(people.stdout, /duplicate {2}copy\.txt: counted before as day\.txt/)
     const { code, last } = await explained(t, site, 'bad.txt')
     t.equal(code, 0)
     t.match(last.outcome, /^not counted: quarantined: ID_NOT_DIGITS: line 2/)

@@ -6,7 +6,14 @@ import { countersink, jsonLines } from '../helpers/cli.ts'
 import { startDatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type DataFile, dataFile, drop, seededFile, sha256Of } from '../helpers/files.ts'
-import { assertEverythingAddsUp, type Fate, list, processedFiles } from '../helpers/invariants.ts'
+import {
+  archivedIn,
+  assertEverythingAddsUp,
+  type Fate,
+  list,
+  nameInPlace,
+  processedFiles,
+} from '../helpers/invariants.ts'
 import { pingParser, startParser, stopProgram } from '../helpers/parser.ts'
 import { makeNeighbour, makeSite, type Site } from '../helpers/state-dir.ts'
 
@@ -29,9 +36,11 @@ function hashOf({ content }: DataFile): string {
 function places({ paths }: Site, file: DataFile): string[] {
   const name = settledName(file.name, Buffer.from(hashOf(file), 'hex'))
   const { archive, held, quarantine, reverted, duplicate } = paths
-  return Object.entries({ archive, held, quarantine, reverted, duplicate }).flatMap(
+  const isArchived = archivedIn(archive).includes(nameInPlace(file.name, file.content, 'applied'))
+  const others = Object.entries({ held, quarantine, reverted, duplicate }).flatMap(
     ([place, directory]) => (list(directory).includes(name) ? [place] : []),
   )
+  return isArchived ? ['archive', ...others] : others
 }
 
 /** `day` counted, the same name held with other content, twice; nothing waits for that. */

@@ -6,7 +6,7 @@ import { countersink, jsonLines } from '../helpers/cli.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { dataFile, drop, seededFile, sha256Of } from '../helpers/files.ts'
-import { assertEverythingAddsUp, list } from '../helpers/invariants.ts'
+import { archivedIn, assertEverythingAddsUp, list } from '../helpers/invariants.ts'
 import { pingParser, startParser, stopProgram } from '../helpers/parser.ts'
 import { makeNeighbour, makeSite, type Site } from '../helpers/state-dir.ts'
 
@@ -126,12 +126,9 @@ t.test('a duplicate is one only if the ledger has the content', async t => {
   drop(site.paths, [...again, { ...second, name: 'z' }])
   await parser.untilSettled(5)
   t.match(parser.output(), /the journal calls a content counted that the ledger does not have/)
-  const namesIn = (path: string): string =>
-    list(path)
-      .map(name => name.split('.')[0])
-      .join(' ')
-  t.match(namesIn(site.paths.archive), /^file-1 file-2 [xy]$/, 'one of them is counted')
-  t.match(namesIn(site.paths.duplicate), /^[xy] z$/)
+  const told = (names: readonly string[]): string => names.map(name => name.split('.')[0]).join(' ')
+  t.match(told(archivedIn(site.paths.archive)), /^file-1 file-2 [xy]$/, 'one of them is counted')
+  t.match(told(list(site.paths.duplicate)), /^[xy] z$/)
   await stopProgram(parser)
 })
 

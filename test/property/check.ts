@@ -2,9 +2,16 @@ import { readdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { Session } from '../../parser/ledger/connection.ts'
 import { type LedgerNames, ledgerNames } from '../../parser/ledger/schema/tables.ts'
-import { classifyName, MANIFEST_SUFFIX, type StatePaths, settledName } from '../../shared/paths.ts'
+import { archivedName, parseArchivedName } from '../../shared/archive.ts'
+import {
+  classifyName,
+  givenName,
+  MANIFEST_SUFFIX,
+  parseSettledName,
+  type StatePaths,
+} from '../../shared/paths.ts'
 import { amountOf, linesOf, sha256Of, totalsOf } from '../helpers/files.ts'
-import { withoutSequence } from '../helpers/invariants.ts'
+import { archivedIn, withoutSequence } from '../helpers/invariants.ts'
 import { ledgerFaults } from '../helpers/ledger-faults.ts'
 import type { PlannedFile } from './contents.ts'
 import type { Foreign } from './database.ts'
@@ -61,21 +68,15 @@ async function ledgerNamesOf(session: Session, n: LedgerNames): Promise<Map<stri
   const rows = await session.query<{ sha256: string; name: string }>(
     `SELECT LOWER(HEX(sha256)) AS sha256, name FROM ${n.file}`,
   )
-  return new Map(rows.map(({ sha256, name }) => [sha256, givenName(name, sha256)]))
-}
-
-/** `recover` puts the hash behind a name that it finds taken in the inbox, as the archive does. */
-function givenName(name: string, sha256: string): string {
-  const suffix = settled('', sha256)
-  return name.endsWith(suffix) ? name.slice(0, -suffix.length) : name
+  return new Map(rows.map(({ sha256, name }) => [sha256, name]))
 }
 
 /** Which of the names of each content stands in the archive. */
 function archivedNames(site: JudgedSite, { counted }: Expected): Map<string, string> {
-  const archived = new Set(site.directories.flatMap(({ archive }) => list(archive)))
+  const archived = new Set(site.directories.flatMap(({ archive }) => archivedIn(archive)))
   const found = new Map<string, string>()
   for (const [sha256, { names }] of counted) {
-    const name = names.find(one => archived.has(settled(one, sha256)))
+    const name = names.find(one => archived.has(archivedName(one, Buffer.from(sha256, 'hex'))))
     if (name !== undefined) found.set(sha256, name)
   }
   return found
@@ -90,21 +91,20 @@ function wrongPlaces(
   const contents = [...counted]
   const refused = quarantined.map(nameInPlace)
   const first = contents.map(([sha256, { names }]) =>
-    settled(applied.get(sha256) ?? names[0]!, sha256),
+    nameAndHash(applied.get(sha256) ?? names[0]!, sha256),
   )
   const repeated = contents.flatMap(([sha256, { names }]) =>
-    names.filter(name => name !== applied.get(sha256)).map(name => settled(name, sha256)),
+    names.filter(name => name !== applied.get(sha256)).map(name => nameAndHash(name, sha256)),
   )
-  const listAll = (of: (paths: StatePaths) => string): string[] =>
-    directories.flatMap(paths => listSettled(of(paths)))
-  const [archived, duplicates] = [listAll(one => one.archive), listAll(one => one.duplicate)]
+  const archived = directories.flatMap(({ archive }) =>
+    namesAndHashes(archivedIn(archive), parseArchivedName),
+  )
+  const duplicates = directories.flatMap(({ duplicate }) =>
+    namesAndHashes(list(duplicate), parseSettledName),
+  )
   return [
     ...(database.wasChanged
-      ? difference(
-          'archive/ and duplicate/',
-          [...first, ...repeated],
-          [...archived, ...duplicates].map(name => name.replace(/(\.[0-9a-f]{16})\1$/, '$1')),
-        )
+      ? difference('archive/ and duplicate/', [...first, ...repeated], [...archived, ...duplicates])
       : [
           ...difference('archive/', first, archived),
           ...difference('duplicate/', repeated, duplicates),
@@ -113,7 +113,9 @@ function wrongPlaces(
       'quarantine/',
       refused.flatMap(name => [name, `${name}.reason.json`]),
       // One that is none of ours follows its data, unless it lost it with a journal.
-      listAll(one => one.quarantine).filter(name => !name.endsWith(MANIFEST_SUFFIX)),
+      directories
+        .flatMap(({ quarantine }) => listSettled(quarantine))
+        .filter(name => !name.endsWith(MANIFEST_SUFFIX)),
     ),
   ]
 }
@@ -130,7 +132,8 @@ function leftoversOf(paths: StatePaths): string[] {
   const kept = [supervisorLock, supervisorStatus, paths.mariadbSocket, paths.mariadbPid]
   return [
     ...inbox.map(name => `left in inbox/: ${name}`),
-    ...[work, runs, run, archiveDisposable].flatMap(path =>
+    ...archivedIn(archiveDisposable).map(name => `left in archive/disposable/: ${name}`),
+    ...[work, runs, run].flatMap(path =>
       list(path)
         .filter(name => !kept.includes(join(path, name)))
         .map(name => `left in ${relative(paths.dir, path)}/: ${name}`),
@@ -178,10 +181,7 @@ async function wrongFiles(
     rows
       // Recorded or not when that was found out.
       .filter(({ state, sha256 }) => state !== 'refused' || !left.includes(sha256))
-      .map(
-        ({ state, sha256, name, facts }) =>
-          `${state} ${sha256} ${givenName(name, sha256)} ${facts}`,
-      ),
+      .map(({ state, sha256, name, facts }) => `${state} ${sha256} ${name} ${facts}`),
   )
 }
 
@@ -243,8 +243,21 @@ async function wrongSums(session: Session, n: LedgerNames, expected: Expected): 
   ]
 }
 
-function settled(name: string, sha256: string): string {
-  return settledName(name, Buffer.from(sha256, 'hex'))
+/** What tells a settled file, whether it is archived or a duplicate. */
+function nameAndHash(name: string, sha256: string): string {
+  return `${givenName(name, sha256)} ${sha256.slice(0, 12)}`
+}
+
+/** One name with one content is the same file here, however often it came. */
+function namesAndHashes(entries: readonly string[], parse: typeof parseArchivedName): string[] {
+  const told = entries.map(entry => {
+    const { name, hashPrefix } = parse(entry) ?? {
+      name: `not settled by us: ${entry}`,
+      hashPrefix: '',
+    }
+    return nameAndHash(name, hashPrefix)
+  })
+  return [...new Set(told)]
 }
 
 const SHOWN = 10

@@ -86,6 +86,7 @@ function hasNoPlace(file: DataFile, { room }: Foreign): boolean {
   return [...totalsOf([file]).keys()].some(id => id > room.idMax)
 }
 
+/** In quarantine/. */
 export function nameInPlace({ name, content }: DataFile): string {
   return settledName(name, Buffer.from(sha256Of(content), 'hex'))
 }

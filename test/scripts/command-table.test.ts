@@ -125,7 +125,7 @@ t.test('completion in bash', async t => {
     })
       .split('\n')
       .filter(line => line !== '')
-  t.same(complete('p'), ['publish', 'ping'])
+  t.same(complete('p'), ['publish', 'prune', 'ping'])
   t.same(complete('').slice(0, commands.length), Object.keys(COMMANDS))
   for (const { name, options } of commands) {
     const all = [...Object.keys(options), 'help'].map(option => `--${option}`)

@@ -16,7 +16,7 @@ t.test('what is packed runs, and has no tests', async t => {
   for (const needed of [
     ...[bin.countersink, 'dist/parser/main.js', 'dist/generator/main.js', 'package.json'],
     ...['dist/parser/kernel/assembly/sums.wasm', 'dist/scripts/commands/up.js', 'README.md'],
-    'dist/countersink.1',
+    ...['dist/countersink.1', 'dist/scripts/library/index.js', 'dist/scripts/library/index.d.ts'],
   ]) {
     t.ok(paths.includes(needed), needed)
   }
@@ -24,7 +24,12 @@ t.test('what is packed runs, and has no tests', async t => {
     paths.filter(path =>
       /test|bench|\.map$|\.ts$|tsbuildinfo/i.test(path.replace('BENCHMARKS', '')),
     ),
-    [],
+    // What the types of the library are made of, and no others.
+    [
+      'dist/scripts/library/index.d.ts',
+      'dist/scripts/library/types.d.ts',
+      'dist/shared/errors.d.ts',
+    ],
   )
 })
 

@@ -5,7 +5,8 @@ import { archivedFiles, inspect } from '../../scripts/recovery/archived-files.ts
 import { bringBack } from '../../scripts/recovery/bring-back.ts'
 import { ContentSet } from '../../scripts/recovery/content-set.ts'
 import { findOnTheirWay } from '../../scripts/recovery/on-their-way.ts'
-import { classifyName, settledName, statePaths, workName } from '../../shared/paths.ts'
+import { archivedName } from '../../shared/archive.ts'
+import { classifyName, givenName, settledName, statePaths, workName } from '../../shared/paths.ts'
 import { type DataFile, dataFile, manifestOf, sha256Of } from '../helpers/files.ts'
 import { tempDir } from '../shared/helpers.ts'
 
@@ -21,6 +22,8 @@ function directories(t: Parameters<typeof tempDir>[0]) {
 
 const settled = ({ name, content }: DataFile) =>
   settledName(name, Buffer.from(sha256Of(content), 'hex'))
+const archivedAs = ({ name, content }: DataFile) =>
+  join('2026', '11', '26', archivedName(name, Buffer.from(sha256Of(content), 'hex')))
 
 t.test('a set of many hashes', async t => {
   const set = new ContentSet()
@@ -75,6 +78,10 @@ t.test('what an archived file is today', async t => {
   const one = dataFile('a name.with dots', '1 1')
   const two = dataFile('two', '1 2\n')
   const three = dataFile('three', '1 3\n')
+  const four = dataFile('four.txt.gz', '1 4\n')
+  mkdirSync(join(paths.archive, '2026', '11', '26'), { recursive: true })
+  writeFileSync(join(paths.archive, archivedAs(four)), four.content)
+  writeFileSync(join(paths.archive, '2026', '11', 'a file'), '1 1\n')
   writeFileSync(join(paths.archive, settled(one)), one.content)
   writeFileSync(join(paths.archiveDisposable, settled(two)), two.content.subarray(1))
   symlinkSync(join(paths.archive, settled(one)), join(paths.duplicate, settled(three)))
@@ -85,6 +92,7 @@ t.test('what an archived file is today', async t => {
     groups.map(({ name, disposable }) => [name, disposable]),
     [
       ['a name.with dots', false],
+      ['four.txt.gz', false],
       ['two', true],
       ['three', false],
     ],
@@ -93,6 +101,7 @@ t.test('what an archived file is today', async t => {
   for (const file of groups) found.push(await inspect(file))
   t.match(found, [
     { kind: 'whole', sha256: sha256Of(one.content), sizeBytes: 3 },
+    { kind: 'whole', sha256: sha256Of(four.content), sizeBytes: 4 },
     { kind: 'changed', why: /its content is [0-9a-f]{64} today/ },
     { kind: 'changed', why: /link/ },
   ])
@@ -103,16 +112,18 @@ t.test('nothing in the inbox is written over', async t => {
   const paths = directories(t)
   const file = dataFile('x', '1 1\n')
   const sha256 = sha256Of(file.content)
-  const entry = settled(file)
+  const entry = archivedAs(file)
+  const day = join(paths.archive, '2026', '11', '26')
+  mkdirSync(day, { recursive: true })
   const archived = {
-    ...{ directory: paths.archive, entry, name: 'x', hashPrefix: sha256.slice(0, 16) },
+    ...{ directory: paths.archive, entry, name: 'x', hashPrefix: sha256.slice(0, 12) },
     disposable: true,
   }
   const back = async (name = 'x'): Promise<string[]> => {
     writeFileSync(join(paths.archive, entry), file.content)
     const before = new Set(readdirSync(paths.inbox))
     await bringBack([{ file: { ...archived, name }, sha256, sizeBytes: 4 }], [], paths)
-    t.same(readdirSync(paths.archive), ['disposable'], 'it has left the archive')
+    t.same(readdirSync(day), [], 'it has left the archive')
     const names = readdirSync(paths.inbox).filter(one => !before.has(one))
     const data = names.find(one => classifyName(one) === 'data')!
     t.same(readFileSync(join(paths.inbox, data)), file.content)
@@ -120,18 +131,19 @@ t.test('nothing in the inbox is written over', async t => {
     t.same(manifest, { version: 1, size: 4, sha256, disposable: true })
     return names.sort()
   }
-  const others = { x: 'data of somebody', [`${entry}.manifest.json`]: 'a manifest of somebody' }
+  const named = (digits: number, name = 'x') => `${name}-${sha256.slice(0, digits)}`
+  const others = { x: 'data of somebody', [`${named(12)}.manifest.json`]: 'a manifest of somebody' }
   for (const [name, text] of Object.entries(others)) writeFileSync(join(paths.inbox, name), text)
-  t.same(await back(), [`${entry}.2`, `${entry}.2.manifest.json`])
+  t.same(await back(), [named(13), `${named(13)}.manifest.json`])
   for (const [name, text] of Object.entries(others)) {
     t.equal(readFileSync(join(paths.inbox, name), 'utf8'), text)
   }
-  t.same(await back(), [`${entry}.3`, `${entry}.3.manifest.json`])
+  t.same(await back(), [named(14), `${named(14)}.manifest.json`])
+  t.equal(givenName(named(14), sha256), 'x', 'the ledger has its own name')
 
-  const hash = sha256.slice(0, 16)
-  t.same((await back('y.part'))[0], `y.part.${hash}`, 'a name that the scan passes over')
+  t.same((await back('y.part'))[0], named(12, 'y.part'), 'a name that the scan passes over')
   const [long] = await back('ü'.repeat(100))
-  t.same((await back('ü'.repeat(100)))[0], `${'ü'.repeat(91)}.${hash}`, 'and one that is too long')
+  t.same((await back('ü'.repeat(100)))[0], named(12, 'ü'.repeat(93)), 'and one that is too long')
   t.equal(long, 'ü'.repeat(100))
 })
 

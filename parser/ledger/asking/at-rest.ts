@@ -1,4 +1,5 @@
 import type { Config } from '../../../shared/config.ts'
+import { givenName } from '../../../shared/paths.ts'
 import type { Session } from '../connection.ts'
 import { type FileState, isOnItsWay } from '../file-states.ts'
 import { ledgerNames } from '../schema/tables.ts'
@@ -15,21 +16,40 @@ export async function knownContents(
   session: Session,
   config: Config,
   beginnings: readonly string[],
-): Promise<ReadonlySet<string>> {
-  const known = new Set<string>()
+): Promise<ReadonlyMap<string, readonly RecordedContent[]>> {
+  const known = new Map<string, RecordedContent[]>()
   const digits = beginnings[0]?.length ?? 0
   for (let at = 0; at < beginnings.length; at += ASKED_AT_ONCE) {
     const some = beginnings.slice(at, at + ASKED_AT_ONCE)
     const ranges = some.map(() => 'sha256 BETWEEN ? AND ?').join(' OR ')
-    const rows = await session.query<{ sha256: Buffer; state: FileState }>(
-      `SELECT sha256, state FROM ${ledgerNames(config).file} WHERE ${ranges}`,
+    const rows = await session.query<KnownRow>(
+      `SELECT sha256, state, name, size_bytes AS sizeBytes FROM ${ledgerNames(config).file} WHERE ${ranges}`,
       some.flatMap(beginning => [boundary(beginning, 0x00), boundary(beginning, 0xff)]),
     )
-    for (const { sha256, state } of rows) {
-      if (isOnItsWay(state)) known.add(sha256.toString('hex').slice(0, digits))
+    for (const { state, ...row } of rows) {
+      if (!isOnItsWay(state)) continue
+      const sha256 = row.sha256.toString('hex')
+      const alike = known.get(sha256.slice(0, digits)) ?? []
+      alike.push({ sha256, name: givenName(row.name, sha256), sizeBytes: Number(row.sizeBytes) })
+      known.set(sha256.slice(0, digits), alike)
     }
   }
   return known
+}
+
+/** One whose hash begins as was asked; more than one only where few digits were. */
+export interface RecordedContent {
+  readonly sha256: string
+  /** As its maker called it. */
+  readonly name: string
+  readonly sizeBytes: number
+}
+
+interface KnownRow {
+  readonly sha256: Buffer
+  readonly state: FileState
+  readonly name: string
+  readonly sizeBytes: bigint
 }
 
 /** Whether a total stands there already, whoever wrote it. */

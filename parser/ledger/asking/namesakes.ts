@@ -93,7 +93,7 @@ async function* contentsOfNames(
       contents: bigint
     }>(
       `SELECT name, MIN(sha256) AS first, MAX(sha256) AS last, COUNT(*) AS contents FROM ${names.file}
-        WHERE state IN (${listed(states)}) AND (name IN (${plain.map(() => '?').join(', ')})${like})
+        WHERE sign = 1 AND state IN (${listed(states)}) AND (name IN (${plain.map(() => '?').join(', ')})${like})
         GROUP BY name`,
       [...plain, ...likes],
     )

@@ -13,7 +13,7 @@ import { objectionTo } from '../counting/objection.ts'
 import { orderId } from '../counting/order-row.ts'
 import { ORDER_STATES, type OrderKind, type OrderState } from '../counting/order-states.ts'
 import type { LedgerFile } from '../file-rows.ts'
-import { type LedgerNames, ledgerNames } from '../schema/tables.ts'
+import { type LedgerNames, ledgerNames, sqlTime } from '../schema/tables.ts'
 import { checkTotals } from '../schema/totals-table.ts'
 
 export interface OrderRequest {
@@ -50,6 +50,17 @@ export function orderOf(
   const next = Number(postings) + 1
   const n = kind === 'undo' ? next + (next % 2) : next + ((next + 1) % 2)
   return { id: orderId(kind, ledgerUuid, `${sequence}`, `${n}`), kind, old: sequence, reason }
+}
+
+/** To empty the totals: once for each reason, which names it. */
+export function resetOrder(ledgerUuid: string, reason: string): OrderRequest {
+  return { id: orderId('reset', ledgerUuid, reason), kind: 'reset', reason }
+}
+
+/** To close the books up to a time: what is asked for the same time is the same. */
+export function pruneOrder(ledgerUuid: string, beforeMs: number, reason: string): OrderRequest {
+  const beforeAt = sqlTime(beforeMs)
+  return { id: orderId('prune', ledgerUuid, beforeAt), kind: 'prune', beforeAt, reason }
 }
 
 /** Writes it down, unless it stands there. */
@@ -95,16 +106,26 @@ export async function objectionToUndo(
   }
 }
 
-/** @throws CountersinkError LEDGER_BEHIND when it is gone. */
-export async function orderStanding(
+/** undefined: nobody has asked. */
+export async function findOrder(
   session: Session,
   { order }: LedgerNames,
   id: Uint8Array,
-): Promise<OrderStanding> {
+): Promise<OrderStanding | undefined> {
   const [row] = await session.query<OrderStanding>(
     `SELECT kind, state, answer, batch_id AS batchId FROM ${order} WHERE id = ?`,
     [Buffer.from(id)],
   )
+  return row
+}
+
+/** @throws CountersinkError LEDGER_BEHIND when it is gone. */
+export async function orderStanding(
+  session: Session,
+  names: LedgerNames,
+  id: Uint8Array,
+): Promise<OrderStanding> {
+  const row = await findOrder(session, names, id)
   if (row !== undefined) return row
   throw new CountersinkError(
     'LEDGER_BEHIND',

@@ -1,3 +1,4 @@
+import { isKeptAs } from '../../facts.ts'
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import type { BatchKind, LedgerNames } from '../schema/tables.ts'
@@ -77,12 +78,11 @@ export async function rowOfWorkFile(
   instance: Uint8Array,
   { name, workSequence }: { readonly name: string; readonly workSequence: number },
 ): Promise<LedgerFile | undefined> {
-  const [row] = await session.query<LedgerFile>(
-    `SELECT ${fileColumns(names)} FROM ${names.file}
-      WHERE instance = ? AND work_sequence = ? AND name = ?`,
-    [instance, workSequence, name],
+  const rows = await session.query<LedgerFile>(
+    `SELECT ${fileColumns(names)} FROM ${names.file} WHERE instance = ? AND work_sequence = ?`,
+    [instance, workSequence],
   )
-  return row
+  return rows.find(row => isKeptAs(name, row))
 }
 
 /** Applied rows after a sequence of the ledger, ascending. */
@@ -94,7 +94,7 @@ export function appliedAfter(
 ): Promise<LedgerFile[]> {
   return session.query<LedgerFile>(
     `SELECT ${fileColumns(names)} FROM ${names.file}
-      WHERE sequence > ? AND state = 'applied' ORDER BY sequence LIMIT ?`,
+      WHERE sequence > ? AND state = 'applied' AND sign = 1 ORDER BY sequence LIMIT ?`,
     [sequence, limit],
   )
 }

@@ -1,4 +1,4 @@
-import { givenName, PUBLISHED_SUFFIX_BYTES } from '../../../shared/paths.ts'
+import { givenName, PUBLISHED_SUFFIX_BYTES, parsePublishedName } from '../../../shared/paths.ts'
 import type {
   LedgerTrail,
   OrderTrail,
@@ -43,7 +43,8 @@ export async function findTrails(
   )
   const sightings = await sightingsOf(session, n, where, values, FILES_MAX + 1)
   const isMeant = (file: { name: string }, sha256: string | undefined): boolean =>
-    prefix !== undefined || givenName(file.name, sha256 ?? '') === name || file.name === name
+    prefix !== undefined ||
+    [givenName(file.name, sha256 ?? ''), file.name].includes(givenName(name ?? '', sha256 ?? ''))
   return {
     rows: rows.slice(0, FILES_MAX).filter(row => isMeant(row, row.sha256.toString('hex'))),
     sightings: sightings.slice(0, FILES_MAX).filter(one => isMeant(one, one.sha256)),
@@ -88,14 +89,19 @@ export function ofPrefix(prefix: string) {
 }
 
 /**
- * A name as it is, or with the digits of its hash that `publish` puts behind it. Other names that look
- * like that, as those with a date, do not count among the few that are read.
+ * A name as it is, or with the digits of its hash that `publish` puts behind it: in the question, or in the
+ * rows of earlier versions. Other names that look like that, as those with a date, do not count among the
+ * few that are read.
  */
 function ofName(name: string) {
   const digits = PUBLISHED_SUFFIX_BYTES - 1
   const pattern = `${escaped(name)}-${'_'.repeat(digits)}`
   const isHash = `RIGHT(name, ${digits}) = LEFT(LOWER(HEX(sha256)), ${digits})`
-  return { where: `(name = ? OR (name LIKE ? AND ${isHash}))`, values: [name, pattern] }
+  const { stem, hashPrefix } = parsePublishedName(name) ?? { stem: name, hashPrefix: '' }
+  return {
+    where: `(name = ? OR (name LIKE ? AND ${isHash}) OR (name = ? AND LOWER(HEX(sha256)) LIKE ?))`,
+    values: [name, pattern, stem, `${hashPrefix}%`],
+  }
 }
 
 /** Newest first. */

@@ -2,24 +2,45 @@ import { describeError, hasCode } from '../../../shared/errors.ts'
 import { hexOf, type Reason } from '../../facts.ts'
 import { startPacking } from '../../sums/index.ts'
 import { TotalsWriter } from '../adding/totals-writer.ts'
+import { filesOfBatch } from '../asking/rows.ts'
 import { type Batch, newBatchId } from '../batch.ts'
+import { type PruneResult, prune } from '../closing/prune.ts'
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import type { LedgerConnection } from '../ledger-connection.ts'
 import { databaseUnavailable } from '../sql-errors.ts'
 import { findBatch } from './batch-row.ts'
 import { overflowAmong, refusal, takeOffGuilty, unreadableOf } from './blame.ts'
-import { type FileOrder, planOrder, type SettledPlan, settleOrder } from './carry-out.ts'
+import {
+  type FileOrder,
+  isFileOrder,
+  planOrder,
+  type SettledPlan,
+  settleOrder,
+} from './carry-out.ts'
 import { type BeginResult, beginStaged } from './count-staged.ts'
 import { countWhole, type LongCountOptions, largestSumOf, type WholeResult } from './count-whole.ts'
-import { bringToEnd, type StagedResult as CourseResult, unreadableText } from './course.ts'
+import {
+  bringToEnd,
+  type StagedResult as CourseResult,
+  RESET_REFUSED,
+  unreadableText,
+} from './course.ts'
 import { Lease } from './lease.ts'
 import { objectionTo } from './objection.ts'
 import { noteOrder, type Order, waitingOrders } from './order-row.ts'
 import type { Overflow } from './overflow.ts'
 import { findRefusedConsumer } from './refused-row.ts'
+import { beginReset, whyResetWaits } from './reset.ts'
 import { takeOffTheList } from './retreat.ts'
-import { asStaged, type CountBatch, type Member, type StagedBatch } from './signed-chunks.ts'
+import {
+  asStaged,
+  type CountBatch,
+  isReverting,
+  type Member,
+  membersOf,
+  type StagedBatch,
+} from './signed-chunks.ts'
 
 export type CountResult =
   | Exclude<WholeResult, { kind: 'unproven' | 'refused' }>
@@ -37,6 +58,8 @@ export type OrderResult =
   /** Carried out without a batch, or needless. */
   | { readonly kind: 'done' }
   | { readonly kind: 'declined' | 'waits'; readonly why: string }
+  /** A part of it was done: what else waits goes first. */
+  | { readonly kind: 'goes on' }
 
 /**
  * Moves the totals, as long as this parser holds the lease. Each call goes on through lost connections
@@ -48,6 +71,15 @@ export class Counter {
   readonly #lease: Lease
   readonly #writer: TotalsWriter
   readonly #kernel = startPacking()
+  /** What closes the books, between two of its parts. */
+  #pruning:
+    | {
+        readonly session: Session
+        readonly epoch: bigint | undefined
+        readonly id: Buffer
+        readonly parts: AsyncGenerator<void, PruneResult>
+      }
+    | undefined
 
   constructor(connection: LedgerConnection) {
     this.#connection = connection
@@ -149,31 +181,81 @@ export class Counter {
   }
 
   /**
-   * Carries out an order that is about files, or says why not. Where that takes a batch, what stands in
-   * its way is looked for before it begins.
+   * Carries out an order, or says why not. Where that takes a batch, what stands in its way is looked for
+   * before it begins.
    *
    * @throws as `countStaged`
    */
-  carryOut(order: FileOrder): Promise<OrderResult> {
-    return this.#counting<OrderResult>(async session => {
-      const options = this.#optionsOn(session)
-      const { names } = options
-      const plan = await planOrder(session, names, order)
-      if (plan.kind === 'waits') {
-        await noteOrder(session, names, order.id, plan.why)
-        return { kind: 'waits', why: plan.why }
-      }
-      if (plan.kind !== 'move') return this.#settle(session, order, plan)
-      const objection = await this.#objectionTo(session, plan.files)
-      if (objection === 'recorded anew') return { kind: 'waits', why: 'its sums are recorded anew' }
-      if (objection !== undefined) {
-        return this.#settle(session, order, { kind: 'declined', why: objection })
-      }
-      const batch: StagedBatch = { id: newBatchId(), kind: 'correct', files: plan.files }
-      return this.#bringToEnd(session, batch, () =>
-        beginStaged(session, batch, true, options, order.id),
-      )
+  carryOut(order: Order): Promise<OrderResult> {
+    return this.#counting<OrderResult>(session => {
+      if (isFileOrder(order)) return this.#correct(session, order)
+      return order.kind === 'reset' ? this.#reset(session, order) : this.#prune(session, order)
     })
+  }
+
+  async #correct(session: Session, order: FileOrder): Promise<OrderResult> {
+    const options = this.#optionsOn(session)
+    const { names } = options
+    const plan = await planOrder(session, names, order)
+    if (plan.kind === 'waits') {
+      await noteOrder(session, names, order.id, plan.why)
+      return { kind: 'waits', why: plan.why }
+    }
+    if (plan.kind !== 'move') return this.#settle(session, order, plan)
+    const objection = await this.#objectionTo(session, plan.files)
+    if (objection === 'recorded anew') return { kind: 'waits', why: 'its sums are recorded anew' }
+    if (objection !== undefined) {
+      return this.#settle(session, order, { kind: 'declined', why: objection })
+    }
+    const batch: StagedBatch = { id: newBatchId(), kind: 'correct', files: plan.files }
+    return this.#bringToEnd(session, batch, () =>
+      beginStaged(session, batch, true, options, order.id),
+    )
+  }
+
+  async #reset(session: Session, order: Order): Promise<OrderResult> {
+    const options = this.#optionsOn(session)
+    const { names } = options
+    const why = await whyResetWaits(session, names)
+    if (why !== undefined) {
+      await noteOrder(session, names, order.id, why)
+      return { kind: 'waits', why }
+    }
+    const id = newBatchId()
+    if (!(await beginReset(session, id, order, options))) return CHANGED
+    const files = membersOf(await filesOfBatch(session, names, id))
+    const begun = async (): Promise<BeginResult> => 'changed'
+    const result = await this.#bringToEnd(session, { id, kind: 'reset', files }, begun)
+    return result.kind === 'given back' ? { kind: 'declined', why: RESET_REFUSED } : result
+  }
+
+  /** For a while, from where it was left. */
+  async #prune(session: Session, order: Order): Promise<OrderResult> {
+    const { epoch } = this.#lease
+    // Somebody else may have been at it, or removed what it had packed.
+    if (this.#pruning?.session !== session || this.#pruning.epoch !== epoch) {
+      this.#pruning = undefined
+    }
+    this.#pruning ??= {
+      ...{ session, epoch, id: order.id },
+      parts: prune(session, order, this.#optionsOn(session)),
+    }
+    const { id, parts } = this.#pruning
+    if (!id.equals(order.id)) return { kind: 'waits', why: 'the books are being closed' }
+    const untilMs = performance.now() + PRUNING_AT_ONCE_MS
+    let result: OrderResult | undefined
+    try {
+      while (result === undefined && performance.now() < untilMs) {
+        const { done, value } = await parts.next()
+        if (done === true) result = value
+      }
+    } catch (error) {
+      this.#pruning = undefined
+      throw error
+    }
+    if (result === undefined) return { kind: 'goes on' }
+    this.#pruning = undefined
+    return result
   }
 
   /** An order that has failed too often without a reason. */
@@ -185,7 +267,7 @@ export class Counter {
 
   async #settle(session: Session, order: FileOrder, plan: SettledPlan): Promise<OrderResult> {
     const isSettled = await settleOrder(session, order, plan, this.#optionsOn(session))
-    if (!isSettled) return { kind: 'waits', why: 'something has changed meanwhile' }
+    if (!isSettled) return CHANGED
     return plan.kind === 'declined' ? { kind: 'declined', why: plan.why } : { kind: 'done' }
   }
 
@@ -201,7 +283,7 @@ export class Counter {
       if (!hasCode(error, 'BLOCK_UNREADABLE')) throw error
       const unread = await unreadableOf(session, files, options)
       const taken = files.find(
-        ({ isBack, sequence }) => isBack && unread.some(one => one.sequence === sequence),
+        file => isReverting(file) && unread.some(({ sequence }) => sequence === file.sequence),
       )
       if (taken !== undefined || unread.length === 0) {
         return taken === undefined ? describeError(error) : unreadableText(taken)
@@ -272,6 +354,11 @@ export class Counter {
     return { kind: 'refused', reason: refusal(found ?? { reason }) }
   }
 }
+
+/** Then what waits to be counted goes first. */
+const PRUNING_AT_ONCE_MS = 250
+
+const CHANGED = { kind: 'waits', why: 'something has changed meanwhile' } as const
 
 async function sequencesOf(
   session: Session,

@@ -44,6 +44,11 @@ export class Lease {
     return this.#epoch !== undefined
   }
 
+  /** Changes with each taking; undefined: it is not held. */
+  get epoch(): bigint | undefined {
+    return this.#epoch
+  }
+
   /**
    * Takes it if it is free. For whoever has something to count: one that is held, and idle, is not
    * renewed, and is its holder's until somebody else needs it.

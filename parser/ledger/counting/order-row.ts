@@ -51,16 +51,56 @@ export async function askToSupersede(
   )
 }
 
-/** Those that can be carried out now, or could not be when they were looked at last; oldest first. */
+/**
+ * Those that can be carried out now, or could not be when they were looked at last, and those that are to
+ * be gone on with and have no batch; oldest first.
+ */
 export function waitingOrders(
   session: Session,
   { order }: LedgerNames,
   limit: number,
 ): Promise<Order[]> {
   return session.query<Order>(
-    `SELECT ${orderColumns} FROM ${order} WHERE state = 'waiting' ORDER BY asked_at, id LIMIT ?`,
+    `SELECT ${orderColumns} FROM ${order}
+      WHERE state = 'waiting' OR (state = 'working' AND kind = 'prune') ORDER BY asked_at, id LIMIT ?`,
     [limit],
   )
+}
+
+/** Whether it is under way, without a batch. */
+export async function isWorking(
+  session: Session,
+  { order }: LedgerNames,
+  id: Uint8Array,
+): Promise<boolean> {
+  const [row] = await session.query(`SELECT 1 FROM ${order} WHERE id = ? AND state = 'working'`, [
+    Buffer.from(id),
+  ])
+  return row !== undefined
+}
+
+/** What it is about has happened, and something is left to be done. @returns false: it does not wait. */
+export function beginWithoutBatch(
+  session: Session,
+  { order }: LedgerNames,
+  id: Uint8Array,
+  answer: string,
+): Promise<boolean> {
+  return change(session, order, 'begin', 'id = ?', id, {
+    sets: 'answer = ?',
+    values: [cut(answer)],
+  })
+}
+
+/** The same, with nothing left. */
+export async function endWithoutBatch(
+  session: Session,
+  { order }: LedgerNames,
+  id: Uint8Array,
+): Promise<void> {
+  await change(session, order, 'end', 'id = ?', id, {
+    ...{ sets: 'ended_at = UTC_TIMESTAMP(3)', values: [] },
+  })
 }
 
 /** Its batch begins, in this transaction. @returns false: it does not wait any more. */
@@ -76,14 +116,26 @@ export function beginOrder(
   })
 }
 
-/** The batch that carries it out has ended. */
+/** The batch that carries it out has ended. @param answer what has come of it. */
 export async function endOrder(
   session: Session,
   batchId: Uint8Array,
   { order }: LedgerNames,
+  answer: string | null = null,
 ): Promise<void> {
-  const sets = 'ended_at = UTC_TIMESTAMP(3)'
-  await change(session, order, 'end', 'batch_id = ?', batchId, { sets, values: [] })
+  const sets = 'answer = ?, ended_at = UTC_TIMESTAMP(3)'
+  const values = [answer && cut(answer)]
+  await change(session, order, 'end', 'batch_id = ?', batchId, { sets, values })
+}
+
+/** The row among those of the files that it has brought about. */
+export async function aboutOrder(
+  session: Session,
+  { order }: LedgerNames,
+  id: Uint8Array,
+  sequence: bigint,
+): Promise<void> {
+  await session.execute(`UPDATE ${order} SET old = ? WHERE id = ?`, [sequence, Buffer.from(id)])
 }
 
 /** It is done without a batch. @returns false: it does not wait any more. */

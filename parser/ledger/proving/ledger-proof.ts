@@ -5,7 +5,7 @@
 
 import type { Config } from '../../../shared/config.ts'
 import type { Session } from '../connection.ts'
-import { GENERATIONS, openingSequence } from '../schema/opening-balance.ts'
+import { OPENING_SEQUENCE_MIN } from '../schema/opening-blocks.ts'
 import { type LedgerNames, ledgerNames } from '../schema/tables.ts'
 import type { Witness } from '../schema/witnesses.ts'
 
@@ -217,25 +217,27 @@ const QUERIES: readonly {
       SELECT CONCAT('the order ', LOWER(HEX(o.id)), ' to ', o.kind, ' is ', o.state, ', and its batch is ',
                     COALESCE(b.state, 'not there')) AS text
         FROM ${n.order} o LEFT JOIN ${n.batch} b ON b.id = o.batch_id
-       WHERE (o.state = 'working' AND (b.state IS NULL OR b.state = 'applied'))
+       WHERE (o.state = 'working' AND o.kind <> 'prune' AND (b.state IS NULL OR b.state = 'applied'))
           OR (o.state = 'done' AND o.batch_id IS NOT NULL AND (b.state IS NULL OR b.state <> 'applied'))`,
   },
 ]
 
 const BLOCK_QUERIES: readonly ((n: LedgerNames) => string)[] = [
-  // By the primary keys of both, one file after the other.
+  // By the primary keys of both, one file after the other. What is part of the opening balance needs none.
   n => `
     SELECT CONCAT(${FILE}, ' has blocks of ', COALESCE(SUM(s.pairs), 0), ' consumers with ',
                   COALESCE(SUM(s.amount), 0), ', recorded are ', f.pairs_recorded, ' with ',
                   f.amount_recorded) AS text
       FROM ${n.file} f LEFT JOIN ${n.sums} s ON s.file_sequence = f.sequence
+     WHERE NOT EXISTS (SELECT 1 FROM ${n.posting} p
+                        WHERE p.file_sequence = f.sequence AND p.n = f.postings AND p.folded = 1)
      GROUP BY f.sequence
     HAVING COALESCE(SUM(s.pairs), 0) <> MAX(f.pairs_recorded)
         OR COALESCE(SUM(s.amount), 0) <> MAX(f.amount_recorded)`,
   n => `
     SELECT CONCAT('there are ', COUNT(*), ' blocks of file ', s.file_sequence, ', which is not there') AS text
       FROM ${n.sums} s LEFT JOIN ${n.file} f ON f.sequence = s.file_sequence
-     WHERE f.sequence IS NULL AND s.file_sequence < ${openingSequence(BigInt(GENERATIONS))}
+     WHERE f.sequence IS NULL AND s.file_sequence < ${OPENING_SEQUENCE_MIN}
      GROUP BY s.file_sequence`,
 ]
 

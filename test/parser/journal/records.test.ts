@@ -81,6 +81,12 @@ t.test('records come out as they went in', async t => {
     entryOf(8, {
       terms: { supersedes: sha256, parent: sha256, rejectLines: { kind: 'lines', count: 3 } },
     }),
+    ...[{}, { terms: { supersedes: sha256 } }].map(asked =>
+      entryOf(8, {
+        ...{ stage: 'settling', outcome: 'applied', digest: digestOf('x'), ...asked },
+        settledAtMs: Date.now(),
+      }),
+    ),
     entryOf(8, {
       provenance: { origin: undefined, publishedAtMs: undefined, announcedAtMs: Date.now() },
     }),

@@ -1,13 +1,17 @@
-import { appendFileSync, lstatSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { appendFileSync, lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { QueueEntry } from '../../../parser/facts.ts'
 import { GrowthWatch } from '../../../parser/settling/growth-watch.ts'
+import { archiveDay, archivedName } from '../../../shared/archive.ts'
 import { identityOf } from '../../../shared/file-identity.ts'
 import { settledName } from '../../../shared/paths.ts'
 import { eventually } from '../../shared/helpers.ts'
 import { openScene } from '../helpers.ts'
 import { digestOf, digestOne, entryOf, settlementOf } from '../journal/helpers.ts'
+
+/** As an earlier version has archived. */
+const inFlatArchive = (name: string, sha256: Uint8Array) => settledName(name, sha256)
 
 const TEXT = '1234 5678\n'
 
@@ -24,9 +28,10 @@ function scene(t: Test) {
     return growth
   }
   /** A file of ten bytes in the archive. */
-  const archived = (name: string) => {
+  const archived = (name: string, place = inFlatArchive) => {
     const digest = digestOf(name)
-    const path = join(paths.archive, settledName(name, digest.sha256))
+    const path = join(paths.archive, place(name, digest.sha256))
+    mkdirSync(dirname(path), { recursive: true })
     writeFileSync(path, TEXT)
     const stats = lstatSync(path, { bigint: true })
     return { path, digest, stats, identity: identityOf(stats) }
@@ -64,27 +69,35 @@ t.test('files without a manifest are looked at where they lie, the others as the
 
 t.test('a restart begins with what was settled within the hour, by size', async t => {
   const { start, archived, journal, log } = scene(t)
-  const settledAt = (name: string, settledAtMs: number, outcome: 'applied' | 'quarantined') => {
+  const settledAt = (
+    name: string,
+    settledAtMs: number,
+    outcome: 'applied' | 'quarantined',
+    place?: typeof inFlatArchive,
+  ) => {
     const sequence = journal.nextSequence
     const entry = entryOf(sequence, { name })
     journal.claim([entry])
-    const { path, digest } = archived(name)
+    const { path, digest } = archived(name, place)
     const settlement = settlementOf(digestOne(journal, entry, digest, undefined), outcome)
     journal.settle([{ ...settlement, facts: { ...settlement.facts, settledAtMs } }])
     return path
   }
   const nowMs = Date.now()
+  const ofADay = (name: string, sha256: Uint8Array) =>
+    join(archiveDay(nowMs), archivedName(name, sha256))
   const paths = [
     settledAt('old', nowMs - 3_700_000, 'applied'),
     settledAt('quarantined', nowMs, 'quarantined'),
     settledAt('young', nowMs - 3_500_000, 'applied'),
     settledAt('of-tomorrow', nowMs + 86_400_000, 'applied'),
+    settledAt('of-a-day.txt', nowMs, 'applied', ofADay),
   ]
   settledAt('unchanged', nowMs, 'applied')
   for (const path of paths) appendFileSync(path, '3 4\n')
   const growth = start()
-  await eventually('they are told of', () => growth.report?.files === 2)
-  t.same(log.warnedOf().sort(), ['of-tomorrow', 'young'])
+  await eventually('they are told of', () => growth.report?.files === 3)
+  t.same(log.warnedOf().sort(), ['of-a-day.txt', 'of-tomorrow', 'young'])
 })
 
 t.test('of many only the newest are remembered', async t => {

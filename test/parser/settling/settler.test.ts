@@ -9,7 +9,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import t, { type Test } from 'tap'
 import { DiskWatch } from '../../../parser/disk-watch.ts'
 import type { QueueEntry } from '../../../parser/facts.ts'
@@ -19,10 +19,25 @@ import { ArchiveLimit } from '../../../parser/settling/archive-limit.ts'
 import { GrowthWatch } from '../../../parser/settling/growth-watch.ts'
 import { Settler } from '../../../parser/settling/settler.ts'
 import { Unmoved } from '../../../parser/settling/unmoved.ts'
-import { settledName, workName } from '../../../shared/paths.ts'
+import { archiveDay, archivedName } from '../../../shared/archive.ts'
+import { publishedName, settledName, workName } from '../../../shared/paths.ts'
 import { eventually, failureOf } from '../../shared/helpers.ts'
 import { drop, eventsToldTo, manifestOf, openScene } from '../helpers.ts'
 import { digestOf, entryOf, hashOf, settlementOf } from '../journal/helpers.ts'
+
+/** Where the archive has it: the journal keeps the time from which its day is taken. */
+function ofItsDay({ name, settledAtMs, digest }: QueueEntry, sequence?: number): string {
+  return join(archiveDay(settledAtMs!), archivedName(name, digest!.sha256, sequence))
+}
+
+/** Everything in it, from there on. */
+function filesBelow(directory: string): string[] {
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true })
+  return entries
+    .filter(entry => entry.isFile())
+    .map(entry => relative(directory, join(entry.parentPath, entry.name)))
+    .sort()
+}
 
 async function scene(t: Test, archiveBytesMax = 1_000) {
   const { paths, journal, log } = openScene(t)
@@ -69,9 +84,10 @@ t.test('each outcome has its place, under a name that carries the hash', async t
   ] as const
   for (const [entry, outcome, directory] of cases) {
     await settler.settle([{ entry, outcome, digest: digestOf('x') }])
-    const name = settledName(entry.name, hashOf('x'))
-    t.equal(readFileSync(join(directory, name), 'utf8'), '1 2\n', outcome)
-    t.match(journal.queued(entry.sequence), { stage: 'settling', outcome })
+    const left = journal.queued(entry.sequence)!
+    t.match(left, { stage: 'settling', outcome })
+    const path = outcome === 'applied' ? ofItsDay(left) : settledName(entry.name, hashOf('x'))
+    t.equal(readFileSync(join(directory, path), 'utf8'), '1 2\n', outcome)
   }
   t.same(readdirSync(paths.work), [], 'the manifests are gone')
   t.same([queue.files, queue.bytes], [0, 0])
@@ -146,15 +162,15 @@ t.test('one file under several names is settled once for each, and leaves work/'
 
 t.test('what cannot be moved stays, is told once, holds up nobody, and is tried again', async t => {
   const { paths, settler, claimed, log, queue, journal } = await scene(t)
-  const blocks = [1, undefined].map(sequence =>
-    join(paths.archive, settledName('f1', hashOf('x'), sequence)),
+  const blocks = [undefined, 1].map(sequence =>
+    join(paths.duplicate, settledName('f1', hashOf('x'), sequence)),
   )
   for (const path of blocks) writeFileSync(path, 'of somebody')
   const endings = [claimed(1), claimed(2)].map(entry => ({
-    ...{ entry, outcome: 'applied' as const, digest: digestOf('x') },
+    ...{ entry, outcome: 'duplicate' as const, digest: digestOf('x') },
   }))
   await settler.settle(endings)
-  t.ok(existsSync(join(paths.archive, settledName('f2', hashOf('x')))))
+  t.ok(existsSync(join(paths.duplicate, settledName('f2', hashOf('x')))))
   t.same(
     readdirSync(paths.work).filter(name => !name.endsWith('.json')),
     [workName(1, 'f1')],
@@ -287,12 +303,63 @@ t.test('a start moves what a crash left; what was moved is not missed', async t 
   const { paths, journal, settler, settling, claimed } = await scene(t)
   const left = settling(claimed(1))
   await settler.move([left])
-  t.ok(existsSync(join(paths.archive, settledName('f1', hashOf('x')))))
+  t.ok(existsSync(join(paths.archive, '2023/11/14', archivedName('f1', hashOf('x')))))
   await settler.move([left])
   journal.claim([])
   t.equal(journal.queued(1), undefined)
   const half = { ...claimed(2), stage: 'settling' } as const
   t.match(await failureOf(settler.move([half])), { code: 'JOURNAL_UNREADABLE' })
+})
+
+t.test('a file goes to the day on which it was settled, also when it is moved later', async t => {
+  const { paths, settler, settling, claimed } = await scene(t)
+  const left = settling(claimed(1, { name: 'calls.txt' }))
+  const place = ofItsDay(left)
+  t.match(place, /^2023.11.14.calls\.[0-9a-f]{12}\.txt$/)
+  // A crash has left it under both names.
+  mkdirSync(dirname(join(paths.archive, place)), { recursive: true })
+  const inWork = join(paths.work, workName(1, 'calls.txt'))
+  linkSync(inWork, join(paths.archive, place))
+  await settler.move([left])
+  t.notOk(existsSync(inWork))
+  t.same(filesBelow(paths.archive), [place])
+
+  const another = settling(claimed(2, { name: 'calls.txt' }))
+  await settler.move([another])
+  const own = ofItsDay(another, 2)
+  t.same(filesBelow(paths.archive), [place, own].sort(), 'nothing is overwritten')
+
+  const published = settling(
+    claimed(3, { name: publishedName('day', hashOf('x').toString('hex')) }),
+  )
+  await settler.move([published])
+  t.match(filesBelow(paths.archive).join(' '), /2023.11.14.day\.[0-9a-f]{12}$/, 'as it was given')
+})
+
+t.test('what an earlier version has settled goes where that has put it', async t => {
+  const { paths, settler, settling, claimed } = await scene(t)
+  const { settledAtMs, ...left } = settling(claimed(1))
+  t.ok(settledAtMs)
+  await settler.move([left])
+  t.same(filesBelow(paths.archive), [settledName('f1', hashOf('x'))])
+})
+
+t.test('a day that cannot be made holds its own files, one that is gone is made again', async t => {
+  const { paths, settler, settling, claimed } = await scene(t)
+  writeFileSync(join(paths.archive, '2023'), 'of somebody')
+  const first = settling(claimed(1))
+  const { outcome, digest } = first
+  await settler.move([first])
+  t.match(settler.unmoved, { files: 1, first: [{ name: 'f1', why: /2023.* cannot be made/ }] })
+  await settler.settle([{ entry: claimed(2), outcome: outcome!, digest: digest! }])
+  t.match(settler.unmoved, { files: 1 }, 'its neighbour of another day')
+  rmSync(join(paths.archive, '2023'))
+  await settler.move([first])
+  t.equal(settler.unmoved, undefined)
+  rmSync(join(paths.archive, '2023'), { recursive: true })
+  const third = settling(claimed(3))
+  await settler.move([third])
+  t.ok(existsSync(join(paths.archive, ofItsDay(third))))
 })
 
 t.test('moving again what is archived does not count it twice against the limit', async t => {
@@ -301,7 +368,7 @@ t.test('moving again what is archived does not count it twice against the limit'
   await settler.move([entry])
   // As after a crash behind the move: it stands in the archive and the journal does not know.
   await settler.move([entry])
-  t.same(readdirSync(paths.archiveDisposable), [settledName('f1', hashOf('x'))], 'it is kept')
+  t.same(filesBelow(paths.archiveDisposable), [ofItsDay(entry)], 'it is kept')
   t.same(
     log.lines.filter(({ message }) => message.startsWith('deleted')),
     [],
@@ -309,7 +376,7 @@ t.test('moving again what is archived does not count it twice against the limit'
 })
 
 t.test('the archive limit deletes the oldest disposable files only', async t => {
-  const { paths, settler, claimed } = await scene(t, 25)
+  const { paths, settler, claimed, log } = await scene(t, 25)
   writeFileSync(join(paths.archive, 'yours'), 'x'.repeat(1_000))
   for (const sequence of [1, 2, 3]) {
     const entry = claimed(sequence, { disposable: true })
@@ -317,8 +384,13 @@ t.test('the archive limit deletes the oldest disposable files only', async t => 
     const other = claimed(sequence + 10)
     await settler.settle([{ entry: other, outcome: 'applied', digest: digestOf(`c${sequence}`) }])
   }
-  const kept = [2, 3].map(i => settledName(`f${i}`, hashOf(`t${i}`)))
-  t.same(readdirSync(paths.archiveDisposable).sort(), kept.sort(), 'ten bytes each')
-  t.equal(readdirSync(paths.archive).length, 5, 'yours, disposable/ and three of yours')
+  const kept = [2, 3].map(i => archivedName(`f${i}`, hashOf(`t${i}`)))
+  const names = filesBelow(paths.archiveDisposable).map(path => basename(path))
+  t.same(names.sort(), kept.sort(), 'ten bytes each')
+  t.equal(filesBelow(paths.archive).length, 6, 'these, yours, and three of yours')
+  const again = await ArchiveLimit.open(paths.archiveDisposable, 5, log)
+  t.equal(filesBelow(paths.archiveDisposable).length, 1, 'a start finds those of all days')
+  await again.added(join('2023', '11', '14', 'none'), 100)
+  t.same(filesBelow(paths.archiveDisposable), [])
   t.ok(statSync(join(paths.archive, 'yours')).size === 1_000)
 })
