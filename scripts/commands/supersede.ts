@@ -31,7 +31,7 @@ file, with the reason beside it.`,
   },
   examples: [
     {
-      line: 'countersink supersede 3f2a91c0 usage-2026-11.txt --reason "lines were twice"',
+      line: 'countersink supersede 3f2a91c0 mended.txt --reason twice',
       what: 'count this file instead of that one',
     },
   ],

@@ -29,7 +29,7 @@ The file goes to reverted/. Its content is not counted again when it is publishe
   options: { reason: REASON, 'dry-run': DRY_RUN, timeout: TIMEOUT },
   exits: CORRECTION_EXITS,
   examples: [
-    { line: 'countersink undo 3f2a91c0 --reason "wrong month"', what: 'take this file back' },
+    { line: 'countersink undo 3f2a91c0 --reason wrong-month', what: 'take this file back' },
     { line: 'countersink undo 3f2a91c0 --dry-run', what: 'whether that can be done' },
   ],
   answer: one(CORRECTION_SHAPE),

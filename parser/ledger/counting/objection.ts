@@ -73,7 +73,7 @@ class Named {
   get text(): string {
     const others = this.count - this.#texts.length
     const more = others > 0 ? `; and ${others} more` : ''
-    return `${this.#texts.join('; ')}${more}. Somebody else has lowered them: "countersink verify --full" names all that differ`
+    return `${this.#texts.join('; ')}${more}. They were emptied by a reset since, or somebody else has lowered them: "countersink verify --full" names the latter`
   }
 }
 
