@@ -23,6 +23,7 @@ import type { Log } from '../../shared/log.ts'
 import { isOneInode, statsIfLookedAt } from '../../shared/looks.ts'
 import {
   parseSettledName,
+  SIDECAR_SUFFIX,
   type StatePaths,
   settledName,
   sidecarPath,
@@ -125,6 +126,7 @@ export class Follower {
       const stays = await this.#fromAside(copy, places, row)
       if (stays !== undefined) return stays
     }
+    await this.#removeSaid(row)
     return undefined
   }
 
@@ -143,28 +145,22 @@ export class Follower {
       }
       case 'applied': {
         if (from === undefined) return undefined
-        const why =
-          archived === undefined
-            ? await this.#archive(from, row, record?.settledAtMs ?? Date.now())
-            : await removeSecondName(from, archived)
-        if (why === undefined && !stands(from)) removeSidecar(from)
-        return why
+        return archived === undefined
+          ? this.#archive(from, row, record?.settledAtMs ?? Date.now())
+          : removeSecondName(from, archived)
       }
     }
   }
 
   /** What stands in held/ with this content: the file that has brought it first. */
-  async #heldOf({ name, sha256 }: LedgerFile, names: readonly string[]): Promise<string[]> {
-    const hashPrefix = parseSettledName(settledName(name, sha256))?.hashPrefix
-    const found = (await entriesOf(this.#paths.held)).filter(
-      entry => parseSettledName(entry)?.hashPrefix === hashPrefix,
-    )
+  async #heldOf(row: LedgerFile, names: readonly string[]): Promise<string[]> {
+    const found = (await entriesOf(this.#paths.held)).filter(entry => isOfContent(entry, row))
     const own = names.filter(entry => found.includes(entry))
     const others = found.filter(entry => !own.includes(entry))
     return placesIn(this.#paths.held, [...own, ...others])
   }
 
-  /** With what is to be said beside it, and without what was said where it stood. */
+  /** With what is to be said beside it. */
   async #fromAside(
     from: string,
     places: readonly string[],
@@ -173,13 +169,19 @@ export class Follower {
     for (const to of row.state === 'refused' ? places : []) {
       if (stands(to) && !isOneFile(from, to)) continue
       const unwritten = await writeSidecar(sidecarPath(dirname(to), basename(to)), sidecarOf(row))
-      const why = unwritten ?? (await moveToOne(from, [to]))
-      if (why === undefined) removeSidecar(from)
-      return why
+      return unwritten ?? (await moveToOne(from, [to]))
     }
-    const why = await moveToOne(from, places)
-    if (why === undefined) removeSidecar(from)
-    return why
+    return moveToOne(from, places)
+  }
+
+  /** What was said in held/ beside files that have left it. */
+  async #removeSaid(row: LedgerFile): Promise<void> {
+    for (const entry of await entriesOf(this.#paths.held)) {
+      if (!entry.endsWith(SIDECAR_SUFFIX)) continue
+      const file = entry.slice(0, -SIDECAR_SUFFIX.length)
+      if (!isOfContent(file, row) || stands(join(this.#paths.held, file))) continue
+      removeIfThere(join(this.#paths.held, entry))
+    }
   }
 
   /** Back to where it stood: the directory of the day on which it was settled. */
@@ -247,8 +249,9 @@ interface Standing {
   readonly record: ProcessedFile | undefined
 }
 
-function removeSidecar(path: string): void {
-  removeIfThere(sidecarPath(dirname(path), basename(path)))
+function isOfContent(entry: string, { name, sha256 }: LedgerFile): boolean {
+  const { hashPrefix } = parseSettledName(settledName(name, sha256)) ?? {}
+  return hashPrefix !== undefined && parseSettledName(entry)?.hashPrefix === hashPrefix
 }
 
 function isOneFile(one: string, other: string): boolean {
