@@ -66,15 +66,18 @@ export class Follower {
   async run(signal: AbortSignal): Promise<void> {
     const untilStopped = new Bell()
     try {
-      while (!signal.aborted) {
-        const rows = await this.#ledger.toBeMoved(FILES_AT_ONCE)
+      for (let behind = 0n; !signal.aborted; ) {
+        const rows = await this.#ledger.toBeMoved(FILES_AT_ONCE, behind)
+        // Those that cannot be moved now hold up nobody: the others come in turn.
+        const hasMore = rows.length === FILES_AT_ONCE
+        behind = hasMore ? rows.at(-1)!.sequence : 0n
         const settled = rows.filter(row => !this.#isInWork(row))
         const archived = await locateArchived(settled, this.#paths)
         for (const row of settled) {
           if (signal.aborted) return
           await this.#follow(row, archived.get(row))
         }
-        await untilStopped.wait(signal, this.#lookIntervalMs)
+        if (!hasMore) await untilStopped.wait(signal, this.#lookIntervalMs)
       }
     } catch (error) {
       if (!signal.aborted || error !== signal.reason) throw error

@@ -172,9 +172,9 @@ export class Ledger {
   }
 
   /** Files of this parser that were settled before their rows have come where they are now. */
-  toBeMoved(limit: number): Promise<LedgerFile[]> {
+  toBeMoved(limit: number, behind: bigint): Promise<LedgerFile[]> {
     const { names, instance } = this.#connection
-    return this.#connection.read(session => toBeMoved(session, names, instance, limit))
+    return this.#connection.read(session => toBeMoved(session, names, instance, { limit, behind }))
   }
 
   /** Files that a person decides about, of whichever parser. */

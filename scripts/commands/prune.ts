@@ -67,7 +67,7 @@ It is carried out by whoever counts, a part at a time, beside the counting.`,
     const { paths } = environment(values.dir)
     const isDryRun = values['dry-run']
     const told = await withLedger(paths, async ledger => {
-      const { session, names, uuid } = ledger
+      const { session, names } = ledger
       if (isDryRun) {
         const { files, postings, pairs, bytes } = await readClosing(session, names, beforeMs)
         return {
@@ -75,7 +75,7 @@ It is carried out by whoever counts, a part at a time, beside the counting.`,
           ...{ files, postings, pairs: `${pairs}`, bytes },
         }
       }
-      const request = pruneOrder(uuid, beforeMs, values.reason)
+      const request = pruneOrder(beforeMs, values.reason)
       const standing = await askAndWait(ledger, request, patience(paths, values.timeout))
       const { state, answer } = standing
       return { ...NOT_COUNTED, state, answer, order: request.id.toString('hex') }

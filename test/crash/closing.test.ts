@@ -35,7 +35,7 @@ for (const point of EMPTYING) {
 for (const point of CLOSING) {
   t.test(`closed, killed at ${point}`, async t => {
     const site = await counted(t)
-    await ask(site, (uuid, now) => pruneOrder(uuid, now, 'year'))
+    await ask(site, (_uuid, now) => pruneOrder(now, 'year'))
     await killedAndGoneOnWith(t, site, point, 1)
     await assertStands(t, site, totalsOf(FILES))
     const [left] = await withSession(site, session =>

@@ -197,8 +197,10 @@ for (const [policy, notices] of [
     drop(site.paths, [first])
     await parser.untilSettled(1)
     drop(site.paths, [second])
-    const { sameNames } = await parser.untilSettled(2)
-    t.equal(sameNames?.files ?? 0, notices)
+    await parser.untilSettled(2)
+    await eventually('it is told', async () => {
+      return ((await pingParser(site.paths))?.sameNames?.files ?? 0) === notices
+    })
     const { stderr } = await stopProgram(parser)
     t.equal(stderr.split('SAME_NAME').length - 1, notices)
     await assertEverythingAddsUp(t, site, [

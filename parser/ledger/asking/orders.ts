@@ -4,13 +4,14 @@
  * bring about. One that was refused waits again.
  */
 
+import { randomBytes } from 'node:crypto'
 import type { Config } from '../../../shared/config.ts'
 import { CountersinkError, describeError, hasCode } from '../../../shared/errors.ts'
 import { boundedReason } from '../../../shared/protocol.ts'
 import type { Session } from '../connection.ts'
 import { planUndo } from '../counting/carry-out.ts'
 import { objectionTo } from '../counting/objection.ts'
-import { orderId } from '../counting/order-row.ts'
+import { fileOrderId, orderId } from '../counting/order-row.ts'
 import { ORDER_STATES, type OrderKind, type OrderState } from '../counting/order-states.ts'
 import type { LedgerFile } from '../file-rows.ts'
 import { type LedgerNames, ledgerNames, sqlTime } from '../schema/tables.ts'
@@ -38,18 +39,10 @@ export interface OrderStanding {
 export function orderOf(
   kind: 'undo' | 'redo' | 'release' | 'refuse',
   ledgerUuid: string,
-  { sequence, postings, origin, workSequence }: LedgerFile,
+  file: LedgerFile,
   reason: string,
 ): OrderRequest {
-  if (kind === 'release' || kind === 'refuse') {
-    // Published again, it may be held again.
-    const id = orderId(kind, ledgerUuid, `${sequence}`, origin.toString('hex'), `${workSequence}`)
-    return { id, kind, old: sequence, reason }
-  }
-  // The posting that it would bring about: even ones take back.
-  const next = Number(postings) + 1
-  const n = kind === 'undo' ? next + (next % 2) : next + ((next + 1) % 2)
-  return { id: orderId(kind, ledgerUuid, `${sequence}`, `${n}`), kind, old: sequence, reason }
+  return { id: fileOrderId(kind, ledgerUuid, file), kind, old: file.sequence, reason }
 }
 
 /** To empty the totals: once for each reason, which names it. */
@@ -57,10 +50,10 @@ export function resetOrder(ledgerUuid: string, reason: string): OrderRequest {
   return { id: orderId('reset', ledgerUuid, reason), kind: 'reset', reason }
 }
 
-/** To close the books up to a time: what is asked for the same time is the same. */
-export function pruneOrder(ledgerUuid: string, beforeMs: number, reason: string): OrderRequest {
+/** To close the books up to a time. Done twice it closes what was left out: each request is its own. */
+export function pruneOrder(beforeMs: number, reason: string): OrderRequest {
   const beforeAt = sqlTime(beforeMs)
-  return { id: orderId('prune', ledgerUuid, beforeAt), kind: 'prune', beforeAt, reason }
+  return { id: randomBytes(16), kind: 'prune', beforeAt, reason }
 }
 
 /** Writes it down, unless it stands there. */

@@ -104,14 +104,14 @@ export function toBeMoved(
   session: Session,
   names: LedgerNames,
   instance: Uint8Array,
-  limit: number,
+  { limit, behind }: { readonly limit: number; readonly behind: bigint },
 ): Promise<LedgerFile[]> {
   return session.query<LedgerFile>(
     `SELECT ${fileColumns(names)} FROM ${names.file}
-      WHERE instance = ? AND state IN ('applied', 'reverted', 'refused')
+      WHERE instance = ? AND sequence > ? AND state IN ('applied', 'reverted', 'refused')
         AND sequence IN (SELECT file_sequence FROM ${names.todo} WHERE kind = 'move')
       ORDER BY sequence LIMIT ?`,
-    [instance, limit],
+    [instance, behind, limit],
   )
 }
 

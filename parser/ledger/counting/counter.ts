@@ -175,9 +175,9 @@ export class Counter {
   }
 
   /** What people have asked for and nobody has begun to carry out, oldest first. */
-  waitingOrders(limit: number): Promise<Order[]> {
+  waitingOrders(limit: number, behind?: Order): Promise<Order[]> {
     const { names } = this.#connection
-    return this.#connection.read(session => waitingOrders(session, names, limit))
+    return this.#connection.read(session => waitingOrders(session, names, limit, behind))
   }
 
   /**
@@ -196,9 +196,9 @@ export class Counter {
   async #correct(session: Session, order: FileOrder): Promise<OrderResult> {
     const options = this.#optionsOn(session)
     const { names } = options
-    const plan = await planOrder(session, names, order)
+    const plan = await planOrder(session, options, order)
     if (plan.kind === 'waits') {
-      await noteOrder(session, names, order.id, plan.why)
+      if (order.answer !== plan.why) await noteOrder(session, names, order.id, plan.why)
       return { kind: 'waits', why: plan.why }
     }
     if (plan.kind !== 'move') return this.#settle(session, order, plan)
@@ -218,7 +218,7 @@ export class Counter {
     const { names } = options
     const why = await whyResetWaits(session, names)
     if (why !== undefined) {
-      await noteOrder(session, names, order.id, why)
+      if (order.answer !== why) await noteOrder(session, names, order.id, why)
       return { kind: 'waits', why }
     }
     const id = newBatchId()

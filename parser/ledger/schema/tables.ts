@@ -113,7 +113,7 @@ CREATE TABLE IF NOT EXISTS ${n.lease} (
   epoch    BIGINT UNSIGNED  NOT NULL COMMENT 'of whoever counts now: one more with each change',
   holder   BINARY(16)       NOT NULL COMMENT 'that parser',
   until    DATETIME(3)      NOT NULL COMMENT 'UTC, by the clock of this server',
-  beat     BIGINT UNSIGNED  NOT NULL COMMENT 'moved by every transaction that counts'
+  beats    BIGINT UNSIGNED  NOT NULL COMMENT 'moved by every transaction that counts'
 ) ${LEDGER_STORAGE}`,
   batch: `
 CREATE TABLE IF NOT EXISTS ${n.batch} (

@@ -20,7 +20,7 @@ export const prune: Section = {
     const { contents, consumers } = bench.scale.pruned
     const site = await Site.make(bench.workspace)
     const ledger = ledgerOf(site)
-    const { uuid } = await ledger.open()
+    await ledger.open()
     await ledger.takeOpening()
     bench.say(`recording ${contents} contents of ${formatCount(consumers)} consumers`)
     const sums = makeSumsOfLines(consumers)
@@ -36,7 +36,7 @@ export const prune: Section = {
       const [row] = await session.query<{ now: bigint | string }>(
         'SELECT ROUND(UNIX_TIMESTAMP(UTC_TIMESTAMP(3)) * 1000) AS now',
       )
-      const request = pruneOrder(uuid, Number(row?.now), '')
+      const request = pruneOrder(Number(row?.now), '')
       await askFor(session, names, request)
       return request
     })

@@ -58,7 +58,15 @@ t.test('from the claim to the end', async t => {
   journal.settle([{ ...late, facts: { ...facts, reason: 'r' } }])
   t.equal(journal.queued(100), undefined)
   t.same(journal.content(hashOf('x')), { applied: 1, last: 2, claim: 0 })
-  const counts = { applied: 1, duplicate: 1, quarantined: 0, reverted: 0, bytes: 10, lines: 2 }
+  const counts = {
+    applied: 1,
+    duplicate: 1,
+    quarantined: 0,
+    reverted: 0,
+    held: 0,
+    bytes: 10,
+    lines: 2,
+  }
   t.same(journal.sinceStart, counts)
   t.same(journal.ever, counts)
   t.match(journal.newestApplied(5), [{ number: 1, ledgerSequence: '44' }])

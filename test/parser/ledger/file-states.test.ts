@@ -169,7 +169,15 @@ async function order(
   const row = await rowOf(hands, file)
   const request = orderOf(kind, options.uuid, row, 'words')
   await askFor(session, options.names, request)
-  const asked = { ...request, kind, old: row.sequence, new: null, beforeAt: null }
+  const asked = {
+    ...request,
+    kind,
+    old: row.sequence,
+    new: null,
+    beforeAt: null,
+    answer: null,
+    askedAt: '',
+  }
   const plan = { kind, file: row }
   if (!(await settleOrder(session, asked, plan, options))) throw new Error('nothing has changed')
 }

@@ -43,7 +43,7 @@ async function nowMs(session: Session): Promise<number> {
 }
 
 async function closed(s: ClosingScene): Promise<OrderRequest> {
-  const request = pruneOrder(s.uuid, await nowMs(s.session), 'a year')
+  const request = pruneOrder(await nowMs(s.session), 'a year')
   await s.ask(request)
   return request
 }
@@ -98,7 +98,7 @@ t.test('counted, taken back, emptied, given back: all of it is closed', async t 
   t.same(await s.carryOut(), ['declined'])
   t.match(await s.standing(redo), { state: 'refused', answer: /^BOOKS_CLOSED/ })
 
-  const again = pruneOrder(s.uuid, await nowMs(s.session), 'a year')
+  const again = pruneOrder(await nowMs(s.session), 'a year')
   await s.ask(again)
   t.same(await s.carryOut(), ['done'])
   await s.proven(t)
@@ -140,7 +140,7 @@ for (const limits of [
     const { totals } = s
     const before = await totals()
     await s.session.execute('DELETE FROM consumption WHERE id BETWEEN 4 AND 15')
-    const request = pruneOrder(s.uuid, await nowMs(s.session), '')
+    const request = pruneOrder(await nowMs(s.session), '')
     await s.ask(request)
     const [order] = await s.ledger.counter.waitingOrders(1)
     await s.ledger.close()
@@ -232,7 +232,7 @@ t.test('files that are not what they were when it began', async t => {
 t.test('a time that has not come', async t => {
   const s = await closingScene(t, await server.database())
   await s.counted(FIRST)
-  const request = pruneOrder(s.uuid, Date.now() + 1e9, '')
+  const request = pruneOrder(Date.now() + 1e9, '')
   await s.ask(request)
   t.same(await s.carryOut(), ['declined'])
   t.match(await s.standing(request), { answer: /has not come yet/ })
