@@ -143,6 +143,7 @@ async function corrections(t: Test) {
   const possible = { do: 'undo', sha256, state: 'possible', order: null, isDryRun: true }
   t.match(await answers(t, 0, 'undo', sha256, '--dry-run'), [possible])
   t.match(await answers(t, 0, 'undo', sha256), [{ state: 'done', order: String, isDryRun: false }])
+  t.match(await answers(t, 1, 'check', sha256), [{ counted: false, state: 'reverted' }])
   t.match(await answers(t, 0, 'redo', sha256), [{ do: 'redo', sha256, state: 'done' }])
   const mended = dataFile('mended.txt', '1 2\n')
   const other = dataFile('other.txt', '1 3\n')
