@@ -8,6 +8,7 @@ export const CONTENT_STATES = [
   'being-counted',
   'waiting',
   'held',
+  'reverted',
   'refused',
   'never-seen',
   'ledger-lacks-it',
@@ -30,6 +31,7 @@ export function contentVerdict(state: ContentState, match: ContentMatch | undefi
       return 'not counted yet: it waits'
     case 'held':
       return `not counted yet: held since ${at} as ${name}: ${file?.reason ?? ''}`
+    case 'reverted':
     case 'refused':
       return file === undefined
         ? sightedText(match!.sighted!)

@@ -118,7 +118,10 @@ function stateOf(match: ContentMatch | undefined, inInbox: boolean): ContentStat
   if (match?.ledger === 'held') return 'held'
   const isRecorded = ['staging', 'staged', 'held'].includes(match?.ledger ?? '')
   if (match?.waiting || isRecorded || inInbox) return 'waiting'
-  return (match?.last ?? match?.sighted) === undefined ? 'never-seen' : 'refused'
+  const last = match?.last ?? match?.sighted
+  if (last === undefined) return 'never-seen'
+  const isTakenBack = match?.ledger === 'reverted' || last.outcome === 'reverted'
+  return isTakenBack ? 'reverted' : 'refused'
 }
 
 /** Whether an unclaimed file's manifest names this content (the parser may be down). */

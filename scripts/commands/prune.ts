@@ -34,7 +34,7 @@ It is carried out by whoever counts, a part at a time, beside the counting.`,
     },
     keep: {
       ...{ kind: 'text', value: 'DAYSd', insteadOf: 'before' },
-      help: 'all but the last days, as 400d, and today',
+      help: 'up to so many days before today, as 400d',
     },
     reason: REASON,
     'dry-run': DRY_RUN,

@@ -20,7 +20,8 @@ export const publish = command({
   name: 'publish',
   summary: 'bring existing files into the inbox',
   about: `Copies each file (the source is never touched), writes its manifest, renames it into the inbox and
-announces it. Prints a line per file: applied|duplicate|quarantined|queued SHA256 BASENAME.
+announces it. Prints a line per file: OUTCOME SHA256 BASENAME, where OUTCOME is applied, duplicate,
+quarantined, reverted, held or queued.
 Works while the parser is down: the files are then taken at its next start.
 
 A file that was written to less than COUNTERSINK_QUIET_MS ago is waited for until it has not changed

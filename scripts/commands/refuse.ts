@@ -3,8 +3,8 @@ import { command, one } from '../command-table/index.ts'
 import { askAndWait, contentMeant, withLedger } from '../mariadb/index.ts'
 import { environment } from '../terminal/index.ts'
 import {
-  CORRECTION_EXITS,
   CORRECTION_SHAPE,
+  DECISION_EXITS,
   patience,
   REASON,
   TIMEOUT,
@@ -22,7 +22,7 @@ export const refuse = command({
     missing: 'at least 8 digits of the SHA-256 of the content',
   },
   options: { reason: REASON, timeout: TIMEOUT },
-  exits: CORRECTION_EXITS,
+  exits: DECISION_EXITS,
   examples: [
     {
       line: 'countersink refuse 3f2a91c0 --reason duplicate-day',

@@ -3,8 +3,8 @@ import { command, one } from '../command-table/index.ts'
 import { askAndWait, contentMeant, untilCounted, withLedger } from '../mariadb/index.ts'
 import { environment } from '../terminal/index.ts'
 import {
-  CORRECTION_EXITS,
   CORRECTION_SHAPE,
+  DECISION_EXITS,
   patience,
   REASON,
   TIMEOUT,
@@ -22,7 +22,7 @@ held/, with the reason beside it. The file goes to the archive.`,
     missing: 'at least 8 digits of the SHA-256 of the content',
   },
   options: { reason: REASON, timeout: TIMEOUT },
-  exits: CORRECTION_EXITS,
+  exits: DECISION_EXITS,
   examples: [{ line: 'countersink release 3f2a91c0', what: 'count this content as well' }],
   answer: one(CORRECTION_SHAPE),
   async run({ values, positionals, answer }) {

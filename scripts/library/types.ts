@@ -44,7 +44,7 @@ export type Published =
       /** In the inbox. */
       readonly name: string
       readonly sizeBytes: number
-      /** Why it was quarantined, and where it is. */
+      /** Why it was quarantined or is held, and where it is. */
       readonly reasons: readonly string[]
     }
   | { readonly file: string; readonly outcome: 'refused'; readonly error: CountersinkError }
@@ -65,6 +65,8 @@ export interface Checked {
     | 'being-counted'
     | 'waiting'
     | 'held'
+    /** It was counted and taken back. */
+    | 'reverted'
     | 'refused'
     | 'never-seen'
     | 'ledger-lacks-it'
@@ -221,6 +223,10 @@ export interface ExplainedConsumer {
     readonly runningTotal: bigint
     readonly name: string
     readonly sha256: string
+    /** What has asked for it: `undo`, `supersede`, `reset`; undefined: it was simply counted. */
+    readonly order: string | undefined
+    /** Of whoever asked, perhaps empty; undefined: nobody did. */
+    readonly reason: string | undefined
   }[]
   /** Of all, whenever they were. */
   readonly postingsCount: number

@@ -127,6 +127,7 @@ t.test('while it runs', async t => {
   t.match(await answers(t, 0, 'verify', '--full'), [{ kind: 'end', addsUp: true, differences: 0 }])
   t.same((await answers(t, 1, 'totals', '--id', '987654321'))[0]?.amount, null)
   t.match(await answers(t, 0, 'ping', '--ready'), [{ ready: true, processes: [{}] }])
+  await t.test('corrections', corrections)
   mkdirSync(join(paths.inbox, 'folder'))
   t.match(await answers(t, 1, 'run', '--once'), [{ outcome: 'left', left: 1 }])
   t.match(await answers(t, 0, 'status'), [{ answeredBy: 'parser', leftInInbox: { files: 1 } }])
@@ -136,6 +137,34 @@ t.test('while it runs', async t => {
   await assertDocumented('up', ended)
   t.match(jsonLines(ended), [{ exit: 0, outcome: 'stopped', reason: 'SIGTERM', report: null }])
 })
+
+async function corrections(t: Test) {
+  const sha256 = sha256Of(good.content)
+  const possible = { do: 'undo', sha256, state: 'possible', order: null, isDryRun: true }
+  t.match(await answers(t, 0, 'undo', sha256, '--dry-run'), [possible])
+  t.match(await answers(t, 0, 'undo', sha256), [{ state: 'done', order: String, isDryRun: false }])
+  t.match(await answers(t, 1, 'check', sha256), [{ counted: false, state: 'reverted' }])
+  t.match(await answers(t, 0, 'redo', sha256), [{ do: 'redo', sha256, state: 'done' }])
+  const mended = dataFile('mended.txt', '1 2\n')
+  const other = dataFile('other.txt', '1 3\n')
+  for (const file of [mended, other]) writeFileSync(join(sources, file.name), file.content)
+  const instead = { old: sha256, sha256: sha256Of(mended.content), outcome: 'applied' }
+  t.match(await answers(t, 0, 'supersede', sha256, join(sources, mended.name)), [instead])
+  t.match(await answers(t, 3, 'supersede', sha256, join(sources, other.name)), failed('STOPPED'))
+  const emptying = ['--to-zero', '--reason', '2026-11']
+  t.match(await answers(t, 2, 'reset', '--to-zero'), failed('USAGE'))
+  t.match(await answers(t, 0, 'reset', ...emptying, '--dry-run'), [
+    { state: 'possible', totals: /^\d+$/, amount: /^\d+$/, order: null },
+  ])
+  t.match(await answers(t, 0, 'reset', ...emptying), [{ state: 'done', totals: null }])
+  t.match(await answers(t, 1, 'reset', ...emptying), [{ state: 'repeated', order: null }])
+  t.match(await answers(t, 1, 'undo', instead.sha256), [{ state: 'refused', answer: String }])
+  t.match(await answers(t, 0, 'prune', '--keep', '400d', '--dry-run'), [
+    { state: 'possible', files: 0, pairs: '0', order: null },
+  ])
+  const now = new Date().toISOString().slice(0, 19)
+  t.match(await answers(t, 0, 'prune', '--before', now), [{ state: 'done', files: null }])
+}
 
 t.test('afterwards', async t => {
   t.match(await answers(t, 0, 'status'), [{ answeredBy: 'journal' }])

@@ -1,46 +1,24 @@
-import { describeError, hasCode } from '../../../shared/errors.ts'
+import { hasCode } from '../../../shared/errors.ts'
 import { hexOf, type Reason } from '../../facts.ts'
 import { startPacking } from '../../sums/index.ts'
 import { TotalsWriter } from '../adding/totals-writer.ts'
-import { filesOfBatch } from '../asking/rows.ts'
-import { type Batch, newBatchId } from '../batch.ts'
-import { type PruneResult, prune } from '../closing/prune.ts'
+import type { Batch } from '../batch.ts'
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import type { LedgerConnection } from '../ledger-connection.ts'
 import { databaseUnavailable } from '../sql-errors.ts'
 import { findBatch } from './batch-row.ts'
-import { overflowAmong, refusal, takeOffGuilty, unreadableOf } from './blame.ts'
-import {
-  type FileOrder,
-  isFileOrder,
-  planOrder,
-  type SettledPlan,
-  settleOrder,
-} from './carry-out.ts'
+import { overflowAmong, refusal, takeOffGuilty } from './blame.ts'
+import type { FileOrder } from './carry-out.ts'
 import { type BeginResult, beginStaged } from './count-staged.ts'
 import { countWhole, type LongCountOptions, largestSumOf, type WholeResult } from './count-whole.ts'
-import {
-  bringToEnd,
-  type StagedResult as CourseResult,
-  RESET_REFUSED,
-  unreadableText,
-} from './course.ts'
+import { bringToEnd, type StagedResult as CourseResult } from './course.ts'
 import { Lease } from './lease.ts'
-import { objectionTo } from './objection.ts'
-import { noteOrder, type Order, waitingOrders } from './order-row.ts'
+import { type CarriedOut, OrderCarrier } from './order-carrier.ts'
+import { type Order, waitingOrders } from './order-row.ts'
 import type { Overflow } from './overflow.ts'
 import { findRefusedConsumer } from './refused-row.ts'
-import { beginReset, whyResetWaits } from './reset.ts'
-import { takeOffTheList } from './retreat.ts'
-import {
-  asStaged,
-  type CountBatch,
-  isReverting,
-  type Member,
-  membersOf,
-  type StagedBatch,
-} from './signed-chunks.ts'
+import { asStaged, type CountBatch, type StagedBatch } from './signed-chunks.ts'
 
 export type CountResult =
   | Exclude<WholeResult, { kind: 'unproven' | 'refused' }>
@@ -53,13 +31,7 @@ export type CountResult =
 
 export type StagedResult = CourseResult | { readonly kind: 'recorder' }
 
-export type OrderResult =
-  | StagedResult
-  /** Carried out without a batch, or needless. */
-  | { readonly kind: 'done' }
-  | { readonly kind: 'declined' | 'waits'; readonly why: string }
-  /** A part of it was done: what else waits goes first. */
-  | { readonly kind: 'goes on' }
+export type OrderResult = CarriedOut | { readonly kind: 'recorder' }
 
 /**
  * Moves the totals, as long as this parser holds the lease. Each call goes on through lost connections
@@ -71,21 +43,17 @@ export class Counter {
   readonly #lease: Lease
   readonly #writer: TotalsWriter
   readonly #kernel = startPacking()
-  /** What closes the books, between two of its parts. */
-  #pruning:
-    | {
-        readonly session: Session
-        readonly epoch: bigint | undefined
-        readonly id: Buffer
-        readonly parts: AsyncGenerator<void, PruneResult>
-      }
-    | undefined
+  readonly #orders: OrderCarrier
 
   constructor(connection: LedgerConnection) {
     this.#connection = connection
     const { names, instance, config } = connection
     this.#lease = new Lease({ names, instance, lengthMs: () => config.takeoverMs })
     this.#writer = new TotalsWriter(names)
+    this.#orders = new OrderCarrier(this.#lease, {
+      optionsOn: session => this.#optionsOn(session),
+      bringToEnd: (session, batch, begin) => this.#bringToEnd(session, batch, begin),
+    })
   }
 
   /** As far as is known here. */
@@ -187,110 +155,12 @@ export class Counter {
    * @throws as `countStaged`
    */
   carryOut(order: Order): Promise<OrderResult> {
-    return this.#counting<OrderResult>(session => {
-      if (isFileOrder(order)) return this.#correct(session, order)
-      return order.kind === 'reset' ? this.#reset(session, order) : this.#prune(session, order)
-    })
-  }
-
-  async #correct(session: Session, order: FileOrder): Promise<OrderResult> {
-    const options = this.#optionsOn(session)
-    const { names } = options
-    const plan = await planOrder(session, options, order)
-    if (plan.kind === 'waits') {
-      if (order.answer !== plan.why) await noteOrder(session, names, order.id, plan.why)
-      return { kind: 'waits', why: plan.why }
-    }
-    if (plan.kind !== 'move') return this.#settle(session, order, plan)
-    const objection = await this.#objectionTo(session, plan.files)
-    if (objection === 'recorded anew') return { kind: 'waits', why: 'its sums are recorded anew' }
-    if (objection !== undefined) {
-      return this.#settle(session, order, { kind: 'declined', why: objection })
-    }
-    const batch: StagedBatch = { id: newBatchId(), kind: 'correct', files: plan.files }
-    return this.#bringToEnd(session, batch, () =>
-      beginStaged(session, batch, true, options, order.id),
-    )
-  }
-
-  async #reset(session: Session, order: Order): Promise<OrderResult> {
-    const options = this.#optionsOn(session)
-    const { names } = options
-    const why = await whyResetWaits(session, names)
-    if (why !== undefined) {
-      if (order.answer !== why) await noteOrder(session, names, order.id, why)
-      return { kind: 'waits', why }
-    }
-    const id = newBatchId()
-    if (!(await beginReset(session, id, order, options))) return CHANGED
-    const files = membersOf(await filesOfBatch(session, names, id))
-    const begun = async (): Promise<BeginResult> => 'changed'
-    const result = await this.#bringToEnd(session, { id, kind: 'reset', files }, begun)
-    return result.kind === 'given back' ? { kind: 'declined', why: RESET_REFUSED } : result
-  }
-
-  /** For a while, from where it was left. */
-  async #prune(session: Session, order: Order): Promise<OrderResult> {
-    const { epoch } = this.#lease
-    // Somebody else may have been at it, or removed what it had packed.
-    if (this.#pruning?.session !== session || this.#pruning.epoch !== epoch) {
-      this.#pruning = undefined
-    }
-    this.#pruning ??= {
-      ...{ session, epoch, id: order.id },
-      parts: prune(session, order, this.#optionsOn(session)),
-    }
-    const { id, parts } = this.#pruning
-    if (!id.equals(order.id)) return { kind: 'waits', why: 'the books are being closed' }
-    const untilMs = performance.now() + PRUNING_AT_ONCE_MS
-    let result: OrderResult | undefined
-    try {
-      while (result === undefined && performance.now() < untilMs) {
-        const { done, value } = await parts.next()
-        if (done === true) result = value
-      }
-    } catch (error) {
-      this.#pruning = undefined
-      throw error
-    }
-    if (result === undefined) return { kind: 'goes on' }
-    this.#pruning = undefined
-    return result
+    return this.#counting(session => this.#orders.carryOut(session, order))
   }
 
   /** An order that has failed too often without a reason. */
   decline(order: FileOrder, why: string): Promise<OrderResult> {
-    return this.#counting<OrderResult>(session =>
-      this.#settle(session, order, { kind: 'declined', why }),
-    )
-  }
-
-  async #settle(session: Session, order: FileOrder, plan: SettledPlan): Promise<OrderResult> {
-    const isSettled = await settleOrder(session, order, plan, this.#optionsOn(session))
-    if (!isSettled) return CHANGED
-    return plan.kind === 'declined' ? { kind: 'declined', why: plan.why } : { kind: 'done' }
-  }
-
-  /** `recorded anew`: blocks of what is to be counted cannot be read. */
-  async #objectionTo(
-    session: Session,
-    files: readonly Member[],
-  ): Promise<string | 'recorded anew' | undefined> {
-    const options = this.#optionsOn(session)
-    try {
-      return await objectionTo(session, files, options)
-    } catch (error) {
-      if (!hasCode(error, 'BLOCK_UNREADABLE')) throw error
-      const unread = await unreadableOf(session, files, options)
-      const taken = files.find(
-        file => isReverting(file) && unread.some(({ sequence }) => sequence === file.sequence),
-      )
-      if (taken !== undefined || unread.length === 0) {
-        return taken === undefined ? describeError(error) : unreadableText(taken)
-      }
-      for (const one of unread) await takeOffTheList(session, one, options)
-      return 'recorded anew'
-    }
+    return this.#counting(session => this.#orders.decline(session, order, why))
   }
 
   async #bringToEnd(
@@ -354,11 +224,6 @@ export class Counter {
     return { kind: 'refused', reason: refusal(found ?? { reason }) }
   }
 }
-
-/** Then what waits to be counted goes first. */
-const PRUNING_AT_ONCE_MS = 250
-
-const CHANGED = { kind: 'waits', why: 'something has changed meanwhile' } as const
 
 async function sequencesOf(
   session: Session,
