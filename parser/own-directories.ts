@@ -29,7 +29,8 @@ export class OwnDirectories {
     this.#filled = [paths.runs, paths.rejects]
     this.#events = events
     this.#work = paths.work
-    this.#settled = [paths.archive, paths.duplicate, paths.quarantine, paths.reverted]
+    const { archive, duplicate, quarantine, reverted, held } = paths
+    this.#settled = [archive, duplicate, quarantine, reverted, held]
     this.#log = log
   }
 
@@ -124,8 +125,8 @@ const INTERVAL_MS = 1_000
 
 /** Files are renamed between the first, the second, and each of the others. */
 function movedBetween(paths: StatePaths): string[] {
-  const { inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted } = paths
-  return [inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted]
+  const { inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted, held } = paths
+  return [inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted, held]
 }
 
 /**

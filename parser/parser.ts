@@ -61,7 +61,8 @@ export class Parser implements Service {
     const { paths, config, log } = options
     await makeOwnDirectories(
       ...[paths.inbox, paths.work, paths.archive, paths.archiveDisposable, paths.quarantine],
-      ...[paths.duplicate, paths.reverted, paths.rejects, paths.parser, paths.runs, paths.run],
+      ...[paths.duplicate, paths.reverted, paths.held, paths.rejects],
+      ...[paths.parser, paths.runs, paths.run],
     )
     await refuseDirectoriesOfOthers(paths.dir, paths.run)
     requireOneMount(paths)
@@ -135,7 +136,7 @@ export class Parser implements Service {
 
   async #countOnceAgreed(): Promise<void> {
     const { signal } = this.#ground
-    const { readingStage, recordingStage, countingStage, follower } = this.#parts
+    const { readingStage, recordingStage, countingStage, follower, held } = this.#parts
     try {
       await goOnFromLedger({ ...this.#ground, ...this.#parts })
     } catch (error) {
@@ -148,6 +149,7 @@ export class Parser implements Service {
       recordingStage.run(signal),
       countingStage.run(signal),
       follower.run(signal),
+      held.run(signal),
     ])
   }
 

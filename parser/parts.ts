@@ -7,6 +7,7 @@ import {
   CountingStage,
   EarlierBatches,
   Follower,
+  HeldFilesWatch,
   Orders,
   SameNameNotices,
   StagedBatches,
@@ -18,7 +19,7 @@ import type { Journal } from './journal/index.ts'
 import { type DatabaseAddress, Ledger } from './ledger/index.ts'
 import { OwnDirectories } from './own-directories.ts'
 import { ReadingStage, type Verdict } from './reading/index.ts'
-import { Decider, type ReadFile, RecordingStage, Refuser } from './recording/index.ts'
+import { Decider, NamePolicy, type ReadFile, RecordingStage, Refuser } from './recording/index.ts'
 import { type ArchiveLimit, GrowthWatch, Settler } from './settling/index.ts'
 
 /** What everything in the parser is made of. */
@@ -109,8 +110,9 @@ function makeCounting(
   const sameNames = new SameNameNotices(log)
   const refuser = new Refuser({ journal, ledger })
   const { batchFilesMax: filesMax, chunkPairsMax } = config
+  const namePolicy = new NamePolicy({ ledger, policy: config.sameName })
   const decider = new Decider({
-    ...{ journal, ledger, settler, refuser, filesMax, log },
+    ...{ journal, ledger, settler, refuser, namePolicy, filesMax, log },
     runsDirectory: paths.runs,
     stalledMs: () => config.takeoverMs,
     readAgain: sequence => readingStage.readAgain(sequence),
@@ -119,7 +121,7 @@ function makeCounting(
   const read = new Handoff<ReadFile>(READ_WEIGHT_MAX, weightOf)
   const common = { ledger, decider, refuser, filesMax, chunkPairsMax }
   const recordingStage = new RecordingStage({
-    ...{ ...common, input, output: read, settler, disk, growth },
+    ...{ ...common, namePolicy, input, output: read, settler, disk, growth },
   })
   const earlier = new EarlierBatches({
     ...{ ...ground, ledger },
@@ -133,9 +135,10 @@ function makeCounting(
     onCounted: () => recordingStage.lookSoon(),
   })
   const follower = new Follower({ ...ground, ledger })
+  const held = new HeldFilesWatch({ ledger })
   return {
     ...{ ledger, growth, settler, sameNames, decider, recordingStage, staged, countingStage },
-    ...{ follower, orders },
+    ...{ follower, orders, held },
   }
 }
 

@@ -117,7 +117,7 @@ export class Summary {
 
 function nothing() {
   return {
-    ...{ claimed: 0, applied: 0, duplicate: 0, quarantined: 0, reverted: 0 },
+    ...{ claimed: 0, applied: 0, duplicate: 0, quarantined: 0, reverted: 0, held: 0 },
     /** Of the files that came to an end, and what of them was counted. */
     ...{ bytes: 0, lines: 0, rejectedLines: 0, amount: 0n },
     /** Also of those that are being read. */

@@ -56,8 +56,12 @@ export async function trailAnswer(
   }
 }
 
-function asWire({ ledger, ...sightings }: WholeLedgerTrail) {
-  return { ...(ledger === undefined ? {} : { ledger }), ...sightings }
+function asWire({ ledger, mendedBy, ...sightings }: WholeLedgerTrail) {
+  return {
+    ...(ledger === undefined ? {} : { ledger }),
+    ...(mendedBy.length === 0 ? {} : { mendedBy }),
+    ...sightings,
+  }
 }
 
 /** Of a file that was not read to its end. */

@@ -6,6 +6,7 @@ export interface Counts {
   readonly duplicate: number
   readonly quarantined: number
   readonly reverted: number
+  readonly held: number
   readonly bytes: number
   /** Of those counted: good lines, and bad ones that were put aside, if any. */
   readonly lines: number
@@ -57,6 +58,8 @@ export interface ParserHealth extends CommonHealth {
   readonly noRoom?: string
   /** A batch that only a person can help to go on; absent if there is none. */
   readonly blockedBatch?: string
+  /** Files that a person decides about; absent if there are none. */
+  readonly held?: HeldFiles
   /** What was asked for and waits, as whoever counts knows it; absent if there is nothing. */
   readonly orders?: WaitingOrders
   /** Settled, and still in work/; absent if there are none. */
@@ -84,6 +87,17 @@ export interface LeftInInbox {
     readonly why: string
     readonly files: number
     readonly names: readonly string[]
+  }[]
+}
+
+/** Files of any parser on this ledger that are counted, or not, once a person says so. */
+export interface HeldFiles {
+  readonly files: number
+  /** Those that were held first, and since when. */
+  readonly first: readonly {
+    readonly name: string
+    readonly sha256: string
+    readonly sinceMs: number
   }[]
 }
 

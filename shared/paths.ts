@@ -20,7 +20,8 @@ export interface StatePaths {
   readonly duplicate: string
   /** Files that were counted and taken back. */
   readonly reverted: string
-  /** Lines of files that were counted, which were not. */
+  readonly held: string
+  /** Lines of files that were counted, or are held, which were not. */
   readonly rejects: string
   readonly parser: string
   readonly instance: string
@@ -64,6 +65,7 @@ export function statePaths(dir: string): StatePaths {
     quarantine: join(root, 'quarantine'),
     duplicate: join(root, 'duplicate'),
     reverted: join(root, 'reverted'),
+    held: join(root, 'held'),
     rejects: join(root, 'rejects'),
     parser: join(root, 'parser'),
     instance: join(root, 'parser', 'instance.json'),
@@ -293,6 +295,13 @@ export function parseSettledName(
   if (match?.[1] === undefined || match[2] === undefined) return undefined
   return { name: match[1], hashPrefix: match[2] }
 }
+
+/** What is said of a file that needs a person, beside it. */
+export function sidecarPath(directory: string, name: string): string {
+  return join(directory, `${name}${SIDECAR_SUFFIX}`)
+}
+
+export const SIDECAR_SUFFIX = '.reason.json'
 
 const REJECTS_HASH_DIGITS = 12
 const REJECTS_SUFFIX = '.rejected'

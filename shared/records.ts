@@ -1,7 +1,7 @@
 /** What is told of files and contents over the socket. */
 
-/** `reverted`: its content was counted and taken back. */
-export const OUTCOMES = ['applied', 'duplicate', 'quarantined', 'reverted'] as const
+/** `reverted`: its content was counted and taken back. `held`: a person decides whether it is counted. */
+export const OUTCOMES = ['applied', 'duplicate', 'quarantined', 'reverted', 'held'] as const
 export type Outcome = (typeof OUTCOMES)[number]
 
 /** Where the ledger has a content. */
@@ -89,7 +89,7 @@ export interface ContentAnswer {
 /** A file that was not counted, or has changed since, as the ledger has it, by whichever parser. */
 export interface Sighted {
   readonly name: string
-  readonly outcome: 'duplicate' | 'quarantined' | 'refused' | 'grew' | 'reverted'
+  readonly outcome: 'duplicate' | 'quarantined' | 'refused' | 'grew' | 'reverted' | 'held'
   readonly reason: string
   readonly atMs: number
 }

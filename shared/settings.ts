@@ -116,6 +116,11 @@ export const SETTINGS = {
     'quarantine',
     'accept',
   ]),
+  sameName: choice(
+    'COUNTERSINK_SAME_NAME',
+    'a file whose name was counted with other content before: it is counted, and that is said in the log and in status, or not; or it is held until a person releases or refuses it',
+    ['warn', 'accept', 'hold'],
+  ),
   rejectLines,
   queueFilesMax: count(
     'COUNTERSINK_QUEUE_FILES_MAX',

@@ -39,7 +39,7 @@ function isList(kind: Shape | readonly [Shape]): kind is readonly [Shape] {
 
 const COUNTS: Shape = {
   ...{ applied: 'number', duplicate: 'number', quarantined: 'number' },
-  reverted: 'number',
+  ...{ reverted: 'number', held: 'number' },
   ...{ bytes: 'number', lines: 'number', 'rejectedLines?': 'number' },
 }
 const COMMON: Shape = {
@@ -58,6 +58,7 @@ export const PARSER_HEALTH: Shape = {
   ...{ 'noRoom?': 'string', 'blockedBatch?': 'string' },
   'sameNames?': { files: 'number', newest: [{ name: 'string', contents: 'number' }] },
   'grewAfterwards?': { files: 'number', newest: [{ name: 'string', change: 'string' }] },
+  'held?': { files: 'number', first: [{ name: 'string', sha256: 'string', sinceMs: 'number' }] },
   'orders?': { orders: 'number', first: [{ kind: 'string', why: 'string' }] },
 }
 

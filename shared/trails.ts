@@ -41,6 +41,8 @@ export interface ContentTrail {
   /** What the history has: the file that was counted, and the one that came last. */
   readonly settled: readonly ProcessedFile[]
   readonly ledger?: LedgerTrail
+  /** Contents that mend it; the newest last, a few. */
+  readonly mendedBy?: readonly OtherContent[]
   /** Files of it that were not counted, and what became of it afterwards, newest first; a few. */
   readonly sightings: readonly SightingTrail[]
   readonly sightingsCount: number
@@ -82,6 +84,8 @@ export interface LedgerTrail {
   readonly recordedAtMs?: number
   readonly countedAtMs?: number
   readonly revertedAtMs?: number
+  /** The content that could not be counted, or not all of it, and that this one mends. */
+  readonly mends?: OtherContent
   /** The content that it was counted in place of. */
   readonly supersedes?: OtherContent
   /** The one that was counted in its place, last. */

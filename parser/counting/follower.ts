@@ -3,28 +3,39 @@
  * released or refused. Whoever has the file puts it where its row says, and says so in the history.
  *
  * The list of them is in the ledger (`todo`, kind `move`), written by whoever counts in the transaction
- * that has moved the row on. For each: the file is moved, its directory synced (F1), the history changed
- * (F2), and it is taken off the list if its row still says the same. A crash leaves it on the list; each
- * step finds what was done before. A file that is nowhere any more is not looked for again.
+ * that has moved the row on. For each: what is to be said beside it is written, the file is moved, its
+ * directory synced (F1), the history changed (F2), and it is taken off the list if its row still says the
+ * same. A crash leaves it on the list; each step finds what was done before. A file that is nowhere any
+ * more is not looked for again. With a held file go those of the same content that came meanwhile.
  *
  * A file that was taken back goes from the archive, whichever of its directories it is in, to reverted/, and
  * one that is counted again back to the archive's directory of the day on which it was settled.
  */
 
-import { dirname, join } from 'node:path'
+import { readdir } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { archiveDay, archivedName } from '../../shared/archive.ts'
 import { crashPoint } from '../../shared/crash-points.ts'
-import { syncDirectories } from '../../shared/durable.ts'
+import { replaceFile, syncDirectories } from '../../shared/durable.ts'
+import { describeError, hasCode, toError } from '../../shared/errors.ts'
 import { Bell } from '../../shared/handoff.ts'
 import type { Log } from '../../shared/log.ts'
-import { statsIfLookedAt } from '../../shared/looks.ts'
-import { type StatePaths, settledName, workName } from '../../shared/paths.ts'
+import { isOneInode, statsIfLookedAt } from '../../shared/looks.ts'
+import {
+  parseSettledName,
+  SIDECAR_SUFFIX,
+  type StatePaths,
+  settledName,
+  sidecarPath,
+  workName,
+} from '../../shared/paths.ts'
+import { printableLines } from '../../shared/printable.ts'
 import type { Outcome, ProcessedFile } from '../../shared/protocol.ts'
 import { DayDirectories } from '../day-directories.ts'
 import { hexOf, isKeptAs } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
 import type { Ledger, LedgerFile } from '../ledger/index.ts'
-import { moveToFree } from '../moves.ts'
+import { moveToFree, removeIfThere } from '../moves.ts'
 import { locateArchived } from './located-files.ts'
 
 export class Follower {
@@ -55,15 +66,18 @@ export class Follower {
   async run(signal: AbortSignal): Promise<void> {
     const untilStopped = new Bell()
     try {
-      while (!signal.aborted) {
-        const rows = await this.#ledger.toBeMoved(FILES_AT_ONCE)
+      for (let behind = 0n; !signal.aborted; ) {
+        const rows = await this.#ledger.toBeMoved(FILES_AT_ONCE, behind)
+        // Those that cannot be moved now hold up nobody: the others come in turn.
+        const hasMore = rows.length === FILES_AT_ONCE
+        behind = hasMore ? rows.at(-1)!.sequence : 0n
         const settled = rows.filter(row => !this.#isInWork(row))
         const archived = await locateArchived(settled, this.#paths)
         for (const row of settled) {
           if (signal.aborted) return
           await this.#follow(row, archived.get(row))
         }
-        await untilStopped.wait(signal, this.#lookIntervalMs)
+        if (!hasMore) await untilStopped.wait(signal, this.#lookIntervalMs)
       }
     } catch (error) {
       if (!signal.aborted || error !== signal.reason) throw error
@@ -100,23 +114,76 @@ export class Follower {
 
   /** @returns why it cannot be moved; undefined: it stands where it must, or nowhere. */
   async #move(row: LedgerFile, archived: string | undefined): Promise<string | undefined> {
-    const { reverted, quarantine } = this.#paths
+    const { reverted, quarantine, duplicate } = this.#paths
     const { applied = 0 } = this.#journal.content(row.sha256) ?? {}
     const record = this.#journal.processed(applied)
     const names = namesAside(row, record)
     const aside = placesIn(reverted, names).find(stands)
+    const held = await this.#heldOf(row, names)
+    const from = held[0] ?? aside
+    const why = await this.#moveOne(row, { from, archived, names, record })
+    if (why !== undefined) return why
+    // The same content again, published while it was held.
+    for (const copy of held.filter(stands)) {
+      const places = [join(row.state === 'refused' ? quarantine : duplicate, basename(copy))]
+      const stays = await this.#fromAside(copy, places, row)
+      if (stays !== undefined) return stays
+    }
+    await this.#removeSaid(row)
+    return undefined
+  }
+
+  async #moveOne(row: LedgerFile, where: Standing): Promise<string | undefined> {
+    const { reverted, quarantine } = this.#paths
+    const { from, archived, names, record } = where
     switch (row.state as Moved) {
-      case 'reverted':
-        return archived && moveToOne(archived, placesIn(reverted, names))
-      case 'refused': {
-        const from = aside ?? archived
-        return from && moveToOne(from, placesIn(quarantine, names))
+      case 'reverted': {
+        const there = archived ?? from
+        const places = placesIn(reverted, names)
+        return there && !places.includes(there) ? this.#fromAside(there, places, row) : undefined
       }
-      case 'applied':
-        if (aside === undefined) return undefined
+      case 'refused': {
+        const there = from ?? archived
+        return there && this.#fromAside(there, placesIn(quarantine, names), row)
+      }
+      case 'applied': {
+        if (from === undefined) return undefined
         return archived === undefined
-          ? this.#archive(aside, row, record?.settledAtMs ?? Date.now())
-          : removeSecondName(aside, archived)
+          ? this.#archive(from, row, record?.settledAtMs ?? Date.now())
+          : removeSecondName(from, archived)
+      }
+    }
+  }
+
+  /** What stands in held/ with this content: the file that has brought it first. */
+  async #heldOf(row: LedgerFile, names: readonly string[]): Promise<string[]> {
+    const found = (await entriesOf(this.#paths.held)).filter(entry => isOfContent(entry, row))
+    const own = names.filter(entry => found.includes(entry))
+    const others = found.filter(entry => !own.includes(entry))
+    return placesIn(this.#paths.held, [...own, ...others])
+  }
+
+  /** With what is to be said beside it. */
+  async #fromAside(
+    from: string,
+    places: readonly string[],
+    row: LedgerFile,
+  ): Promise<string | undefined> {
+    for (const to of row.state === 'refused' ? places : []) {
+      if (stands(to) && !isOneFile(from, to)) continue
+      const unwritten = await writeSidecar(sidecarPath(dirname(to), basename(to)), sidecarOf(row))
+      return unwritten ?? (await moveToOne(from, [to]))
+    }
+    return moveToOne(from, places)
+  }
+
+  /** What was said in held/ beside files that have left it. */
+  async #removeSaid(row: LedgerFile): Promise<void> {
+    for (const entry of await entriesOf(this.#paths.held)) {
+      if (!entry.endsWith(SIDECAR_SUFFIX)) continue
+      const file = entry.slice(0, -SIDECAR_SUFFIX.length)
+      if (!isOfContent(file, row) || stands(join(this.#paths.held, file))) continue
+      removeIfThere(join(this.#paths.held, entry))
     }
   }
 
@@ -175,6 +242,56 @@ async function removeSecondName(aside: string, archived: string): Promise<string
   if (failure !== undefined && !failure.isGone) return failure.isTaken ? undefined : failure.why
   await syncDirectories(dirname(aside), dirname(archived))
   return undefined
+}
+
+/** Where a file stands: in held/ or reverted/, and in the archive. */
+interface Standing {
+  readonly from: string | undefined
+  readonly archived: string | undefined
+  readonly names: readonly string[]
+  readonly record: ProcessedFile | undefined
+}
+
+function isOfContent(entry: string, { name, sha256 }: LedgerFile): boolean {
+  const { hashPrefix } = parseSettledName(settledName(name, sha256)) ?? {}
+  return hashPrefix !== undefined && parseSettledName(entry)?.hashPrefix === hashPrefix
+}
+
+function isOneFile(one: string, other: string): boolean {
+  const [a, b] = [statsIfLookedAt(one), statsIfLookedAt(other)]
+  return a !== undefined && b !== undefined && isOneInode(a, b)
+}
+
+async function entriesOf(directory: string): Promise<readonly string[]> {
+  try {
+    return await readdir(directory)
+  } catch (error) {
+    // It is made again by whoever looks after the directories.
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return []
+    throw error
+  }
+}
+
+/** @returns why it cannot be written. */
+async function writeSidecar(path: string, text: string): Promise<string | undefined> {
+  try {
+    await replaceFile(path, text)
+    return undefined
+  } catch (error) {
+    if (hasCode(toError(error).cause, 'EIO')) throw error
+    return `its sidecar cannot be written: ${describeError(error)}`
+  }
+}
+
+function sidecarOf({ name, workSequence, sha256, sizeBytes, reason }: LedgerFile): string {
+  const sidecar = {
+    ...{ name, workSequence: Number(workSequence), sha256: hexOf(sha256), size: Number(sizeBytes) },
+    ...{ reason, code: /^([A-Z_]+): /.exec(reason ?? '')?.[1] },
+    quarantinedAt: new Date().toISOString(),
+    whatNow:
+      'Nothing of this file is counted. "countersink requeue" brings it back into the inbox, also with a mended file in its place.',
+  }
+  return printableLines(`${JSON.stringify(sidecar, null, 2)}\n`)
 }
 
 type Moved = 'applied' | 'reverted' | 'refused'

@@ -5,6 +5,7 @@
 export { CountingStage } from './counting-stage.ts'
 export { EarlierBatches } from './earlier-batches.ts'
 export { Follower } from './follower.ts'
+export { HeldFilesWatch } from './held-files.ts'
 export { Orders } from './orders.ts'
 export { reconcileWithLedger } from './reconcile-journal.ts'
 export { SameNameNotices } from './same-names.ts'

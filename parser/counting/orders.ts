@@ -5,16 +5,27 @@
  * declined.
  */
 
+import { describeError, hasCode } from '../../shared/errors.ts'
 import type { WaitingOrders } from '../../shared/health.ts'
 import type { Log } from '../../shared/log.ts'
 import { hexOf } from '../facts.ts'
-import { type FileOrder, isFileOrder, type Ledger, type Order } from '../ledger/index.ts'
+import {
+  type FileOrder,
+  isFileOrder,
+  type Ledger,
+  type Order,
+  type OrderResult,
+} from '../ledger/index.ts'
 
 export class Orders {
   readonly #ledger: Ledger
   readonly #log: Log
   /** How often the batches of orders were taken back, by their ids. */
   readonly #tries = new Map<string, number>()
+  /** In this round through all of them. */
+  readonly #met = new Set<string>()
+  /** Where the next look begins; undefined: with the oldest. */
+  #last: Order | undefined
   readonly #waits = new Map<string, { readonly kind: string; readonly why: string }>()
 
   constructor(options: { ledger: Ledger; log: Log }) {
@@ -39,12 +50,12 @@ export class Orders {
    * @throws the signal's reason between two chunks
    */
   async carryOut(): Promise<'recorder' | boolean> {
-    const orders = await this.#ledger.counter.waitingOrders(ORDERS_AT_ONCE)
-    const waiting = new Set(orders.map(({ id }) => hexOf(id)))
-    for (const id of this.#tries.keys()) if (!waiting.has(id)) this.#tries.delete(id)
-    for (const id of this.#waits.keys()) if (!waiting.has(id)) this.#waits.delete(id)
+    const orders = await this.#ledger.counter.waitingOrders(ORDERS_AT_ONCE, this.#last)
+    // All others in turn, however many wait.
+    this.#last = orders.length < ORDERS_AT_ONCE ? undefined : orders.at(-1)
+    if (this.#last === undefined) this.#forgetOld(orders)
     let hasDone = false
-    for (const order of orders.filter(isFileOrder)) {
+    for (const order of orders) {
       const kind = await this.#one(order)
       if (kind === 'recorder') return 'recorder'
       if (kind !== 'waits') hasDone = true
@@ -52,8 +63,18 @@ export class Orders {
     return hasDone
   }
 
-  async #one(order: FileOrder): Promise<string> {
-    const result = await this.#ledger.counter.carryOut(order)
+  /** Of orders that were not met for two rounds nothing needs to be known. */
+  #forgetOld(orders: readonly Order[]): void {
+    for (const { id } of orders) this.#met.add(hexOf(id))
+    for (const known of [this.#tries, this.#waits]) {
+      for (const id of known.keys()) if (!this.#met.has(id)) known.delete(id)
+    }
+    this.#met.clear()
+  }
+
+  async #one(order: Order): Promise<string> {
+    this.#met.add(hexOf(order.id))
+    const result = await this.#carryOut(order)
     if (result.kind === 'waits') {
       this.#waits.set(hexOf(order.id), { kind: order.kind, why: result.why })
     } else this.#waits.delete(hexOf(order.id))
@@ -66,9 +87,19 @@ export class Orders {
         this.#tellDeclined(order, result.why)
         break
       case 'given back':
-        return this.#tryAgain(order)
+        return isFileOrder(order) ? this.#tryAgain(order) : result.kind
     }
     return result.kind
+  }
+
+  /** Whoever finishes what has begun says so, and tries again. */
+  async #carryOut(order: Order): Promise<OrderResult> {
+    try {
+      return await this.#ledger.counter.carryOut(order)
+    } catch (error) {
+      if (!hasCode(error, 'BLOCK_UNREADABLE')) throw error
+      return { kind: 'waits', why: describeError(error) }
+    }
   }
 
   async #tryAgain(order: FileOrder): Promise<string> {
@@ -98,6 +129,7 @@ function told({ id, kind, old, new: other }: Order): Readonly<Record<string, str
   }
 }
 
-const ORDERS_AT_ONCE = 1_000
+/** Looked at between two batches. */
+const ORDERS_AT_ONCE = 50
 const TRIES_MAX = 3
 const NAMED_MAX = 3

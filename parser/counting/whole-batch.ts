@@ -27,7 +27,7 @@ export async function attemptWhole(
   )
   if (merged.kind === 'too many') return { taken: offered, result: { kind: 'too large' } }
   if (merged.kind === 'overflow') return attemptWhole(offered.slice(0, merged.source), parts)
-  const members = offered.map(batchFile)
+  const members = offered.map(file => batchFile(file))
   const batch: Batch = {
     ...{ id: newBatchId(), files: members, sums: merged.sums },
     amount: amountOf(members),

@@ -18,6 +18,7 @@ export function newState(): JournalState {
     bytes: 0,
     lines: 0,
     reverted: 0,
+    held: 0,
     rejectedLines: 0,
   }
 }

@@ -54,7 +54,7 @@ export class Journal extends JournalView {
   /** Entries whose file has left work/: deleted with the next commit, which comes anyway. */
   #moved: number[] = []
   readonly #sinceStart = {
-    ...{ applied: 0, duplicate: 0, quarantined: 0, reverted: 0 },
+    ...{ applied: 0, duplicate: 0, quarantined: 0, reverted: 0, held: 0 },
     ...{ bytes: 0, lines: 0, rejectedLines: 0 },
   }
   /** Whether there was nothing at this path, so that the index must be made from the ledger. */
@@ -113,8 +113,9 @@ export class Journal extends JournalView {
   }
 
   get ever(): Counts {
-    const { applied, duplicate, quarantined, reverted, bytes, lines, rejectedLines } = this.#state
-    return { applied, duplicate, quarantined, reverted, bytes, lines, rejectedLines }
+    const { applied, duplicate, quarantined, reverted, held, bytes, lines, rejectedLines } =
+      this.#state
+    return { applied, duplicate, quarantined, reverted, held, bytes, lines, rejectedLines }
   }
 
   /**
@@ -323,8 +324,8 @@ export class Journal extends JournalView {
   #record(tables: Tables, file: ProcessedFile, sequence: number): void {
     tables.processed.putSync(numberKey(file.number), encodeProcessed(file))
     const sha256 = Buffer.from(file.sha256, 'hex')
-    // Also one that was taken back before it was settled: it is the file that has brought the content.
-    const isItself = file.outcome === 'reverted' && file.ledgerSequence !== undefined
+    // Also one that was taken back before it was settled, or is held: it is the file that has brought the content.
+    const isItself = /^(reverted|held)$/.test(file.outcome) && file.ledgerSequence !== undefined
     const isApplied = file.outcome === 'applied' || isItself
     recordContent(tables, sha256, { number: file.number, isApplied, sequence })
   }

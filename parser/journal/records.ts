@@ -43,6 +43,7 @@ export interface JournalState {
   readonly bytes: number
   readonly lines: number
   readonly reverted: number
+  readonly held: number
   readonly rejectedLines: number
 }
 
@@ -210,7 +211,10 @@ function decodeDigest(fields: DigestFields): DigestFacts {
   return rejectedLines === undefined ? facts : { ...facts, rejectedLines }
 }
 
-const OUTCOME_CODES: readonly Outcome[] = ['applied', 'duplicate', 'quarantined', 'reverted']
+/** By their places in it; new ones are added behind. */
+const OUTCOME_CODES: readonly Outcome[] = [
+  ...(['applied', 'duplicate', 'quarantined', 'reverted', 'held'] as const),
+]
 
 /** Times are kept as offsets from the claim: a few bytes each instead of nine. */
 export function encodeProcessed(file: ProcessedFile): Buffer {
@@ -322,14 +326,16 @@ export function encodeState(state: JournalState): Buffer {
     state.bytes,
     state.lines,
     state.reverted,
+    state.held,
     state.rejectedLines,
   ])
 }
 
 export function decodeState(record: Uint8Array): JournalState {
   type Five = [number, number, number, number, number]
-  type Added = [reverted: number | undefined, rejectedLines: number | undefined]
-  // Those of older programs end before the last, or the last two.
+  type Later = number | undefined
+  type Added = [reverted: Later, held: Later, rejectedLines: Later]
+  // Those of older programs end before the last of these, or before all.
   type Fields = [number, number, number, string, string, ...Five, ...Added]
   const fields = unseal(record, 'the state') as Fields
   const [epoch, nextSequence, nextNumber, ledgerUuid, rebuiltTo] = fields
@@ -345,7 +351,8 @@ export function decodeState(record: Uint8Array): JournalState {
     bytes: fields[8],
     lines: fields[9],
     reverted: fields[10] ?? 0,
-    rejectedLines: fields[11] ?? 0,
+    held: fields[11] ?? 0,
+    rejectedLines: fields[12] ?? 0,
   }
 }
 

@@ -14,8 +14,8 @@ export interface BatchFile {
   readonly publishedAtMs?: number | undefined
   /** What was asked for with it. */
   readonly terms?: Terms | undefined
-  /** Somebody is asked first whether it is to be counted. */
-  readonly isHeld?: boolean
+  /** Why a person decides first whether it is to be counted; none: nobody need be asked. */
+  readonly heldBecause?: string | undefined
   readonly sizeBytes: number
   readonly lines: number
   /** Bad lines of it that were put aside; missing: none. */

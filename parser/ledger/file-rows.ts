@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { TIME_MS_MAX } from '../../shared/limits.ts'
+import { boundedReason } from '../../shared/protocol.ts'
 import type { Terms } from '../../shared/terms.ts'
 import type { BatchFile } from './batch.ts'
 import type { Session } from './connection.ts'
@@ -34,7 +35,7 @@ export interface LedgerFile {
   readonly supersedes: Buffer | null
   /** The content that could not be counted, and that this one mends. */
   readonly parent: Buffer | null
-  /** Why it is refused, or was taken back. */
+  /** Why it is refused or held, or was taken back. */
   readonly reason: string | null
   readonly attempt: number
   readonly recordedTo: bigint | null
@@ -146,42 +147,60 @@ export async function insertFiles(
 export interface Offer extends Published {
   readonly name: string
   readonly terms?: Terms | undefined
+  readonly heldBecause?: string | undefined
   readonly claimedAtMs: number
   readonly digestedAtMs: number
 }
 
-/** A refused content waits to be counted again, as this work file. Does nothing unless it is refused. */
+/**
+ * A refused content waits to be counted again, as this work file, or for a person. Does nothing unless it
+ * is refused.
+ */
 export async function offerAgain(
   session: Session,
   names: LedgerNames,
   instance: Uint8Array,
   offer: Offer & { readonly row: LedgerFile },
 ): Promise<void> {
-  const { to, from } = fileWay('offerAgain')
+  const { terms, heldBecause } = offer
+  const { to, from } = fileWay(heldBecause === undefined ? 'offerAgain' : 'holdAgain')
   const { sequence } = offer.row
   await transaction(session, async () => {
     const changed = await session.execute(
       `UPDATE ${names.file}
-          SET state = '${to}', reason = NULL, origin = ?, instance = ?, work_sequence = ?, name = ?,
+          SET state = '${to}', reason = ?, origin = ?, instance = ?, work_sequence = ?, name = ?,
               supersedes = ?, parent = ?,
               published_at = ?, claimed_at = ?, digested_at = ?
         WHERE sequence = ? AND ${from}`,
       [
+        heldBecause === undefined ? null : boundedReason(heldBecause),
         ...[originOf(instance, offer), instance, offer.workSequence, offer.name],
-        ...[contentOf(offer.terms?.supersedes), contentOf(offer.terms?.parent)],
+        ...[contentOf(terms?.supersedes), contentOf(terms?.parent)],
         ...[publishedTime(offer), sqlTime(offer.claimedAtMs), sqlTime(offer.digestedAtMs)],
         sequence,
       ],
     )
-    if (changed === 0) return
-    const { terms } = offer
-    if (terms?.supersedes !== undefined) {
-      return await askToSupersede(session, names, sequence, terms)
-    }
-    await session.execute(`INSERT INTO ${names.todo} (kind, file_sequence) VALUES ('count', ?)`, [
-      sequence,
-    ])
+    if (changed === 1) await askForWhatIsNext(session, names, sequence, offer)
   })
+}
+
+/**
+ * Inside the transaction that stages or holds a content: it goes on the list of what is to be counted, or
+ * to be decided by a person; what replaces another content waits for the order to do so.
+ */
+export async function askForWhatIsNext(
+  session: Session,
+  names: LedgerNames,
+  sequence: bigint,
+  { terms, heldBecause }: Pick<Offer, 'terms' | 'heldBecause'>,
+): Promise<void> {
+  if (heldBecause === undefined && terms?.supersedes !== undefined) {
+    return askToSupersede(session, names, sequence, terms)
+  }
+  const kind = heldBecause === undefined ? 'count' : 'decide'
+  await session.execute(`INSERT INTO ${names.todo} (kind, file_sequence) VALUES ('${kind}', ?)`, [
+    sequence,
+  ])
 }
 
 /** A hash in hex, for its row. */

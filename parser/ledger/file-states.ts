@@ -12,7 +12,7 @@
  * - **applying**: in a batch that has begun.
  * - **applied**: all of its sums are in the totals.
  * - **refused**: staged, but MariaDB, a total or a person does not take it; published again it is staged
- *   again.
+ *   or held again.
  * - **reverting**: in a batch that takes it back and has begun.
  * - **reverted**: it was counted and taken back; by an order it is staged again.
  *
@@ -39,7 +39,8 @@ export type FileState =
  * - **countWhole**: claimed, recorded and counted in one transaction. **begin**: its batch has begun.
  * - **end**: its batch has ended. **giveBack**: its batch was taken back. **refuse**: it would make a
  *   total too large, or its batch was taken back and this was the file to blame, or somebody has said so.
- *   **unrecord**: its blocks cannot be read. **offerAgain**: it was published once more.
+ *   **unrecord**: its blocks cannot be read. **offerAgain**, **holdAgain**: it was published once
+ *   more.
  * - **revert**: the batch that takes it back has begun. **endRevert**: that has ended. **keep**: that was
  *   taken back itself. **redo**: it is to be counted again. **release**: it may be counted.
  */
@@ -47,7 +48,7 @@ export type FileEvent = (typeof EVENTS)[number]
 
 const EVENTS = [
   ...(['claim', 'takeOver', 'stage', 'hold', 'recordWhole', 'countWhole'] as const),
-  ...(['begin', 'end', 'giveBack', 'refuse', 'unrecord', 'offerAgain'] as const),
+  ...(['begin', 'end', 'giveBack', 'refuse', 'unrecord', 'offerAgain', 'holdAgain'] as const),
   ...(['revert', 'endRevert', 'keep', 'redo', 'release'] as const),
 ] as const
 const NOTHING_MAY = refusing(EVENTS)
@@ -64,7 +65,7 @@ export const FILE_STATES = {
     unrecord: 'staging',
   },
   applied: { ...NOTHING_MAY, revert: 'reverting' },
-  refused: { ...NOTHING_MAY, offerAgain: 'staged' },
+  refused: { ...NOTHING_MAY, offerAgain: 'staged', holdAgain: 'held' },
   reverting: { ...NOTHING_MAY, endRevert: 'reverted', keep: 'applied' },
   reverted: { ...NOTHING_MAY, redo: 'staged' },
   held: { ...NOTHING_MAY, release: 'staged', refuse: 'refused' },

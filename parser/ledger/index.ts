@@ -13,11 +13,14 @@ export {
 export type { Named } from './asking/namesakes.ts'
 export {
   askFor,
+  findOrder,
   type OrderRequest,
   type OrderStanding,
   objectionToUndo,
   orderOf,
   orderStanding,
+  pruneOrder,
+  resetOrder,
 } from './asking/orders.ts'
 export { ownFrom } from './asking/rows.ts'
 export {
@@ -35,10 +38,12 @@ export {
   wholeTrail,
 } from './asking/trails.ts'
 export { amountOf, type Batch, type BatchFile, newBatchId } from './batch.ts'
+export { readClosing } from './closing/foldable.ts'
 export { Session } from './connection.ts'
 export { type FileOrder, isFileOrder } from './counting/carry-out.ts'
-export type { CountResult, StagedResult } from './counting/counter.ts'
+export type { CountResult, OrderResult, StagedResult } from './counting/counter.ts'
 export type { Order } from './counting/order-row.ts'
+export { readEmptied } from './counting/reset.ts'
 export { asStaged, membersOf, type StagedBatch } from './counting/signed-chunks.ts'
 export { examineDatabase } from './examining/examination.ts'
 export type { KnownLedger } from './examining/ledger.ts'

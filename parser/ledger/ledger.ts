@@ -1,11 +1,12 @@
 import type { TrailQuestion } from '../../shared/protocol.ts'
 import type { Growth } from '../facts.ts'
 import { contentsWithPrefix, type KnownContent } from './asking/contents.ts'
-import { type Named, namesakesOf } from './asking/namesakes.ts'
+import { type Named, namesakesOf, otherContentsOf } from './asking/namesakes.ts'
 import {
   appliedAfter,
   filesOfBatch,
   forgetMove,
+  heldFiles,
   lastOwnSequence,
   type OpenBatch,
   openBatches,
@@ -171,9 +172,15 @@ export class Ledger {
   }
 
   /** Files of this parser that were settled before their rows have come where they are now. */
-  toBeMoved(limit: number): Promise<LedgerFile[]> {
+  toBeMoved(limit: number, behind: bigint): Promise<LedgerFile[]> {
     const { names, instance } = this.#connection
-    return this.#connection.read(session => toBeMoved(session, names, instance, limit))
+    return this.#connection.read(session => toBeMoved(session, names, instance, { limit, behind }))
+  }
+
+  /** Files that a person decides about, of whichever parser. */
+  heldFiles(limit: number): ReturnType<typeof heldFiles> {
+    const { names } = this.#connection
+    return this.#connection.read(session => heldFiles(session, names, limit))
   }
 
   /** It stands where its row says, unless that says something else by now. */
@@ -191,6 +198,12 @@ export class Ledger {
   namesakesOf(files: readonly Named[]): Promise<ReadonlyMap<string, number>> {
     const { names } = this.#connection
     return this.#connection.read(session => namesakesOf(session, names, files))
+  }
+
+  /** Of these files those whose name another content has that is counted, or may be: that one, each by hash in hex. */
+  otherContentsOf(files: readonly Named[]): Promise<ReadonlyMap<string, Buffer>> {
+    const { names } = this.#connection
+    return this.#connection.read(session => otherContentsOf(session, names, files))
   }
 
   /** Writes down a file that was not counted; once per work file, however often it is called. */

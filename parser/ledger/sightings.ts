@@ -17,7 +17,7 @@ export interface Sighting {
 export interface KeptSighting {
   readonly sha256: Buffer | null
   readonly name: string
-  readonly outcome: 'duplicate' | 'quarantined' | 'reverted'
+  readonly outcome: 'duplicate' | 'quarantined' | 'reverted' | 'held'
   readonly reason: string
 }
 
@@ -56,7 +56,7 @@ export async function readSighting(
   const rows = await session.query<KeptSighting>(
     `SELECT sha256, name, outcome, reason FROM ${names.sighting}
       WHERE instance = ? AND work_sequence = ?
-        AND outcome IN ('duplicate', 'quarantined', 'reverted')`,
+        AND outcome IN ('duplicate', 'quarantined', 'reverted', 'held')`,
     [instance, workSequence],
   )
   return rows.find(row => isKeptAs(name, row))

@@ -12,7 +12,10 @@ export function firstOfEachContent(files: readonly ReadFile[]): ReadFile[] {
 }
 
 /** A file as the ledger is told of it. */
-export function batchFile({ entry, digest, sums, largestSum }: ReadFile): BatchFile {
+export function batchFile(
+  { entry, digest, sums, largestSum }: ReadFile,
+  heldBecause?: string,
+): BatchFile {
   return {
     sha256: digest.sha256,
     workSequence: entry.sequence,
@@ -20,6 +23,7 @@ export function batchFile({ entry, digest, sums, largestSum }: ReadFile): BatchF
     name: nameAsPublished(entry, digest),
     publishedAtMs: entry.provenance?.publishedAtMs,
     terms: entry.terms,
+    heldBecause,
     sizeBytes: digest.sizeBytes,
     lines: digest.lines,
     rejectedLines: digest.rejectedLines,

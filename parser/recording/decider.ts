@@ -6,10 +6,11 @@
  * | --- | --- | --- |
  * | none | to be recorded | to be recorded |
  * | staging | recorded anew | waits; taken over once it stands still |
- * | staged, applying, reverting, held | waits | waits |
+ * | staged, applying, reverting | waits | waits |
  * | applied | counted | a duplicate |
  * | reverted | reverted | reverted |
- * | refused | quarantined for that reason | staged again, as this file; if it waited for it, as of this very file |
+ * | held | held | held |
+ * | refused | quarantined for that reason | staged or held again, as this file; if it waited for it, as of this very file |
  *
  * A row of the same publication (`origin`), whichever parser has written it, is one of this very file,
  * but for two things: sums that somebody else records are his to record until that stands still, and a
@@ -22,10 +23,11 @@ import { setImmediate } from 'node:timers/promises'
 import type { Log } from '../../shared/log.ts'
 import { hexOf, loggedFile, nameAsPublished, type QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
-import type { Ledger, LedgerFile, Named } from '../ledger/index.ts'
+import type { Ledger, LedgerFile } from '../ledger/index.ts'
 import { changedAfterClaim, closeAll, type Verdict } from '../reading/index.ts'
 import type { Ending, Settler } from '../settling/index.ts'
 import { deleteRun } from '../sums/index.ts'
+import { type NamePolicy, named } from './name-policy.ts'
 import { factsOf, type Refuser } from './refuser.ts'
 import { type Repeat, UndecidedFiles } from './undecided-files.ts'
 
@@ -45,6 +47,7 @@ export class Decider {
   readonly #ledger: Ledger
   readonly #settler: Settler
   readonly #refuser: Refuser
+  readonly #namePolicy: NamePolicy
   readonly #runsDirectory: string
   readonly #filesMax: number
   readonly #stalledMs: () => number
@@ -58,6 +61,7 @@ export class Decider {
     ledger: Ledger
     settler: Settler
     refuser: Refuser
+    namePolicy: NamePolicy
     runsDirectory: string
     /** Asked for at once. */
     filesMax: number
@@ -73,6 +77,7 @@ export class Decider {
     this.#ledger = options.ledger
     this.#settler = options.settler
     this.#refuser = options.refuser
+    this.#namePolicy = options.namePolicy
     this.#runsDirectory = options.runsDirectory
     this.#filesMax = options.filesMax
     this.#stalledMs = options.stalledMs
@@ -121,6 +126,8 @@ export class Decider {
         finished.push({ verdict, ending: await this.#endingOf(verdict, row) })
       } else if (row?.state === 'reverted') {
         finished.push({ verdict, ending: await this.#refuser.reverted(verdict, row) })
+      } else if (row?.state === 'held') {
+        finished.push({ verdict, ending: await this.#refuser.held(verdict, row) })
       } else if (row?.state === 'refused' && (isPublication || hasWaited(verdict))) {
         finished.push({ verdict, ending: await this.#refused(verdict, row) })
       } else if (
@@ -137,7 +144,10 @@ export class Decider {
           const { sequence: workSequence, provenance, terms, claimedAtMs } = entry
           const name = nameAsPublished(entry, verdict.digest)
           const digestedAtMs = verdict.digest.endedAtMs
-          const offer = { ...provenance, name, workSequence, terms, claimedAtMs, digestedAtMs }
+          const held = await this.#namePolicy.toBeHeld([verdict])
+          const heldBecause = held.get(hexOf(row.sha256))
+          const times = { claimedAtMs, digestedAtMs, heldBecause }
+          const offer = { ...provenance, name, workSequence, terms, ...times }
           await this.#ledger.offerAgain(row, offer)
         }
         await this.wait(verdict, { hasWaited: true })
@@ -199,8 +209,9 @@ export class Decider {
       if (runName !== undefined) await deleteRun(this.#runsDirectory, runName)
     }
     const counted = finished.filter(({ ending }) => ending.outcome === 'applied')
-    if (counted.length === 0) return
-    this.#onNamesakes(await this.#ledger.namesakesOf(counted.map(({ ending }) => named(ending))))
+    if (counted.length === 0 || !this.#namePolicy.tells) return
+    const names = counted.map(({ ending }) => named(ending))
+    this.#onNamesakes(await this.#ledger.namesakesOf(names))
   }
 
   #isSamePublication(row: LedgerFile, { sequence, provenance }: QueueEntry): boolean {
@@ -263,7 +274,3 @@ const LOOKED_AT_ONCE_MAX = 16
 
 /** Undecided files beyond so many full batches hold up everything. */
 const UNDECIDED_BATCHES_MAX = 4
-
-function named({ entry: { name, expected }, digest: { sha256 } }: Ending): Named {
-  return { name, sha256, byHand: expected === undefined }
-}

@@ -5,5 +5,6 @@
 
 export { batchFile, firstOfEachContent } from './contents.ts'
 export { Decider, type ReadFile } from './decider.ts'
+export { NamePolicy } from './name-policy.ts'
 export { RecordingStage } from './recording-stage.ts'
 export { Refuser } from './refuser.ts'

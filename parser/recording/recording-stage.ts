@@ -4,7 +4,7 @@
  *
  * Where this parser counts, the sums of a file that fit one transaction go on as they are, and are
  * recorded in the transaction that counts them. All others are recorded in the ledger first, and wait
- * there for whoever counts; from then on nothing here is needed for that.
+ * there for whoever counts, or for a person (`name-policy.ts`); from then on nothing here is needed for that.
  *
  * Right before a file is recorded, or counted, it is compared once more with what was read: one that has
  * changed is quarantined instead. A stop drops verdicts: their
@@ -13,11 +13,13 @@
 
 import { Bell, type Handoff } from '../../shared/handoff.ts'
 import type { DiskWatch } from '../disk-watch.ts'
+import { hexOf } from '../facts.ts'
 import type { Ledger } from '../ledger/index.ts'
 import { closeAll, type Verdict } from '../reading/index.ts'
 import type { Ending, GrowthWatch, Settler } from '../settling/index.ts'
 import { batchFile, firstOfEachContent } from './contents.ts'
 import type { Decider, ReadFile } from './decider.ts'
+import type { NamePolicy } from './name-policy.ts'
 import type { Refuser } from './refuser.ts'
 import type { Repeat } from './undecided-files.ts'
 
@@ -28,6 +30,7 @@ export class RecordingStage {
   readonly #settler: Settler
   readonly #decider: Decider
   readonly #refuser: Refuser
+  readonly #namePolicy: NamePolicy
   readonly #disk: DiskWatch
   readonly #growth: GrowthWatch
   readonly #filesMax: number
@@ -42,6 +45,7 @@ export class RecordingStage {
     settler: Settler
     decider: Decider
     refuser: Refuser
+    namePolicy: NamePolicy
     disk: DiskWatch
     growth: GrowthWatch
     filesMax: number
@@ -53,6 +57,7 @@ export class RecordingStage {
     this.#settler = options.settler
     this.#decider = options.decider
     this.#refuser = options.refuser
+    this.#namePolicy = options.namePolicy
     this.#disk = options.disk
     this.#growth = options.growth
     this.#filesMax = options.filesMax
@@ -114,6 +119,8 @@ export class RecordingStage {
   /** To whoever counts: directly if that is here, else by the ledger. */
   async #passOn(files: readonly ReadFile[], signal: AbortSignal): Promise<void> {
     if (files.length === 0) return
+    // Else one name could be counted twice before the ledger knows of it.
+    if (this.#namePolicy.holds) return await this.record(files)
     const counts = await this.#ledger.counter.takeLease()
     const fits = ({ sums, entry }: ReadFile): boolean =>
       counts && sums.pairs <= this.#chunkPairsMax && entry.terms?.supersedes === undefined
@@ -128,7 +135,11 @@ export class RecordingStage {
     const unchanged = await this.#decider.endChanged(files)
     if (unchanged.length === 0) return
     const firsts = firstOfEachContent(unchanged)
-    await this.#ledger.recorder.record(firsts.map(batchFile), row => this.#decider.isStalled(row))
+    const held = await this.#namePolicy.toBeHeld(firsts)
+    await this.#ledger.recorder.record(
+      firsts.map(file => batchFile(file, held.get(hexOf(file.digest.sha256)))),
+      row => this.#decider.isStalled(row),
+    )
     for (const file of unchanged) await this.#decider.wait(file)
     this.#output.wake()
   }

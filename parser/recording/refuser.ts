@@ -41,10 +41,30 @@ export class Refuser {
     return { ...verdict, outcome: 'reverted', reason }
   }
 
+  /** Its sums are recorded, and a person decides whether they are counted. */
+  async held(
+    verdict: Extract<Verdict, { kind: 'duplicate' | 'count' }>,
+    row: LedgerFile,
+  ): Promise<Ending> {
+    const { entry, digest } = verdict
+    const evidence = { code: 'HELD' }
+    const hash = hexOf(row.sha256)
+    const whatNow = `Nothing of this file is counted yet. "countersink release ${hash}" counts it as well, "countersink refuse ${hash}" does not; "countersink supersede" counts a file in place of another one.`
+    const told = { ...verdict, outcome: 'held' as const, evidence, whatNow }
+    if (this.#ledger.isThisWorkFile(row, entry.sequence)) {
+      const reason = row.reason ?? 'its name was counted before with other content'
+      return { ...told, reason, ledgerSequence: row.sequence }
+    }
+    const reason = `its content is held, as ${row.name}`
+    await this.#sight(entry, digest, 'held', reason)
+    return { ...told, reason }
+  }
+
   /**
    * To quarantine; unless its file is missing, and the ledger knows what became of it: then the journal
-   * was restored from a time before, and learns it now. A content of which the good lines were counted is
-   * what it is, whatever may be put aside now: nobody is to mend the whole file, and count them twice.
+   * was restored from a time before, and learns it now. A content of which the good lines were counted, or
+   * are held, is what it is, whatever may be put aside now: nobody is to mend the whole file, and count
+   * them twice.
    */
   async quarantine(verdict: Extract<Verdict, { kind: 'quarantine' }>): Promise<Ending> {
     const { entry, digest } = verdict
@@ -56,8 +76,8 @@ export class Refuser {
       if (known !== undefined) return known
     }
     if (verdict.isForItsLines) {
-      const counted = await this.#countedAs(entry, digest)
-      if (counted !== undefined) return counted
+      const known = await this.#knownAs(entry, digest)
+      if (known !== undefined) return known
     }
     await this.#sight(entry, digest, 'quarantined', reason)
     const member = await this.#ledger.rowOf(entry.name, entry.sequence)
@@ -66,21 +86,24 @@ export class Refuser {
     return { entry, digest, outcome: 'quarantined', reason, evidence, ...advice }
   }
 
-  /** undefined: none of its lines was counted. */
-  async #countedAs(entry: QueueEntry, digest: DigestFacts): Promise<Ending | undefined> {
+  /** undefined: none of its lines was counted, or waits for a person. */
+  async #knownAs(entry: QueueEntry, digest: DigestFacts): Promise<Ending | undefined> {
     const row = (await this.#ledger.findAll([digest.sha256])).get(hexOf(digest.sha256))
-    if (row?.state !== 'applied' && row?.state !== 'reverted') return undefined
+    if (row?.state !== 'applied' && row?.state !== 'reverted' && row?.state !== 'held') {
+      return undefined
+    }
     const isItself = this.#ledger.isThisWorkFile(row, entry.sequence)
     const facts = isItself ? { ...digest, ...factsOf(row) } : digest
     const verdict = { kind: 'duplicate', entry, digest: facts } as const
     if (row.state === 'reverted') return this.reverted(verdict, row)
+    if (row.state === 'held') return this.held(verdict, row)
     if (!isItself) return this.duplicate(verdict, row)
     return { entry, digest: facts, outcome: 'applied', ledgerSequence: row.sequence }
   }
 
   async #fateOf(entry: QueueEntry, digest: DigestFacts): Promise<Ending | undefined> {
     const row = await this.#ledger.rowOf(entry.name, entry.sequence)
-    if (row?.state === 'applied' || row?.state === 'reverted') {
+    if (row?.state === 'applied' || row?.state === 'reverted' || row?.state === 'held') {
       return {
         ...{ entry, digest: { ...digest, ...factsOf(row) } },
         ...{ outcome: row.state, ledgerSequence: row.sequence },
@@ -95,7 +118,7 @@ export class Refuser {
   async #sight(
     entry: QueueEntry,
     digest: DigestFacts,
-    outcome: 'duplicate' | 'quarantined' | 'reverted',
+    outcome: 'duplicate' | 'quarantined' | 'reverted' | 'held',
     reason: string,
   ): Promise<void> {
     // A parser that was replaced meanwhile must not write down what its successor knows better.

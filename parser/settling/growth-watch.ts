@@ -124,7 +124,7 @@ export class GrowthWatch {
       if (file === undefined) continue
       const leftMs = WATCH_MS - (Date.now() - file.settledAtMs)
       if (leftMs <= 0) break
-      if (file.outcome === 'quarantined' || file.outcome === 'reverted') continue
+      if (file.outcome !== 'applied' && file.outcome !== 'duplicate') continue
       const sha256 = Buffer.from(file.sha256, 'hex')
       const path = settledPath(file, sha256, this.#paths)
       if (known.has(path)) continue

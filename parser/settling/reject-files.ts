@@ -1,10 +1,10 @@
 /**
- * The reject files of counted files, beside the archive:
+ * The reject files of counted files, and of those that are held, beside the archive:
  *
  * - a **draft**, which has grown while the file was read, whole and durable since P3;
  * - **published** under the name of its file and its hash, durable before the file is settled (P7). A
  *   crash in between leaves it published, or under both names: the next settlement finds that;
- * - **dropped**, if there is one, before its file is settled as anything else than counted.
+ * - **dropped**, if there is one, before its file is settled as anything else.
  *
  * What stands under a name already is never written over: it is the same, or the sequence makes another
  * name. A crash in mid-file leaves a draft that its file goes on with; one that nobody needs is swept by
@@ -35,14 +35,14 @@ export class RejectFiles {
     this.#log = log
   }
 
-  /** Those of files that are counted. Durable on return. @throws CountersinkError IO_FAILED */
-  async publish(counted: readonly Rejecting[]): Promise<void> {
-    const files = counted.filter(hasRejects)
+  /** Those of files that are counted, or held. Durable on return. @throws CountersinkError IO_FAILED */
+  async publish(recorded: readonly Rejecting[]): Promise<void> {
+    const files = recorded.filter(hasRejects)
     if (files.length === 0) return
     for (const file of files) {
       const why = this.#publishOne(file)
       if (why === undefined) continue
-      this.#log.warn('the bad lines of a counted file are not where they are looked for', {
+      this.#log.warn('the bad lines of a file are not where they are looked for', {
         ...loggedFile(file.entry, file.digest),
         ...{ code: 'REJECTS_LOST', because: why },
       })
@@ -51,7 +51,7 @@ export class RejectFiles {
     crashPoint('P7-rejects-published')
   }
 
-  /** Those of files that are not counted. */
+  /** Those of all others. */
   drop(files: readonly Pick<Rejecting, 'entry'>[]): void {
     for (const { entry } of files) removeIfThere(this.#draft(entry.sequence))
   }

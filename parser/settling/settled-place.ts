@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { archiveDay, archivedName } from '../../shared/archive.ts'
 import { CountersinkError } from '../../shared/errors.ts'
 import { isOneInode, statsIfLookedAt } from '../../shared/looks.ts'
-import { type StatePaths, settledName } from '../../shared/paths.ts'
+import { type StatePaths, settledName, sidecarPath } from '../../shared/paths.ts'
 import { hasHash, type QueueEntry } from '../facts.ts'
 
 /** Where a settled file goes. */
@@ -30,9 +30,9 @@ export function settledPlace(entry: QueueEntry, paths: StatePaths): SettledPlace
       `the entry of ${name} is settling without an outcome`,
     )
   }
-  const { archive, archiveDisposable, duplicate, quarantine, reverted } = paths
+  const { archive, archiveDisposable, duplicate, quarantine, reverted, held } = paths
   const applied = disposable ? archiveDisposable : archive
-  const root = { applied, duplicate, quarantined: quarantine, reverted }[outcome]
+  const root = { applied, duplicate, quarantined: quarantine, reverted, held }[outcome]
   if (!hasHash(digest)) {
     const unread = `${name}.unread.${sequence}`
     return { root, directory: root, names: [unread, unread] }
@@ -47,10 +47,10 @@ export function settledPlace(entry: QueueEntry, paths: StatePaths): SettledPlace
 }
 
 /**
- * The name for a file that is to be quarantined, and for its sidecar, which is written before. The
+ * The name for a file that is to be quarantined or held, and for its sidecar, which is written before. The
  * answer stays the same when it is asked again, also after a crash.
  */
-export function quarantineName(
+export function nameBesideSidecar(
   { directory, names: [usual, own] }: SettledPlace,
   { sequence }: QueueEntry,
   workPath: string,
@@ -60,10 +60,6 @@ export function quarantineName(
   const isFree = there === undefined || (here !== undefined && isOneInode(there, here))
   const writer = sequenceIn(sidecarPath(directory, usual))
   return writer === sequence || (isFree && writer === 'none') ? usual : own
-}
-
-export function sidecarPath(directory: string, name: string): string {
-  return join(directory, `${name}.reason.json`)
 }
 
 /** Whose sidecar stands there. */

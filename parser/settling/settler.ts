@@ -25,8 +25,9 @@ import { describeError, hasCode, systemReason, toError } from '../../shared/erro
 import type { ParserEvents } from '../../shared/events.ts'
 import type { Log } from '../../shared/log.ts'
 import { statsIfLookedAt } from '../../shared/looks.ts'
-import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../shared/paths.ts'
+import { MANIFEST_SUFFIX, type StatePaths, sidecarPath, workName } from '../../shared/paths.ts'
 import { printableLines } from '../../shared/printable.ts'
+import type { Outcome } from '../../shared/protocol.ts'
 import { renameTrouble } from '../../shared/renames-between.ts'
 import { changeSinceRead } from '../changes.ts'
 import { DayDirectories } from '../day-directories.ts'
@@ -40,7 +41,7 @@ import type { ArchiveLimit } from './archive-limit.ts'
 import { type Ending, settlementOf, stagesOf } from './ending.ts'
 import type { GrowthWatch } from './growth-watch.ts'
 import { RejectFiles } from './reject-files.ts'
-import { quarantineName, settledPlace, sidecarPath } from './settled-place.ts'
+import { nameBesideSidecar, settledPlace } from './settled-place.ts'
 import { Unmoved } from './unmoved.ts'
 
 export class Settler {
@@ -127,13 +128,13 @@ export class Settler {
     if (endings.length === 0) return
     await this.#directories.ready(this.#signal)
     for (const ending of endings) {
-      if (ending.outcome !== 'quarantined') continue
+      if (!hasSidecar(ending)) continue
       const { sequence } = ending.entry
       this.#sidecars.set(sequence, sidecarOf(ending))
       await this.#writeSidecar(sequence)
     }
-    await this.#rejects.publish(endings.filter(wasCounted))
-    this.#rejects.drop(endings.filter(ending => !wasCounted(ending)))
+    await this.#rejects.publish(endings.filter(hasItsGoodLinesRecorded))
+    this.#rejects.drop(endings.filter(ending => !hasItsGoodLinesRecorded(ending)))
     crashPoint('P7-before-journalled')
     const files = this.#journal.settle(
       endings.map(ending => settlementOf(ending, this.#queue.announcedAtMs(ending.entry.sequence))),
@@ -161,8 +162,7 @@ export class Settler {
     const stuck = new Set<QueueEntry>()
     for (const [i, entry] of entries.entries()) {
       if (i > 0 && i % MOVED_AT_ONCE_MAX === 0) await setImmediate()
-      const stats =
-        entry.outcome === 'quarantined' ? undefined : statsIfLookedAt(this.#workPath(entry))
+      const stats = hasSidecar(entry) ? undefined : statsIfLookedAt(this.#workPath(entry))
       const unwritten = await this.#writeSidecar(entry.sequence)
       const to = unwritten ? { isGone: false, why: unwritten } : await this.#moveOut(entry)
       if (typeof to === 'string') {
@@ -208,8 +208,7 @@ export class Settler {
     const isOfADay = place.directory !== place.root
     const why = isOfADay ? await this.#days.ready(place.root, place.directory) : undefined
     if (why !== undefined) return { isGone: false, why }
-    const names =
-      entry.outcome === 'quarantined' ? [quarantineName(place, entry, from)] : place.names
+    const names = hasSidecar(entry) ? [nameBesideSidecar(place, entry, from)] : place.names
     let stays: MoveFailure = { isGone: false, why: 'its name is taken' }
     for (const name of new Set([...names, ...place.names.slice(-1)])) {
       const to = join(place.directory, name)
@@ -258,12 +257,12 @@ export class Settler {
   async #replaceOnceThereIsRoom({ entry, text }: Sidecar): Promise<string | undefined> {
     for (let hasMissed = false; ; ) {
       try {
-        const { work, quarantine } = this.#paths
-        // Else it would be left on what is mounted there.
-        const trouble = renameTrouble(work, quarantine)
-        if (trouble !== undefined) return `${quarantine} and ${work} ${trouble}`
+        const { work } = this.#paths
         const place = settledPlace(entry, this.#paths)
-        const name = quarantineName(place, entry, this.#workPath(entry))
+        // Else it would be left on what is mounted there.
+        const trouble = renameTrouble(work, place.directory)
+        if (trouble !== undefined) return `${place.directory} and ${work} ${trouble}`
+        const name = nameBesideSidecar(place, entry, this.#workPath(entry))
         await replaceFile(sidecarPath(place.directory, name), text)
         return undefined
       } catch (error) {
@@ -293,9 +292,13 @@ function isOfOneName(error: unknown): boolean {
   return error instanceof Error && 'syscall' in error && !hasCode(error, 'EIO')
 }
 
-/** Also one that was taken back before it was settled: it can be counted again, without its bad lines. */
-function wasCounted({ outcome, ledgerSequence }: Ending): boolean {
-  return outcome === 'applied' || (outcome === 'reverted' && ledgerSequence !== undefined)
+/**
+ * Also one that was taken back before it was settled, or is held: it can be counted later, without its bad
+ * lines, when nobody reads it any more.
+ */
+function hasItsGoodLinesRecorded({ outcome, ledgerSequence }: Ending): boolean {
+  const isAside = outcome === 'reverted' || outcome === 'held'
+  return outcome === 'applied' || (isAside && ledgerSequence !== undefined)
 }
 
 interface Sidecar {
@@ -303,7 +306,12 @@ interface Sidecar {
   readonly text: string
 }
 
-function sidecarOf({ entry, digest, reason, evidence, whatNow }: Ending): Sidecar {
+/** It says why a person is needed. */
+function hasSidecar({ outcome }: { readonly outcome: Outcome | undefined }): boolean {
+  return outcome === 'quarantined' || outcome === 'held'
+}
+
+function sidecarOf({ entry, outcome, digest, reason, evidence, whatNow }: Ending): Sidecar {
   const sidecar = {
     name: entry.name,
     workSequence: entry.sequence,
@@ -315,13 +323,13 @@ function sidecarOf({ entry, digest, reason, evidence, whatNow }: Ending): Sideca
       ? {}
       : { manifest: { ...entry.expected, amount: entry.expected.amount?.toString() } }),
     claimedAt: new Date(entry.claimedAtMs).toISOString(),
-    quarantinedAt: new Date().toISOString(),
+    [outcome === 'held' ? 'heldAt' : 'quarantinedAt']: new Date().toISOString(),
     whatNow:
       whatNow ??
-      'Nothing of this file was counted. Mend it and put it into the inbox again under any name.',
+      'Nothing of this file was counted. Mend it and put it into the inbox again under any name, or with "countersink requeue".',
   }
   return {
-    entry: { ...entry, digest, outcome: 'quarantined' },
+    entry: { ...entry, digest, outcome },
     text: printableLines(`${JSON.stringify(sidecar, null, 2)}\n`),
   }
 }

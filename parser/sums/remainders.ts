@@ -86,10 +86,15 @@ export class Remainders {
   /**
    * Takes away the sums of a content's block whose ids are in this range, or puts them on again.
    *
-   * @returns those that have no row here; valid until the next call.
+   * @returns those that have no row here, valid until the next call, and how many there were in all.
    * @throws CountersinkError BLOCK_UNREADABLE; then nothing was changed.
    */
-  take(hash: Uint8Array, block: PackedBlock, range: IdRange, isBack: boolean): PairChunk {
+  take(
+    hash: Uint8Array,
+    block: PackedBlock,
+    range: IdRange,
+    isBack: boolean,
+  ): PairChunk & { readonly pairs: number } {
     const { ids, amounts } = this.#decoder.unpack(hash, block)
     const { after, to } = range
     const from = after === undefined || block.firstId > after ? 0 : firstAfter(ids, after)
@@ -98,6 +103,7 @@ export class Remainders {
     const [idsAt, amountsAt] = [ids.byteOffset + from * 8, amounts.byteOffset + from * 8]
     const strays = this.#kernel.takePairs(idsAt, amountsAt, pairs, isBack)
     return {
+      pairs,
       ids: ids.subarray(from, from + strays),
       amounts: amounts.subarray(from, from + strays),
     }

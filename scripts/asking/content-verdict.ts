@@ -7,6 +7,8 @@ export const CONTENT_STATES = [
   'counted',
   'being-counted',
   'waiting',
+  'held',
+  'reverted',
   'refused',
   'never-seen',
   'ledger-lacks-it',
@@ -27,6 +29,9 @@ export function contentVerdict(state: ContentState, match: ContentMatch | undefi
       return 'not counted yet: its batch has begun'
     case 'waiting':
       return 'not counted yet: it waits'
+    case 'held':
+      return `not counted yet: held since ${at} as ${name}: ${file?.reason ?? ''}`
+    case 'reverted':
     case 'refused':
       return file === undefined
         ? sightedText(match!.sighted!)

@@ -115,9 +115,13 @@ async function prefixOf(argument: string): Promise<string> {
 function stateOf(match: ContentMatch | undefined, inInbox: boolean): ContentState {
   if (match?.applied !== undefined) return match.ledger === 'absent' ? 'ledger-lacks-it' : 'counted'
   if (match?.ledger === 'applying') return 'being-counted'
+  if (match?.ledger === 'held') return 'held'
   const isRecorded = ['staging', 'staged', 'held'].includes(match?.ledger ?? '')
   if (match?.waiting || isRecorded || inInbox) return 'waiting'
-  return (match?.last ?? match?.sighted) === undefined ? 'never-seen' : 'refused'
+  const last = match?.last ?? match?.sighted
+  if (last === undefined) return 'never-seen'
+  const isTakenBack = match?.ledger === 'reverted' || last.outcome === 'reverted'
+  return isTakenBack ? 'reverted' : 'refused'
 }
 
 /** Whether an unclaimed file's manifest names this content (the parser may be down). */

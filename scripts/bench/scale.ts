@@ -33,6 +33,8 @@ export interface Scale {
   readonly proof: { readonly contents: number; readonly consumers: number }
   /** What a consumer's account is read from: all of a content's sums are in one block. */
   readonly explained: { readonly contents: number; readonly consumers: number }
+  /** What becomes part of the opening balance. */
+  readonly pruned: { readonly contents: number; readonly consumers: number }
   /** The whole way of one file. */
   readonly manyConsumers: { readonly consumers: number; readonly bytes: number }
   /** With an earlier build; of the digests, which are short, three times as many. */
@@ -80,6 +82,7 @@ export const FULL: Scale = {
   oneCounter: { files: 100, bytes: 8 * MB, consumers: 1_000_000 },
   proof: { contents: 100, consumers: 1_000_000 },
   explained: { contents: 10_000, consumers: 5_000 },
+  pruned: { contents: 1_000, consumers: 100_000 },
   manyConsumers: { consumers: 20_000_000, bytes: 1.6 * GB },
   turnsBefore: 5,
   digestAgainBytes: [16 * MB, 64 * MB],
@@ -117,6 +120,7 @@ export const QUICK: Scale = {
   oneCounter: { files: 40, bytes: 0.8 * MB, consumers: 100_000 },
   proof: { contents: 10, consumers: 1_000_000 },
   explained: { contents: 1_000, consumers: 5_000 },
+  pruned: { contents: 100, consumers: 100_000 },
   manyConsumers: { consumers: 400_000, bytes: 32 * MB },
   turnsBefore: 1,
   digestAgainBytes: [2 * MB],

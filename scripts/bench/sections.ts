@@ -11,6 +11,7 @@ import { manyConsumers } from './sections/many-consumers.ts'
 import { memory } from './sections/memory.ts'
 import { oneCounter } from './sections/one-counter.ts'
 import { packing } from './sections/packing.ts'
+import { prune } from './sections/prune.ts'
 import { record } from './sections/record.ts'
 import { restart } from './sections/restart.ts'
 import { scaling } from './sections/scaling.ts'
@@ -36,6 +37,7 @@ export const SECTIONS: readonly Section[] = [
   ...before,
   oneCounter,
   record,
+  prune,
   manyConsumers,
   sustained,
 ]

@@ -47,7 +47,7 @@ Exit status: 0 yes or done, 1 the negative answer, 2 wrong usage, 3 cannot answe
 export function optionHelp(option: Option, answer?: Answer): string {
   const parts = [option.help]
   if (option.kind === 'choice') parts.push(`one of ${option.choices.join(', ')}`)
-  if ('default' in option) parts.push(`default: ${option.default}`)
+  if ('default' in option && option.default !== '') parts.push(`default: ${option.default}`)
   const [first = '', ...more] = parts
   const aside = more.length === 0 ? first : `${first} (${more.join('; ')})`
   return answer === undefined ? aside : `${aside}: ${answerFields(answer)}`

@@ -27,6 +27,9 @@ const FILES = {
   'inbox/': 'Whatever is put here is counted.',
   'archive/YYYY/MM/DD/': 'What was counted on that day (UTC).',
   'duplicate/': 'What had been counted before.',
+  'reverted/': 'What was counted and taken back.',
+  'held/': 'What a person decides about, each with a file that says why.',
+  'rejects/': 'Bad lines of files that are counted without them.',
   'quarantine/': 'What was refused, each with a file that says why.',
   'log/': 'What the processes say.',
 }

@@ -27,7 +27,7 @@ export function named(name: string, option: Option): string {
 }
 
 function wordsPiece({ value, min, max }: Words): string {
-  const many = max > 1 ? `${value}…` : value
+  const many = max === Number.POSITIVE_INFINITY ? `${value}…` : value
   return min === 0 ? bracketed(many) : many
 }
 

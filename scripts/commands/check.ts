@@ -24,7 +24,7 @@ while it cannot be asked, what the journal knows to be counted is told, and noth
   options: {},
   exits: {
     0: 'counted',
-    1: 'not counted (never seen, waiting, or quarantined)',
+    1: 'not counted (never seen, waiting, held, taken back, or quarantined)',
     2: 'the prefix fits several contents',
     3: 'it cannot be known now',
   },

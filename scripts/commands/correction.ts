@@ -34,6 +34,9 @@ export const CORRECTION_EXITS = {
   3: 'it is not done yet, and will be once it can; or it cannot be known',
 } as const
 
+/** Of those that are not tried before. */
+export const DECISION_EXITS = { ...CORRECTION_EXITS, 0: 'it is done' } as const
+
 export const CORRECTION_SHAPE = fields({
   ...{ do: oneOf('undo', 'redo', 'release', 'refuse'), sha256, name: text() },
   ...{ amount: digits(), pairs: orNull(digits(), 'null: counted before sums were kept') },

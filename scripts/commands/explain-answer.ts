@@ -74,7 +74,7 @@ const LEDGER = fields(
     rejectedLines: count('bad ones that were put aside; missing: none'),
     ...{ reason: text('why it is refused, or was taken back'), publishedAt: time() },
     ...{ recordedAt: time(), countedAt: time(), revertedAt: time() },
-    ...{ supersedes: OTHER, supersededBy: OTHER },
+    ...{ mends: OTHER, supersedes: OTHER, supersededBy: OTHER },
   },
 )
 const QUEUED = fields(
@@ -90,7 +90,7 @@ const QUEUED = fields(
 const SIGHTING = fields(
   {
     ...{ parser: PARSER, workSequence: digits(), name: text(), time: time(), reason: text() },
-    outcome: oneOf('duplicate', 'quarantined', 'refused', 'grew', 'reverted'),
+    outcome: oneOf('duplicate', 'quarantined', 'refused', 'grew', 'reverted', 'held'),
   },
   { sha256 },
 )
@@ -121,7 +121,11 @@ export const EXPLAIN_ANSWER = lines(
       sightings: list(SIGHTING, 'its files that were not counted, the newest five'),
       sightingsCount: count(),
     },
-    { path: text('where this state directory has it now'), ledger: LEDGER },
+    {
+      path: text('where this state directory has it now'),
+      ledger: LEDGER,
+      mendedBy: list(OTHER, 'the newest five of those that mend it'),
+    },
   ),
   fields({
     kind: oneOf('several'),
@@ -184,6 +188,7 @@ export function trailJson(trail: ContentTrail, isLedgerSilent: boolean, path: st
     sightings: trail.sightings.map(sightingJson),
     sightingsCount: trail.sightingsCount,
     ...(ledger === undefined ? {} : { ledger: ledgerJson(ledger) }),
+    ...(trail.mendedBy === undefined ? {} : { mendedBy: trail.mendedBy }),
   }
 }
 
@@ -237,6 +242,7 @@ function ledgerJson(trail: LedgerTrail) {
       askedAt: iso(askedAtMs),
       ...at('endedAt', endedAtMs),
     })),
+    ...(trail.mends === undefined ? {} : { mends: trail.mends }),
     ...(trail.supersedes === undefined ? {} : { supersedes: trail.supersedes }),
     ...(trail.supersededBy === undefined ? {} : { supersededBy: trail.supersededBy }),
   }

@@ -17,7 +17,7 @@ import {
   tellConsumer,
   trailLines,
 } from '../reports/index.ts'
-import { EXIT, environment, print, sayAside, timeText, usage } from '../terminal/index.ts'
+import { EXIT, environment, print, sayAside, timeOf, timeText, usage } from '../terminal/index.ts'
 import {
   consumerJson,
   EXPLAIN_ANSWER,
@@ -187,23 +187,3 @@ function consumerId(text: string): bigint {
     `--consumer must be a whole number from 0 to 18446744073709551615, got ${JSON.stringify(text)}`,
   )
 }
-
-/** Without a zone it is UTC, as all times that are shown. */
-function timeOf(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  const [, date, time = '00:00', zone = 'Z'] = TIME.exec(text) ?? []
-  const ms = date === undefined ? Number.NaN : Date.parse(`${date}T${time}${zone}`)
-  if (!Number.isNaN(ms) && isThere(date!)) return ms
-  if (!Number.isNaN(ms))
-    throw usage(`--${option}: there is no day ${date}, got ${JSON.stringify(text)}`)
-  throw usage(
-    `--${option} must be a time like 2026-01-31 or 2026-01-31T23:59:59, got ${JSON.stringify(text)}`,
-  )
-}
-
-/** The 31st of February is parsed as the 3rd of March. */
-function isThere(date: string): boolean {
-  return new Date(`${date}T00:00Z`).toISOString().startsWith(date)
-}
-
-const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?))?(Z|[+-]\d\d:\d\d)?$/

@@ -1,5 +1,4 @@
 import { type CountersinkError, explainError } from '../../shared/errors.ts'
-import { formatCountOf } from '../../shared/numbers.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
 import { OUTCOMES } from '../../shared/protocol.ts'
 import {
@@ -16,12 +15,14 @@ import {
 } from '../command-table/index.ts'
 import { publishFiles, termsAsked, whereItStands } from '../publishing/index.ts'
 import { EXIT, environment, print, whySilent } from '../terminal/index.ts'
+import { PUT_ASIDE_SHAPE, putAsideJson, putAsideText } from './put-aside.ts'
 
 export const publish = command({
   name: 'publish',
   summary: 'bring existing files into the inbox',
   about: `Copies each file (the source is never touched), writes its manifest, renames it into the inbox and
-announces it. Prints a line per file: applied|duplicate|quarantined|queued SHA256 BASENAME.
+announces it. Prints a line per file: OUTCOME SHA256 BASENAME, where OUTCOME is applied, duplicate,
+quarantined, reverted, held or queued.
 Works while the parser is down: the files are then taken at its next start.
 
 A file that was written to less than COUNTERSINK_QUIET_MS ago is waited for until it has not changed
@@ -70,9 +71,8 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
         ...{ sha256, name: text('in the inbox'), size: count('bytes') },
       },
       {
-        reasons: list(text(), 'why it was quarantined, and where it is'),
-        rejectedLines: count('bad lines of it that were put aside; missing: none'),
-        rejects: text('the file that they are in'),
+        reasons: list(text(), 'why it was quarantined or is held, and where it is'),
+        ...PUT_ASIDE_SHAPE,
       },
     ),
     fields({ file: text('one that could not be brought in'), error: problem }),
@@ -106,8 +106,6 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
         if (values.json) {
           const { sha256, name, sizeBytes } = file
           const why = reasons === undefined ? {} : { reasons }
-          const rejects =
-            aside === undefined ? {} : { rejectedLines: aside.lines, rejects: aside.path }
           await answer({
             file: path,
             outcome: told,
@@ -115,14 +113,11 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
             name,
             size: sizeBytes,
             ...why,
-            ...rejects,
+            ...putAsideJson(aside),
           })
         } else await print(`${told} ${file.sha256} ${quotedName(file.basename)}\n`)
         if (file.sizeBytes === 0) process.stderr.write('  it is empty: nothing of it is counted\n')
-        if (aside !== undefined) {
-          const what = formatCountOf(aside.lines, 'bad line')
-          process.stderr.write(`  ${what} put aside: ${printable(aside.path)}\n`)
-        }
+        if (aside !== undefined) process.stderr.write(`  ${putAsideText(aside)}\n`)
         for (const line of reasons ?? []) process.stderr.write(`  ${printable(line)}\n`)
         if (outcome === 'quarantined' && status === EXIT.ok) status = EXIT.no
         published += 1

@@ -73,7 +73,13 @@ Says nothing when all is well and nobody sits at a terminal. Whatever ends it, t
       exit: count('the exit status'),
       outcome: oneOf('settled', 'left', 'cannot', 'interrupted'),
       reason: orNull(text(), 'why not all is settled'),
-      ...{ applied: count(), duplicate: count(), quarantined: count(), reverted: count() },
+      ...{
+        applied: count(),
+        duplicate: count(),
+        quarantined: count(),
+        reverted: count(),
+        held: count(),
+      },
       left: count(),
       quarantinedFiles: list(
         fields({ name: text(), sha256 }, { reason: text() }),

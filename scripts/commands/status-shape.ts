@@ -8,6 +8,7 @@ import {
   measure,
   oneOf,
   orNull,
+  sha256,
   text,
   time,
 } from '../command-table/index.ts'
@@ -24,7 +25,7 @@ const OF_A_PROCESS = { reason, eventLoopDelayMs: measure() }
 const COUNTS = fields(
   {
     ...{ applied: count(), duplicate: count(), quarantined: count(), reverted: count() },
-    ...{ bytes: count(), lines: count() },
+    ...{ held: count(), bytes: count(), lines: count() },
   },
   { rejectedLines: count('bad lines of counted files that were put aside') },
 )
@@ -77,6 +78,10 @@ export const PICTURE_SHAPE = fields({
     }),
   ),
   inboxAway: orNull(text(), 'why the inbox cannot be looked into'),
+  held: orNull(
+    fields({ files: count(), first: list(fields({ name: text(), sha256, since: time() })) }),
+    'held until a person releases or refuses them',
+  ),
   orders: orNull(
     fields({ orders: count(), first: list(fields({ kind: text(), why: text() })) }),
     'asked for, and waiting, as this parser knows it if it counts',

@@ -3,11 +3,13 @@ import { hasCode, toError } from '../../shared/errors.ts'
 import { processActivity } from '../../shared/lifecycle.ts'
 import { formatBytes, formatCount, formatCountOf, formatDuration } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
+import { quotedName } from '../../shared/printable.ts'
 import type {
   Counts,
   GeneratorHealth,
   GrewAfterwards,
   Health,
+  HeldFiles,
   LeftInInbox,
   ParserHealth,
   SameNames,
@@ -26,6 +28,7 @@ import {
   print,
   reach,
   type Silence,
+  timeText,
   wrapText,
 } from '../terminal/index.ts'
 import { PICTURE_SHAPE } from './status-shape.ts'
@@ -34,7 +37,8 @@ export const status = command({
   name: 'status',
   summary: 'show what runs, the queue, the file being read, the database, and counts',
   about: `Shows what runs and what it waits for, the queue, the file that is being read, the database, counts, what is
-left in the inbox and why, names that came again, and files that changed after they were counted.`,
+left in the inbox and why, names that came again, files that are held, and files that changed after they were
+counted.`,
   options: {},
   exits: { 0: 'shown, whatever there is to show' },
   examples: [{ line: 'countersink status --json', what: 'for a monitor' }],
@@ -97,10 +101,18 @@ async function look(paths: StatePaths, kindInEnvironment: 'private' | 'yours') {
     grewAfterwards: live === undefined ? null : (live.grewAfterwards ?? { files: 0, newest: [] }),
     leftInInbox: live === undefined ? null : (live.leftInInbox ?? { files: 0, reasons: [] }),
     inboxAway: live?.inboxAway ?? null,
+    held: live === undefined ? null : heldPicture(live.held),
     orders: live === undefined ? null : (live.orders ?? { orders: 0, first: [] }),
     unmoved: live === undefined ? null : (live.unmoved ?? { files: 0, first: [] }),
     lastProgressAt: live === undefined ? null : new Date(live.lastProgressAtMs).toISOString(),
   }
+}
+
+function heldPicture(held: HeldFiles | undefined) {
+  const first = (held?.first ?? []).map(({ name, sha256, sinceMs }) => ({
+    ...{ name, sha256, since: new Date(sinceMs).toISOString() },
+  }))
+  return { files: held?.files ?? 0, first }
 }
 
 /** The service's database, without its password; null when none was ever used here. */
@@ -133,9 +145,9 @@ async function fromJournal(paths: StatePaths) {
         queue.files += 1
         queue.bytes += entry.sizeBytes
       }
-      const { applied, duplicate, quarantined, reverted, bytes, lines, rejectedLines } = state
-      const counts = { applied, duplicate, quarantined, reverted, bytes, lines, rejectedLines }
-      return { queue, ever: counts satisfies Counts }
+      const { applied, duplicate, quarantined, reverted, held, bytes, lines, rejectedLines } = state
+      const settled = { applied, duplicate, quarantined, reverted, held }
+      return { queue, ever: { ...settled, bytes, lines, rejectedLines } satisfies Counts }
     })
     return found ?? ('missing' as const)
   } catch (error) {
@@ -225,6 +237,7 @@ function text(p: Picture): string {
   if (p.leftInInbox !== null && p.leftInInbox.files > 0) {
     lines.push(['inbox', leftText(p.leftInInbox)])
   }
+  if (p.held !== null && p.held.files > 0) lines.push(['held', heldText(p.held)])
   if (p.orders !== null && p.orders.orders > 0) lines.push(['orders', ordersText(p.orders)])
   if (p.unmoved !== null && p.unmoved.files > 0) lines.push(['work', unmovedText(p.unmoved)])
   const note =
@@ -284,8 +297,12 @@ function sameNamesText({ files, newest }: SameNames): string {
   return `${formatCount(files)} came with other content than before, and all are counted: ${names}${files > newest.length ? ', …' : ''}`
 }
 
+function seldom(files: number, outcome: string): string {
+  return files > 0 ? `, ${formatCount(files)} ${outcome}` : ''
+}
+
 function countsText(counts: Counts): string {
-  return `${formatCount(counts.applied)} applied, ${formatCount(counts.duplicate)} duplicate, ${formatCount(counts.quarantined)} quarantined${counts.reverted > 0 ? `, ${formatCount(counts.reverted)} reverted` : ''}; ${formatBytes(counts.bytes)}, ${linesText(counts)}`
+  return `${formatCount(counts.applied)} applied, ${formatCount(counts.duplicate)} duplicate, ${formatCount(counts.quarantined)} quarantined${seldom(counts.reverted, 'reverted')}${seldom(counts.held, 'held')}; ${formatBytes(counts.bytes)}, ${linesText(counts)}`
 }
 
 function grewText({ files, newest }: GrewAfterwards): string {
@@ -303,6 +320,16 @@ function leftText({ files, reasons }: LeftInInbox): string {
   const more = files - reasons.reduce((sum, reason) => sum + reason.files, 0)
   if (more > 0) shown.push(`${formatCount(more)} for other reasons`)
   return `left in the inbox: ${formatCount(files)} (${shown.join('; ')})`
+}
+
+function heldText({ files, first }: NonNullable<Picture['held']>): string {
+  const names = first
+    .map(({ name, sha256, since }) => {
+      return `${quotedName(name)} (${sha256.slice(0, 12)}, since ${timeText(Date.parse(since))} UTC)`
+    })
+    .join('; ')
+  const others = files > first.length ? '; and others' : ''
+  return `${formatCount(files)} held until "countersink release" or "countersink refuse": ${names}${others}`
 }
 
 function ordersText({ orders, first }: WaitingOrders): string {

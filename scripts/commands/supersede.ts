@@ -1,11 +1,13 @@
 import { stat } from 'node:fs/promises'
 import { type CountersinkError, hasCode } from '../../shared/errors.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
+import { OUTCOMES } from '../../shared/protocol.ts'
 import { command, count, fields, list, one, oneOf, sha256, text } from '../command-table/index.ts'
 import { contentMeant, withLedger } from '../mariadb/index.ts'
 import { hashFile, publishFiles, whereItStands } from '../publishing/index.ts'
 import { cannot, EXIT, environment, print, sayAside, usage } from '../terminal/index.ts'
 import { REASON, TIMEOUT } from './correction.ts'
+import { PUT_ASIDE_SHAPE, putAsideJson, putAsideText } from './put-aside.ts'
 
 export const supersede = command({
   name: 'supersede',
@@ -30,7 +32,7 @@ file, with the reason beside it.`,
   },
   examples: [
     {
-      line: 'countersink supersede 3f2a91c0 usage-2026-11.txt --reason "lines were twice"',
+      line: 'countersink supersede 3f2a91c0 mended.txt --reason twice',
       what: 'count this file instead of that one',
     },
   ],
@@ -44,9 +46,9 @@ file, with the reason beside it.`,
           name: text('in the inbox'),
           size: count('bytes'),
         },
-        outcome: oneOf('applied', 'quarantined', 'duplicate', 'reverted', 'queued'),
+        outcome: oneOf(...OUTCOMES, 'queued'),
       },
-      { reasons: list(text(), 'why it was not done') },
+      { reasons: list(text(), 'why it was not done'), ...PUT_ASIDE_SHAPE },
     ),
   ),
   async run({ values, positionals, answer }) {
@@ -87,17 +89,19 @@ file, with the reason beside it.`,
       },
     }
     let status: number = EXIT.cannot
-    await publishFiles([path], options, async ({ file, outcome, reasons = [] }) => {
+    await publishFiles([path], options, async ({ file, outcome, reasons = [], aside }) => {
       if (values.json) {
         await answer({
           ...{ old: old.sha256.toString('hex'), oldName: old.name },
           ...{ sha256: file.sha256, name: file.name, size: file.sizeBytes },
           ...{ outcome: outcome ?? 'queued', ...(reasons.length === 0 ? {} : { reasons }) },
+          ...putAsideJson(aside),
         })
       } else {
         const what = `${quotedName(file.basename)} (${file.sha256.slice(0, 12)}) in place of ${quotedName(old.name)} (${old.sha256.toString('hex').slice(0, 12)})`
         const word = outcome === 'applied' ? 'counted' : (outcome ?? 'not yet counted')
         await print(`${word}: ${what}\n`)
+        if (aside !== undefined) await print(`  ${putAsideText(aside)}\n`)
         for (const line of reasons) await print(`  ${printable(line)}\n`)
       }
       if (outcome === undefined) {

@@ -330,5 +330,6 @@ class SettledFiles {
 }
 
 function countOf(counts: Omit<Counts, 'bytes' | 'lines'>): number {
-  return counts.applied + counts.duplicate + counts.quarantined + counts.reverted
+  const { applied, duplicate, quarantined, reverted, held } = counts
+  return applied + duplicate + quarantined + reverted + held
 }

@@ -89,9 +89,10 @@ export function explainConsumerForProgram(
           { sinceMs, untilMs },
           {
             ...{ opening: nothing, outside: nothing, end: nothing },
-            posting: async ({ atMs, isBatchOpen, amount, name, sha256 }, runningTotal) => {
+            posting: async ({ atMs, isBatchOpen, amount, name, sha256, order }, runningTotal) => {
               const posting = { atMs, isBatchOpen, amount, runningTotal, name }
-              told.push({ ...posting, sha256: sha256.toString('hex') })
+              const asked = { order: order?.kind, reason: order?.reason }
+              told.push({ ...posting, sha256: sha256.toString('hex'), ...asked })
             },
           },
         )

@@ -20,8 +20,8 @@ export interface ServiceOptions {
   readonly onNotice?: (text: string) => void
 }
 
-/** `reverted`: its content was counted and taken back. */
-export type Outcome = 'applied' | 'duplicate' | 'quarantined' | 'reverted'
+/** `reverted`: its content was counted and taken back. `held`: a person decides whether it is counted. */
+export type Outcome = 'applied' | 'duplicate' | 'quarantined' | 'reverted' | 'held'
 
 // --- publish ---------------------------------------------------------------------------------
 
@@ -48,7 +48,7 @@ export type Published =
       /** In the inbox. */
       readonly name: string
       readonly sizeBytes: number
-      /** Why it was quarantined, and where it is. */
+      /** Why it was quarantined or is held, and where it is. */
       readonly reasons: readonly string[]
       /** Bad lines that were put aside of one that is `applied`. */
       readonly rejectedLines: number
@@ -72,6 +72,9 @@ export interface Checked {
     | 'counted'
     | 'being-counted'
     | 'waiting'
+    | 'held'
+    /** It was counted and taken back. */
+    | 'reverted'
     | 'refused'
     | 'never-seen'
     | 'ledger-lacks-it'
@@ -176,7 +179,7 @@ export type ExplainedFile =
       /** Its files that were not counted, the newest few. */
       readonly sightings: readonly {
         readonly name: string
-        readonly outcome: 'duplicate' | 'quarantined' | 'refused' | 'grew' | 'reverted'
+        readonly outcome: 'duplicate' | 'quarantined' | 'refused' | 'grew' | 'reverted' | 'held'
         readonly reason: string
         readonly atMs: number
       }[]
@@ -233,6 +236,10 @@ export interface ExplainedConsumer {
     readonly runningTotal: bigint
     readonly name: string
     readonly sha256: string
+    /** What has asked for it: `undo`, `supersede`, `reset`; undefined: it was simply counted. */
+    readonly order: string | undefined
+    /** Of whoever asked, perhaps empty; undefined: nobody did. */
+    readonly reason: string | undefined
   }[]
   /** Of all, whenever they were. */
   readonly postingsCount: number

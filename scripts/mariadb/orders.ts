@@ -94,6 +94,9 @@ export function untilCounted(
   return untilCarriedOut(async () => {
     const { state, reason } = await contentMeant(ledger, sha256.toString('hex'))
     if (state === 'applied') return { state: 'done', answer: null }
+    if (state === 'reverting' || state === 'reverted') {
+      return { state: 'refused', answer: 'it was taken back again meanwhile' }
+    }
     return state === 'refused'
       ? { state: 'refused', answer: reason }
       : { state: 'waiting', answer: null }

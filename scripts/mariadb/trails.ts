@@ -91,5 +91,5 @@ function unlessThere<T>(nothing: () => Promise<T>): (error: unknown) => Promise<
 /** Nothing was ever counted there, or it cannot be asked. */
 const NO_LEDGER: TrailLedger = {
   findTrails: async () => ({ rows: [], sightings: [], hasMore: false }),
-  wholeTrail: async () => ({ ledger: undefined, sightings: [], sightingsCount: 0 }),
+  wholeTrail: async () => ({ ledger: undefined, mendedBy: [], sightings: [], sightingsCount: 0 }),
 }

@@ -47,7 +47,7 @@ export class InboxDrain {
   /** The newest claim that is waited for. */
   #until: number | undefined
   #number: number | undefined
-  readonly #counts = { applied: 0, duplicate: 0, quarantined: 0, reverted: 0 }
+  readonly #counts = { applied: 0, duplicate: 0, quarantined: 0, reverted: 0, held: 0 }
   readonly #quarantined: ProcessedFile[] = []
   #cannotBecause: string | undefined = 'nothing was asked yet'
 
@@ -216,9 +216,10 @@ export class InboxDrain {
 
   /** @param health of just now: what is older knows of fewer records than were read since. */
   #goOnFrom({ processed, sinceStart }: ParserHealth, isOwn: boolean): number {
-    const { applied, duplicate, quarantined, reverted } = sinceStart
+    const { applied, duplicate, quarantined, reverted, held } = sinceStart
     // What a parser of ours has settled before it was first asked is of this run as well.
-    const first = processed - (isOwn ? applied + duplicate + quarantined + reverted : 0)
+    const settled = applied + duplicate + quarantined + reverted + held
+    const first = processed - (isOwn ? settled : 0)
     // Fewer than before: another journal took the place of the one that was begun with.
     return Math.min(this.#number ?? first, processed)
   }

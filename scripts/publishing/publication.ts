@@ -33,6 +33,8 @@ const LINE_END = 0x0a
 /** A source that was found at rest. */
 export interface Source {
   readonly path: string
+  /** How its maker calls it, if not as it is called there. */
+  readonly name?: string
   /** As it was then: what is copied must be this. */
   readonly identity: FileIdentity
   /** Taken as it is, also when its last line has no line end: it may be a cut copy. */
@@ -58,7 +60,7 @@ export async function publishFile(
   owner: ProcessIdentity,
 ): Promise<PublishedFile> {
   await makeDirectories(paths.generatorTmp, paths.inbox)
-  const stem = sanitiseName(source.path, NAME_BYTES_MAX - PUBLISHED_SUFFIX_BYTES)
+  const stem = sanitiseName(source.name ?? source.path, NAME_BYTES_MAX - PUBLISHED_SUFFIX_BYTES)
   const tmp = tmpName(stem, owner)
   const tmpPath = join(paths.generatorTmp, tmp)
   await rm(tmpPath, { force: true })
@@ -69,7 +71,7 @@ export async function publishFile(
     const manifest = { sizeBytes, sha256, lines: undefined, amount: undefined, disposable: false }
     const { terms } = source
     await publish(paths, owner, { tmp, name }, { ...manifest, ...(terms && { terms }) })
-    return { name, basename: basename(source.path), sha256, sizeBytes }
+    return { name, basename: basename(source.name ?? source.path), sha256, sizeBytes }
   } catch (error) {
     await rm(tmpPath, { force: true })
     if (error instanceof CountersinkError) throw error

@@ -15,7 +15,7 @@ import { readSupervisor } from '../state/index.ts'
 import { type PublishedFile, publishFile, type Source } from './publication.ts'
 import { SettlementWatch } from './settlement-watch.ts'
 import { SourceRest } from './source-rest.ts'
-import { type PutAside, whatWasPutAside, whyQuarantined } from './whereabouts.ts'
+import { type PutAside, whatWasPutAside, whyPutAside } from './whereabouts.ts'
 
 export interface PublishingOptions {
   readonly paths: StatePaths
@@ -38,7 +38,7 @@ export interface Brought {
   readonly file: PublishedFile
   /** undefined: it is not settled, or was not waited for. */
   readonly outcome: Outcome | undefined
-  /** Why it is quarantined, and where it is. */
+  /** Why it is quarantined or held, and where it is. */
   readonly reasons: readonly string[] | undefined
   /** Bad lines of one that is counted. */
   readonly aside: PutAside | undefined
@@ -80,7 +80,8 @@ export async function publishFiles(
     for (const [path, file] of published) {
       const outcome = timeoutMs === undefined ? undefined : await watch.outcomeOf(file, patience)
       signal?.throwIfAborted()
-      const reasons = outcome === 'quarantined' ? await whyQuarantined(paths, file) : undefined
+      const isAside = outcome === 'quarantined' || outcome === 'held'
+      const reasons = isAside ? await whyPutAside(paths, file, outcome) : undefined
       const aside = outcome === 'applied' ? await whatWasPutAside(paths, file) : undefined
       await tell({ path, file, outcome, reasons, aside })
     }

@@ -1,5 +1,6 @@
 import type { BigIntStats } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import { type FileIdentity, identityOf, isSameFile } from '../../shared/file-identity.ts'
 import { formatDuration } from '../../shared/numbers.ts'
@@ -59,6 +60,16 @@ export class SourceRest {
   }
 }
 
+/** @throws CountersinkError FILE_UNFIT */
+export async function untilAtRest(source: SourceRest): Promise<FileIdentity> {
+  for (;;) {
+    const identity = await source.look()
+    if (identity !== undefined) return identity
+    await sleep(LOOK_INTERVAL_MS)
+  }
+}
+
+const LOOK_INTERVAL_MS = 100
 /** Beyond it, waiting is not begun anew. */
 const COPIES_MAX = 3
 

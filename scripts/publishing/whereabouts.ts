@@ -10,12 +10,14 @@ import { findRejects, readRejects } from './reject-files.ts'
 
 // What `publish --wait` says beside the outcomes. Whoever cannot be asked changes no outcome.
 
-/** Why, and where it is now. */
-export async function whyQuarantined(
+/** Why it is quarantined or held, and where it is now. */
+export async function whyPutAside(
   paths: StatePaths,
   { name, sha256 }: PublishedFile,
+  outcome: 'quarantined' | 'held',
 ): Promise<string[]> {
-  const place = join(paths.quarantine, settledName(name, Buffer.from(sha256, 'hex')))
+  const directory = outcome === 'held' ? paths.held : paths.quarantine
+  const place = join(directory, settledName(name, Buffer.from(sha256, 'hex')))
   const where = `it is in ${place}, with ….reason.json beside it`
   try {
     const reason = await askOnce(paths.parserSocket, async channel => {

@@ -76,8 +76,12 @@ export async function tellConsumer(
 /** What somebody has asked for, behind what it has moved. */
 function whyText(order: ConsumerPosting['order'], amount: bigint): string {
   if (order === undefined) return ''
-  const what =
-    amount < 0n ? 'taken back' : order.kind === 'supersede' ? 'counted instead' : order.kind
+  const isTakenBack = amount < 0n && order.kind !== 'reset'
+  const what = isTakenBack
+    ? 'taken back'
+    : order.kind === 'supersede'
+      ? 'counted instead'
+      : order.kind
   return `  (${what}${order.reason === '' ? '' : `: ${printable(order.reason)}`})`
 }
 

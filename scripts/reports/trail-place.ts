@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { archiveDirectories, archivedName } from '../../shared/archive.ts'
 import { statsIfLookedAt } from '../../shared/looks.ts'
 import { publishedName, type StatePaths, settledName, workName } from '../../shared/paths.ts'
-import type { ContentTrail } from '../../shared/protocol.ts'
+import type { ContentState, ContentTrail, Outcome } from '../../shared/protocol.ts'
 import { fileOfTrail } from './trail-verdict.ts'
 
 /**
@@ -15,16 +15,22 @@ export async function placeOf(trail: ContentTrail, paths: StatePaths): Promise<s
   if (queued !== undefined && settled === undefined) {
     return firstThere([join(paths.work, workName(queued.sequence, queued.name))])
   }
-  const { archive, archiveDisposable, duplicate, quarantine, reverted } = paths
+  const { archive, archiveDisposable, duplicate, quarantine, reverted, held } = paths
   const state = ledger?.state
-  const outcome =
-    state === 'applied' || state === 'reverted' ? state : (settled ?? sighting)?.outcome
+  const outcome = isPlace(state) ? state : (settled ?? sighting)?.outcome
   if (outcome === 'applied') {
     return (await archivedPlace(trail, archive)) ?? archivedPlace(trail, archiveDisposable)
   }
   const directory =
-    outcome === 'duplicate' ? duplicate : outcome === 'reverted' ? reverted : quarantine
+    { duplicate, reverted, held, quarantined: quarantine }[outcome as Aside] ?? quarantine
   return firstThere(namesBy(settledName, trail).map(name => join(directory, name)))
+}
+
+type Aside = Exclude<Outcome, 'applied'>
+
+/** By the ledger alone. */
+function isPlace(state: ContentState | undefined): state is 'applied' | 'reverted' | 'held' {
+  return state === 'applied' || state === 'reverted' || state === 'held'
 }
 
 /** On whichever day, or where an earlier version has put it. */

@@ -44,6 +44,8 @@ export function trailLines(
       Number(posting.n) % 2 === 1 ? 'batch' : 'taken back',
       batchText(posting, parser),
     ]),
+    ['mends', ledger?.mends && otherText(ledger.mends)],
+    ...(trail.mendedBy ?? []).map((one): [string, string] => ['mended by', otherText(one)]),
     ['in place of', ledger?.supersedes && otherText(ledger.supersedes)],
     ['replaced by', ledger?.supersededBy && otherText(ledger.supersededBy)],
     ...(ledger?.orders ?? [])
@@ -72,7 +74,7 @@ function batchText(posting: PostingTrail, parser: (hex: string) => string): stri
   const begun = begunAtMs === undefined ? '' : `, begun ${preciseTime(begunAtMs)} UTC`
   const by = posting.parser === undefined ? '' : `, by ${parser(posting.parser)}`
   const open = state === undefined || state === 'applied' ? '' : `, ${state}`
-  const folded = isFolded ? '; it is part of the opening balance now' : ''
+  const folded = isFolded ? '; its books are closed: it is part of the opening balance now' : ''
   const why = posting.reason === undefined ? '' : `: ${printable(posting.reason)}`
   return `${batch}${others}${begun}${by}${open}${folded}${why}`
 }

@@ -45,7 +45,7 @@ export function fileOfTrail(trail: ContentTrail): MainFile {
 }
 
 /** Nothing becomes of them by itself any more. */
-const FINAL: ReadonlySet<ContentState> = new Set(['applied', 'refused', 'reverted'])
+const FINAL: ReadonlySet<ContentState> = new Set(['applied', 'refused', 'reverted', 'held'])
 
 /** Those that an answer is about. */
 export function filesOfAnswer({ trail, several = [] }: TrailAnswer): readonly TrailFile[] {
@@ -93,7 +93,7 @@ export function verdictOf(trail: ContentTrail, isLedgerSilent: boolean): string 
       return `not counted any more: it was taken back${instead}${ledger.reason ? `: ${ledger.reason}` : ''}`
     }
     case 'held':
-      return 'not counted yet: it is held, as its name was counted with other content before'
+      return `not counted yet: it is held until "countersink release" or "countersink refuse": ${ledger.reason ?? ''}`
     case 'refused':
       return `not counted: refused: ${ledger.reason ?? ''}. Published again, it is tried again.`
     case 'applying':

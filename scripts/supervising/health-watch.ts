@@ -155,8 +155,8 @@ const STALLED_MS = 10 * 60_000
 /** A number that grows with every durable step of this process. */
 function durableSteps(health: Health): number {
   if (health.role === 'generator') return health.sinceStart.files
-  const { applied, duplicate, quarantined, reverted } = health.sinceStart
-  return applied + duplicate + quarantined + reverted
+  const { applied, duplicate, quarantined, reverted, held } = health.sinceStart
+  return applied + duplicate + quarantined + reverted + held
 }
 
 function isStalled(health: Health): boolean {

@@ -56,6 +56,7 @@ export class ProgressDisplay {
       duplicate: 'cyan',
       quarantined: 'red',
       reverted: 'yellow',
+      held: 'yellow',
     }
     const outcome = this.style(style[file.outcome], file.outcome.padEnd(OUTCOME_WIDTH - 1))
     const details = [

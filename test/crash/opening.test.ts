@@ -1,5 +1,5 @@
 import t from 'tap'
-import { openingSequence } from '../../parser/ledger/schema/opening-balance.ts'
+import { openingSequence } from '../../parser/ledger/schema/opening-blocks.ts'
 import { CRASH_POINTS } from '../../shared/crash-points.ts'
 import { startDatabaseServer } from '../helpers/database.ts'
 import { drop, seededFile } from '../helpers/files.ts'

@@ -141,7 +141,7 @@ function tell(outcome: Outcome, name: string, sha256: string): string {
 }
 
 function settledNames(site: Site): string[] {
-  const { archive, archiveDisposable, duplicate, quarantine, reverted } = site.paths
+  const { archive, archiveDisposable, duplicate, quarantine, reverted, held } = site.paths
   const within = (outcome: Outcome, names: readonly string[]): string[] =>
     names.map(name => `${outcome} ${name}`)
   return [
@@ -149,10 +149,11 @@ function settledNames(site: Site): string[] {
     ...within('applied', archivedIn(archiveDisposable)),
     ...within('duplicate', list(duplicate)),
     ...within('reverted', list(reverted)),
-    ...within('quarantined', list(quarantine)).filter(
-      name => !/\.(reason|manifest)\.json$/.test(name),
-    ),
-  ].sort()
+    ...within('quarantined', list(quarantine)),
+    ...within('held', list(held)),
+  ]
+    .filter(name => !/\.(reason|manifest)\.json$/.test(name))
+    .sort()
 }
 
 /** The generated files in the archive, as they lie there. */

@@ -28,11 +28,12 @@ const OPENING_FROM = 2n ** 63n
 /** Each finds rows that there must not be. */
 const CONTRADICTIONS: Readonly<Record<string, (n: LedgerNames) => string>> = {
   'staged, and not on the list of what waits': n =>
-    `SELECT f.sequence AS \`key\` FROM ${n.file} f LEFT JOIN ${n.todo} t ON t.file_sequence = f.sequence
-      WHERE f.state = 'staged' AND t.kind IS NULL`,
+    `SELECT f.sequence AS \`key\` FROM ${n.file} f LEFT JOIN ${n.todo} t
+         ON t.file_sequence = f.sequence AND t.kind = IF(f.state = 'held', 'decide', 'count')
+      WHERE f.state IN ('staged', 'held') AND t.kind IS NULL`,
   'on the list of what waits, and not staged': n =>
     `SELECT t.file_sequence AS \`key\` FROM ${n.todo} t LEFT JOIN ${n.file} f ON t.file_sequence = f.sequence
-      WHERE COALESCE(f.state, '') <> 'staged'`,
+      WHERE t.kind <> 'move' AND COALESCE(f.state, '') <> IF(t.kind = 'decide', 'held', 'staged')`,
   'its postings are not as many as its row says': n =>
     `SELECT f.sequence AS \`key\` FROM ${n.file} f
       WHERE f.postings <> (SELECT COUNT(*) FROM ${n.posting} p WHERE p.file_sequence = f.sequence)

@@ -1,6 +1,6 @@
 import { hasCode } from '../../shared/errors.ts'
 import type { StatePaths } from '../../shared/paths.ts'
-import type { Counts, ParserHealth } from '../../shared/protocol.ts'
+import { type Counts, OUTCOMES, type ParserHealth } from '../../shared/protocol.ts'
 import { askOnce } from '../../shared/socket/connecting.ts'
 import { eventually } from './eventually.ts'
 import { type Ended, type Program, startProgram, type Teardown } from './processes.ts'
@@ -74,5 +74,5 @@ export function untilSettled(site: Site, files: number): Promise<ParserHealth> {
 }
 
 export function settledCount(counts: Counts): number {
-  return counts.applied + counts.duplicate + counts.quarantined
+  return OUTCOMES.reduce((sum, outcome) => sum + counts[outcome], 0)
 }

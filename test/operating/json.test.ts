@@ -114,7 +114,13 @@ t.test('while it runs', async t => {
   t.match(await answers(t, 0, 'rejects', names[2]!), [
     { line: 2, offset: 4, reason: 'AMOUNT_NOT_DIGITS', text: '1 y' },
   ])
-  t.match(await answers(t, 0, 'hashes', '--limit', '0'), { length: 5 })
+  const goodHash = sha256Of(good.content)
+  t.match(await answers(t, 0, 'release', goodHash), [{ do: 'release', state: 'done' }])
+  t.match(await answers(t, 1, 'refuse', goodHash), [{ state: 'refused', answer: /applied/ }])
+  t.match(await answers(t, 1, 'requeue', bad.name, '--wait'), [
+    { file: bad.name, outcome: 'quarantined', mends: null },
+  ])
+  t.match(await answers(t, 0, 'hashes', '--limit', '0'), { length: 6 })
   t.match(await answers(t, 0, 'totals', '--top', '2'), [{ id: /^\d+$/, amount: /^\d+$/ }, {}])
   const [explained] = await answers(t, 0, 'explain', names[0]!)
   t.match(explained, { kind: 'content', counted: true, ledger: { postings: [{ n: 1 }] } })
@@ -128,6 +134,7 @@ t.test('while it runs', async t => {
   t.match(await answers(t, 0, 'verify', '--full'), [{ kind: 'end', addsUp: true, differences: 0 }])
   t.same((await answers(t, 1, 'totals', '--id', '987654321'))[0]?.amount, null)
   t.match(await answers(t, 0, 'ping', '--ready'), [{ ready: true, processes: [{}] }])
+  await t.test('corrections', corrections)
   mkdirSync(join(paths.inbox, 'folder'))
   t.match(await answers(t, 1, 'run', '--once'), [{ outcome: 'left', left: 1 }])
   t.match(await answers(t, 0, 'status'), [{ answeredBy: 'parser', leftInInbox: { files: 1 } }])
@@ -137,6 +144,34 @@ t.test('while it runs', async t => {
   await assertDocumented('up', ended)
   t.match(jsonLines(ended), [{ exit: 0, outcome: 'stopped', reason: 'SIGTERM', report: null }])
 })
+
+async function corrections(t: Test) {
+  const sha256 = sha256Of(good.content)
+  const possible = { do: 'undo', sha256, state: 'possible', order: null, isDryRun: true }
+  t.match(await answers(t, 0, 'undo', sha256, '--dry-run'), [possible])
+  t.match(await answers(t, 0, 'undo', sha256), [{ state: 'done', order: String, isDryRun: false }])
+  t.match(await answers(t, 1, 'check', sha256), [{ counted: false, state: 'reverted' }])
+  t.match(await answers(t, 0, 'redo', sha256), [{ do: 'redo', sha256, state: 'done' }])
+  const mended = dataFile('mended.txt', '1 2\n')
+  const other = dataFile('other.txt', '1 3\n')
+  for (const file of [mended, other]) writeFileSync(join(sources, file.name), file.content)
+  const instead = { old: sha256, sha256: sha256Of(mended.content), outcome: 'applied' }
+  t.match(await answers(t, 0, 'supersede', sha256, join(sources, mended.name)), [instead])
+  t.match(await answers(t, 3, 'supersede', sha256, join(sources, other.name)), failed('STOPPED'))
+  const emptying = ['--to-zero', '--reason', '2026-11']
+  t.match(await answers(t, 2, 'reset', '--to-zero'), failed('USAGE'))
+  t.match(await answers(t, 0, 'reset', ...emptying, '--dry-run'), [
+    { state: 'possible', totals: /^\d+$/, amount: /^\d+$/, order: null },
+  ])
+  t.match(await answers(t, 0, 'reset', ...emptying), [{ state: 'done', totals: null }])
+  t.match(await answers(t, 1, 'reset', ...emptying), [{ state: 'repeated', order: null }])
+  t.match(await answers(t, 1, 'undo', instead.sha256), [{ state: 'refused', answer: String }])
+  t.match(await answers(t, 0, 'prune', '--keep', '400d', '--dry-run'), [
+    { state: 'possible', files: 0, pairs: '0', order: null },
+  ])
+  const now = new Date().toISOString().slice(0, 19)
+  t.match(await answers(t, 0, 'prune', '--before', now), [{ state: 'done', files: null }])
+}
 
 t.test('afterwards', async t => {
   t.match(await answers(t, 0, 'status'), [{ answeredBy: 'journal' }])

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { countersink } from '../helpers/cli.ts'
 import { startDatabaseServer } from '../helpers/database.ts'
 import { sha256Of } from '../helpers/files.ts'
 import { startParser, stopProgram } from '../helpers/parser.ts'
@@ -30,6 +31,14 @@ function install(t: Test): string {
   writeFileSync(join(dir, 'package.json'), '{"type":"module"}')
   return dir
 }
+
+const CORRECTED = `import { check, explain, publish } from 'countersink'
+const { files, ...service } = JSON.parse(process.argv[2])
+const [{ outcome: again }] = await publish({ ...service, files: files.slice(0, 1), wait: true })
+const { state } = await check({ ...service, subject: files[0] })
+const { postings } = await explain({ ...service, consumer: 1n })
+const told = postings.map(({ amount, order, reason }) => [String(amount), order ?? null, reason ?? null])
+console.log(JSON.stringify({ again, state, postings: told }))`
 
 /** As a user starts it, without the loader of the test runner. */
 function runNode(dir: string, ...args: readonly string[]) {
@@ -90,6 +99,18 @@ t.test('a program that is compiled against it, and run', async t => {
   })
   t.equal(told.stopped, 'STOPPED')
   t.ok(told.isUntouched, 'no variable, listener or exit status of the process')
+
+  t.equal((await countersink(t, site, 'undo', sha256, '--reason', 'wrong month')).code, 0)
+  writeFileSync(join(dir, 'corrected.js'), CORRECTED)
+  const corrected = runNode(dir, 'corrected.js', JSON.stringify(given))
+  t.equal(corrected.stderr, '')
+  t.match(JSON.parse(corrected.stdout), {
+    ...{ again: 'reverted', state: 'reverted' },
+    postings: [
+      ['5', null, null],
+      ['-5', 'undo', 'wrong month'],
+    ],
+  })
   await stopProgram(parser)
 })
 

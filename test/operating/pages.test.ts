@@ -32,6 +32,7 @@ const OPERATORS =
 
 /** What is not typed, and which test runs it. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
+  'countersink prune --keep 400d': 'integration/closing.test.ts',
   'countersink rejects': 'integration/rejects.test.ts',
   'countersink status --json': 'operating/json.test.ts',
   'countersink help COMMAND --json-schema': 'operating/json.test.ts',
@@ -58,6 +59,7 @@ t.test('README', { skip }, async t => {
   await must(t, host, blocksOf('OPERATIONS.md').get('Install')?.[0]?.text ?? '')
   await follow({ t, host, counted: [] }, 'README.md', {
     'Two commands': [inTheBuild],
+    Corrections: [triedBy('integration/corrections.test.ts')],
     Configuration: [said(/quietMs/)],
     Cron: [readmeCron],
     'Under systemd': [readmeSystemd],
@@ -221,6 +223,16 @@ async function goesBack(scene: Scene, block: Block): Promise<void> {
 }
 
 /** These are what builds and tests this project. */
+/** Its contents are of that test; it gives each of these commands. */
+function triedBy(path: string): Step {
+  const test = readFileSync(`${ROOT}test/${path}`, 'utf8')
+  return async ({ t }, { text }) => {
+    for (const [, command = ''] of text.matchAll(/^countersink (\w+)/gm)) {
+      t.ok(test.includes(`run('${command}', `), command)
+    }
+  }
+}
+
 async function inTheBuild({ t }: Scene, { text }: Block): Promise<void> {
   const build = readPage('.ci/run')
   for (const line of text.trim().split('\n')) {

@@ -20,7 +20,7 @@ export function openScene(t: Teardown): Scene {
   const paths = statePaths(tempDir(t))
   for (const path of [
     ...[paths.inbox, paths.work, paths.archive, paths.archiveDisposable, paths.quarantine],
-    ...[paths.duplicate, paths.reverted, paths.rejects, paths.parser, paths.run],
+    ...[paths.duplicate, paths.reverted, paths.held, paths.rejects, paths.parser, paths.run],
   ]) {
     mkdirSync(path, { recursive: true })
   }

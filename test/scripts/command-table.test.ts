@@ -14,6 +14,7 @@ import {
 } from '../../scripts/command-table/index.ts'
 import { DATED } from '../../scripts/command-table/manual-page.ts'
 import { parseOptions } from '../../scripts/command-table/options.ts'
+import { OUTCOMES } from '../../shared/records.ts'
 import { countersink } from '../helpers/cli.ts'
 import { startProgram } from '../helpers/processes.ts'
 import { ROOT } from '../helpers/root.ts'
@@ -124,7 +125,7 @@ t.test('completion in bash', async t => {
     })
       .split('\n')
       .filter(line => line !== '')
-  t.same(complete('p'), ['publish', 'ping'])
+  t.same(complete('p'), ['publish', 'prune', 'ping'])
   t.same(complete('').slice(0, commands.length), Object.keys(COMMANDS))
   for (const { name, options } of commands) {
     const all = [...Object.keys(options), 'help'].map(option => `--${option}`)
@@ -132,7 +133,7 @@ t.test('completion in bash', async t => {
   }
   t.same(complete('hashes', '--outcome', 'd'), ['duplicate'])
   t.same(complete('hashes', '--outcome', '=', 'd'), ['duplicate'])
-  t.same(complete('hashes', '--outcome', '='), ['applied', 'duplicate', 'quarantined'])
+  t.same(complete('hashes', '--outcome', '='), [...OUTCOMES])
   t.same(complete('config', ''), ['show', 'check', 'schema'])
   t.same(complete('help', 'st'), ['status'])
   t.same(complete('publish', 'so').sort(), ['some file', 'some folder'], 'with their spaces')

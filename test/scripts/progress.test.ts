@@ -36,6 +36,7 @@ const counts = {
   duplicate: 1,
   quarantined: 0,
   reverted: 0,
+  held: 0,
   bytes: 3 * 2 ** 20,
   lines: 12_345,
 }

@@ -31,6 +31,14 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
       ],
       bad: ['', 'Accept', 'accept ', 'toString'],
     },
+    sameName: {
+      good: [
+        ['warn', 'warn'],
+        ['accept', 'accept'],
+        ['hold', 'hold'],
+      ],
+      bad: ['', 'Warn', 'refuse', 'toString'],
+    },
     rejectLines: {
       good: [
         ['0', { kind: 'lines', count: 0 }],

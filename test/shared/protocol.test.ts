@@ -5,7 +5,15 @@ import { decodePayload, encodeFrame } from '../../shared/socket/frames.ts'
 import { failureOf, HEALTH } from './helpers.ts'
 
 const sha256 = '0123456789abcdef'.repeat(4)
-const counts = { applied: 1, duplicate: 0, quarantined: 0, reverted: 0, bytes: 2 ** 40, lines: 2 }
+const counts = {
+  applied: 1,
+  duplicate: 0,
+  quarantined: 0,
+  reverted: 0,
+  held: 0,
+  bytes: 2 ** 40,
+  lines: 2,
+}
 const health = {
   ...{ role: 'parser', pid: 1, state: 'running', reason: 'r', database: 'ready', processed: 1 },
   ...{ uptimeSeconds: 1, lastProgressAtMs: 2 ** 41, eventLoopDelayMs: 0.5 },

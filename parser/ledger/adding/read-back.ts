@@ -4,31 +4,33 @@ import type { LedgerNames } from '../schema/tables.ts'
 import { databaseUnfit } from '../sql-errors.ts'
 
 /**
- * Adds a chunk and, in the same transaction, reads some of its totals before and after: each must
- * have grown by exactly its sum. For accounts that may not see triggers, which could change what is
+ * Adds a chunk, or takes it, and, in the same transaction, reads some of its totals before and after: each must
+ * have grown, or become less, by exactly its sum. For accounts that may not see triggers, which could change what is
  * written. Nothing is committed when one has not.
  *
  * @throws CountersinkError DATABASE_UNFIT, and what `add` throws
  */
-export async function readBackAround(
+export async function readBackAround<R>(
   session: Session,
   names: LedgerNames,
   chunk: PairChunk,
-  add: () => Promise<void>,
-): Promise<void> {
+  sign: 1n | -1n,
+  move: () => Promise<R>,
+): Promise<R> {
   const samples = samplesOf(chunk)
   const before = await totalsOf(session, names, samples)
-  await add()
+  const result = await move()
   const after = await totalsOf(session, names, samples)
   for (const { id, amount } of samples) {
-    const expected = (before.get(id) ?? 0n) + amount
+    const expected = (before.get(id) ?? 0n) + sign * amount
     const found = after.get(id)
     if (found === expected) continue
     throw databaseUnfit(
-      `adding ${amount} to consumer ${id} made ${found ?? 'nothing'} of ${before.get(id) ?? 'nothing'} in ${names.totals}`,
+      `${sign > 0n ? 'adding' : 'taking'} ${amount} ${sign > 0n ? 'to' : 'from'} consumer ${id} made ${found ?? 'nothing'} of ${before.get(id) ?? 'nothing'} in ${names.totals}`,
       'Something changes what is written, such as a trigger: drop it. Nothing of this was committed.',
     )
   }
+  return result
 }
 
 interface Sample {

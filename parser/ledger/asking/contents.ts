@@ -62,7 +62,9 @@ export function withLedgerRows(
         ? { applied: applied ?? processedFile(row) }
         : {}),
       ...(row.state === 'refused' ? { last: known?.last ?? refusedFile(row) } : {}),
-      ...(row.state === 'reverted' ? { last: revertedFile(row, applied ?? known?.last) } : {}),
+      ...(row.state === 'reverted' || row.state === 'held'
+        ? { last: fileAs(row.state, row, applied ?? known?.last) }
+        : {}),
     })
   }
   return { matches: [...found.values()].slice(0, 2) }
@@ -78,10 +80,14 @@ function refusedFile(row: LedgerFile): ProcessedFile {
 }
 
 /** The history may be a moment behind. */
-function revertedFile(row: LedgerFile, known: ProcessedFile | undefined): ProcessedFile {
+function fileAs(
+  outcome: 'reverted' | 'held',
+  row: LedgerFile,
+  known: ProcessedFile | undefined,
+): ProcessedFile {
   const { reason: _before, ...file } = known ?? processedFile(row)
   const settledAtMs = fromSqlTime(row.revertedAt ?? row.digestedAt)
-  return { ...file, outcome: 'reverted', settledAtMs, ...(row.reason && { reason: row.reason }) }
+  return { ...file, outcome, settledAtMs, ...(row.reason && { reason: row.reason }) }
 }
 
 /** A counted file as the journal would have it, without a number of its own. */

@@ -4,16 +4,17 @@
  * bring about. One that was refused waits again.
  */
 
+import { randomBytes } from 'node:crypto'
 import type { Config } from '../../../shared/config.ts'
 import { CountersinkError, describeError, hasCode } from '../../../shared/errors.ts'
 import { boundedReason } from '../../../shared/protocol.ts'
 import type { Session } from '../connection.ts'
 import { planUndo } from '../counting/carry-out.ts'
 import { objectionTo } from '../counting/objection.ts'
-import { orderId } from '../counting/order-row.ts'
+import { fileOrderId, orderId } from '../counting/order-row.ts'
 import { ORDER_STATES, type OrderKind, type OrderState } from '../counting/order-states.ts'
 import type { LedgerFile } from '../file-rows.ts'
-import { type LedgerNames, ledgerNames } from '../schema/tables.ts'
+import { type LedgerNames, ledgerNames, sqlTime } from '../schema/tables.ts'
 import { checkTotals } from '../schema/totals-table.ts'
 
 export interface OrderRequest {
@@ -38,13 +39,21 @@ export interface OrderStanding {
 export function orderOf(
   kind: 'undo' | 'redo' | 'release' | 'refuse',
   ledgerUuid: string,
-  { sequence, postings }: Pick<LedgerFile, 'sequence' | 'postings'>,
+  file: LedgerFile,
   reason: string,
 ): OrderRequest {
-  // The posting that it would bring about: even ones take back.
-  const next = Number(postings) + 1
-  const n = kind === 'undo' ? next + (next % 2) : next + ((next + 1) % 2)
-  return { id: orderId(kind, ledgerUuid, `${sequence}`, `${n}`), kind, old: sequence, reason }
+  return { id: fileOrderId(kind, ledgerUuid, file), kind, old: file.sequence, reason }
+}
+
+/** To empty the totals: once for each reason, which names it. */
+export function resetOrder(ledgerUuid: string, reason: string): OrderRequest {
+  return { id: orderId('reset', ledgerUuid, reason), kind: 'reset', reason }
+}
+
+/** To close the books up to a time. Done twice it closes what was left out: each request is its own. */
+export function pruneOrder(beforeMs: number, reason: string): OrderRequest {
+  const beforeAt = sqlTime(beforeMs)
+  return { id: randomBytes(16), kind: 'prune', beforeAt, reason }
 }
 
 /** Writes it down, unless it stands there. */
@@ -90,16 +99,26 @@ export async function objectionToUndo(
   }
 }
 
-/** @throws CountersinkError LEDGER_BEHIND when it is gone. */
-export async function orderStanding(
+/** undefined: nobody has asked. */
+export async function findOrder(
   session: Session,
   { order }: LedgerNames,
   id: Uint8Array,
-): Promise<OrderStanding> {
+): Promise<OrderStanding | undefined> {
   const [row] = await session.query<OrderStanding>(
     `SELECT kind, state, answer, batch_id AS batchId FROM ${order} WHERE id = ?`,
     [Buffer.from(id)],
   )
+  return row
+}
+
+/** @throws CountersinkError LEDGER_BEHIND when it is gone. */
+export async function orderStanding(
+  session: Session,
+  names: LedgerNames,
+  id: Uint8Array,
+): Promise<OrderStanding> {
+  const row = await findOrder(session, names, id)
   if (row !== undefined) return row
   throw new CountersinkError(
     'LEDGER_BEHIND',

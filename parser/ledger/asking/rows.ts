@@ -94,7 +94,7 @@ export function appliedAfter(
 ): Promise<LedgerFile[]> {
   return session.query<LedgerFile>(
     `SELECT ${fileColumns(names)} FROM ${names.file}
-      WHERE sequence > ? AND state = 'applied' ORDER BY sequence LIMIT ?`,
+      WHERE sequence > ? AND state = 'applied' AND sign = 1 ORDER BY sequence LIMIT ?`,
     [sequence, limit],
   )
 }
@@ -104,15 +104,41 @@ export function toBeMoved(
   session: Session,
   names: LedgerNames,
   instance: Uint8Array,
-  limit: number,
+  { limit, behind }: { readonly limit: number; readonly behind: bigint },
 ): Promise<LedgerFile[]> {
   return session.query<LedgerFile>(
     `SELECT ${fileColumns(names)} FROM ${names.file}
-      WHERE instance = ? AND state IN ('applied', 'reverted', 'refused')
+      WHERE instance = ? AND sequence > ? AND state IN ('applied', 'reverted', 'refused')
         AND sequence IN (SELECT file_sequence FROM ${names.todo} WHERE kind = 'move')
       ORDER BY sequence LIMIT ?`,
-    [instance, limit],
+    [instance, behind, limit],
   )
+}
+
+/** Files that a person decides about, of whichever parser; the longest held first. */
+export async function heldFiles(
+  session: Session,
+  { file, todo }: LedgerNames,
+  limit: number,
+): Promise<{ readonly files: number; readonly first: readonly HeldFile[] }> {
+  const first = await session.query<HeldFile>(
+    `SELECT f.name, f.sha256, f.recorded_at AS heldAt
+       FROM ${todo} t JOIN ${file} f ON f.sequence = t.file_sequence
+      WHERE t.kind = 'decide' ORDER BY f.recorded_at, f.sequence LIMIT ?`,
+    [limit],
+  )
+  if (first.length < limit) return { files: first.length, first }
+  const [row] = await session.query<{ files: bigint }>(
+    `SELECT COUNT(*) AS files FROM ${todo} WHERE kind = 'decide'`,
+  )
+  return { files: Number(row!.files), first }
+}
+
+export interface HeldFile {
+  readonly name: string
+  readonly sha256: Buffer
+  /** UTC, see `fromSqlTime`. */
+  readonly heldAt: string
 }
 
 /** Takes it off the list of those, unless its row has moved on. */

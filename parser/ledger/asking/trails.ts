@@ -2,6 +2,7 @@ import { givenName, PUBLISHED_SUFFIX_BYTES, parsePublishedName } from '../../../
 import type {
   LedgerTrail,
   OrderTrail,
+  OtherContent,
   PostingTrail,
   SightingTrail,
   TrailQuestion,
@@ -23,6 +24,8 @@ export interface LedgerTrails {
 /** All of one content. */
 export interface WholeLedgerTrail {
   readonly ledger: LedgerTrail | undefined
+  /** Contents that mend it, the newest last; a few. */
+  readonly mendedBy: readonly OtherContent[]
   readonly sightings: readonly SightingTrail[]
   readonly sightingsCount: number
 }
@@ -68,7 +71,9 @@ export async function wholeTrail(
     ledger: row && {
       ...trailOf(row, await postingsOf(session, n, row.sequence)),
       ...(await orderedOf(session, n, row)),
+      ...(await mendsOf(session, n, row)),
     },
+    mendedBy: await mendersOf(session, n, content),
     sightings: await sightingsOf(session, n, 'sha256 = ?', content, SIGHTINGS_MAX),
     sightingsCount: Number(count?.count ?? 0n),
   }
@@ -167,6 +172,36 @@ interface PostingRow {
   readonly reason: string | null
 }
 
+/** The content that it mends: counted in part, or not at all. */
+async function mendsOf(
+  session: Session,
+  n: LedgerNames,
+  { parent }: LedgerFile,
+): Promise<Pick<LedgerTrail, 'mends'>> {
+  if (parent === null) return {}
+  const [known] = await session.query<{ name: string | null }>(
+    `SELECT COALESCE((SELECT name FROM ${n.file} WHERE sha256 = ?),
+                     (SELECT name FROM ${n.sighting} WHERE sha256 = ? ORDER BY seen_at DESC LIMIT 1)) AS name`,
+    [parent, parent],
+  )
+  const name = known?.name ?? undefined
+  return { mends: { sha256: parent.toString('hex'), ...(name === undefined ? {} : { name }) } }
+}
+
+async function mendersOf(
+  session: Session,
+  n: LedgerNames,
+  parent: readonly Buffer[],
+): Promise<OtherContent[]> {
+  const rows = await session.query<{ name: string; sha256: Buffer }>(
+    `SELECT name, sha256 FROM ${n.file} WHERE parent = ? ORDER BY sequence DESC LIMIT ${MENDERS_MAX}`,
+    parent,
+  )
+  return rows.reverse().map(({ name, sha256 }) => ({ sha256: sha256.toString('hex'), name }))
+}
+
+const MENDERS_MAX = 5
+
 /** What was asked for a content, and what that has to do with others. */
 async function orderedOf(
   session: Session,
@@ -219,7 +254,7 @@ const ORDERS_MAX = 5
 function trailOf(
   row: LedgerFile,
   postings: readonly PostingTrail[],
-): Omit<LedgerTrail, 'orders' | 'supersedes' | 'supersededBy'> {
+): Omit<LedgerTrail, 'orders' | 'mends' | 'supersedes' | 'supersededBy'> {
   const { sequence, name, lines, amount, state, reason, pairs } = row
   return {
     ...{ sequence: `${sequence}`, origin: row.origin.toString('hex') },

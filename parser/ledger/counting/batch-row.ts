@@ -4,7 +4,7 @@ import { fileWay } from '../file-rows.ts'
 import type { BatchKind, LedgerNames } from '../schema/tables.ts'
 import { type BatchState, batchWay } from './batch-states.ts'
 import { endOrder } from './order-row.ts'
-import type { StagedBatch } from './signed-chunks.ts'
+import { isReverting, type StagedBatch } from './signed-chunks.ts'
 
 /**
  * A batch's row in the ledger, its postings, and the state of its files' rows. It is moved on by
@@ -119,6 +119,30 @@ export async function moveCursor(
   if (changed !== 1) throw moved(id, `its cursor is not at ${step.after ?? 'its beginning'}`)
 }
 
+/**
+ * The same of a batch that finds out what it moves as it goes: what is planned grows with what is applied.
+ */
+export async function moveCursorAndPlan(
+  session: Session,
+  id: Uint8Array,
+  names: LedgerNames,
+  step: ChunkStep,
+): Promise<void> {
+  const more = 'CAST(? AS DECIMAL(38,0))'
+  const amount = step.amount.toString()
+  const changed = await session.execute(
+    `UPDATE ${names.batch}
+        SET cursor_id = ?, pairs_planned = pairs_planned + ?, pairs_applied = pairs_applied + ?,
+            amount_planned = amount_planned + ${more}, amount_applied = amount_applied + ${more}
+      WHERE id = ? AND cursor_id <=> ? AND ${batchWay('chunk').from}`,
+    [
+      ...[step.to, step.inputPairs, step.inputPairs, amount, amount],
+      ...[Buffer.from(id), step.after],
+    ],
+  )
+  if (changed !== 1) throw moved(id, `its cursor is not at ${step.after ?? 'its beginning'}`)
+}
+
 /** Moves the beginning of what is applied behind a chunk that is taken back. */
 export async function takeBack(
   session: Session,
@@ -139,11 +163,12 @@ export async function takeBack(
   if (changed !== 1) throw moved(id, `what was taken back does not end at ${step.after}`)
 }
 
-/** All of it is applied. */
+/** All of it is applied. @param answer what has come of the order that it carries out. */
 export async function endBatch(
   session: Session,
   { id, kind, files }: StagedBatch,
   names: LedgerNames,
+  answer?: string,
 ): Promise<void> {
   const way = batchWay('end')
   const changed = await session.execute(
@@ -153,7 +178,7 @@ export async function endBatch(
     [id],
   )
   if (changed !== 1) throw moved(id, 'applied differs from planned')
-  const counted = files.filter(({ isBack }) => !isBack)
+  const counted = files.filter(file => !isReverting(file))
   const times = 'f.counted_at = UTC_TIMESTAMP(3), f.reverted_at = NULL, f.reason = NULL'
   await endMembers(session, id, names, { event: 'end', count: counted.length, sets: times })
   if (counted.length < files.length) {
@@ -163,7 +188,7 @@ export async function endBatch(
     })
   }
   // Where each stands is another place now: whoever has the file moves it.
-  if (files.some(({ isBack, postings }) => isBack || postings > 1)) {
+  if (files.some(file => isReverting(file) || file.postings > 1)) {
     await session.execute(
       `INSERT IGNORE INTO ${names.todo} (kind, file_sequence)
        SELECT 'move', f.sequence FROM ${names.posting} p JOIN ${names.file} f ON f.sequence = p.file_sequence
@@ -171,7 +196,7 @@ export async function endBatch(
       [id],
     )
   }
-  if (kind !== 'count') await endOrder(session, id, names)
+  if (kind !== 'count') await endOrder(session, id, names, answer)
 }
 
 async function endMembers(

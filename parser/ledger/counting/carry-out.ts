@@ -21,7 +21,7 @@ import { fileColumns, fileWay, isBack, type LedgerFile } from '../file-rows.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { transaction } from '../transaction.ts'
 import type { CountOptions } from './count-whole.ts'
-import { carryOutOrder, declineOrder, type Order } from './order-row.ts'
+import { carryOutOrder, declineOrder, fileOrderId, type Order } from './order-row.ts'
 import { type Member, toBeCounted } from './signed-chunks.ts'
 
 export type Plan =
@@ -47,17 +47,18 @@ export function isFileOrder(order: Order): order is FileOrder {
 
 export async function planOrder(
   session: Session,
-  names: LedgerNames,
+  { names, uuid }: Pick<CountOptions, 'names' | 'uuid'>,
   order: FileOrder,
 ): Promise<Plan> {
   const [old, other] = await rowsOf(session, names, [order.old, order.new])
   if (order.kind === 'supersede') return await planSupersede(session, names, old, other)
   if (old === undefined) return { kind: 'declined', why: 'the ledger has no such file' }
+  const isOfNow = fileOrderId(order.kind, uuid, old).equals(order.id)
   switch (order.kind) {
     case 'undo':
-      return planUndo(session, names, old)
+      return isOfNow ? planUndo(session, names, old) : late(old)
     case 'redo':
-      return planRedo(session, names, old)
+      return isOfNow ? planRedo(session, names, old) : late(old)
     case 'release':
       if (old.state === 'held') return { kind: 'release', file: old }
       return old.state === 'refused' || old.state === 'reverting' || old.state === 'reverted'
@@ -117,6 +118,9 @@ async function planSupersede(
   if (old === undefined) {
     return { kind: 'declined', why: 'what it is to be counted in place of was never counted' }
   }
+  if (await waitsForItself(session, names, old, other)) {
+    return { kind: 'declined', why: 'what it is to be counted in place of waits for it' }
+  }
   const undo = await planUndo(session, names, old)
   if (old.state === 'reverted') {
     const why = `${old.name}, in place of which it is to be counted, was taken back before: publish it by itself`
@@ -125,6 +129,27 @@ async function planSupersede(
   if (undo.kind !== 'move' || other.state === 'applied') return undo
   if (other.state !== 'staged') return { kind: 'waits', why: `${other.name} is ${other.state}` }
   return { kind: 'move', files: [...undo.files, ...toBeCounted([other])] }
+}
+
+/** Each is counted only in place of the next one: in a circle none ever would be. */
+async function waitsForItself(
+  session: Session,
+  names: LedgerNames,
+  old: LedgerFile,
+  { sequence }: LedgerFile,
+): Promise<boolean> {
+  const seen = new Set<bigint>()
+  for (let next: LedgerFile | undefined = old; next?.state === 'staged' || next === old; ) {
+    if (next.sequence === sequence) return true
+    if (seen.has(next.sequence) || next.supersedes === null) return false
+    seen.add(next.sequence)
+    const [row]: LedgerFile[] = await session.query<LedgerFile>(
+      `SELECT ${fileColumns(names)} FROM ${names.file} WHERE sha256 = ?`,
+      [next.supersedes],
+    )
+    next = row
+  }
+  return false
 }
 
 /** Of the orders that are no batch, and of those that come to nothing: all in one transaction. */
@@ -178,6 +203,15 @@ async function change(
     [event === 'refuse' ? boundedReason(`HELD: ${reason}`) : null, sequence],
   )
   if (changed === 0) return false
+  if (state === 'held') {
+    await session.execute(`DELETE FROM ${todo} WHERE kind = 'decide' AND file_sequence = ?`, [
+      sequence,
+    ])
+    // Whoever has the file moves it, once that is counted or refused.
+    await session.execute(`INSERT IGNORE INTO ${todo} (kind, file_sequence) VALUES ('move', ?)`, [
+      sequence,
+    ])
+  }
   if (event !== 'refuse') {
     await session.execute(`INSERT INTO ${todo} (kind, file_sequence) VALUES ('count', ?)`, [
       sequence,
@@ -224,6 +258,14 @@ async function isFolded(
     [sequence, postings],
   )
   return row !== undefined
+}
+
+/** Asked for what would have been its next posting then. */
+function late({ name, state }: LedgerFile): SettledPlan {
+  return {
+    kind: 'declined',
+    why: `${name} was counted or taken back since, and is ${state}: ask again`,
+  }
 }
 
 function closed({ name }: LedgerFile): Plan {

@@ -31,7 +31,13 @@ import type { CountOptions, LongCountOptions } from './count-whole.ts'
 import { moveSums } from './move-sums.ts'
 import { beginOrder } from './order-row.ts'
 import { provenWithinBound } from './overflow.ts'
-import { type Member, planOf, type StagedBatch, signedChunks } from './signed-chunks.ts'
+import {
+  isReverting,
+  type Member,
+  planOf,
+  type StagedBatch,
+  signedChunks,
+} from './signed-chunks.ts'
 
 export type BeginResult = 'begun' | 'changed' | 'unproven'
 
@@ -59,9 +65,9 @@ export async function beginStaged(
   const result = await transaction<BeginResult>(session, async undo => {
     await lease.fence(session)
     await insertBatch(session, { id, kind, ...planOf(files) }, 'begin', options)
-    for (const isBack of [false, true]) {
-      const some = files.filter(file => file.isBack === isBack)
-      if (!(await post(session, names, some, isBack))) return undo('changed')
+    for (const event of ['begin', 'revert'] as const) {
+      const some = files.filter(file => isReverting(file) === (event === 'revert'))
+      if (!(await post(session, names, some, event))) return undo('changed')
     }
     const sequences = files.map(({ sequence }) => sequence)
     await insertPostings(session, names, id, sequences)
@@ -85,17 +91,17 @@ async function post(
   session: Session,
   names: LedgerNames,
   files: readonly Member[],
-  isBack: boolean,
+  event: 'begin' | 'revert',
 ): Promise<boolean> {
   if (files.length === 0) return true
-  const { to, from } = fileWay(isBack ? 'revert' : 'begin')
+  const { to, from } = fileWay(event)
   const list = files.map(({ sequence }) => sequence).join(', ')
   const posted = files.map(({ sequence, postings }) => `(${sequence}, ${postings})`).join(', ')
   const changed = await session.execute(
     `UPDATE ${names.file} SET state = '${to}', postings = postings + 1
       WHERE sequence IN (${list}) AND (sequence, postings) IN (${posted}) AND ${from}`,
   )
-  if (!isBack) {
+  if (event === 'begin') {
     await session.execute(
       `DELETE FROM ${names.todo} WHERE kind = 'count' AND file_sequence IN (${list})`,
     )

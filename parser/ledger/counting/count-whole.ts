@@ -152,7 +152,7 @@ async function addAll(
     tally.add(chunk)
     try {
       const add = (): Promise<void> => writer.add(session, chunk)
-      await (readsBack ? readBackAround(session, names, chunk, add) : add())
+      await (readsBack ? readBackAround(session, names, chunk, 1n, add) : add())
     } catch (error) {
       if (isBeyond(error)) return { kind: 'unproven' }
       return refusal(error)

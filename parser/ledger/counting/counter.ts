@@ -1,25 +1,24 @@
-import { describeError, hasCode } from '../../../shared/errors.ts'
+import { hasCode } from '../../../shared/errors.ts'
 import { hexOf, type Reason } from '../../facts.ts'
 import { startPacking } from '../../sums/index.ts'
 import { TotalsWriter } from '../adding/totals-writer.ts'
-import { type Batch, newBatchId } from '../batch.ts'
+import type { Batch } from '../batch.ts'
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import type { LedgerConnection } from '../ledger-connection.ts'
 import { databaseUnavailable } from '../sql-errors.ts'
 import { findBatch } from './batch-row.ts'
-import { overflowAmong, refusal, takeOffGuilty, unreadableOf } from './blame.ts'
-import { type FileOrder, planOrder, type SettledPlan, settleOrder } from './carry-out.ts'
+import { overflowAmong, refusal, takeOffGuilty } from './blame.ts'
+import type { FileOrder } from './carry-out.ts'
 import { type BeginResult, beginStaged } from './count-staged.ts'
 import { countWhole, type LongCountOptions, largestSumOf, type WholeResult } from './count-whole.ts'
-import { bringToEnd, type StagedResult as CourseResult, unreadableText } from './course.ts'
+import { bringToEnd, type StagedResult as CourseResult } from './course.ts'
 import { Lease } from './lease.ts'
-import { objectionTo } from './objection.ts'
-import { noteOrder, type Order, waitingOrders } from './order-row.ts'
+import { type CarriedOut, OrderCarrier } from './order-carrier.ts'
+import { type Order, waitingOrders } from './order-row.ts'
 import type { Overflow } from './overflow.ts'
 import { findRefusedConsumer } from './refused-row.ts'
-import { takeOffTheList } from './retreat.ts'
-import { asStaged, type CountBatch, type Member, type StagedBatch } from './signed-chunks.ts'
+import { asStaged, type CountBatch, type StagedBatch } from './signed-chunks.ts'
 
 export type CountResult =
   | Exclude<WholeResult, { kind: 'unproven' | 'refused' }>
@@ -32,11 +31,7 @@ export type CountResult =
 
 export type StagedResult = CourseResult | { readonly kind: 'recorder' }
 
-export type OrderResult =
-  | StagedResult
-  /** Carried out without a batch, or needless. */
-  | { readonly kind: 'done' }
-  | { readonly kind: 'declined' | 'waits'; readonly why: string }
+export type OrderResult = CarriedOut | { readonly kind: 'recorder' }
 
 /**
  * Moves the totals, as long as this parser holds the lease. Each call goes on through lost connections
@@ -48,12 +43,17 @@ export class Counter {
   readonly #lease: Lease
   readonly #writer: TotalsWriter
   readonly #kernel = startPacking()
+  readonly #orders: OrderCarrier
 
   constructor(connection: LedgerConnection) {
     this.#connection = connection
     const { names, instance, config } = connection
     this.#lease = new Lease({ names, instance, lengthMs: () => config.takeoverMs })
     this.#writer = new TotalsWriter(names)
+    this.#orders = new OrderCarrier(this.#lease, {
+      optionsOn: session => this.#optionsOn(session),
+      bringToEnd: (session, batch, begin) => this.#bringToEnd(session, batch, begin),
+    })
   }
 
   /** As far as is known here. */
@@ -143,72 +143,24 @@ export class Counter {
   }
 
   /** What people have asked for and nobody has begun to carry out, oldest first. */
-  waitingOrders(limit: number): Promise<Order[]> {
+  waitingOrders(limit: number, behind?: Order): Promise<Order[]> {
     const { names } = this.#connection
-    return this.#connection.read(session => waitingOrders(session, names, limit))
+    return this.#connection.read(session => waitingOrders(session, names, limit, behind))
   }
 
   /**
-   * Carries out an order that is about files, or says why not. Where that takes a batch, what stands in
-   * its way is looked for before it begins.
+   * Carries out an order, or says why not. Where that takes a batch, what stands in its way is looked for
+   * before it begins.
    *
    * @throws as `countStaged`
    */
-  carryOut(order: FileOrder): Promise<OrderResult> {
-    return this.#counting<OrderResult>(async session => {
-      const options = this.#optionsOn(session)
-      const { names } = options
-      const plan = await planOrder(session, names, order)
-      if (plan.kind === 'waits') {
-        await noteOrder(session, names, order.id, plan.why)
-        return { kind: 'waits', why: plan.why }
-      }
-      if (plan.kind !== 'move') return this.#settle(session, order, plan)
-      const objection = await this.#objectionTo(session, plan.files)
-      if (objection === 'recorded anew') return { kind: 'waits', why: 'its sums are recorded anew' }
-      if (objection !== undefined) {
-        return this.#settle(session, order, { kind: 'declined', why: objection })
-      }
-      const batch: StagedBatch = { id: newBatchId(), kind: 'correct', files: plan.files }
-      return this.#bringToEnd(session, batch, () =>
-        beginStaged(session, batch, true, options, order.id),
-      )
-    })
+  carryOut(order: Order): Promise<OrderResult> {
+    return this.#counting(session => this.#orders.carryOut(session, order))
   }
 
   /** An order that has failed too often without a reason. */
   decline(order: FileOrder, why: string): Promise<OrderResult> {
-    return this.#counting<OrderResult>(session =>
-      this.#settle(session, order, { kind: 'declined', why }),
-    )
-  }
-
-  async #settle(session: Session, order: FileOrder, plan: SettledPlan): Promise<OrderResult> {
-    const isSettled = await settleOrder(session, order, plan, this.#optionsOn(session))
-    if (!isSettled) return { kind: 'waits', why: 'something has changed meanwhile' }
-    return plan.kind === 'declined' ? { kind: 'declined', why: plan.why } : { kind: 'done' }
-  }
-
-  /** `recorded anew`: blocks of what is to be counted cannot be read. */
-  async #objectionTo(
-    session: Session,
-    files: readonly Member[],
-  ): Promise<string | 'recorded anew' | undefined> {
-    const options = this.#optionsOn(session)
-    try {
-      return await objectionTo(session, files, options)
-    } catch (error) {
-      if (!hasCode(error, 'BLOCK_UNREADABLE')) throw error
-      const unread = await unreadableOf(session, files, options)
-      const taken = files.find(
-        ({ isBack, sequence }) => isBack && unread.some(one => one.sequence === sequence),
-      )
-      if (taken !== undefined || unread.length === 0) {
-        return taken === undefined ? describeError(error) : unreadableText(taken)
-      }
-      for (const one of unread) await takeOffTheList(session, one, options)
-      return 'recorded anew'
-    }
+    return this.#counting(session => this.#orders.decline(session, order, why))
   }
 
   async #bringToEnd(

@@ -4,6 +4,7 @@
  */
 
 import { describeError, hasCode } from '../../../shared/errors.ts'
+import { filesOfBatch } from '../asking/rows.ts'
 import type { Session } from '../connection.ts'
 import type { LedgerFile } from '../file-rows.ts'
 import { transaction } from '../transaction.ts'
@@ -13,8 +14,9 @@ import { advanceStaged, type BeginResult } from './count-staged.ts'
 import type { LongCountOptions } from './count-whole.ts'
 import { objectionTo } from './objection.ts'
 import { replan } from './replan.ts'
+import { advanceReset } from './reset.ts'
 import { beginRetreat, endRetreat, type Guilty, takeBackApplied } from './retreat.ts'
-import type { StagedBatch } from './signed-chunks.ts'
+import { isReverting, membersOf, type StagedBatch } from './signed-chunks.ts'
 
 export type StagedResult =
   | { readonly kind: 'applied' }
@@ -68,7 +70,10 @@ export async function bringToEnd(
         break
       }
       case 'applying': {
-        const advanced = await unlessUnreadable(advanceStaged(session, batch, position, options))
+        const advanced =
+          batch.kind === 'reset'
+            ? await advanceReset(session, batch, position, options)
+            : await unlessUnreadable(advanceStaged(session, batch, position, options))
         if (advanced?.kind === 'applied') return advanced
         await beginRetreat(session, batch.id, options)
         break
@@ -80,9 +85,14 @@ export async function bringToEnd(
         })
         break
       case 'retreating': {
-        const isTaken = await takeBackApplied(session, batch, position, options)
+        // What a reset has taken was recorded as it went.
+        const whole =
+          batch.kind === 'reset'
+            ? { ...batch, files: membersOf(await filesOfBatch(session, names, batch.id)) }
+            : batch
+        const isTaken = await takeBackApplied(session, whole, position, options)
         if (!isTaken) return { kind: 'blocked', reason: LOWERED }
-        return await giveBack(session, batch, options)
+        return await giveBack(session, whole, options)
       }
     }
   }
@@ -99,9 +109,9 @@ async function giveBack(
     await endRetreat(session, batch, guilty, options)
     return givenBack(batch, guilty)
   }
-  const why = await whyNot(session, batch, guilty, options)
+  const why = batch.kind === 'reset' ? RESET_REFUSED : await whyNot(session, batch, guilty, options)
   // What was to be counted instead is not, for the same reason.
-  const counted = batch.files.filter(({ isBack }) => !isBack)
+  const counted = batch.files.filter(file => !isReverting(file))
   const blamed =
     why === undefined ? guilty : counted.map(({ sequence }) => ({ sequence, reason: why }))
   await endRetreat(session, batch, blamed, options, why)
@@ -117,7 +127,7 @@ async function whyNot(
 ): Promise<string | undefined> {
   const unread = guilty.filter(({ reason }) => reason === undefined)
   const taken = files.find(
-    ({ isBack, sequence }) => isBack && unread.some(one => one.sequence === sequence),
+    file => isReverting(file) && unread.some(({ sequence }) => sequence === file.sequence),
   )
   if (taken !== undefined) return unreadableText(taken)
   if (unread.length > 0) return undefined
@@ -139,6 +149,9 @@ function givenBack({ files }: StagedBatch, guilty: readonly Guilty[]): StagedRes
   const lost = new Set(guilty.flatMap(({ sequence, reason }) => (reason ? [] : sequence)))
   return { kind: 'given back', unreadable: files.filter(({ sequence }) => lost.has(sequence)) }
 }
+
+export const RESET_REFUSED =
+  'TOTAL_REFUSED: MariaDB does not let a total be set to zero: a trigger or a constraint of its table forbids it. Nothing was emptied'
 
 const LOWERED =
   'it cannot be finished, and not be taken back: a total has less than was added to it, so somebody else has lowered it'

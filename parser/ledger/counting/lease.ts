@@ -44,6 +44,11 @@ export class Lease {
     return this.#epoch !== undefined
   }
 
+  /** Changes with each taking; undefined: it is not held. */
+  get epoch(): bigint | undefined {
+    return this.#epoch
+  }
+
   /**
    * Takes it if it is free. For whoever has something to count: one that is held, and idle, is not
    * renewed, and is its holder's until somebody else needs it.
@@ -63,7 +68,7 @@ export class Lease {
     await session.execute('START TRANSACTION')
     const changed = await session.execute(
       `UPDATE ${this.#names.lease}
-          SET epoch = epoch + 1, beat = beat + 1, holder = ?, until = ${UNTIL}
+          SET epoch = epoch + 1, beats = beats + 1, holder = ?, until = ${UNTIL}
         WHERE only_row = 1 AND (holder = ? OR until < UTC_TIMESTAMP(3))`,
       [this.#instance, this.#lengthMicroseconds, this.#instance],
     )
@@ -116,7 +121,7 @@ export class Lease {
 
   async #renew(session: Session): Promise<boolean> {
     const changed = await session.execute(
-      `UPDATE ${this.#names.lease} SET beat = beat + 1, until = ${UNTIL}
+      `UPDATE ${this.#names.lease} SET beats = beats + 1, until = ${UNTIL}
         WHERE only_row = 1 AND epoch = ?`,
       [this.#lengthMicroseconds, this.#epoch],
     )

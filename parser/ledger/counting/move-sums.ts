@@ -21,9 +21,12 @@ export async function moveSums(
   { names, writer, readsBack }: Pick<CountOptions, 'names' | 'writer' | 'readsBack'>,
 ): Promise<'moved' | 'short' | 'refused'> {
   try {
-    if (!(await writer.take(session, minus))) return 'short'
+    const take = (): Promise<boolean> => writer.take(session, minus)
+    // What is not taken changes nothing, and all of it is undone.
+    const mayTake = readsBack ? () => readBackAround(session, names, minus, -1n, take) : take
+    if (!(await mayTake())) return 'short'
     const add = (): Promise<void> => writer.add(session, plus)
-    await (readsBack ? readBackAround(session, names, plus, add) : add())
+    await (readsBack ? readBackAround(session, names, plus, 1n, add) : add())
     return 'moved'
   } catch (error) {
     if (!isBeyond(error) && judgeSqlError(error)?.meaning !== 'row') throw error

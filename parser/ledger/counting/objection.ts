@@ -4,11 +4,12 @@
  * make too large. Reads every total that would be moved, and changes nothing.
  */
 
+import { CountersinkError } from '../../../shared/errors.ts'
 import type { PairChunk } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import type { LongCountOptions } from './count-whole.ts'
 import { ID_BYTES_MAX, IDS_PER_QUERY_MAX, totalsOf } from './overflow.ts'
-import { type Member, type SignedChunk, signedChunks } from './signed-chunks.ts'
+import { type Member, planOf, type SignedChunk, signedChunks } from './signed-chunks.ts'
 
 type LookOptions = Pick<LongCountOptions, 'names' | 'range' | 'between'>
 
@@ -23,8 +24,10 @@ export async function objectionTo(
 ): Promise<string | undefined> {
   const idsPerQuery = Math.min(IDS_PER_QUERY_MAX, session.rowsPerStatement(ID_BYTES_MAX))
   const short = new Named()
+  let { pairs: missing } = planOf(files)
   for await (const chunk of signedChunks(session, options.names, files, idsPerQuery, null)) {
     await options.between()
+    missing -= BigInt(chunk.inputPairs)
     const totals = await totalsOf(session, idsOf(chunk), options.names)
     for (const [i, id] of chunk.minus.ids.entries()) {
       const amount = chunk.minus.amounts[i]!
@@ -33,6 +36,11 @@ export async function objectionTo(
     }
     const beyond = tooLarge(chunk.plus, totals, options.range)
     if (beyond !== undefined) return beyond
+  }
+  if (missing !== 0n) {
+    throw new CountersinkError('BLOCK_UNREADABLE', `the blocks of ${missing} pairs are not there`, {
+      advice: 'Somebody has deleted rows of the ledger: have them restored from a backup.',
+    })
   }
   return short.count === 0 ? undefined : `TOTAL_TOO_SMALL: ${short.text}`
 }
@@ -73,7 +81,7 @@ class Named {
   get text(): string {
     const others = this.count - this.#texts.length
     const more = others > 0 ? `; and ${others} more` : ''
-    return `${this.#texts.join('; ')}${more}. Somebody else has lowered them: "countersink verify --full" names all that differ`
+    return `${this.#texts.join('; ')}${more}. They were emptied by a reset since, or somebody else has lowered them: "countersink verify --full" names the latter`
   }
 }
 

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import type { Terms } from '../../../shared/terms.ts'
 import type { Session } from '../connection.ts'
+import type { LedgerFile } from '../file-rows.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { wayOf } from '../state-sql.ts'
 import { ORDER_STATES, type OrderEvent, type OrderKind, type OrderState } from './order-states.ts'
@@ -21,14 +22,35 @@ export interface Order {
   /** UTC, see `fromSqlTime`. */
   readonly beforeAt: string | null
   readonly reason: string
+  /** Why it waited when it was looked at last. */
+  readonly answer: string | null
+  /** UTC. */
+  readonly askedAt: string
 }
 
-export const orderColumns = 'id, kind, `old`, `new`, before_at AS beforeAt, reason' satisfies string
+export const orderColumns =
+  'id, kind, `old`, `new`, before_at AS beforeAt, reason, answer, asked_at AS askedAt'
 
 /** 16 bytes that name what is asked for. */
 export function orderId(...parts: readonly string[]): Buffer {
   const text = `countersink order\0${parts.join('\0')}`
   return createHash('sha256').update(text).digest().subarray(0, 16)
+}
+
+/** An order about a file: the same as long as it would bring about the same. */
+export function fileOrderId(
+  kind: 'undo' | 'redo' | 'release' | 'refuse',
+  ledgerUuid: string,
+  { sequence, state, postings, origin, workSequence }: LedgerFile,
+): Buffer {
+  if (kind === 'release' || kind === 'refuse') {
+    // Published again, it may be held again.
+    return orderId(kind, ledgerUuid, `${sequence}`, origin.toString('hex'), `${workSequence}`)
+  }
+  // Which posting it brings about: even ones take back. That of one that is being taken back has begun.
+  const next = Number(postings) + (kind === 'undo' && state === 'reverting' ? 0 : 1)
+  const n = kind === 'undo' ? next + (next % 2) : next + ((next + 1) % 2)
+  return orderId(kind, ledgerUuid, `${sequence}`, `${n}`)
 }
 
 /** Inside the transaction that stages the content: it waits to be counted in place of another one. */
@@ -39,28 +61,82 @@ export async function askToSupersede(
   { supersedes = '', reason = '' }: Terms,
 ): Promise<void> {
   const { absent, refused } = ORDER_STATES
-  const id = orderId('supersede', supersedes, `${sequence}`)
+  const [row] = await session.query<{ postings: number }>(
+    `SELECT postings FROM ${file} WHERE sequence = ?`,
+    [sequence],
+  )
+  // Taken back since, it may be asked for once more.
+  const id = orderId('supersede', supersedes, `${sequence}`, `${row?.postings}`)
   await session.execute(
     `INSERT INTO ${order} (id, kind, old, new, reason, state, asked_at)
      SELECT ?, 'supersede', (SELECT sequence FROM ${file} WHERE sha256 = ?), ?, ?, '${absent.ask}',
             UTC_TIMESTAMP(3)
-     ON DUPLICATE KEY UPDATE old = VALUES(old), reason = VALUES(reason),
-       asked_at = VALUES(asked_at), answer = NULL, ended_at = NULL,
+     ON DUPLICATE KEY UPDATE
+       old = IF(state = 'refused', VALUES(old), old),
+       reason = IF(state = 'refused', VALUES(reason), reason),
+       asked_at = IF(state = 'refused', VALUES(asked_at), asked_at),
+       answer = IF(state = 'refused', NULL, answer),
+       ended_at = IF(state = 'refused', NULL, ended_at),
        state = IF(state = 'refused', '${refused.ask}', state)`,
     [id, Buffer.from(supersedes, 'hex'), sequence, reason],
   )
 }
 
-/** Those that can be carried out now, or could not be when they were looked at last; oldest first. */
+/**
+ * Those that can be carried out now, or could not be when they were looked at last, and those that are to
+ * be gone on with and have no batch; oldest first.
+ *
+ * @param behind of those that were asked for later than this one.
+ */
 export function waitingOrders(
   session: Session,
   { order }: LedgerNames,
   limit: number,
+  behind?: Pick<Order, 'askedAt' | 'id'>,
 ): Promise<Order[]> {
   return session.query<Order>(
-    `SELECT ${orderColumns} FROM ${order} WHERE state = 'waiting' ORDER BY asked_at, id LIMIT ?`,
-    [limit],
+    `SELECT ${orderColumns} FROM ${order}
+      WHERE (state = 'waiting' OR (state = 'working' AND kind = 'prune'))
+        ${behind === undefined ? '' : 'AND (asked_at, id) > (?, ?)'}
+      ORDER BY asked_at, id LIMIT ?`,
+    [...(behind === undefined ? [] : [behind.askedAt, behind.id]), limit],
   )
+}
+
+/** Whether it is under way, without a batch. */
+export async function isWorking(
+  session: Session,
+  { order }: LedgerNames,
+  id: Uint8Array,
+): Promise<boolean> {
+  const [row] = await session.query(`SELECT 1 FROM ${order} WHERE id = ? AND state = 'working'`, [
+    Buffer.from(id),
+  ])
+  return row !== undefined
+}
+
+/** What it is about has happened, and something is left to be done. @returns false: it does not wait. */
+export function beginWithoutBatch(
+  session: Session,
+  { order }: LedgerNames,
+  id: Uint8Array,
+  answer: string,
+): Promise<boolean> {
+  return change(session, order, 'begin', 'id = ?', id, {
+    sets: 'answer = ?',
+    values: [cut(answer)],
+  })
+}
+
+/** The same, with nothing left. */
+export async function endWithoutBatch(
+  session: Session,
+  { order }: LedgerNames,
+  id: Uint8Array,
+): Promise<void> {
+  await change(session, order, 'end', 'id = ?', id, {
+    ...{ sets: 'ended_at = UTC_TIMESTAMP(3)', values: [] },
+  })
 }
 
 /** Its batch begins, in this transaction. @returns false: it does not wait any more. */
@@ -76,14 +152,26 @@ export function beginOrder(
   })
 }
 
-/** The batch that carries it out has ended. */
+/** The batch that carries it out has ended. @param answer what has come of it. */
 export async function endOrder(
   session: Session,
   batchId: Uint8Array,
   { order }: LedgerNames,
+  answer: string | null = null,
 ): Promise<void> {
-  const sets = 'ended_at = UTC_TIMESTAMP(3)'
-  await change(session, order, 'end', 'batch_id = ?', batchId, { sets, values: [] })
+  const sets = 'answer = ?, ended_at = UTC_TIMESTAMP(3)'
+  const values = [answer && cut(answer)]
+  await change(session, order, 'end', 'batch_id = ?', batchId, { sets, values })
+}
+
+/** The row among those of the files that it has brought about. */
+export async function aboutOrder(
+  session: Session,
+  { order }: LedgerNames,
+  id: Uint8Array,
+  sequence: bigint,
+): Promise<void> {
+  await session.execute(`UPDATE ${order} SET old = ? WHERE id = ?`, [sequence, Buffer.from(id)])
 }
 
 /** It is done without a batch. @returns false: it does not wait any more. */

@@ -27,7 +27,7 @@ import { blocksMissing } from './count-staged.ts'
 import type { CountOptions, LongCountOptions } from './count-whole.ts'
 import { moveSums } from './move-sums.ts'
 import { giveOrderBack } from './order-row.ts'
-import { type Member, type StagedBatch, signedChunks } from './signed-chunks.ts'
+import { isReverting, type Member, type StagedBatch, signedChunks } from './signed-chunks.ts'
 
 /** A file that is to blame. */
 export interface Guilty {
@@ -112,8 +112,8 @@ export async function endRetreat(
   refusedBecause?: string,
 ): Promise<void> {
   const blamed = new Set(guilty.map(({ sequence }) => sequence))
-  const others = files.filter(({ sequence, isBack }) => !isBack && !blamed.has(sequence))
-  const kept = files.filter(({ isBack }) => isBack)
+  const others = files.filter(file => !isReverting(file) && !blamed.has(file.sequence))
+  const kept = files.filter(isReverting)
   await transaction(session, async () => {
     await lease.fence(session)
     const changed = await session.execute(

@@ -17,6 +17,11 @@ export interface Member extends LedgerFile {
   readonly isBack: boolean
 }
 
+/** Whether the batch takes it back, as a file: undone, what empties the totals adds. */
+export function isReverting({ isBack, sign }: Pick<Member, 'isBack' | 'sign'>): boolean {
+  return isBack === (Number(sign) === 1)
+}
+
 /** A batch of recorded contents. */
 export interface StagedBatch {
   readonly id: Buffer

@@ -1,6 +1,7 @@
 import type { Session } from '../connection.ts'
 import { BlockSums } from '../recording/block-sums.ts'
-import { openingSeed, openingSequence, UNKNOWN_GENERATION } from '../schema/opening-balance.ts'
+import { UNKNOWN_GENERATION } from '../schema/opening-balance.ts'
+import { openingSeed, openingSequence } from '../schema/opening-blocks.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 
 /** The blocks of what was in the totals before. */

@@ -38,16 +38,18 @@ export type Portion = readonly PostedBlocks[]
  * Of all postings that are not part of the opening balance.
  *
  * @param onPage hears of so many postings before their blocks are given.
+ * @param among a condition for them, of a posting `p`, its file `f` and its batch `b`.
  */
 export async function* postedBlocks(
   session: Session,
   names: LedgerNames,
   range: IdRange,
   onPage: (postings: number) => void,
+  among = 'TRUE',
 ): AsyncGenerator<Portion> {
   let last: { readonly sequence: bigint; readonly n: number } = { sequence: 0n, n: 0 }
   for (;;) {
-    const rows = await postingsBehind(session, names, last)
+    const rows = await postingsBehind(session, names, last, among)
     let group: Posted[] = []
     let groupPairs = 0
     for (const row of rows) {
@@ -126,13 +128,14 @@ function postingsBehind(
   session: Session,
   { posting, batch, file }: LedgerNames,
   last: { readonly sequence: bigint; readonly n: number },
+  among: string,
 ): Promise<PostingRow[]> {
   return session.query<PostingRow>(
     `SELECT p.file_sequence AS sequence, p.n, f.sign, f.name, f.sha256, f.pairs,
             b.state, b.from_id AS fromId, b.cursor_id AS cursorId
        FROM ${posting} p JOIN ${file} f ON f.sequence = p.file_sequence
        JOIN ${batch} b ON b.id = p.batch_id
-      WHERE p.folded = 0 AND p.file_sequence >= ? AND (p.file_sequence > ? OR p.n > ?)
+      WHERE p.folded = 0 AND (${among}) AND p.file_sequence >= ? AND (p.file_sequence > ? OR p.n > ?)
       ORDER BY p.file_sequence, p.n LIMIT ${POSTINGS_AT_ONCE}`,
     [last.sequence, last.sequence, last.n],
   )

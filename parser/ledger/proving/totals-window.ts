@@ -66,8 +66,17 @@ export class TotalsWindow {
     return { after: this.#range.after, to: ids[(ids.length >> 1) - 1]! }
   }
 
-  /** Begins with the totals of a range, as many as fit; the range is then theirs. */
-  async fill(session: Session, names: LedgerNames, { after, to }: IdRange): Promise<void> {
+  /**
+   * Begins with the totals of a range, as many as fit; the range is then theirs.
+   *
+   * @param isOfIds: they stand at nothing, and what is put on them is added up.
+   */
+  async fill(
+    session: Session,
+    names: LedgerNames,
+    { after, to }: IdRange,
+    isOfIds = false,
+  ): Promise<void> {
     const { id, amount, totals } = names
     const remainders = this.#remainders
     this.#strays.clear()
@@ -77,7 +86,7 @@ export class TotalsWindow {
     for (;;) {
       const wanted = Math.min(ROWS_AT_ONCE, remainders.rowsMax - remainders.rows)
       const rows = await session.query<TotalRow>(
-        `SELECT ${id} AS id, COALESCE(${amount}, 0) AS amount FROM ${totals}
+        `SELECT ${id} AS id, ${isOfIds ? '0' : `COALESCE(${amount}, 0)`} AS amount FROM ${totals}
           WHERE ${where} AND ${id} <= ${to} ORDER BY ${id} LIMIT ${wanted}`,
       )
       for (const row of rows) this.#push(BigInt(row.id), BigInt(row.amount))
@@ -95,16 +104,19 @@ export class TotalsWindow {
    * Takes away what was posted, as far as it fits into the map.
    *
    * @param onUnreadable hears of each block that cannot be opened.
+   * @returns of how many pairs.
    */
   take(
     { posted, blocks }: PostedBlocks,
     onUnreadable: (error: unknown, block: PackedBlock) => void,
-  ): void {
+  ): number {
     const { sha256, range, isBack } = posted
+    let taken = 0
     for (const block of blocks) {
-      if (this.isCrowded) return
+      if (this.isCrowded) return taken
       try {
-        const { ids, amounts } = this.#remainders.take(sha256, block, range, isBack)
+        const { ids, amounts, pairs } = this.#remainders.take(sha256, block, range, isBack)
+        taken += pairs
         for (let i = 0; i < ids.length; i += 1) {
           this.takeOne(ids[i]!, isBack ? -amounts[i]! : amounts[i]!)
         }
@@ -112,6 +124,7 @@ export class TotalsWindow {
         onUnreadable(error, block)
       }
     }
+    return taken
   }
 
   takeOne(id: bigint, amount: bigint): void {
@@ -133,10 +146,29 @@ export class TotalsWindow {
     }
   }
 
+  /** What is left of each that is not nothing, by ascending id. To be read once. */
+  *sums(): Generator<{ readonly id: bigint; readonly left: bigint }> {
+    const strays = [...this.#strays].sort(([a], [b]) => (a < b ? -1 : 1))
+    let at = 0
+    for (const { id, left } of this.#remainders.unsettled()) {
+      for (; at < strays.length && strays[at]![0] < id; at += 1) yield* notNothing(strays[at]!)
+      if (strays[at]?.[0] !== id) yield { id, left }
+      else {
+        yield* notNothing([id, { left: left + strays[at]![1].left }])
+        at += 1
+      }
+    }
+    for (; at < strays.length; at += 1) yield* notNothing(strays[at]!)
+  }
+
   #push(id: bigint, total: bigint): void {
     if (total >= 0n && total <= U64_MAX) this.#remainders.push(id, total)
     else this.#strays.set(id, { total, left: total })
   }
+}
+
+function* notNothing([id, { left }]: readonly [bigint, { readonly left: bigint }]) {
+  if (left !== 0n) yield { id, left }
 }
 
 interface TotalRow {

@@ -18,13 +18,14 @@
 import assert from 'node:assert/strict'
 import { crashPoint } from '../../../shared/crash-points.ts'
 import { CountersinkError } from '../../../shared/errors.ts'
+import { boundedReason } from '../../../shared/protocol.ts'
 import { hexOf } from '../../facts.ts'
 import type { KernelExports } from '../../kernel/index.ts'
 import type { PackedBlock } from '../../sums/index.ts'
 import type { BatchFile } from '../batch.ts'
 import type { Session } from '../connection.ts'
-import { askToSupersede } from '../counting/order-row.ts'
 import {
+  askForWhatIsNext,
   contentOf,
   fileColumns,
   fileWay,
@@ -273,14 +274,14 @@ async function stage(
   session: Session,
   names: LedgerNames,
   { sequence, attempt }: Pick<Attempt, 'sequence' | 'attempt'>,
-  { terms, isHeld = false }: BatchFile,
+  { terms, heldBecause }: BatchFile,
 ): Promise<boolean> {
-  const { to, from } = fileWay(isHeld ? 'hold' : 'stage')
+  const { to, from } = fileWay(heldBecause === undefined ? 'stage' : 'hold')
   const isOurs = `sequence = ? AND attempt = ? AND ${from}`
   const changed = await session.execute(
-    `UPDATE ${names.file} SET state = '${to}', recorded_at = UTC_TIMESTAMP(3)
+    `UPDATE ${names.file} SET state = '${to}', reason = ?, recorded_at = UTC_TIMESTAMP(3)
       WHERE ${isOurs} AND pairs_recorded = pairs AND amount_recorded = amount`,
-    [sequence, attempt],
+    [heldBecause === undefined ? null : boundedReason(heldBecause), sequence, attempt],
   )
   if (changed !== 1) {
     const ours = await session.query(`SELECT 1 FROM ${names.file} WHERE ${isOurs}`, [
@@ -290,13 +291,7 @@ async function stage(
     if (ours.length > 0) throw unlikePlanned(sequence)
     return false
   }
-  if (isHeld) return true
-  if (terms?.supersedes !== undefined) await askToSupersede(session, names, sequence, terms)
-  else {
-    await session.execute(`INSERT INTO ${names.todo} (kind, file_sequence) VALUES ('count', ?)`, [
-      sequence,
-    ])
-  }
+  await askForWhatIsNext(session, names, sequence, { terms, heldBecause })
   return true
 }
 

@@ -91,6 +91,6 @@ export class Recorder {
 }
 
 /** It waits for nothing but to be counted. */
-function isPlain({ terms, isHeld = false }: BatchFile): boolean {
-  return !isHeld && terms?.supersedes === undefined
+function isPlain({ terms, heldBecause }: BatchFile): boolean {
+  return heldBecause === undefined && terms?.supersedes === undefined
 }

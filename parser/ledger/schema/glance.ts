@@ -1,6 +1,6 @@
 import type { Session } from '../connection.ts'
 import { assertNotReadOnly, READ_ONLY } from './server.ts'
-import type { LedgerNames } from './tables.ts'
+import { type LedgerNames, SCHEMA_VERSION } from './tables.ts'
 import type { Witness } from './witnesses.ts'
 
 /**
@@ -22,11 +22,13 @@ export async function seemsUnchanged(
   const [row] = await session.query<{
     readOnly: string
     uuid: string | null
+    version: bigint | number | null
     sequence: bigint | null
     hasTotals: bigint
   }>(
     `SELECT ${READ_ONLY} AS readOnly,
             (SELECT ledger_uuid FROM ${names.meta} WHERE only_row = 1) AS uuid,
+            (SELECT schema_version FROM ${names.meta} WHERE only_row = 1) AS version,
             (SELECT sequence FROM ${names.file} WHERE sha256 = ?) AS sequence,
             EXISTS (SELECT 1 FROM ${names.totals}) AS hasTotals`,
     [sha256],
@@ -34,5 +36,6 @@ export async function seemsUnchanged(
   assertNotReadOnly(row?.readOnly, 'read_only')
   const isKnown = newest === undefined || row?.sequence === (newest.sequence ?? row?.sequence)
   const isThere = newest === undefined || row?.sequence != null
-  return row?.uuid === ledgerUuid && isKnown && isThere && Number(row.hasTotals) === 1
+  const isOurs = row?.uuid === ledgerUuid && Number(row.version) <= SCHEMA_VERSION
+  return isOurs && isKnown && isThere && Number(row.hasTotals) === 1
 }

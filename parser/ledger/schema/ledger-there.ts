@@ -235,14 +235,14 @@ export async function missingChanges(session: Session, config: Config): Promise<
             (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()
               AND table_name = ?) AS orders,
             (SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
-              AND (table_name, column_name) IN ((?, 'sign'), (?, 'books_closed_to'))) AS columns`,
+              AND (table_name, column_name) IN ((?, 'sign'), (?, 'books_closed_to'), (?, 'beats'))) AS columns`,
     [
       ...[...inVersion3, `${tablePrefix}batch`, `${tablePrefix}order`],
-      ...[`${tablePrefix}file`, `${tablePrefix}meta`],
+      ...[`${tablePrefix}file`, `${tablePrefix}meta`, `${tablePrefix}lease`],
     ],
   )
   const isVersion3 = Number(row?.tables) === inVersion3.length && Number(row?.kinds) === 1
-  const isVersion4 = Number(row?.orders) === 1 && Number(row?.columns) === 2
+  const isVersion4 = Number(row?.orders) === 1 && Number(row?.columns) === 3
   return [
     ...(isVersion3 ? [] : migrateToVersion3(names)),
     ...(isVersion4 ? [] : migrateToVersion4(names)),

@@ -80,10 +80,12 @@ export const migrateToVersion3 = (n: LedgerNames): readonly string[] => {
 }
 
 /**
- * From version 3: corrections. Of its statements, too, the first keeps an older program from claiming
- * anything; what that has claimed until then is right as it is.
+ * From version 3: corrections. The first statement keeps an older program that still runs from counting:
+ * it would go on with a batch that takes something back as if that added it. The second keeps it from
+ * claiming; what it has claimed and counted until then is right as it is.
  */
 export const migrateToVersion4 = (n: LedgerNames): readonly string[] => [
+  `ALTER TABLE ${n.lease} CHANGE COLUMN IF EXISTS beat beats BIGINT UNSIGNED NOT NULL COMMENT 'moved by every transaction that counts'`,
   `ALTER TABLE ${n.file}
      ADD COLUMN IF NOT EXISTS sign TINYINT NOT NULL DEFAULT 1 COMMENT '1: counting it adds; -1: it takes away, as what empties the totals' AFTER rejected_lines`,
   `ALTER TABLE ${n.file} ALTER COLUMN sign DROP DEFAULT`,
@@ -102,7 +104,7 @@ export const migrateToVersion4 = (n: LedgerNames): readonly string[] => [
 
 /** Nobody's, and free. */
 export const firstLease = (n: LedgerNames): string =>
-  `INSERT IGNORE INTO ${n.lease} (only_row, epoch, holder, until, beat)
+  `INSERT IGNORE INTO ${n.lease} (only_row, epoch, holder, until, beats)
      VALUES (1, 0, REPEAT(CHAR(0), 16), UTC_TIMESTAMP(3) - INTERVAL 1 SECOND, 0)`
 
 /** A statement for tables that still have such a column. (What is executed so must not be told by a subquery.) */

@@ -19,25 +19,14 @@
  * stands in a table of its own. An amount that is NULL counts as zero.
  */
 
-import { createHash, randomInt } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import type { Config } from '../../../shared/config.ts'
 import { crashPoint } from '../../../shared/crash-points.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
-import { BlockEncoder, startPacking } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
-import { type FileBlock, insertBlocks } from '../recording/blocks.ts'
 import { transaction } from '../transaction.ts'
+import { GENERATIONS, OpeningWriter, openingSequence } from './opening-blocks.ts'
 import { type LedgerNames, ledgerNames } from './tables.ts'
-
-/** Under which its blocks stand: far above any that a content gets. */
-export function openingSequence(generation: bigint): bigint {
-  return U64_MAX - generation
-}
-
-/** Stands for the hash of a content in the checksums of its blocks. */
-export function openingSeed(ledgerUuid: string, generation: bigint): Buffer {
-  return createHash('sha256').update(`countersink opening ${ledgerUuid} ${generation}`).digest()
-}
 
 /** In place of a generation: what stood in each total before is not known, and never will be. */
 export const UNKNOWN_GENERATION = U64_MAX
@@ -189,87 +178,6 @@ async function packTotals(
   return { rows, amount: sum, largest, blocks: writer.blocks, wide: writer.wide }
 }
 
-/** Writes blocks inside the caller's transaction. */
-class OpeningWriter {
-  readonly #session: Session
-  readonly #names: LedgerNames
-  readonly #generation: bigint
-  readonly #encoder: BlockEncoder
-  readonly #ids = new BigUint64Array(PAIRS_AT_ONCE)
-  readonly #amounts = new BigUint64Array(PAIRS_AT_ONCE)
-  #pairs = 0
-  #waiting: FileBlock[] = []
-  #waitingWide: string[] = []
-  blocks = 0
-  wide = 0
-
-  constructor(
-    session: Session,
-    names: LedgerNames,
-    { ledgerUuid, generation }: { readonly ledgerUuid: string; readonly generation: bigint },
-  ) {
-    this.#session = session
-    this.#names = names
-    this.#generation = generation
-    this.#encoder = new BlockEncoder(startPacking(), openingSeed(ledgerUuid, generation))
-  }
-
-  /** @returns whether more may be added before `write`. */
-  add(id: bigint, amount: bigint): boolean {
-    this.#ids[this.#pairs] = id
-    this.#amounts[this.#pairs] = amount
-    this.#pairs += 1
-    if (this.#pairs === PAIRS_AT_ONCE) this.#pack()
-    return this.#waiting.length < BLOCKS_AT_ONCE
-  }
-
-  /** The same of what is no pair of unsigned numbers of 64 bits. */
-  addWide(id: bigint, amount: bigint): boolean {
-    this.wide += 1
-    this.#waitingWide.push(`(${this.#generation}, ${id}, ${amount})`)
-    return this.#waitingWide.length < WIDE_AT_ONCE
-  }
-
-  async write(): Promise<void> {
-    await this.#writeBlocks()
-    await this.#writeWide()
-  }
-
-  async end(): Promise<void> {
-    this.#pack()
-    for (const block of this.#encoder.end()) this.#put(block)
-    await this.write()
-  }
-
-  #pack(): void {
-    const ids = this.#ids.subarray(0, this.#pairs)
-    const amounts = this.#amounts.subarray(0, this.#pairs)
-    for (const block of this.#encoder.add({ ids, amounts })) this.#put(block)
-    this.#pairs = 0
-  }
-
-  #put(block: FileBlock['block']): void {
-    this.#waiting.push({ fileSequence: openingSequence(this.#generation), block })
-    this.blocks += 1
-  }
-
-  async #writeBlocks(): Promise<void> {
-    const blocks = this.#waiting
-    this.#waiting = []
-    if (blocks.length === 0) return
-    await insertBlocks(this.#session, this.#names, blocks)
-  }
-
-  async #writeWide(): Promise<void> {
-    const rows = this.#waitingWide
-    this.#waitingWide = []
-    if (rows.length === 0) return
-    await this.#session.execute(
-      `INSERT INTO ${this.#names.opening_wide} (generation, id, amount) VALUES ${rows.join(', ')}`,
-    )
-  }
-}
-
 async function areThere(
   session: Session,
   { sums, opening_wide }: LedgerNames,
@@ -284,13 +192,19 @@ async function areThere(
   return Number(row?.blocks) === taken.blocks && Number(row?.wide) === taken.wide
 }
 
-/** All that is committed but the one that is named; what somebody still packs is not waited for. */
+/**
+ * All that is committed but the one that is named; what somebody still packs is not waited for. Those that
+ * close the books are left to whoever counts.
+ */
 async function removeOthers(session: Session, names: LedgerNames, named: bigint): Promise<void> {
   const left = await session.query<{ generation: bigint }>(
     `SELECT DISTINCT ? - file_sequence AS generation FROM ${names.sums}
       WHERE file_sequence >= ? AND file_sequence <> ?
-      UNION SELECT generation FROM ${names.opening_wide} WHERE generation <> ?`,
-    [U64_MAX, openingSequence(BigInt(GENERATIONS)), openingSequence(named), named],
+      UNION SELECT generation FROM ${names.opening_wide} WHERE generation <> ? AND generation <= ?`,
+    [
+      ...[U64_MAX, openingSequence(BigInt(GENERATIONS)), openingSequence(named)],
+      ...[named, GENERATIONS],
+    ],
   )
   for (const { generation } of left) await removeGeneration(session, names, BigInt(generation))
 }
@@ -306,11 +220,5 @@ async function removeGeneration(
   await session.execute(`DELETE FROM ${opening_wide} WHERE generation = ?`, [generation])
 }
 
-/** Each attempt takes one at random; a content's sequence stays far below theirs. */
-export const GENERATIONS = 2 ** 40
 /** Of the totals: some twenty milliseconds of this process's time. */
 const ROWS_AT_ONCE = 16_384
-const PAIRS_AT_ONCE = 4_096
-const BLOCKS_AT_ONCE = 64
-/** Of some 80 bytes at most. */
-const WIDE_AT_ONCE = 1_000

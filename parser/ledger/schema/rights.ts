@@ -38,7 +38,7 @@ interface Trial {
 export function rightTrials(names: LedgerNames): readonly Trial[] {
   const columns = {
     totals: names.amount,
-    ...{ meta: 'ledger_uuid', lease: 'beat', batch: 'state', file: 'state' },
+    ...{ meta: 'ledger_uuid', lease: 'beats', batch: 'state', file: 'state' },
     ...{ posting: 'folded', sums: 'crc', todo: 'kind', opening_wide: 'id' },
     ...{ order: 'state', sighting: 'reason' },
   }

@@ -68,9 +68,9 @@ export function enumOf(states: Readonly<Record<string, unknown>>): string {
 /** What a batch does: adds files; moves what an order says; takes from the totals what is in them. */
 export const BATCH_KINDS = ['count', 'correct', 'reset'] as const
 export type BatchKind = (typeof BATCH_KINDS)[number]
-export const TODO_KINDS = ['count', 'move'] as const
+export const TODO_KINDS = ['count', 'move', 'decide'] as const
 export const SIGHTING_OUTCOMES = [
-  ...(['duplicate', 'quarantined', 'refused', 'grew', 'reverted'] as const),
+  ...(['duplicate', 'quarantined', 'refused', 'grew', 'reverted', 'held'] as const),
 ]
 
 /** Words of an ENUM; new ones are added behind. */
@@ -113,7 +113,7 @@ CREATE TABLE IF NOT EXISTS ${n.lease} (
   epoch    BIGINT UNSIGNED  NOT NULL COMMENT 'of whoever counts now: one more with each change',
   holder   BINARY(16)       NOT NULL COMMENT 'that parser',
   until    DATETIME(3)      NOT NULL COMMENT 'UTC, by the clock of this server',
-  beat     BIGINT UNSIGNED  NOT NULL COMMENT 'moved by every transaction that counts'
+  beats    BIGINT UNSIGNED  NOT NULL COMMENT 'moved by every transaction that counts'
 ) ${LEDGER_STORAGE}`,
   batch: `
 CREATE TABLE IF NOT EXISTS ${n.batch} (
@@ -149,7 +149,7 @@ CREATE TABLE IF NOT EXISTS ${n.file} (
   state           ENUM(${enumOf(FILE_STATES)}) NOT NULL,
   supersedes      BINARY(32)      NULL COMMENT 'the content that it is counted in place of',
   parent          BINARY(32)      NULL COMMENT 'the content that could not be counted, and that this one mends',
-  reason          VARCHAR(300)    NULL COMMENT 'why it is refused, or was taken back',
+  reason          VARCHAR(300)    NULL COMMENT 'why it is refused or held, or was taken back',
   attempt         INT UNSIGNED    NOT NULL COMMENT 'of writing its sums down',
   recorded_to     BIGINT UNSIGNED NULL COMMENT 'last consumer id whose sum is in a block',
   pairs_recorded  BIGINT UNSIGNED NOT NULL,
@@ -190,7 +190,7 @@ CREATE TABLE IF NOT EXISTS ${n.sums} (
   todo: `
 CREATE TABLE IF NOT EXISTS ${n.todo} (
   kind          ENUM(${listed(TODO_KINDS)}) NOT NULL,
-  file_sequence BIGINT UNSIGNED NOT NULL COMMENT 'count: staged, and not in a batch yet; move: to where it belongs now',
+  file_sequence BIGINT UNSIGNED NOT NULL COMMENT 'count: staged, and not in a batch yet; move: to where it belongs now; decide: held',
   PRIMARY KEY (kind, file_sequence)
 ) ${LEDGER_STORAGE}`,
   opening_wide: `

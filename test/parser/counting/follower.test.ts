@@ -98,7 +98,8 @@ t.test('from its day in the archive and back to that day', async t => {
   t.equal(journal.processed(1)?.outcome, 'applied')
   say('refused')
   await isDone()
-  t.same(stands(), [join('quarantine', settledName(NAME, SHA256))])
+  const quarantined = join('quarantine', settledName(NAME, SHA256))
+  t.same(stands(), [quarantined, `${quarantined}.reason.json`])
 })
 
 t.test('wherever it is in the archive', async t => {

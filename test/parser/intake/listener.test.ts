@@ -13,7 +13,15 @@ import { sha256 } from '../helpers.ts'
 // inbox behind it is the test.
 
 const HASH = sha256('1 2\n')
-const COUNTS = { applied: 0, duplicate: 0, quarantined: 0, reverted: 0, bytes: 0, lines: 0 }
+const COUNTS = {
+  applied: 0,
+  duplicate: 0,
+  quarantined: 0,
+  reverted: 0,
+  held: 0,
+  bytes: 0,
+  lines: 0,
+}
 const HEALTH: ParserHealth = {
   ...{ role: 'parser', pid: process.pid, state: 'running', database: 'ready', processed: 7 },
   ...{ uptimeSeconds: 1, lastProgressAtMs: 1, eventLoopDelayMs: 0 },

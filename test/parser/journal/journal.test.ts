@@ -59,7 +59,7 @@ t.test('from the claim to the end', async t => {
   t.equal(journal.queued(100), undefined)
   t.same(journal.content(hashOf('x')), { applied: 1, last: 2, claim: 0 })
   const counts = {
-    ...{ applied: 1, duplicate: 1, quarantined: 0, reverted: 0 },
+    ...{ applied: 1, duplicate: 1, quarantined: 0, reverted: 0, held: 0 },
     ...{ bytes: 10, lines: 2, rejectedLines: 0 },
   }
   t.same(journal.sinceStart, counts)

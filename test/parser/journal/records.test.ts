@@ -44,6 +44,7 @@ const state: JournalState = {
   duplicate: 2,
   quarantined: 3,
   reverted: 0,
+  held: 0,
   bytes: 2 ** 53 - 1,
   lines: 2 ** 52,
   rejectedLines: 2 ** 50,

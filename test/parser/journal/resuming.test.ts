@@ -127,7 +127,15 @@ t.test('many settlements are one commit: numbers in order, all or nothing', asyn
   }
   t.same(journal.content(hashOf('t0')), { applied: 1, last: 4, claim: 0 })
   t.same(journal.content(hashOf('t1')), { applied: 0, last: 2, claim: 0 })
-  const counts = { applied: 2, duplicate: 1, quarantined: 1, reverted: 0, bytes: 20, lines: 4 }
+  const counts = {
+    applied: 2,
+    duplicate: 1,
+    quarantined: 1,
+    reverted: 0,
+    held: 0,
+    bytes: 20,
+    lines: 4,
+  }
   t.same(journal.sinceStart, counts)
   t.same(journal.settle([]), [])
   await journal.close()

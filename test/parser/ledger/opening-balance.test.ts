@@ -3,11 +3,8 @@ import type { Session } from '../../../parser/ledger/connection.ts'
 import { openingOf } from '../../../parser/ledger/proving/opening-of.ts'
 import { BlockSums } from '../../../parser/ledger/recording/block-sums.ts'
 import { openLedger } from '../../../parser/ledger/schema/opening.ts'
-import {
-  openingSeed,
-  openingSequence,
-  takeOpening,
-} from '../../../parser/ledger/schema/opening-balance.ts'
+import { takeOpening } from '../../../parser/ledger/schema/opening-balance.ts'
+import { openingSeed, openingSequence } from '../../../parser/ledger/schema/opening-blocks.ts'
 import { ledgerNames } from '../../../parser/ledger/schema/tables.ts'
 import { readConfig } from '../../../shared/config.ts'
 import { eventually } from '../../helpers/eventually.ts'

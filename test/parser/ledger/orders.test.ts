@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { askFor, orderOf, orderStanding } from '../../../parser/ledger/asking/orders.ts'
-import type { BatchFile } from '../../../parser/ledger/batch.ts'
+import { type BatchFile, newBatchId } from '../../../parser/ledger/batch.ts'
 import { isFileOrder } from '../../../parser/ledger/counting/carry-out.ts'
 import { membersOf } from '../../../parser/ledger/counting/signed-chunks.ts'
 import type { Ledger } from '../../../parser/ledger/index.ts'
 import { prove } from '../../../parser/ledger/proving/verify.ts'
 import { ledgerNames } from '../../../parser/ledger/schema/tables.ts'
+import { checkWitnesses } from '../../../parser/ledger/schema/witnesses.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import {
   asTotals,
@@ -61,10 +62,7 @@ async function scene(t: Test, size = 2, onChunk: () => void = () => {}) {
     await by.counter.takeLease()
     const files = await by.counter.waiting(99)
     if (files.length > 0) {
-      const id = createHash('md5')
-        .update(files.map(file => file.sequence).join())
-        .digest()
-      t.same(await by.counter.countStaged({ id, files }), { kind: 'applied' })
+      t.same(await by.counter.countStaged({ id: newBatchId(), files }), { kind: 'applied' })
     }
   }
   return {
@@ -317,6 +315,88 @@ t.test('an order for a file that is not counted yet waits', async t => {
   t.same(await s.ask('undo', old), id, 'it is the same order then')
   t.same(await s.carryOut(), ['applied'])
   t.same(await s.totals(), sums(zeros(OLD)))
+})
+
+t.test('one that is to be counted in its own place is not, and holds up nobody', async t => {
+  const s = await scene(t)
+  const sha256 = createHash('sha256').update('itself').digest()
+  const terms = { supersedes: sha256.toString('hex') }
+  const itself = named(NEW, { sha256, terms })
+  t.ok(await s.record([itself]))
+  t.same(await s.carryOut(), ['declined'])
+  t.match(await s.row(itself), { state: 'refused', reason: /waits for it/ })
+})
+
+t.test('asked again it is the same as long as it would bring about the same', async t => {
+  const s = await scene(t)
+  const old = named(OLD)
+  await s.given(old)
+  const first = await s.ask('undo', old)
+  await s.session.execute("UPDATE countersink_file SET state = 'reverting', postings = 2")
+  t.same(await s.ask('undo', old), first, 'while it is taken back')
+  await s.session.execute("UPDATE countersink_file SET state = 'applied', postings = 3")
+  t.same(await s.carryOut(), ['declined'], 'of a file that has moved on since')
+  t.match(await s.standing(first), { state: 'refused', answer: /ask again/ })
+})
+
+t.test('counted again and refused, it is no sign of an older database', async t => {
+  const s = await scene(t)
+  const old = named(OLD)
+  await s.given(old)
+  for (const kind of ['undo', 'redo'] as const) {
+    await s.ask(kind, old)
+    await s.carryOut()
+  }
+  await s.session.execute('DELETE FROM countersink_todo')
+  await s.session.execute(
+    "UPDATE countersink_file SET state = 'refused', reason = 'TOTAL_REFUSED: x'",
+  )
+  const row = await s.row(old)
+  await checkWitnesses(s.session, ledgerNames(s.config), [
+    { sha256: row.sha256, sequence: row.sequence },
+  ])
+  const proof = await prove(s.session, s.config, {
+    journal: [{ sha256: row.sha256, sequence: row.sequence }],
+    consumers: undefined,
+  })
+  t.same(proof.findings, [])
+})
+
+t.test('replaced, taken back, and replaced once more', async t => {
+  const s = await scene(t, 100)
+  const old = named(OLD)
+  await s.given(old)
+  const supersedes = Buffer.from(old.sha256).toString('hex')
+  const other = named(NEW, { terms: { supersedes } })
+  t.ok(await s.record([other]))
+  t.same(await s.carryOut(), ['applied'])
+  await s.ask('undo', other)
+  await s.ask('redo', old)
+  t.same((await s.carryOut()).sort(), ['applied', 'done'])
+  await s.countAll()
+  await s.ask('redo', other)
+  await s.carryOut()
+  await s.session.execute('DELETE FROM countersink_todo')
+  await s.session.execute(
+    `UPDATE countersink_file SET state = 'refused' WHERE sequence = ${(await s.row(other)).sequence}`,
+  )
+  const row = await s.row(other)
+  const offer = { name: 'again', workSequence: 99, claimedAtMs: 1, digestedAtMs: 2 }
+  await s.ledger.offerAgain(row, { ...offer, terms: { supersedes } })
+  t.same(await s.carryOut(), ['applied'])
+  t.same(await s.totals(), sums(NEW, zeros(OLD)))
+  await s.proven()
+})
+
+t.test('blocks that are gone: nothing is moved', async t => {
+  const s = await scene(t, 1)
+  const old = named(OLD)
+  await s.given(old)
+  const before = await s.totals()
+  await s.session.execute('DELETE FROM countersink_sums WHERE file_sequence > 0')
+  await s.ask('undo', old)
+  t.same(await s.carryOut(), ['declined'])
+  t.same(await s.totals(), before)
 })
 
 t.test('signed and decimal columns', async t => {

@@ -256,7 +256,9 @@ t.test(
       isOver = true
     })
     const beats = async (): Promise<bigint> => {
-      const [row] = await s.session.query<{ beat: bigint }>('SELECT beat FROM countersink_lease')
+      const [row] = await s.session.query<{ beat: bigint }>(
+        'SELECT beats AS beat FROM countersink_lease',
+      )
       return row!.beat
     }
     await eventually('all of it is taken back', async () => {

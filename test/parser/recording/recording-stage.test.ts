@@ -97,7 +97,7 @@ const ROWS: Record<
   },
   async held(s, file, whose) {
     await ROWS.staged(s, file, whose)
-    await s.session.execute("UPDATE countersink_file SET state = 'held'")
+    await s.session.execute("UPDATE countersink_file SET state = 'held', reason = 'words'")
     await s.session.execute('DELETE FROM countersink_todo')
   },
 }
@@ -116,7 +116,7 @@ function rowFile({ digest, entry }: ReadFile, whose: Whose) {
 /** In the end; `waits` is what is seen before the other parser counts what it can. */
 interface Fate {
   readonly first: 'waits' | 'settled'
-  readonly end: 'applied' | 'duplicate' | 'quarantined' | 'reverted'
+  readonly end: 'applied' | 'duplicate' | 'quarantined' | 'reverted' | 'held'
 }
 
 const FATES: Record<LedgerFile['state'], Record<Whose, Fate>> = {
@@ -150,8 +150,8 @@ const FATES: Record<LedgerFile['state'], Record<Whose, Fate>> = {
     other: { first: 'settled', end: 'reverted' },
   },
   held: {
-    ours: { first: 'waits', end: 'applied' },
-    other: { first: 'waits', end: 'duplicate' },
+    ours: { first: 'settled', end: 'held' },
+    other: { first: 'settled', end: 'held' },
   },
 }
 
@@ -174,7 +174,7 @@ for (const [state, fates] of Object.entries(FATES) as [
           t.same(s.readAgain, [file.entry.sequence])
           await s.hand(file)
         }
-        if (state === 'applying' || state === 'held') await giveBack(s)
+        if (state === 'applying') await giveBack(s)
         if (state === 'reverting') {
           await s.session.execute("UPDATE countersink_file SET state = 'reverted'")
         } else {
@@ -185,7 +185,7 @@ for (const [state, fates] of Object.entries(FATES) as [
       await s.settled(1)
       t.same(s.outcomes, { it: end })
       t.equal(s.decider.reason, undefined)
-      t.same(await s.totals(), end === 'quarantined' ? {} : SUM, 'once')
+      t.same(await s.totals(), end === 'quarantined' || end === 'held' ? {} : SUM, 'once')
       const reason = s.journal.processed(1)?.reason
       if (end === 'quarantined') {
         t.equal(reason, 'TOTAL_OVERFLOW: too much')
@@ -193,6 +193,7 @@ for (const [state, fates] of Object.entries(FATES) as [
         const text = readFileSync(join(s.paths.quarantine, sidecar ?? ''), 'utf8')
         t.match(JSON.parse(text).whatNow, /^Nothing of this file was counted/)
       }
+      if (end === 'held') t.equal(reason, whose === 'ours' ? 'words' : 'its content is held, as it')
       if (end === 'duplicate') t.equal(reason, 'counted before as it')
     })
   }

@@ -11,6 +11,7 @@ import type { DatabaseAddress } from '../../../parser/ledger/way-in.ts'
 import { OwnDirectories } from '../../../parser/own-directories.ts'
 import type { Verdict } from '../../../parser/reading/verdict.ts'
 import { Decider, type ReadFile } from '../../../parser/recording/decider.ts'
+import { NamePolicy } from '../../../parser/recording/name-policy.ts'
 import { RecordingStage } from '../../../parser/recording/recording-stage.ts'
 import { Refuser } from '../../../parser/recording/refuser.ts'
 import { ArchiveLimit } from '../../../parser/settling/archive-limit.ts'
@@ -63,8 +64,18 @@ export async function stagesScene(
   const readAgain: number[] = []
   const namesakes: string[] = []
   const { filesMax = 100 } = options
+  const namePolicy = new NamePolicy({ ledger, policy: config.sameName })
   const decider = new Decider({
-    ...{ journal, ledger, settler, refuser, filesMax, log, runsDirectory: paths.parser },
+    ...{
+      journal,
+      ledger,
+      settler,
+      refuser,
+      namePolicy,
+      filesMax,
+      log,
+      runsDirectory: paths.parser,
+    },
     stalledMs: () => config.takeoverMs,
     readAgain: sequence => readAgain.push(sequence),
     onNamesakes: names => namesakes.push(...names.keys()),
@@ -72,7 +83,9 @@ export async function stagesScene(
   const input = new Handoff<Verdict>(1_000)
   const output = new Handoff<ReadFile>(1_000)
   const common = { ledger, decider, refuser, filesMax, chunkPairsMax: config.chunkPairsMax }
-  const recording = new RecordingStage({ ...common, input, output, settler, disk, growth })
+  const recording = new RecordingStage({
+    ...{ ...common, namePolicy, input, output, settler, disk, growth },
+  })
   const earlier = new EarlierBatches({
     ...{ paths, config, journal, ledger, signal, log },
     newWorkers: () => new DigestWorkers({ sumThreads: 1 }),

@@ -6,11 +6,8 @@ import { beginRetreat, takeBackApplied } from '../../../../parser/ledger/countin
 import { readConsumer } from '../../../../parser/ledger/proving/consumer-account.ts'
 import type { WindowLimits } from '../../../../parser/ledger/proving/totals-window.ts'
 import { insertBlocks } from '../../../../parser/ledger/recording/blocks.ts'
-import {
-  openingSeed,
-  openingSequence,
-  UNKNOWN_GENERATION,
-} from '../../../../parser/ledger/schema/opening-balance.ts'
+import { UNKNOWN_GENERATION } from '../../../../parser/ledger/schema/opening-balance.ts'
+import { openingSeed, openingSequence } from '../../../../parser/ledger/schema/opening-blocks.ts'
 import { BlockEncoder, startPacking } from '../../../../parser/sums/block-encoder.ts'
 import { U64_MAX } from '../../../../shared/limits.ts'
 import { failureOf } from '../../../shared/helpers.ts'

@@ -1,0 +1,19 @@
+import { formatCountOf } from '../../shared/numbers.ts'
+import { printable } from '../../shared/printable.ts'
+import { count, text } from '../command-table/index.ts'
+import type { PutAside } from '../publishing/index.ts'
+
+// What is answered of the bad lines of a file that was counted without them.
+
+export const PUT_ASIDE_SHAPE = {
+  rejectedLines: count('bad lines of it that were put aside; missing: none'),
+  rejects: text('the file that they are in'),
+}
+
+export function putAsideJson(aside: PutAside | undefined) {
+  return aside === undefined ? {} : { rejectedLines: aside.lines, rejects: aside.path }
+}
+
+export function putAsideText({ lines, path }: PutAside): string {
+  return `${formatCountOf(lines, 'bad line')} put aside: ${printable(path)}`
+}

@@ -1,0 +1,139 @@
+/**
+ * Files in quarantine/ as a person names them, with what stands in their sidecars. A sidecar that is gone,
+ * or that somebody has written into, is no reason not to find the file.
+ */
+
+import { readdir, readFile, realpath } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { replaceFile } from '../../shared/durable.ts'
+import { CountersinkError, hasCode } from '../../shared/errors.ts'
+import { statsIfLookedAt } from '../../shared/looks.ts'
+import {
+  givenName,
+  MANIFEST_SUFFIX,
+  parseSettledName,
+  SIDECAR_SUFFIX,
+  type StatePaths,
+  sidecarPath,
+} from '../../shared/paths.ts'
+import { printableLines } from '../../shared/printable.ts'
+
+export interface Quarantined {
+  readonly path: string
+  /** As whoever brought it called it. */
+  readonly name: string
+  /** What was read; undefined: it never was, or nothing tells. */
+  readonly sha256: string | undefined
+}
+
+/**
+ * @param asked a path in quarantine/, a name there, the name that a file came with, or the beginning of
+ *   its hash.
+ * @throws CountersinkError USAGE when there is none, or several.
+ */
+export async function findQuarantined(paths: StatePaths, asked: string): Promise<Quarantined> {
+  const { quarantine } = paths
+  const entries = await entriesOf(quarantine)
+  const isPath = asked.includes('/') && (await isIn(quarantine, asked))
+  const entry = isPath ? basename(asked) : asked
+  if (entries.includes(entry)) return quarantinedFile(quarantine, entry)
+  const found: Quarantined[] = []
+  if (!asked.includes('/')) {
+    const isHash = /^[0-9a-f]{8,64}$/i.test(asked)
+    for (const one of entries) {
+      // The hash, as far as it goes, and the name are in the entry's own: few sidecars are read.
+      const hashPrefix = parseSettledName(one)?.hashPrefix
+      const mayBe = isHash && hashPrefix !== undefined && startsAlike(hashPrefix, asked)
+      if (!mayBe && !one.startsWith(asked)) continue
+      const file = await quarantinedFile(quarantine, one)
+      const hash = file.sha256 ?? hashPrefix ?? ''
+      if ((mayBe && startsAlike(hash, asked)) || file.name === asked) found.push(file)
+    }
+  }
+  const [file, another] = found
+  if (file === undefined) {
+    throw new CountersinkError(
+      'USAGE',
+      `there is no ${JSON.stringify(asked)} in ${quarantine}: neither a name, nor the beginning of a SHA-256 (8 digits or more)`,
+      { advice: '"countersink hashes --outcome quarantined" lists what was put there.' },
+    )
+  }
+  if (another === undefined) return file
+  const names = found.slice(0, NAMED_MAX).map(({ path }) => basename(path))
+  throw new CountersinkError(
+    'USAGE',
+    `${JSON.stringify(asked)} fits ${found.length} files in ${quarantine}: ${names.join(', ')}${found.length > NAMED_MAX ? ', …' : ''}`,
+    { advice: 'Name one of them.' },
+  )
+}
+
+/** Writes beside it that it was brought back, when, and as what. */
+export async function noteRequeued(
+  { path }: Quarantined,
+  as: { readonly sha256: string; readonly name: string },
+): Promise<void> {
+  const sidecar = sidecarPath(dirname(path), basename(path))
+  const fields = await fieldsOf(sidecar)
+  if (fields === undefined) return
+  const before = Array.isArray(fields.requeued) ? fields.requeued : []
+  const requeued = [...before.slice(1 - NOTES_MAX), { ...as, at: new Date().toISOString() }]
+  await replaceFile(
+    sidecar,
+    printableLines(`${JSON.stringify({ ...fields, requeued }, null, 2)}\n`),
+  )
+}
+
+async function quarantinedFile(directory: string, entry: string): Promise<Quarantined> {
+  const fields = await fieldsOf(sidecarPath(directory, entry))
+  const { name, sha256 } = fields ?? {}
+  const hash = typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256) ? sha256 : undefined
+  const parsed = parseSettledName(entry)?.name ?? entry.replace(/\.unread\.\d+$/, '')
+  const came = typeof name === 'string' && name !== '' ? name : parsed
+  return {
+    path: join(directory, entry),
+    name: hash === undefined ? came : givenName(came, hash),
+    sha256: hash,
+  }
+}
+
+/** What a sidecar says; undefined: there is none that can be read. */
+async function fieldsOf(path: string): Promise<Record<string, unknown> | undefined> {
+  try {
+    const fields: unknown = JSON.parse(await readFile(path, 'utf8'))
+    return typeof fields === 'object' && fields !== null ? { ...fields } : undefined
+  } catch (error) {
+    if (error instanceof SyntaxError || hasCode(error, 'ENOENT', 'EACCES')) return undefined
+    throw error
+  }
+}
+
+async function entriesOf(directory: string): Promise<string[]> {
+  try {
+    const names = await readdir(directory)
+    return names.filter(name => {
+      if (name.endsWith(SIDECAR_SUFFIX) || name.endsWith(MANIFEST_SUFFIX)) return false
+      return statsIfLookedAt(join(directory, name))?.isFile()
+    })
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return []
+    throw error
+  }
+}
+
+async function isIn(directory: string, path: string): Promise<boolean> {
+  try {
+    return (await realpath(dirname(path))) === (await realpath(directory))
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return false
+    throw error
+  }
+}
+
+function startsAlike(one: string, other: string): boolean {
+  const digits = Math.min(one.length, other.length)
+  return one.slice(0, digits) === other.slice(0, digits).toLowerCase()
+}
+
+const NAMED_MAX = 5
+/** Of one file, the newest. */
+const NOTES_MAX = 10
