@@ -34,6 +34,7 @@ const OPERATORS =
 const ELSEWHERE: Readonly<Record<string, string>> = {
   'countersink prune --keep 400d': 'integration/closing.test.ts',
   'countersink rejects': 'integration/rejects.test.ts',
+  'countersink requeue --with': 'integration/requeue.test.ts',
   'countersink status --json': 'operating/json.test.ts',
   'countersink help COMMAND --json-schema': 'operating/json.test.ts',
   'countersink systemd --once': 'operating/systemd-units.test.ts',
@@ -60,6 +61,10 @@ t.test('README', { skip }, async t => {
   await follow({ t, host, counted: [] }, 'README.md', {
     'Two commands': [inTheBuild],
     Corrections: [triedBy('integration/corrections.test.ts')],
+    'Your own files': [
+      triedBy('integration/held-files.test.ts'),
+      triedBy('integration/requeue.test.ts'),
+    ],
     Configuration: [said(/quietMs/)],
     Cron: [readmeCron],
     'Under systemd': [readmeSystemd],
@@ -222,17 +227,17 @@ async function goesBack(scene: Scene, block: Block): Promise<void> {
   t.notMatch(tables.stdout, /newer/)
 }
 
-/** These are what builds and tests this project. */
 /** Its contents are of that test; it gives each of these commands. */
 function triedBy(path: string): Step {
   const test = readFileSync(`${ROOT}test/${path}`, 'utf8')
   return async ({ t }, { text }) => {
     for (const [, command = ''] of text.matchAll(/^countersink (\w+)/gm)) {
-      t.ok(test.includes(`run('${command}', `), command)
+      t.match(test, new RegExp(`\\b(run\\(|site, )'${command}'`), `${path}: ${command}`)
     }
   }
 }
 
+/** These are what builds and tests this project. */
 async function inTheBuild({ t }: Scene, { text }: Block): Promise<void> {
   const build = readPage('.ci/run')
   for (const line of text.trim().split('\n')) {

@@ -6,7 +6,6 @@
 import { createHash } from 'node:crypto'
 import type { Terms } from '../../../shared/terms.ts'
 import type { Session } from '../connection.ts'
-import type { LedgerFile } from '../file-rows.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { wayOf } from '../state-sql.ts'
 import { ORDER_STATES, type OrderEvent, type OrderKind, type OrderState } from './order-states.ts'
@@ -37,11 +36,20 @@ export function orderId(...parts: readonly string[]): Buffer {
   return createHash('sha256').update(text).digest().subarray(0, 16)
 }
 
+/** What an order goes by, of a file's row. */
+interface OrderedFile {
+  readonly sequence: bigint
+  readonly state: string
+  readonly postings: number
+  readonly origin: Buffer
+  readonly workSequence: bigint
+}
+
 /** An order about a file: the same as long as it would bring about the same. */
 export function fileOrderId(
   kind: 'undo' | 'redo' | 'release' | 'refuse',
   ledgerUuid: string,
-  { sequence, state, postings, origin, workSequence }: LedgerFile,
+  { sequence, state, postings, origin, workSequence }: OrderedFile,
 ): Buffer {
   if (kind === 'release' || kind === 'refuse') {
     // Published again, it may be held again.

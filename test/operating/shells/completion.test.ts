@@ -24,7 +24,7 @@ t.test('fish', { skip: missing('fish') ?? false }, async t => {
       .map(line => line.split('\t')[0]!)
       .sort()
   }
-  t.same(complete('p'), ['ping', 'publish'])
+  t.same(complete('p'), ['ping', 'prune', 'publish'])
   for (const { name, options } of commands) {
     const all = [...Object.keys(options), 'help'].map(option => `--${option}`)
     t.same(complete(`${name} --`), all.sort(), name)
