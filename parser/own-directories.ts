@@ -123,8 +123,8 @@ const INTERVAL_MS = 1_000
 
 /** Files are renamed between the first, the second, and each of the others. */
 function movedBetween(paths: StatePaths): string[] {
-  const { inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted } = paths
-  return [inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted]
+  const { inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted, held } = paths
+  return [inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted, held]
 }
 
 /**

@@ -86,9 +86,9 @@ function lookAtPlaceOf(dir: string): string | Finding {
 }
 
 function lookAtDirectories(paths: StatePaths): string | Finding {
-  const { inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted } = paths
+  const { inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted, held } = paths
   const all = [
-    ...[inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted],
+    ...[inbox, work, archive, archiveDisposable, quarantine, duplicate, reverted, held],
     ...[paths.parser, paths.runs, paths.generator, paths.generatorTmp, paths.run, paths.log],
     ...[archive, archiveDisposable].flatMap(daysThere),
   ]
