@@ -81,6 +81,7 @@ t.test('from the claim to the end', async t => {
     duplicate: 0,
     quarantined: 0,
     reverted: 0,
+    held: 0,
     bytes: 0,
     lines: 0,
   })
