@@ -175,7 +175,7 @@ export class Decider {
     digest,
   }: Extract<Verdict, { kind: 'quarantine' }>): Promise<boolean> {
     const row = await this.#ledger.rowOf(entry.name, entry.sequence)
-    if (row?.state !== 'staged' && row?.state !== 'applying') return false
+    if (row === undefined || !UNDECIDED.has(row.state)) return false
     await this.wait({ kind: 'duplicate', entry, digest: { ...digest, ...factsOf(row) } })
     return true
   }
@@ -268,6 +268,11 @@ export interface Finished {
   readonly verdict: ReadFile | Repeat
   readonly ending: Ending
 }
+
+/** Its sums are in the ledger, and what becomes of them is not final. */
+const UNDECIDED: ReadonlySet<LedgerFile['state']> = new Set([
+  ...(['staged', 'applying', 'reverting', 'held'] as const),
+])
 
 /** Files looked at, each in microseconds, before others on the event loop get a turn. */
 const LOOKED_AT_ONCE_MAX = 16

@@ -43,7 +43,9 @@ interface Case {
 const STAGES = Object.keys(START_UP) as QueueEntry['stage'][]
 const FILES = Object.keys(REOPENING) as FileAsRead[]
 const RUNS: readonly RunAsSealed[] = ['none', 'usable', 'unusable']
-const ROWS = (Object.keys(START_UP.digested) as RowOfContent[]).filter(row => row !== 'unasked')
+/** What becomes of these is tried in `recording-stage.test.ts`: a start makes no difference between them and others that wait. */
+const NOT_LAID = /^(unasked|.* (reverting|reverted|held))$/
+const ROWS = (Object.keys(START_UP.digested) as RowOfContent[]).filter(row => !NOT_LAID.test(row))
 
 const CASES: readonly Case[] = STAGES.flatMap(stage =>
   FILES.flatMap(file =>

@@ -13,7 +13,7 @@ import { SupervisorScene } from './supervisor-scene.ts'
 startNodeWithoutLoader(t)
 
 t.jobs = 4
-const COUNTS = { applied: 0, duplicate: 0, bytes: 0, lines: 0 }
+const COUNTS = { applied: 0, duplicate: 0, reverted: 0, held: 0, bytes: 0, lines: 0 }
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 
 /** A supervisor that runs, and what its command was told. */

@@ -45,7 +45,9 @@ process.stdin.resume().on('end', () => end(0))
 const common = () => ({
   role, pid: process.pid, uptimeSeconds: 1, lastProgressAtMs: Date.now(), eventLoopDelayMs: 0,
 })
-const counts = { applied: 0, duplicate: 0, quarantined: 0, bytes: 0, lines: 0 }
+const counts = {
+  applied: 0, duplicate: 0, quarantined: 0, reverted: 0, held: 0, bytes: 0, lines: 0,
+}
 const health = {
   parser: () => ({
     ...common(), state: 'running', queue: { files: queued, bytes: queued }, database: 'ready',

@@ -71,11 +71,16 @@ t.test('from the claim to the end', async t => {
   const again = openJournal(t, path)
   t.equal(again.queued(101), undefined, 'the close made the last move durable')
   t.same(again.ever, counts)
-  const none = {
-    ...{ applied: 0, duplicate: 0, quarantined: 0, reverted: 0 },
-    ...{ bytes: 0, lines: 0, rejectedLines: 0 },
-  }
-  t.same(again.sinceStart, none)
+  t.same(again.sinceStart, {
+    applied: 0,
+    duplicate: 0,
+    quarantined: 0,
+    reverted: 0,
+    held: 0,
+    bytes: 0,
+    lines: 0,
+      rejectedLines: 0,
+  })
   t.same(again.processed(1), file)
   t.match(again.processed(2), { reason: 'r', outcome: 'duplicate' })
   t.equal(again.processed(3), undefined)
