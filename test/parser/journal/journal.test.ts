@@ -79,7 +79,7 @@ t.test('from the claim to the end', async t => {
     held: 0,
     bytes: 0,
     lines: 0,
-      rejectedLines: 0,
+    rejectedLines: 0,
   })
   t.same(again.processed(1), file)
   t.match(again.processed(2), { reason: 'r', outcome: 'duplicate' })
