@@ -282,7 +282,7 @@ export class HistoryDatabase implements Foreign {
     this.#hasSaved = false
   }
 
-  /** First contact is over: its last table is there, and has its row. */
+  /** First contact is over: all tables are there, and what the totals held before is the opening balance. */
   async #isThere(admin: Session): Promise<boolean> {
     const [, meta = ''] = this.#tables
     const names = this.#tables.map(table => table.replaceAll('`', "'"))
@@ -291,7 +291,8 @@ export class HistoryDatabase implements Foreign {
         WHERE table_schema = DATABASE() AND table_name IN (${names.join(', ')})`,
     )
     if (found.length < this.#tables.length) return false
-    return (await admin.query(`SELECT 1 FROM ${meta}`)).length > 0
+    const taken = `SELECT 1 FROM ${meta} WHERE opening_generation IS NOT NULL`
+    return (await admin.query(taken)).length > 0
   }
 }
 
