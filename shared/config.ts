@@ -188,6 +188,13 @@ export const LEDGER_TABLES = [
   'opening_wide',
   'order',
   'sighting',
+  'rollup',
+  'period',
+  'usage',
+  'usage_block',
+  'usage_wide',
+  'usage_day',
+  'usage_month',
 ] as const
 
 const defaults = readConfig({})

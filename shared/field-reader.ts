@@ -1,6 +1,7 @@
 import { CountersinkError } from './errors.ts'
 import { TIME_MS_MAX } from './limits.ts'
 import { parseU128 } from './numbers.ts'
+import { isTimeOfUsage } from './terms.ts'
 
 /** Reads own properties only, one level deep. */
 export class FieldReader {
@@ -37,6 +38,12 @@ export class FieldReader {
     const value = this.count(key)
     if (value <= TIME_MS_MAX) return value
     throw invalid(`${key} must be milliseconds since 1970, at most ${TIME_MS_MAX}`)
+  }
+
+  timeOfUsageMs(key: string): number {
+    const value = this.count(key)
+    if (isTimeOfUsage(value)) return value
+    throw invalid(`${key} must be milliseconds since 1970 of a time in the years from 2000 to 2099`)
   }
 
   amount(key: string): string {

@@ -68,3 +68,7 @@ assert(FRAME_TIMEOUT_MS <= REQUEST_TIMEOUT_MS && DRAIN_TIMEOUT_MS <= REQUEST_TIM
 assert(MESSAGES_PER_TURN <= REQUESTS_IN_HAND_MAX)
 assert(REQUESTS_IN_HAND_MAX < REQUESTS_PER_CHANNEL_MAX)
 assert(CLAIMS_PER_COMMIT_MAX <= ANNOUNCEMENTS_WAITING_MAX)
+
+/** Times of usage: whole years, so that each has its partition. The first is a time, the second no more. */
+export const USED_AT_MS_MIN = Date.UTC(2000, 0, 1)
+export const USED_AT_MS_MAX = Date.UTC(2100, 0, 1)

@@ -54,9 +54,10 @@ export interface Announce {
   readonly sha256: string
   readonly lines?: number
   readonly amount?: string
-  /** As in the manifest, which counts for more. Earlier peers neither say nor read these two. */
+  /** As in the manifest, which counts for more. Earlier peers neither say nor read these. */
   readonly origin?: string
   readonly publishedAtMs?: number
+  readonly usedAtMs?: number
 }
 export interface Ack {
   readonly type: 'ack'
@@ -151,6 +152,7 @@ export function parseMessage(value: unknown): Message {
         ...f.optional('amount', () => f.amount('amount')),
         ...f.optional('origin', () => f.origin('origin')),
         ...f.optional('publishedAtMs', () => f.timeMs('publishedAtMs')),
+        ...f.optional('usedAtMs', () => f.timeOfUsageMs('usedAtMs')),
       }
     case 'ack':
       return {

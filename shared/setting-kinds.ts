@@ -93,6 +93,27 @@ export function choice<T extends string>(
   } satisfies Setting<T>
 }
 
+/** So many days, or without end. */
+export type DaysKept = number | 'forever'
+
+export function daysKept(variable: string, meaning: string, fallback: string) {
+  return {
+    variable,
+    meaning,
+    default: fallback,
+    allowed: `a number of days from 1d to ${DAYS_KEPT_MAX}d, or forever`,
+    schema: { type: 'string', pattern: String.raw`^(forever|\d{1,5}d)$` },
+    parse(text: string): DaysKept | undefined {
+      if (text === 'forever') return text
+      const days = /^\d{1,5}d$/.test(text) ? Number(text.slice(0, -1)) : Number.NaN
+      return days >= 1 && days <= DAYS_KEPT_MAX ? days : undefined
+    },
+  } satisfies Setting<DaysKept>
+}
+
+/** As many as there are times of usage, in whole years. */
+const DAYS_KEPT_MAX = 36_500
+
 export function sqlName(variable: string, meaning: string, fallback: string) {
   return {
     variable,

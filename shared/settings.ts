@@ -3,7 +3,16 @@ import { U64_MAX } from './limits.ts'
 import { LEVELS, LOG_FORMATS } from './log-line.ts'
 import { parseBytes, parseU64 } from './numbers.ts'
 import { parseRejectLimit, REJECT_LIMIT_PATTERN, type RejectLimit } from './reject-limit.ts'
-import { bytes, choice, count, type Setting, SIZES_PATTERN, sqlName } from './setting-kinds.ts'
+import {
+  bytes,
+  choice,
+  count,
+  daysKept,
+  type Setting,
+  SIZES_PATTERN,
+  sqlName,
+} from './setting-kinds.ts'
+import { timeZoneNamed } from './time-zone.ts'
 
 export interface ByteRange {
   readonly minBytes: number
@@ -63,6 +72,19 @@ const rejectLines: Setting<RejectLimit> = {
   allowed: 'a whole number of lines such as 10, or a share from 0% to 100% such as 0.5%',
   schema: { type: ['integer', 'string'], minimum: 0, pattern: REJECT_LIMIT_PATTERN },
   parse: parseRejectLimit,
+}
+
+const timeZone: Setting<string> = {
+  variable: 'COUNTERSINK_TIME_ZONE',
+  meaning:
+    'where days and months begin, as Europe/Berlin; another one than the ledger has: its days and months are made anew. Empty: the one that the ledger has, of a new one UTC',
+  default: '',
+  allowed: 'the IANA name of a time zone such as Europe/Berlin or UTC',
+  schema: {
+    type: 'string',
+    pattern: String.raw`^([A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+)*)?$`,
+  },
+  parse: text => (text === '' ? text : timeZoneNamed(text)),
 }
 
 const alertCommand: Setting<string> = {
@@ -187,6 +209,23 @@ export const SETTINGS = {
     100,
     86_400_000,
   ),
+  usage: choice(
+    'COUNTERSINK_USAGE',
+    'whether usage is kept by hour, day and month; auto: as the ledger has it, and a new one has it',
+    ['auto', 'on', 'off'],
+  ),
+  timeZone,
+  keepHours: daysKept(
+    'COUNTERSINK_KEEP_HOURS',
+    'how long usage by hour is kept; what is older is told by day and month',
+    '14d',
+  ),
+  keepDays: daysKept(
+    'COUNTERSINK_KEEP_DAYS',
+    'how long usage by day is kept; what is older is told by month',
+    '400d',
+  ),
+  keepMonths: daysKept('COUNTERSINK_KEEP_MONTHS', 'how long usage by month is kept', 'forever'),
   archiveBytesMax: bytes(
     'COUNTERSINK_ARCHIVE_BYTES_MAX',
     'archived bytes of generated files; the oldest are deleted beyond it, a file of yours never',

@@ -39,6 +39,7 @@ export interface Candidate {
   readonly announced: Expected | undefined
   /** What came with the announcement besides. */
   readonly provenance?: Provenance | undefined
+  readonly usedAtMs?: number | undefined
   /** As it was when its bytes were on the disk; needed where no manifest vouches for it. */
   readonly sealed?: FileIdentity | undefined
 }
@@ -105,7 +106,7 @@ async function moveIntoWork(
 }
 
 async function moveBoth(
-  { name, announced, provenance }: Candidate,
+  { name, announced, provenance, usedAtMs }: Candidate,
   sizeBytes: number,
   paths: StatePaths,
   journal: Journal,
@@ -121,7 +122,9 @@ async function moveBoth(
   if ('found' in brought) {
     crashPoint('P1-data-moved')
     const { found } = brought
-    const entry = newEntry({ sequence, name, sizeBytes, found, announced, provenance })
+    const entry = newEntry({
+      ...{ sequence, name, sizeBytes, found, announced, provenance, usedAtMs },
+    })
     return { kind: 'claimed', entry }
   }
   // If a newer one stands there by now, this one is left in work/, under a sequence of its own.
@@ -147,7 +150,7 @@ async function readAndMove(
 }
 
 async function movePlain(
-  { name, announced, provenance, sealed }: Candidate,
+  { name, announced, provenance, usedAtMs, sealed }: Candidate,
   paths: StatePaths,
   journal: Journal,
 ): Promise<ClaimResult> {
@@ -168,7 +171,7 @@ async function movePlain(
   return {
     kind: 'claimed',
     entry: newEntry({
-      ...{ sequence, name, sizeBytes, found, announced, provenance },
+      ...{ sequence, name, sizeBytes, found, announced, provenance, usedAtMs },
       identity: sealed,
     }),
   }
@@ -198,11 +201,15 @@ export function newEntry(facts: {
   found: FoundManifest
   announced: Expected | undefined
   provenance?: Provenance | undefined
+  /** As it was announced; a manifest counts for more. */
+  usedAtMs?: number | undefined
   /** Of a file that had no manifest when it was looked at. */
   identity?: FileIdentity
 }): QueueEntry {
   const { manifest, problem } = facts.found
   const isPlain = manifest === undefined && problem === undefined
+  const usedAtMs = manifest?.terms?.usedAtMs ?? facts.usedAtMs
+  const terms = usedAtMs === undefined ? manifest?.terms : { ...manifest?.terms, usedAtMs }
   return {
     sequence: facts.sequence,
     name: facts.name,
@@ -214,7 +221,7 @@ export function newEntry(facts: {
       publishedAtMs: manifest?.publishedAtMs ?? facts.provenance?.publishedAtMs,
       announcedAtMs: facts.provenance?.announcedAtMs,
     },
-    ...(manifest?.terms === undefined ? {} : { terms: manifest.terms }),
+    ...(terms === undefined ? {} : { terms }),
     manifestProblem: problem,
     disposable: manifest?.disposable ?? false,
     isPlain,

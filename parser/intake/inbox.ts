@@ -164,6 +164,7 @@ export class Inbox {
         name: announce.name,
         sealed,
         provenance: announcedNow(announce, cameAtMs),
+        usedAtMs: announce.usedAtMs,
         announced: {
           sha256: announce.sha256,
           sizeBytes: announce.sizeBytes,

@@ -42,6 +42,7 @@ export interface LedgerFile {
   /** The batch that moved, or moves, its sums; null: none has. */
   readonly batchId: Buffer | null
   /** UTC, see `fromSqlTime`. */
+  readonly usedAt: string
   readonly publishedAt: string | null
   readonly claimedAt: string
   readonly digestedAt: string
@@ -55,7 +56,7 @@ export const fileColumns = (n: LedgerNames): string => `sequence, sha256, origin
   sign, pairs, amount,
   largest_sum AS largestSum, state, postings, supersedes, parent, reason, attempt, recorded_to AS recordedTo,
   (SELECT batch_id FROM ${n.posting} p WHERE p.file_sequence = sequence AND p.n = postings) AS batchId,
-  published_at AS publishedAt, claimed_at AS claimedAt, digested_at AS digestedAt, recorded_at AS recordedAt, counted_at AS countedAt,
+  used_at AS usedAt, published_at AS publishedAt, claimed_at AS claimedAt, digested_at AS digestedAt, recorded_at AS recordedAt, counted_at AS countedAt,
   reverted_at AS revertedAt`
 
 /**
@@ -95,6 +96,14 @@ export function publishedTime({ publishedAtMs }: Published): string | null {
   return publishedAtMs === undefined || publishedAtMs > TIME_MS_MAX ? null : sqlTime(publishedAtMs)
 }
 
+/** What is told without a time was used when it came. */
+export function usedTime(file: {
+  readonly terms?: Terms | undefined
+  readonly claimedAtMs: number
+}): string {
+  return sqlTime(file.terms?.usedAtMs ?? file.claimedAtMs)
+}
+
 export function fileWay(event: FileEvent): { readonly to: FileState; readonly from: string } {
   return wayOf<FileState, FileEvent>(FILE_STATES, event)
 }
@@ -128,7 +137,7 @@ export async function insertFiles(
       `INSERT INTO ${names.file}
          (sha256, origin, instance, work_sequence, name, size_bytes, \`lines\`, rejected_lines, sign,
           supersedes, parent, pairs, amount, largest_sum, state, attempt, recorded_to, pairs_recorded,
-          amount_recorded, postings,
+          amount_recorded, postings, used_at,
           published_at, claimed_at, digested_at, recorded_at, counted_at)
        VALUES ${some.map(() => ROW[claim]).join(', ')}`,
       some.flatMap(file => valuesOf(file, instance, claim)),
@@ -170,12 +179,13 @@ export async function offerAgain(
       `UPDATE ${names.file}
           SET state = '${to}', reason = ?, origin = ?, instance = ?, work_sequence = ?, name = ?,
               supersedes = ?, parent = ?,
-              published_at = ?, claimed_at = ?, digested_at = ?
+              used_at = ?, published_at = ?, claimed_at = ?, digested_at = ?
         WHERE sequence = ? AND ${from}`,
       [
         heldBecause === undefined ? null : boundedReason(heldBecause),
         ...[originOf(instance, offer), instance, offer.workSequence, offer.name],
         ...[contentOf(terms?.supersedes), contentOf(terms?.parent)],
+        usedTime(offer),
         ...[publishedTime(offer), sqlTime(offer.claimedAtMs), sqlTime(offer.digestedAtMs)],
         sequence,
       ],
@@ -209,7 +219,7 @@ export function contentOf(sha256: string | undefined): Buffer | null {
 }
 
 const row = (claim: Claim, times: string): string =>
-  `(?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, '${fileWay(claim).to}', 0, ?, ?, ?, ?, ?, ?, ?, ${times})`
+  `(?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, '${fileWay(claim).to}', 0, ?, ?, ?, ?, ?, ?, ?, ?, ${times})`
 const ROW: Readonly<Record<Claim, string>> = {
   claim: row('claim', 'NULL, NULL'),
   recordWhole: row('recordWhole', 'UTC_TIMESTAMP(3), NULL'),
@@ -238,6 +248,7 @@ function valuesOf(file: ClaimedFile, instance: Uint8Array, claim: Claim): unknow
     isWhole ? file.sums.pairs : 0,
     isWhole ? file.amount.toString() : '0',
     claim === 'countWhole' ? 1 : 0,
+    usedTime(file),
     publishedTime(file),
     sqlTime(file.claimedAtMs),
     sqlTime(file.digestedAtMs),

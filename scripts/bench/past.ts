@@ -95,7 +95,7 @@ async function insertPast(
      SET sha256 = UNHEX(@hash), origin = REPEAT(CHAR(7), 16), instance = REPEAT(CHAR(7), 16),
          work_sequence = sequence, size_bytes = ${10_000_000} + sequence, \`lines\` = 800000,
          rejected_lines = 0, pairs = 0, amount = 0, largest_sum = 0, state = 'applied', attempt = 0,
-         pairs_recorded = 0, amount_recorded = 0, postings = 1, claimed_at = UTC_TIMESTAMP(3),
+         pairs_recorded = 0, amount_recorded = 0, postings = 1, used_at = UTC_TIMESTAMP(3), claimed_at = UTC_TIMESTAMP(3),
          digested_at = UTC_TIMESTAMP(3), recorded_at = UTC_TIMESTAMP(3), counted_at = UTC_TIMESTAMP(3)`,
   )
   await session.execute(

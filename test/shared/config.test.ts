@@ -49,6 +49,27 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
       ],
       bad: ['', '-1', '1.5', '100.1%', '%', '1e3', '10 ', '0.00001%', '1 %'],
     },
+    usage: {
+      good: [
+        ['auto', 'auto'],
+        ['on', 'on'],
+        ['off', 'off'],
+      ],
+      bad: ['', 'On', 'yes', 'toString'],
+    },
+    timeZone: {
+      good: [
+        ['', ''],
+        ['UTC', 'UTC'],
+        ['Europe/Berlin', 'Europe/Berlin'],
+        ['europe/berlin', 'Europe/Berlin'],
+        ['America/Argentina/Buenos_Aires', 'America/Argentina/Buenos_Aires'],
+      ],
+      bad: ['Berlin', '+01:00', 'Europe/Berlin ', 'local', 'Europe/Nowhere'],
+    },
+    keepHours: days(),
+    keepDays: days(),
+    keepMonths: days(),
     queueFilesMax: counts(1, 10_000_000),
     pairsMax: counts(1, 50_000_000),
     readers: counts(0, 16),
@@ -111,6 +132,19 @@ function names() {
       [longest, longest],
     ] as [string, string][],
     bad: ['', '2x', 'a-b', 'a`b', 'a.b', 'a b', 'ä', `${longest}a`, 'a\n', "a'; DROP TABLE x"],
+  }
+}
+
+function days() {
+  const good: [string, unknown][] = [
+    ['1d', 1],
+    ['400d', 400],
+    ['36500d', 36_500],
+    ['forever', 'forever'],
+  ]
+  return {
+    good,
+    bad: ['', '0d', '14', '14 d', '36501d', '1.5d', 'never'],
   }
 }
 

@@ -68,7 +68,7 @@ export class Lease {
     await session.execute('START TRANSACTION')
     const changed = await session.execute(
       `UPDATE ${this.#names.lease}
-          SET epoch = epoch + 1, beats = beats + 1, holder = ?, until = ${UNTIL}
+          SET epoch = epoch + 1, moves = moves + 1, holder = ?, until = ${UNTIL}
         WHERE only_row = 1 AND (holder = ? OR until < UTC_TIMESTAMP(3))`,
       [this.#instance, this.#lengthMicroseconds, this.#instance],
     )
@@ -121,7 +121,7 @@ export class Lease {
 
   async #renew(session: Session): Promise<boolean> {
     const changed = await session.execute(
-      `UPDATE ${this.#names.lease} SET beats = beats + 1, until = ${UNTIL}
+      `UPDATE ${this.#names.lease} SET moves = moves + 1, until = ${UNTIL}
         WHERE only_row = 1 AND epoch = ?`,
       [this.#lengthMicroseconds, this.#epoch],
     )

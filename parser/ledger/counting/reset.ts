@@ -116,9 +116,9 @@ async function insertRow(
   await session.execute(
     `INSERT INTO ${file}
        (sha256, origin, instance, work_sequence, name, size_bytes, \`lines\`, rejected_lines, sign, pairs,
-        amount, largest_sum, state, attempt, pairs_recorded, amount_recorded, postings, claimed_at, digested_at)
+        amount, largest_sum, state, attempt, pairs_recorded, amount_recorded, postings, used_at, claimed_at, digested_at)
      VALUES (?, ?, ?, 0, DATE_FORMAT(UTC_TIMESTAMP(), 'reset %Y-%m-%d'), 0, 0, 0, -1, 0,
-             0, 0, '${fileWay('recordWhole').to}', 0, 0, 0, 0, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))`,
+             0, 0, '${fileWay('recordWhole').to}', 0, 0, 0, 0, UTC_TIMESTAMP(3), UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))`,
     [sha256, sha256.subarray(0, 16), NOBODY],
   )
   const [row] = await session.query<{ sequence: bigint }>(

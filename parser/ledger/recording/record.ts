@@ -33,6 +33,7 @@ import {
   type LedgerFile,
   originOf,
   publishedTime,
+  usedTime,
 } from '../file-rows.ts'
 import { type LedgerNames, sqlTime } from '../schema/tables.ts'
 import { SQL_DUPLICATE_KEY, sqlNumber } from '../sql-errors.ts'
@@ -217,11 +218,12 @@ async function takeOver(
     const changed = await session.execute(
       `UPDATE ${names.file}
         SET state = '${to}', attempt = attempt + 1, origin = ?, instance = ?, work_sequence = ?, name = ?,
-            supersedes = ?, parent = ?, published_at = ?, claimed_at = ?, digested_at = ?, recorded_to = NULL, pairs_recorded = 0, amount_recorded = 0, pairs = ?
+            supersedes = ?, parent = ?, used_at = ?, published_at = ?, claimed_at = ?, digested_at = ?, recorded_to = NULL, pairs_recorded = 0, amount_recorded = 0, pairs = ?
       WHERE sequence = ? AND attempt = ? AND ${from}`,
       [
         ...[originOf(instance, file), instance, file.workSequence, file.name],
         ...[contentOf(file.terms?.supersedes), contentOf(file.terms?.parent)],
+        usedTime(file),
         ...[publishedTime(file), sqlTime(file.claimedAtMs), sqlTime(file.digestedAtMs)],
         ...[file.sums.pairs, sequence, attempt],
       ],

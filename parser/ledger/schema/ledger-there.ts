@@ -7,7 +7,7 @@ import { type Config, LEDGER_TABLES } from '../../../shared/config.ts'
 import { CountersinkError } from '../../../shared/errors.ts'
 import type { Session } from '../connection.ts'
 import { SQL_NO_SUCH_COLUMN, SQL_NO_SUCH_TABLE, sqlNumber } from '../sql-errors.ts'
-import { migrateToVersion3, migrateToVersion4 } from './migration.ts'
+import { migrateToVersion3, migrateToVersion4, migrateToVersion5 } from './migration.ts'
 import {
   type LedgerNames,
   type LedgerTable,
@@ -227,7 +227,10 @@ export async function missingChanges(session: Session, config: Config): Promise<
   const names = ledgerNames(config)
   const { tablePrefix } = config
   const inVersion3 = IN_VERSION_3.map(table => `${tablePrefix}${table}`)
-  const [row] = await session.query<Record<'tables' | 'kinds' | 'orders' | 'columns', bigint>>(
+  const inVersion5 = IN_VERSION_5.map(table => `${tablePrefix}${table}`)
+  const [row] = await session.query<
+    Record<'tables' | 'kinds' | 'orders' | 'columns' | 'tables5' | 'columns5', bigint>
+  >(
     `SELECT (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()
               AND table_name IN (${inVersion3.map(() => '?').join(', ')})) AS tables,
             (SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
@@ -235,24 +238,39 @@ export async function missingChanges(session: Session, config: Config): Promise<
             (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()
               AND table_name = ?) AS orders,
             (SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
-              AND (table_name, column_name) IN ((?, 'sign'), (?, 'books_closed_to'), (?, 'beats'))) AS columns`,
+              AND ((table_name, column_name) IN ((?, 'sign'), (?, 'books_closed_to'))
+                 OR (table_name = ? AND column_name IN ('beats', 'moves')))) AS columns,
+            (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()
+              AND table_name IN (${inVersion5.map(() => '?').join(', ')})) AS tables5,
+            (SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
+              AND (table_name, column_name) IN ((?, 'used_at'), (?, 'rezoned_to'), (?, 'moves'),
+                                                (?, 'day_before'))) AS columns5`,
     [
       ...[...inVersion3, `${tablePrefix}batch`, `${tablePrefix}order`],
       ...[`${tablePrefix}file`, `${tablePrefix}meta`, `${tablePrefix}lease`],
+      ...inVersion5,
+      ...['file', 'meta', 'lease', 'posting'].map(table => `${tablePrefix}${table}`),
     ],
   )
   const isVersion3 = Number(row?.tables) === inVersion3.length && Number(row?.kinds) === 1
   const isVersion4 = Number(row?.orders) === 1 && Number(row?.columns) === 3
+  const isVersion5 = Number(row?.tables5) === inVersion5.length && Number(row?.columns5) === 4
   return [
     ...(isVersion3 ? [] : migrateToVersion3(names)),
     ...(isVersion4 ? [] : migrateToVersion4(names)),
+    ...(isVersion5 ? [] : migrateToVersion5(names)),
   ]
 }
 
 const IN_VERSION_3: readonly LedgerTable[] = ['lease', 'posting', 'sums', 'todo', 'opening_wide']
 
+const IN_VERSION_5: readonly LedgerTable[] = [
+  ...(['rollup', 'period', 'usage'] as const),
+  ...(['usage_block', 'usage_wide', 'usage_day', 'usage_month'] as const),
+]
+
 /** A ledger of an older version lacks these. */
-const NEW_TABLES: readonly LedgerTable[] = [...IN_VERSION_3, 'order']
+const NEW_TABLES: readonly LedgerTable[] = [...IN_VERSION_3, 'order', ...IN_VERSION_5]
 
 function noLedger(config: Config, uuid: string): CountersinkError {
   return ledgerBehind(

@@ -13,6 +13,7 @@ import {
   BATCH_KINDS,
   createLedger,
   enumOf,
+  GRANULARITIES,
   type LedgerNames,
   listed,
   SIGHTING_OUTCOMES,
@@ -102,9 +103,44 @@ export const migrateToVersion4 = (n: LedgerNames): readonly string[] => [
   createLedger(n).order.trim(),
 ]
 
+/**
+ * From version 4: usage by time, which is not kept until somebody asks for it. The first two statements
+ * keep out an older program that still runs: it would close the books over what no period has yet.
+ */
+export const migrateToVersion5 = (n: LedgerNames): readonly string[] => {
+  const { rollup, period, usage, usage_block, usage_wide, usage_day, usage_month } = createLedger(n)
+  return [
+    `ALTER TABLE ${n.lease} CHANGE COLUMN IF EXISTS beats moves BIGINT UNSIGNED NOT NULL COMMENT 'moved by every transaction that counts'`,
+    `ALTER TABLE ${n.file} ADD COLUMN IF NOT EXISTS used_at DATETIME(3) NOT NULL DEFAULT '${UNKNOWN}' COMMENT 'UTC; when what it tells of was used: its hour, day and month' AFTER postings`,
+    `ALTER TABLE ${n.file} ALTER COLUMN used_at DROP DEFAULT`,
+    `UPDATE ${n.file} SET used_at = claimed_at WHERE used_at = '${UNKNOWN}'`,
+    `ALTER TABLE ${n.posting}
+       ADD COLUMN IF NOT EXISTS rolled     BIGINT UNSIGNED NULL COMMENT 'the roll-up that brings it into its periods; none: it is not there yet',
+       ADD COLUMN IF NOT EXISTS day        DATE NULL COMMENT 'where: by the time zone of then',
+       ADD COLUMN IF NOT EXISTS day_before DATE NULL COMMENT 'while the time zone changes: the day that it leaves',
+       ADD KEY IF NOT EXISTS by_rollup (folded, rolled)`,
+    `ALTER TABLE ${n.meta}
+       ADD COLUMN IF NOT EXISTS time_zone    VARCHAR(64) NULL COMMENT 'of days and months; none: usage is not kept by time' AFTER books_closed_to,
+       ADD COLUMN IF NOT EXISTS zone_changes INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'how often that became another' AFTER time_zone,
+       ADD COLUMN IF NOT EXISTS rezoned_to   BIGINT UNSIGNED NULL COMMENT 'the last file whose days were made anew since; none: all are' AFTER zone_changes`,
+    ...[rollup, period, usage, usage_block, usage_wide, usage_day, usage_month].map(statement =>
+      statement.trim(),
+    ),
+    firstPeriods(n),
+  ]
+}
+
+/** Before all times of usage that are taken. */
+const UNKNOWN = '1970-01-01 00:00:00'
+
+/** Nothing is dropped yet. */
+export const firstPeriods = (n: LedgerNames): string =>
+  `INSERT IGNORE INTO ${n.period} (granularity, kept_from, dropped)
+     VALUES ${GRANULARITIES.map(granularity => `('${granularity}', NULL, 0)`).join(', ')}`
+
 /** Nobody's, and free. */
 export const firstLease = (n: LedgerNames): string =>
-  `INSERT IGNORE INTO ${n.lease} (only_row, epoch, holder, until, beats)
+  `INSERT IGNORE INTO ${n.lease} (only_row, epoch, holder, until, moves)
      VALUES (1, 0, REPEAT(CHAR(0), 16), UTC_TIMESTAMP(3) - INTERVAL 1 SECOND, 0)`
 
 /** A statement for tables that still have such a column. (What is executed so must not be told by a subquery.) */

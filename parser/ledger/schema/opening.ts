@@ -14,7 +14,7 @@ import {
   tablesThere,
   unfit,
 } from './ledger-there.ts'
-import { firstLease } from './migration.ts'
+import { firstLease, firstPeriods } from './migration.ts'
 import { checkServer } from './server.ts'
 import {
   createLedger,
@@ -116,6 +116,7 @@ async function makeLedger(
     if (!there.has(table)) await session.execute(statements[table])
   }
   await session.execute(firstLease(names))
+  await session.execute(firstPeriods(names))
   // An earlier version may have come so far and no further.
   for (const statement of await missingChanges(session, config)) await session.execute(statement)
   // One statement, so that the balance is that of one instant; the first of several parsers wins.

@@ -7,7 +7,13 @@
 
 import { type Config, LEDGER_TABLES } from '../../../shared/config.ts'
 import { SEQUENCE_TABLE } from '../adding/sequence-engine.ts'
-import { firstLease, migrateToVersion3, migrateToVersion4 } from './migration.ts'
+import {
+  firstLease,
+  firstPeriods,
+  migrateToVersion3,
+  migrateToVersion4,
+  migrateToVersion5,
+} from './migration.ts'
 import { RIGHTS, type Right } from './rights.ts'
 import { createLedger, createTotals, ledgerNames, quotedIdentifier } from './tables.ts'
 
@@ -43,8 +49,13 @@ export function schemaStatements(
       createTotals(names).replace('CREATE TABLE', 'CREATE TABLE IF NOT EXISTS'),
       ...LEDGER_TABLES.map(table => ledger[table]),
       firstLease(names),
+      firstPeriods(names),
     ].map(statement => statement.trim()),
-    migrations: [...migrateToVersion3(names), ...migrateToVersion4(names)],
+    migrations: [
+      ...migrateToVersion3(names),
+      ...migrateToVersion4(names),
+      ...migrateToVersion5(names),
+    ],
     service: [
       lockedAccount(on.service),
       ...tables.map(table => grant(RIGHTS[table], names[table], on.service)),

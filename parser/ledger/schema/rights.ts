@@ -26,6 +26,13 @@ export const RIGHTS: Readonly<Record<LedgerTable | 'totals', readonly Right[]>> 
   opening_wide: ['SELECT', 'INSERT', 'DELETE'],
   order: EACH,
   sighting: EACH,
+  rollup: EACH,
+  period: EACH,
+  usage: [...EACH, 'DELETE'],
+  usage_block: ['SELECT', 'INSERT', 'DELETE'],
+  usage_wide: [...EACH, 'DELETE'],
+  usage_day: [...EACH, 'DELETE'],
+  usage_month: [...EACH, 'DELETE'],
 }
 
 interface Trial {
@@ -38,9 +45,11 @@ interface Trial {
 export function rightTrials(names: LedgerNames): readonly Trial[] {
   const columns = {
     totals: names.amount,
-    ...{ meta: 'ledger_uuid', lease: 'beats', batch: 'state', file: 'state' },
+    ...{ meta: 'ledger_uuid', lease: 'moves', batch: 'state', file: 'state' },
     ...{ posting: 'folded', sums: 'crc', todo: 'kind', opening_wide: 'id' },
-    ...{ order: 'state', sighting: 'reason' },
+    ...{ order: 'state', sighting: 'reason', rollup: 'state', period: 'dropped' },
+    ...{ usage: 'amount', usage_block: 'crc', usage_wide: 'amount' },
+    ...{ usage_day: 'amount', usage_month: 'amount' },
   }
   return (['totals', ...LEDGER_TABLES] as const).flatMap(table => {
     const [name, column] = [names[table], columns[table]]

@@ -18,6 +18,13 @@ export interface LedgerNames {
   readonly opening_wide: string
   readonly order: string
   readonly sighting: string
+  readonly rollup: string
+  readonly period: string
+  readonly usage: string
+  readonly usage_block: string
+  readonly usage_wide: string
+  readonly usage_day: string
+  readonly usage_month: string
 }
 
 export type LedgerTable = (typeof LEDGER_TABLES)[number]
@@ -44,6 +51,13 @@ export function ledgerNames(
     opening_wide: quotedIdentifier(`${config.tablePrefix}opening_wide`),
     order: quotedIdentifier(`${config.tablePrefix}order`),
     sighting: quotedIdentifier(`${config.tablePrefix}sighting`),
+    rollup: quotedIdentifier(`${config.tablePrefix}rollup`),
+    period: quotedIdentifier(`${config.tablePrefix}period`),
+    usage: quotedIdentifier(`${config.tablePrefix}usage`),
+    usage_block: quotedIdentifier(`${config.tablePrefix}usage_block`),
+    usage_wide: quotedIdentifier(`${config.tablePrefix}usage_wide`),
+    usage_day: quotedIdentifier(`${config.tablePrefix}usage_day`),
+    usage_month: quotedIdentifier(`${config.tablePrefix}usage_month`),
   }
 }
 
@@ -54,11 +68,15 @@ export interface TotalsRange {
 }
 
 /** Raised by each migration; a program refuses a ledger that is newer than itself. */
-export const SCHEMA_VERSION = 4
+export const SCHEMA_VERSION = 5
 
 /** A server's default may be a format in which these keys do not fit. */
 const STORAGE = 'ENGINE = InnoDB ROW_FORMAT = DYNAMIC'
 const LEDGER_STORAGE = `${STORAGE} DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin`
+
+/** What is dropped together stands in a partition of its own, which is made before its first row. */
+const PARTITIONED =
+  'PARTITION BY RANGE COLUMNS (period_start) (PARTITION others VALUES LESS THAN (MAXVALUE))'
 
 /** The states that a row can have, as SQL has them in an ENUM. */
 export function enumOf(states: Readonly<Record<string, unknown>>): string {
@@ -73,6 +91,11 @@ export const SIGHTING_OUTCOMES = [
   ...(['duplicate', 'quarantined', 'refused', 'grew', 'reverted', 'held'] as const),
 ]
 
+/** From fine to coarse. */
+export const GRANULARITIES = ['hour', 'day', 'month'] as const
+export type Granularity = (typeof GRANULARITIES)[number]
+export const ROLLUP_STATES = ['applying', 'applied'] as const
+
 /** Words of an ENUM; new ones are added behind. */
 export function listed(words: readonly string[]): string {
   return words.map(word => `'${word}'`).join(', ')
@@ -86,7 +109,7 @@ CREATE TABLE ${n.totals} (
 ) ${STORAGE}`
 
 /**
- * Version 4, by table; whoever creates does so for those that are missing. There is no key by state:
+ * Version 5, by table; whoever creates does so for those that are missing. There is no key by state:
  * while somebody reads a long snapshot, looking through one gets slower with every file that has moved
  * on. What waits stands in `todo`.
  */
@@ -101,6 +124,9 @@ CREATE TABLE IF NOT EXISTS ${n.meta} (
   opening_generation BIGINT UNSIGNED  NULL COMMENT 'whose blocks are the opening balance; none: not taken yet',
   total_upper_bound  DECIMAL(38,0)    NOT NULL COMMENT 'no total is larger than this',
   books_closed_to    DATETIME(3)      NULL COMMENT 'UTC; what was counted before is part of the opening balance, for ever',
+  time_zone          VARCHAR(64)      NULL COMMENT 'of days and months; none: usage is not kept by time',
+  zone_changes       INT UNSIGNED     NOT NULL DEFAULT 0 COMMENT 'how often that became another',
+  rezoned_to         BIGINT UNSIGNED  NULL COMMENT 'the last file whose days were made anew since; none: all are',
   opened_at          DATETIME(3)      NOT NULL COMMENT 'UTC',
   totals_table       VARCHAR(64)      NOT NULL DEFAULT '' COMMENT 'as named at first contact',
   id_column          VARCHAR(64)      NOT NULL DEFAULT '',
@@ -113,7 +139,7 @@ CREATE TABLE IF NOT EXISTS ${n.lease} (
   epoch    BIGINT UNSIGNED  NOT NULL COMMENT 'of whoever counts now: one more with each change',
   holder   BINARY(16)       NOT NULL COMMENT 'that parser',
   until    DATETIME(3)      NOT NULL COMMENT 'UTC, by the clock of this server',
-  beats    BIGINT UNSIGNED  NOT NULL COMMENT 'moved by every transaction that counts'
+  moves    BIGINT UNSIGNED  NOT NULL COMMENT 'moved by every transaction that counts'
 ) ${LEDGER_STORAGE}`,
   batch: `
 CREATE TABLE IF NOT EXISTS ${n.batch} (
@@ -155,6 +181,7 @@ CREATE TABLE IF NOT EXISTS ${n.file} (
   pairs_recorded  BIGINT UNSIGNED NOT NULL,
   amount_recorded DECIMAL(38,0)   NOT NULL,
   postings        INT UNSIGNED    NOT NULL COMMENT 'how often it was counted and taken back',
+  used_at         DATETIME(3)     NOT NULL COMMENT 'UTC; when what it tells of was used: its hour, day and month',
   published_at    DATETIME(3)     NULL COMMENT 'UTC, as it says itself',
   claimed_at      DATETIME(3)     NOT NULL,
   digested_at     DATETIME(3)     NOT NULL,
@@ -173,8 +200,12 @@ CREATE TABLE IF NOT EXISTS ${n.posting} (
   n             INT UNSIGNED     NOT NULL COMMENT 'odd: counted; even: taken back',
   batch_id      BINARY(16)       NOT NULL COMMENT 'the batch that moves its sums',
   folded        TINYINT UNSIGNED NOT NULL COMMENT '1: it is part of the opening balance',
+  rolled        BIGINT UNSIGNED  NULL COMMENT 'the roll-up that brings it into its periods; none: it is not there yet',
+  day           DATE             NULL COMMENT 'where: by the time zone of then',
+  day_before    DATE             NULL COMMENT 'while the time zone changes: the day that it leaves',
   PRIMARY KEY (file_sequence, n),
-  KEY by_batch (batch_id)
+  KEY by_batch (batch_id),
+  KEY by_rollup (folded, rolled)
 ) ${LEDGER_STORAGE}`,
   sums: `
 CREATE TABLE IF NOT EXISTS ${n.sums} (
@@ -230,6 +261,65 @@ CREATE TABLE IF NOT EXISTS ${n.sighting} (
   KEY by_content (sha256),
   KEY by_name (name)
 ) ${LEDGER_STORAGE}`,
+  rollup: `
+CREATE TABLE IF NOT EXISTS ${n.rollup} (
+  n              BIGINT UNSIGNED NOT NULL PRIMARY KEY COMMENT 'in their order; at most the last is under way',
+  instance       BINARY(16)      NOT NULL COMMENT 'the parser that began it',
+  state          ENUM(${listed(ROLLUP_STATES)}) NOT NULL,
+  cursor_id      BIGINT UNSIGNED NULL COMMENT 'last consumer id whose periods have it',
+  pairs_planned  BIGINT UNSIGNED NOT NULL COMMENT 'of its files together',
+  pairs_applied  BIGINT UNSIGNED NOT NULL,
+  amount_planned DECIMAL(38,0)   NOT NULL COMMENT 'added less taken',
+  amount_applied DECIMAL(38,0)   NOT NULL,
+  begun_at       DATETIME(3)     NOT NULL COMMENT 'UTC',
+  ended_at       DATETIME(3)     NULL,
+  KEY by_state (state)
+) ${LEDGER_STORAGE}`,
+  period: `
+CREATE TABLE IF NOT EXISTS ${n.period} (
+  granularity ENUM(${listed(GRANULARITIES)}) NOT NULL PRIMARY KEY,
+  kept_from   DATETIME      NULL COMMENT 'what is older is told by coarser periods only; none: nothing was dropped',
+  dropped     DECIMAL(38,0) NOT NULL COMMENT 'the amount of what is older'
+) ${LEDGER_STORAGE}`,
+  usage: `
+CREATE TABLE IF NOT EXISTS ${n.usage} (
+  granularity  ENUM(${listed(GRANULARITIES)}) NOT NULL,
+  period_start DATETIME      NOT NULL COMMENT 'hours by UTC, days and months by the time zone of the ledger',
+  amount       DECIMAL(38,0) NOT NULL COMMENT 'of all consumers',
+  PRIMARY KEY (granularity, period_start)
+) ${LEDGER_STORAGE}`,
+  usage_block: `
+CREATE TABLE IF NOT EXISTS ${n.usage_block} (
+  period_start DATETIME        NOT NULL COMMENT 'UTC; an hour',
+  first_id     BIGINT UNSIGNED NOT NULL COMMENT 'of the consumers whose usage is in the block',
+  last_id      BIGINT UNSIGNED NOT NULL,
+  pairs        INT UNSIGNED    NOT NULL,
+  amount       DECIMAL(38,0)   NOT NULL,
+  crc          INT UNSIGNED    NOT NULL COMMENT 'CRC-32, seeded with the hour and the first id',
+  block        MEDIUMBLOB      NOT NULL,
+  PRIMARY KEY (period_start, first_id)
+) ${LEDGER_STORAGE} ${PARTITIONED}`,
+  usage_wide: `
+CREATE TABLE IF NOT EXISTS ${n.usage_wide} (
+  period_start DATETIME        NOT NULL COMMENT 'UTC; an hour',
+  id           BIGINT UNSIGNED NOT NULL,
+  amount       DECIMAL(38,0)   NOT NULL COMMENT 'what a block has no place for, beyond 64 bits',
+  PRIMARY KEY (period_start, id)
+) ${LEDGER_STORAGE}`,
+  usage_day: `
+CREATE TABLE IF NOT EXISTS ${n.usage_day} (
+  period_start DATE            NOT NULL COMMENT 'by the time zone of the ledger',
+  id           BIGINT UNSIGNED NOT NULL,
+  amount       DECIMAL(38,0)   NOT NULL,
+  PRIMARY KEY (period_start, id)
+) ${LEDGER_STORAGE} ${PARTITIONED}`,
+  usage_month: `
+CREATE TABLE IF NOT EXISTS ${n.usage_month} (
+  period_start DATE            NOT NULL COMMENT 'its first day, by the time zone of the ledger',
+  id           BIGINT UNSIGNED NOT NULL,
+  amount       DECIMAL(38,0)   NOT NULL,
+  PRIMARY KEY (period_start, id)
+) ${LEDGER_STORAGE} ${PARTITIONED}`,
 })
 
 /** A point in time for a DATETIME(3) in UTC, whatever the server's or this machine's time zone. */

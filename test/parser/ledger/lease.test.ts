@@ -34,7 +34,7 @@ async function scene(t: Test, lengthMs = 60_000) {
     },
     async row() {
       const [row] = await base.session.query<{ epoch: bigint; holder: Buffer; beat: bigint }>(
-        'SELECT epoch, holder, beats AS beat, until > UTC_TIMESTAMP(3) AS held FROM countersink_lease',
+        'SELECT epoch, holder, moves AS beat, until > UTC_TIMESTAMP(3) AS held FROM countersink_lease',
       )
       return row
     },

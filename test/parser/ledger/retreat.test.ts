@@ -257,7 +257,7 @@ t.test(
     })
     const beats = async (): Promise<bigint> => {
       const [row] = await s.session.query<{ beat: bigint }>(
-        'SELECT beats AS beat FROM countersink_lease',
+        'SELECT moves AS beat FROM countersink_lease',
       )
       return row!.beat
     }

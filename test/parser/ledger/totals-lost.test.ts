@@ -179,7 +179,7 @@ t.test('a ledger of the first version is brought up to date', async t => {
   t.match(await count(batchFor([[1n, 1n]])), { kind: 'applied' })
   t.same(await totals(), { 1: '101' })
   const [meta] = await session.query('SELECT * FROM countersink_meta')
-  t.match(meta, { schema_version: 4, totals_table: 'consumption', table_prefix: 'countersink_' })
+  t.match(meta, { schema_version: 5, totals_table: 'consumption', table_prefix: 'countersink_' })
   const [first] = await ledger.appliedAfter(0n, 1)
   t.match(first, { name: 'a', pairs: null, amount: '100', countedAt: String, recordedAt: null })
   t.equal(await rows('posting'), 2)

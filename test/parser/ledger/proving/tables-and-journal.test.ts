@@ -34,9 +34,9 @@ t.test('tables that are not as they were made', async t => {
       /`pairs_planned` of the table `countersink_batch` is int unsigned, expected BIGINT UNSIGNED/,
     ],
     [
-      'countersink_lease RENAME COLUMN beats TO pulse',
-      'countersink_lease RENAME COLUMN pulse TO beats',
-      /has no column `beats`/,
+      'countersink_lease RENAME COLUMN moves TO pulse',
+      'countersink_lease RENAME COLUMN pulse TO moves',
+      /has no column `moves`/,
     ],
     [
       'countersink_lease RENAME TO lease',
