@@ -9,7 +9,7 @@
 
 import type { ErrorCode } from './errors.ts'
 import { FieldReader, invalid } from './field-reader.ts'
-import type { Health } from './health.ts'
+import type { Counts, Health, ParserHealth } from './health.ts'
 import { REASON_CHARACTERS_MAX } from './limits.ts'
 import type { Question } from './questions.ts'
 import { OUTCOMES, type Outcome, type ProcessedPage } from './records.ts'
@@ -221,7 +221,14 @@ function parseHealth(map: object): Health {
   const role = new FieldReader(map).oneOf('role', ['parser', 'generator'])
   const why = misfit(map, role === 'parser' ? PARSER_HEALTH : GENERATOR_HEALTH)
   if (why !== undefined) throw invalid(`in health, ${why}`)
-  return map as Health
+  if (role === 'generator') return map as Health
+  const { sinceStart, ever } = map as ParserHealth
+  return { ...(map as ParserHealth), sinceStart: withAll(sinceStart), ever: withAll(ever) }
+}
+
+/** A service that was started before an update says nothing of outcomes that are new. */
+function withAll(counts: Counts): Counts {
+  return { ...{ reverted: 0, held: 0 }, ...counts }
 }
 
 /** @throws CountersinkError MESSAGE_INVALID: this is no answer to `newest` or `after`. */

@@ -37,9 +37,10 @@ function isList(kind: Shape | readonly [Shape]): kind is readonly [Shape] {
   return Array.isArray(kind)
 }
 
+/** Of a service that was started before an update: it says nothing of outcomes that are new. */
 const COUNTS: Shape = {
   ...{ applied: 'number', duplicate: 'number', quarantined: 'number' },
-  ...{ reverted: 'number', held: 'number' },
+  ...{ 'reverted?': 'number', 'held?': 'number' },
   ...{ bytes: 'number', lines: 'number', 'rejectedLines?': 'number' },
 }
 const COMMON: Shape = {

@@ -128,7 +128,7 @@ t.test('nothing in the inbox is written over', async t => {
     const data = names.find(one => classifyName(one) === 'data')!
     t.same(readFileSync(join(paths.inbox, data)), file.content)
     const manifest = JSON.parse(readFileSync(join(paths.inbox, `${data}.manifest.json`), 'utf8'))
-    t.same(manifest, { version: 1, size: 4, sha256, disposable: true })
+    t.same(manifest, { version: 1, size: 4, sha256, disposable: true, rejectLines: '100%' })
     return names.sort()
   }
   const named = (digits: number, name = 'x') => `${name}-${sha256.slice(0, digits)}`

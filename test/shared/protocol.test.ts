@@ -64,6 +64,14 @@ t.test('every message comes out as it went in', async t => {
   }
 })
 
+t.test('a service that was started before an update says less of its counts', async t => {
+  const earlier = { applied: 5, duplicate: 1, quarantined: 2, bytes: 3, lines: 4 }
+  const told = { ...health, ...{ sinceStart: earlier, ever: earlier } }
+  const message = parseMessage(overTheWire({ type: 'pong', id: 1, health: told }))
+  const now = { ...earlier, ...{ reverted: 0, held: 0 } }
+  t.match(message, { health: { sinceStart: now, ever: now, queue: health.queue } })
+})
+
 const NOT_A_COUNT = [-1, 1.5, Number.NaN, Infinity, 2 ** 53, 2n ** 64n - 1n, -1n, '1', true, {}]
 const NOT_A_TEXT = [5, true, {}, [], new Date(0), Buffer.from('x')]
 const LONG = 'x'.repeat(70_000)
