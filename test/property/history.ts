@@ -10,6 +10,8 @@ import { saidFaults } from './proof.ts'
 import { Publisher } from './publisher.ts'
 import { refusedIn } from './refused-in.ts'
 import { type HistorySite, makeHistorySite, makeNeighbour, type Server } from './site.ts'
+import { liveThroughUsage } from './usage.ts'
+import { type UsagePlan, usagePlanOf } from './usage-plan.ts'
 
 export interface Outcome {
   /** What is wrong, in words; undefined when all is well. */
@@ -24,14 +26,15 @@ export interface Outcome {
 }
 
 /**
- * A history of any kind: each eighth is one of the whole house, and one of corrections, each third of the
- * others of several hosts.
+ * A history of any kind: each eighth is one of the whole house, one of corrections, and one of usage over
+ * time, each third of the others of several hosts.
  */
-export type History = Plan | HousePlan | HostsPlan | CorrectionsPlan
+export type History = Plan | HousePlan | HostsPlan | CorrectionsPlan | UsagePlan
 
 export function historyOf(seed: number): History {
   if (seed % 8 === 0) return housePlanOf(seed)
   if (seed % 8 === 4) return correctionsPlanOf(seed)
+  if (seed % 8 === 2) return usagePlanOf(seed)
   return seed % 3 === 0 ? hostsPlanOf(seed) : planOf(seed)
 }
 
@@ -39,6 +42,10 @@ export function historyOf(seed: number): History {
 export async function happen(server: Server, plan: History): Promise<Outcome> {
   if (plan.kind === 'house') {
     return { lives: 1, points: 0, recoveries: 0, refusals: 0, fault: await liveInHouse(plan) }
+  }
+  if (plan.kind === 'usage') {
+    const { fault, points } = await liveThroughUsage(server, plan)
+    return { lives: plan.kills.length + 1, points, recoveries: 0, refusals: 0, fault }
   }
   if (plan.kind === 'corrections') {
     const { fault, points } = await liveThroughCorrections(server, plan)
@@ -190,10 +197,13 @@ export async function shrink(server: Server, failing: History): Promise<History>
 }
 
 function* smallerPlans(plan: History): Generator<History> {
-  if (plan.kind === 'corrections') {
-    const { steps, kills } = plan
-    for (const one of kills) yield { ...plan, kills: kills.filter(two => two !== one) }
-    for (const one of steps) yield { ...plan, steps: steps.filter(two => two !== one) }
+  if (plan.kind === 'corrections' || plan.kind === 'usage') {
+    for (const one of plan.kills) yield { ...plan, kills: plan.kills.filter(two => two !== one) }
+    if (plan.kind === 'usage') {
+      for (const one of plan.steps) yield { ...plan, steps: plan.steps.filter(two => two !== one) }
+    } else {
+      for (const one of plan.steps) yield { ...plan, steps: plan.steps.filter(two => two !== one) }
+    }
   } else if (plan.kind === 'house') {
     const { troubles, files } = plan
     for (const one of troubles) yield { ...plan, troubles: troubles.filter(two => two !== one) }

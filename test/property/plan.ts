@@ -5,6 +5,7 @@ import type { CorrectionsPlan } from './corrections-plan.ts'
 import type { HousePlan } from './house-plan.ts'
 import { type Below, type Moment, pick, planMoment } from './random.ts'
 import { openingOf, planTotals, type TotalsPlan } from './totals-plan.ts'
+import type { UsagePlan } from './usage-plan.ts'
 
 /** What a history begins with. */
 export interface Beginning {
@@ -210,11 +211,13 @@ function planEnd(below: Below): End {
 }
 
 /** In a few lines, for the report of a failure. */
-export function describePlan(plan: Plan | HousePlan | HostsPlan | CorrectionsPlan): string {
+export function describePlan(
+  plan: Plan | HousePlan | HostsPlan | CorrectionsPlan | UsagePlan,
+): string {
   const { seed, limits } = plan
-  if (plan.kind === 'corrections') {
+  if (plan.kind === 'corrections' || plan.kind === 'usage') {
     const { hosts, kills, steps } = plan
-    const files = plan.files.map(({ name, content }) => ({ name, bytes: content.length }))
+    const files = plan.files.map(({ content, ...file }) => ({ ...file, bytes: content.length }))
     return `seed ${seed}, limits ${JSON.stringify(limits)}${told([{ hosts, kills }, ...files, ...steps])}`
   }
   const what =
