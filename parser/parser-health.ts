@@ -25,6 +25,7 @@ export interface HealthSources {
   readonly growth: GrowthWatch
   readonly sameNames: SameNameNotices
   readonly orders: Orders
+  readonly usage: UsageUpkeep
   readonly held: HeldFilesWatch
 }
 
@@ -96,6 +97,7 @@ export class HealthReport {
         blockedBatch: sources.staged.reason,
         unmoved: sources.settler.unmoved,
         orders: sources.orders.report,
+        usage: sources.usage.report,
         held: sources.held.report,
       }),
     }

@@ -18,6 +18,8 @@ import { type CarriedOut, OrderCarrier } from './order-carrier.ts'
 import { type Order, waitingOrders } from './order-row.ts'
 import type { Overflow } from './overflow.ts'
 import { findRefusedConsumer } from './refused-row.ts'
+import { UsageKeeper, type UsageResult } from '../periods/usage-keeper.ts'
+import type { Unrolled } from '../periods/upkeep.ts'
 import { asStaged, type CountBatch, type StagedBatch } from './signed-chunks.ts'
 
 export type CountResult =
@@ -44,12 +46,14 @@ export class Counter {
   readonly #writer: TotalsWriter
   readonly #kernel = startPacking()
   readonly #orders: OrderCarrier
+  readonly #usage: UsageKeeper
 
   constructor(connection: LedgerConnection) {
     this.#connection = connection
     const { names, instance, config } = connection
     this.#lease = new Lease({ names, instance, lengthMs: () => config.takeoverMs })
     this.#writer = new TotalsWriter(names)
+    this.#usage = new UsageKeeper({ names, config, lease: this.#lease, kernel: this.#kernel })
     this.#orders = new OrderCarrier(this.#lease, {
       optionsOn: session => this.#optionsOn(session),
       bringToEnd: (session, batch, begin) => this.#bringToEnd(session, batch, begin),
@@ -161,6 +165,18 @@ export class Counter {
   /** An order that has failed too often without a reason. */
   decline(order: FileOrder, why: string): Promise<OrderResult> {
     return this.#counting(session => this.#orders.decline(session, order, why))
+  }
+
+  /** What was counted and is in no period yet; undefined: usage is not kept by time. */
+  unrolled(): Promise<Unrolled | undefined> {
+    return this.#connection.read(session => this.#usage.unrolled(session))
+  }
+
+  /** Keeps usage by time, for a while. @throws the signal's reason between two parts */
+  keepUsage(): Promise<UsageResult | { readonly kind: 'recorder' }> {
+    return this.#counting(session =>
+      this.#usage.goOn(session, this.#optionsOn(session), this.#connection.signal),
+    )
   }
 
   async #bringToEnd(
