@@ -1,7 +1,13 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Availability, LongStatement, ParserEvents } from '../shared/events.ts'
 import type { ParserHealth } from '../shared/protocol.ts'
-import type { HeldFilesWatch, Orders, SameNameNotices, StagedBatches } from './counting/index.ts'
+import type {
+  HeldFilesWatch,
+  Orders,
+  SameNameNotices,
+  StagedBatches,
+  UsageUpkeep,
+} from './counting/index.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { InboxScanner, QueueTally } from './intake/index.ts'
 import type { Journal } from './journal/index.ts'

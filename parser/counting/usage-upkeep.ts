@@ -65,7 +65,11 @@ export class UsageUpkeep {
     const why = this.#blocked?.why
     const { postings = 0, ageMs = 0 } = this.#unrolled ?? {}
     if (postings === 0 && why === undefined) return undefined
-    return { postings, ageSeconds: Math.round(ageMs / 1_000), ...(why === undefined ? {} : { why }) }
+    return {
+      postings,
+      ageSeconds: Math.round(ageMs / 1_000),
+      ...(why === undefined ? {} : { why }),
+    }
   }
 
   /** Whether something is to be done now. @param isIdle nothing waits to be counted. */
@@ -79,7 +83,8 @@ export class UsageUpkeep {
     }
     if (this.#unrolled === undefined) return false
     const { postings, pairs, ageMs } = this.#unrolled
-    const due = isIdle && this.#ledger.counter.isCounter ? this.#pace.atLeisure : this.#pace.underLoad
+    const due =
+      isIdle && this.#ledger.counter.isCounter ? this.#pace.atLeisure : this.#pace.underLoad
     if (isIdle && this.#ledger.counter.isCounter && nowMs >= this.#upkeepAtMs) return true
     return postings > 0 && (ageMs >= due.ageMs || postings >= due.postings || pairs >= due.pairs)
   }

@@ -33,7 +33,7 @@ export interface SumRows {
   readonly id: string
   readonly amount: string
   /** A column before the id in the primary key, with the same value in all rows that are meant. */
-  readonly period?: string
+  readonly periodColumn?: string
 }
 
 /** What `list` takes of a piece: all its sums, or those that are zero. */
@@ -148,7 +148,7 @@ export class SumStatements {
     const { totals } = this.#names
     this.#at = 0
     this.#write(`INSERT INTO ${totals} (${this.#columns}) VALUES `)
-    const row = this.#names.period === undefined ? '(' : `('${this.period}',`
+    const row = this.#names.periodColumn === undefined ? '(' : `('${this.period}',`
     const end = this.#at + this.#digitBytesMax
     let isFirst = true
     let next = from
@@ -224,7 +224,7 @@ export class SumStatements {
       cases += ` WHEN ${one} THEN ${u64(words.amounts[next * 2 + 1]!, words.amounts[next * 2]!)}`
     }
     const share = `CAST(CASE ${id}${cases} END AS UNSIGNED)`
-    const { period } = this.#names
+    const { periodColumn: period } = this.#names
     const isPeriod = period === undefined ? '' : `${period} = '${this.period}' AND `
     return {
       text:
@@ -235,22 +235,22 @@ export class SumStatements {
   }
 
   get #columns(): string {
-    const { id, amount, period } = this.#names
+    const { id, amount, periodColumn: period } = this.#names
     return period === undefined ? `${id}, ${amount}` : `${period}, ${id}, ${amount}`
   }
 
   /** The period as the first of what is selected, if there is one; and as a condition. */
   get #given(): string {
-    return this.#names.period === undefined ? '' : 'CAST(? AS DATE), '
+    return this.#names.periodColumn === undefined ? '' : 'CAST(? AS DATE), '
   }
 
   #isPeriod(table = ''): string {
-    const { period } = this.#names
+    const { periodColumn: period } = this.#names
     return period === undefined ? '' : `${table}${period} = CAST(? AS DATE) AND `
   }
 
   get #periods(): readonly string[] {
-    return this.#names.period === undefined ? [] : [this.period]
+    return this.#names.periodColumn === undefined ? [] : [this.period]
   }
 
   get #onDuplicate(): string {

@@ -6,6 +6,8 @@ import type { Batch } from '../batch.ts'
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import type { LedgerConnection } from '../ledger-connection.ts'
+import type { Unrolled } from '../periods/upkeep.ts'
+import { UsageKeeper, type UsageResult } from '../periods/usage-keeper.ts'
 import { databaseUnavailable } from '../sql-errors.ts'
 import { findBatch } from './batch-row.ts'
 import { overflowAmong, refusal, takeOffGuilty } from './blame.ts'
@@ -18,8 +20,6 @@ import { type CarriedOut, OrderCarrier } from './order-carrier.ts'
 import { type Order, waitingOrders } from './order-row.ts'
 import type { Overflow } from './overflow.ts'
 import { findRefusedConsumer } from './refused-row.ts'
-import { UsageKeeper, type UsageResult } from '../periods/usage-keeper.ts'
-import type { Unrolled } from '../periods/upkeep.ts'
 import { asStaged, type CountBatch, type StagedBatch } from './signed-chunks.ts'
 
 export type CountResult =
@@ -219,11 +219,15 @@ export class Counter {
 
   #optionsOn(session: Session): LongCountOptions {
     const { names, instance, config, identity } = this.#connection
+    const between = async (): Promise<void> => {
+      await this.#connection.between()
+      await this.#lease.keep(session)
+    }
+    const periods = this.#usage.isKept
+      ? { bringIntoPeriods: () => this.#usage.parts(session, { instance, between }) }
+      : {}
     return {
-      between: async () => {
-        await this.#connection.between()
-        await this.#lease.keep(session)
-      },
+      ...{ between, ...periods },
       ...{ names, instance, lease: this.#lease, kernel: this.#kernel, writer: this.#writer },
       ...{ uuid: identity.uuid, range: identity.range, readsBack: !identity.seesTriggers },
       chunkPairsMax: config.chunkPairsMax,

@@ -7,14 +7,14 @@
  * written, but added to what was dropped.
  */
 
+import { monthOf } from '../../../shared/time-zone.ts'
 import type { KernelExports } from '../../kernel/index.ts'
 import { Accumulators, type IdRange, type PairChunk, PairTally } from '../../sums/index.ts'
-import { monthOf } from '../../../shared/time-zone.ts'
 import { TotalsWriter } from '../adding/totals-writer.ts'
 import type { Session } from '../connection.ts'
 import type { Granularity, LedgerNames } from '../schema/tables.ts'
 import type { FileBlocks } from './file-blocks.ts'
-import { type Change, CHUNK_ROWS_MAX, HourWriter } from './hours.ts'
+import { CHUNK_ROWS_MAX, type Change, HourWriter } from './hours.ts'
 import type { Move } from './moves.ts'
 import { keptFrom, PeriodSums } from './period-sums.ts'
 import { type Step, unlike } from './rollup-row.ts'
@@ -30,7 +30,7 @@ export interface ChunkTools {
 
 export function chunkTools(names: LedgerNames, kernel: KernelExports): ChunkTools {
   const rows = (totals: string): TotalsWriter =>
-    new TotalsWriter({ totals, id: 'id', amount: 'amount', period: 'period_start' })
+    new TotalsWriter({ totals, id: 'id', amount: 'amount', periodColumn: 'period_start' })
   return {
     window: new Accumulators(CHUNK_ROWS_MAX, 3),
     hours: new HourWriter(names, kernel),
@@ -155,4 +155,3 @@ function grouped<T>(all: readonly T[], keyOf: (one: T) => string): (readonly [st
   }
   return [...groups].sort(([a], [b]) => (a < b ? -1 : 1))
 }
-

@@ -4,6 +4,7 @@
  * packed anew, and the others stay as they are. A sum beyond 64 bits has the rest in a row of its own.
  */
 
+import { U64_MAX } from '../../../shared/limits.ts'
 import type { KernelExports } from '../../kernel/index.ts'
 import {
   Accumulators,
@@ -13,7 +14,6 @@ import {
   type PackedBlock,
   type PairChunk,
 } from '../../sums/index.ts'
-import { U64_MAX } from '../../../shared/limits.ts'
 import type { Session } from '../connection.ts'
 import { BLOCK_COLUMNS, type BlockRow, blockOf, insertPacked } from '../recording/blocks.ts'
 import type { LedgerNames } from '../schema/tables.ts'

@@ -28,7 +28,10 @@ export async function keptFrom(session: Session, { period }: LedgerNames): Promi
 }
 
 export class PeriodSums {
-  readonly #periods = new Map<string, { granularity: Granularity; period: string; amount: bigint }>()
+  readonly #periods = new Map<
+    string,
+    { granularity: Granularity; period: string; amount: bigint }
+  >()
   readonly #dropped = new Map<Granularity, bigint>()
 
   /** @param amount may be below zero. */

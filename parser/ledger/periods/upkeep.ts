@@ -4,7 +4,7 @@
  * then days that are made anew, then what is new.
  */
 
-import { Calendar } from '../../../shared/time-zone.ts'
+import { Calendar, monthOf } from '../../../shared/time-zone.ts'
 import type { Session } from '../connection.ts'
 import type { Granularity, LedgerNames } from '../schema/tables.ts'
 import { beginRollUp, chooseMembers, type Members, UNROLLED } from './members.ts'
@@ -14,7 +14,6 @@ import { dropOldPeriods, type Keeping } from './retention.ts'
 import { beginRezoning, setTimeZone } from './rezone.ts'
 import { bringToItsEnd, type RollOptions } from './roll.ts'
 import { openRollUp } from './rollup-row.ts'
-import { monthOf } from '../../../shared/time-zone.ts'
 
 export interface UpkeepOptions extends RollOptions {
   readonly usage: 'auto' | 'on' | 'off'

@@ -47,6 +47,11 @@ export class UsageKeeper {
     this.#kernel = options.kernel
   }
 
+  /** Whether it is to be, where the ledger has it. */
+  get isKept(): boolean {
+    return this.#config.usage !== 'off'
+  }
+
   /** undefined: usage is not kept by time. */
   async unrolled(session: Session): Promise<Unrolled | undefined> {
     const { usage } = this.#config
@@ -65,7 +70,7 @@ export class UsageKeeper {
     const { epoch } = this.#lease
     // Somebody else may have been at it.
     if (this.#work?.session !== session || this.#work.epoch !== epoch) this.#work = undefined
-    this.#work ??= { session, epoch, parts: this.#parts(session, options) }
+    this.#work ??= { session, epoch, parts: this.parts(session, options) }
     const { parts } = this.#work
     const untilMs = performance.now() + AT_ONCE_MS
     try {
@@ -84,7 +89,7 @@ export class UsageKeeper {
     }
   }
 
-  #parts(
+  parts(
     session: Session,
     options: { readonly instance: Uint8Array; readonly between: () => Promise<void> },
   ): AsyncGenerator<void, 'done' | 'later'> {
