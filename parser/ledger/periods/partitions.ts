@@ -26,7 +26,12 @@ export const PERIOD_TABLES: Readonly<
 > = { hour: 'usage_block', day: 'usage_day', month: 'usage_month' }
 
 /** The first day of what is dropped together, and the first behind it. */
-export function unitOf(granularity: Granularity, period: string): { from: string; to: string } {
+interface Unit {
+  readonly from: string
+  readonly to: string
+}
+
+export function unitOf(granularity: Granularity, period: string): Unit {
   const day = period.slice(0, 10)
   const [year, month, date] = [
     Number(day.slice(0, 4)),
@@ -83,28 +88,39 @@ export async function makePartitions(
     )
     if (wanted.size === 0) continue
     const partitions = await partitionsOf(session, names, granularity)
+    const inside = new Map<Partition, Unit[]>()
     for (const unit of [...wanted.values()].sort((a, b) => (a.from < b.from ? -1 : 1))) {
-      const at = partitions.findIndex(({ to }) => to === undefined || to > unit.from)
-      const around = partitions[at]
-      if (around === undefined || partitions.length >= PARTITIONS_MAX) break
+      const around = partitions.find(({ to }) => to === undefined || to > unit.from)
+      if (around === undefined) continue
       const isItsOwn =
         around.to === unit.to && (around.from === undefined || around.from === unit.from)
-      if (isItsOwn) continue
-      const parts = partsOf(around, unit)
+      if (!isItsOwn) inside.set(around, [...(inside.get(around) ?? []), unit])
+    }
+    for (const [around, units] of inside) {
+      const parts = partsOf(around, units)
+      if (partitions.length + parts.length > PARTITIONS_MAX) break
       const outcome = await split(session, names[PERIOD_TABLES[granularity]], around, parts)
       if (outcome === 'refused') return true
       if (outcome === 'later') return false
-      if (outcome === 'made') partitions.splice(at, 1, ...parts)
+      if (outcome === 'made') partitions.push(...parts.slice(1))
     }
   }
   return true
 }
 
-function partsOf(around: Partition, { from, to }: { from: string; to: string }): Partition[] {
+/** Of one partition, with what lies between units and beside them. */
+function partsOf(around: Partition, units: readonly Unit[]): Partition[] {
   const parts: Partition[] = []
-  if (around.from !== from) parts.push({ name: nameOf(from), from: around.from, to: from })
-  parts.push({ name: nameOf(to), from, to })
-  if (around.to !== to) parts.push({ name: around.name, from: to, to: around.to })
+  let end = around.from
+  const add = (to: string): void => {
+    parts.push({ name: nameOf(to), from: end, to })
+    end = to
+  }
+  for (const { from, to } of units) {
+    if (end !== from) add(from)
+    add(to)
+  }
+  if (around.to !== end) parts.push({ name: around.name, from: end, to: around.to })
   return parts
 }
 

@@ -29,9 +29,11 @@ export interface UsageScene extends ClosingScene {
   used(pairs: Pairs, usedAt: string, facts?: Partial<BatchFile>): Promise<BatchFile>
   correct(kind: 'undo' | 'redo', file: BatchFile): Promise<void>
   /** Brings all of it to its periods. */
-  roll(more?: Partial<UpkeepOptions>): Promise<'done' | 'later'>
+  roll(more?: Partial<UpkeepOptions> & { readonly as?: Session }): Promise<'done' | 'later'>
   /** Part by part. */
-  parts(more?: Partial<UpkeepOptions>): Promise<AsyncGenerator<void, 'done' | 'later'>>
+  parts(
+    more?: Partial<UpkeepOptions> & { readonly as?: Session },
+  ): Promise<AsyncGenerator<void, 'done' | 'later'>>
   usage(): Promise<Usage>
   /** All agrees with what the files tell, by this calendar, and the proof with all of it. */
   agrees(t: Test, dayOf?: (usedAt: string) => string): Promise<void>
@@ -72,12 +74,12 @@ export async function usageScene(
       const known = files.find(one => one.file === file)!
       known.isCounted = kind === 'redo'
     },
-    async parts(more = {}) {
+    async parts({ as = session, ...more } = {}) {
       const options = await countOptionsOf({
-        ...scene,
+        ...{ ...scene, session: as },
         ledger: { open: async () => ({ ...IDENTITY, uuid }) } as never,
       })
-      return keepUp(session, {
+      return keepUp(as, {
         ...options,
         tools: chunkTools(names, options.kernel),
         ...{ usage: 'auto', timeZone: '' },
