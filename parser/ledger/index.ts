@@ -37,6 +37,14 @@ export {
   type WholeLedgerTrail,
   wholeTrail,
 } from './asking/trails.ts'
+export {
+  readUsage,
+  type UsageAccount,
+  type UsageLine,
+  type UsageOf,
+  type UsageQuestion,
+} from './asking/usage.ts'
+export type { GivenTime, UsagePeriod } from './asking/usage-periods.ts'
 export { amountOf, type Batch, type BatchFile, newBatchId } from './batch.ts'
 export { readClosing } from './closing/foldable.ts'
 export { Session } from './connection.ts'
@@ -66,7 +74,13 @@ export {
   type SchemaStatements,
   schemaStatements,
 } from './schema/printed.ts'
-export { fromSqlTime, type LedgerNames, ledgerNames } from './schema/tables.ts'
+export {
+  fromSqlTime,
+  GRANULARITIES,
+  type Granularity,
+  type LedgerNames,
+  ledgerNames,
+} from './schema/tables.ts'
 export { WITNESSES_MAX, type Witness, witnessOf } from './schema/witnesses.ts'
 export { isMissingTable, judgeSqlError } from './sql-errors.ts'
 export { watchStatements } from './statement-watch.ts'
