@@ -10,7 +10,7 @@ import { Sfc32 } from './making/index.ts'
 /**
  * Milliseconds since 1970.
  *
- * @param endMs the end of the last day, which is no midnight.
+ * @param endMs the last of these days ends here, and the others at midnight, UTC.
  */
 export function usedAtOf(file: {
   readonly seed: bigint
@@ -21,9 +21,12 @@ export function usedAtOf(file: {
   const { seed, number, days, endMs } = file
   const whereBegun = new Sfc32(`calendar ${seed}`).fraction()
   const day = Math.floor(((whereBegun + number * GOLDEN) % 1) * days)
+  const lastDayMs = endMs - (endMs % DAY_MS)
+  const dayMs = lastDayMs - day * DAY_MS
+  const lengthMs = day === 0 ? endMs - lastDayMs : DAY_MS
   const chance = new Sfc32(`used ${seed} ${number}`)
   for (;;) {
-    const usedAtMs = Math.floor(endMs - (day + chance.fraction()) * DAY_MS)
+    const usedAtMs = dayMs + Math.floor(chance.fraction() * lengthMs)
     if (chance.fraction() <= busyness(usedAtMs)) return usedAtMs
   }
 }

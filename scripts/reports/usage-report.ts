@@ -78,20 +78,15 @@ async function largestOf(account: UsageAccount, of: UsageOf): Promise<bigint> {
 function notesOf(account: UsageAccount, asked: Granularity): string[] {
   const { by, asOfMs, rolledUpAtMs, filesNotRolledUp, isRezoning, keptFromMs, clock } = account
   const when = (ms: number): string => clock.exactMinuteAt(ms).slice(0, 16).replace('T', ' ')
-  const rolled =
-    rolledUpAtMs === undefined
-      ? 'nothing is rolled up yet'
-      : `rolled up until ${timeText(rolledUpAtMs)} UTC`
-  const rest =
-    filesNotRolledUp === 0
-      ? ''
-      : `; ${formatCountOf(filesNotRolledUp, 'file')} of this time that ${filesNotRolledUp === 1 ? 'is' : 'are'} not yet ${filesNotRolledUp === 1 ? 'is' : 'are'} counted in`
+  const rolled = rolledUpAtMs === undefined ? '' : `, rolled up at ${timeText(rolledUpAtMs)} UTC`
+  const are = filesNotRolledUp === 1 ? 'is' : 'are'
+  const rest = `${formatCountOf(filesNotRolledUp, 'file')} of this time ${are} not rolled up yet, and ${are} in it all the same.`
   const kept = (['hour', 'day', 'month'] as const).flatMap(one => {
     const fromMs = keptFromMs[one]
     return fromMs === undefined ? [] : [`${one}s are kept from ${when(fromMs)} on`]
   })
   return [
-    `As of ${timeText(asOfMs)} UTC; ${rolled}${rest}.`,
+    `As of ${timeText(asOfMs)} UTC${rolled}.${filesNotRolledUp === 0 ? '' : ` ${rest}`}`,
     ...(kept.length === 0 ? [] : [`By this time zone ${kept.join(', ')}.`]),
     ...(by === asked
       ? []

@@ -13,7 +13,7 @@ const DAY_MS = 86_400_000
 const endMs = Date.UTC(2026, 10, 26, 18, 30)
 const timesOf = (seed: bigint, days: number, files: number): number[] =>
   Array.from({ length: files }, (_, i) => usedAtOf({ seed, days, endMs, number: i + 1 }))
-const dayBefore = (ms: number): number => Math.floor((endMs - ms) / DAY_MS)
+const dayBefore = (ms: number): number => Math.floor(endMs / DAY_MS) - Math.floor(ms / DAY_MS)
 
 t.test('spread over the days, evenly, and more by day than by night', async t => {
   for (const [seed, days] of [
@@ -22,6 +22,7 @@ t.test('spread over the days, evenly, and more by day than by night', async t =>
     [5n, 1],
   ] as const) {
     const times = timesOf(seed, days, 40 * days)
+    t.ok(times.every(ms => ms <= endMs))
     const ofDays = new Map<number, number>()
     for (const ms of times) ofDays.set(dayBefore(ms), (ofDays.get(dayBefore(ms)) ?? 0) + 1)
     t.same(

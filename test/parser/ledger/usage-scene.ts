@@ -161,6 +161,8 @@ async function pairsOf(
 
 export interface Told {
   readonly by: Granularity
+  readonly fromMs: number
+  readonly toMs: number
   readonly filesNotRolledUp: number
   /** Start of a period, consumer, amount. */
   readonly lines: readonly (readonly [start: string, id: bigint | undefined, amount: bigint])[]
@@ -181,8 +183,8 @@ export async function askUsage(
       for await (const { period, id, amount } of account.lines()) {
         lines.push([period.start, id, amount])
       }
-      const { by, filesNotRolledUp } = account
-      return { by, filesNotRolledUp, lines }
+      const { by, fromMs, toMs, filesNotRolledUp } = account
+      return { by, fromMs, toMs, filesNotRolledUp, lines }
     },
     limits,
   )

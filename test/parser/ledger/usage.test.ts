@@ -1,16 +1,17 @@
 import t, { type Test } from 'tap'
 import { orderOf } from '../../../parser/ledger/asking/orders.ts'
-import { readUsage, type UsageOf } from '../../../parser/ledger/asking/usage.ts'
+import type { UsageOf } from '../../../parser/ledger/asking/usage.ts'
 import { GRANULARITIES, type Granularity } from '../../../parser/ledger/schema/tables.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { seeded } from '../../helpers/files.ts'
 import { type ClosingScene, closingScene } from './closing-scene.ts'
-import { openSession, type Pairs, startServer } from './helpers.ts'
+import { type Pairs, startServer } from './helpers.ts'
 import { askUsage, keepUsage, ledgerNames, rollUp, startAt, type Told } from './usage-scene.ts'
 
 // What was used when: told as a plain model tells it, wherever the postings stand on their way into periods.
 
 const server = await startServer(t)
+t.setTimeout(120_000)
 const LIMITS = { rowsMax: 4, straysMax: 3 }
 
 interface Used {
@@ -59,14 +60,13 @@ async function assertTold(
   timeZone: string,
   [from, to]: readonly [string, string],
 ): Promise<void> {
-  const reader = await openSession(t, s.address)
   for (const by of GRANULARITIES) {
     for (const of of QUESTIONS) {
       const question = { of, by, from: { local: from }, to: { local: to } }
-      const { fromMs, toMs } = (await readUsage(reader, s.config, question, async one => one))!
-      const told = await askUsage(reader, s.config, question, LIMITS)
+      const told = (await askUsage(s.session, s.config, question, LIMITS))!
+      const { fromMs, toMs } = told
       const what = `${timeZone} ${by} ${JSON.stringify(of, (_, one) => (typeof one === 'bigint' ? `${one}` : one))}`
-      t.strictSame(told?.lines, modelled(used, of, { by, timeZone, fromMs, toMs }), what)
+      t.strictSame(told.lines, modelled(used, of, { by, timeZone, fromMs, toMs }), what)
     }
   }
 }
