@@ -58,6 +58,7 @@ export type { KnownLedger } from './examining/ledger.ts'
 export type { LedgerFile } from './file-rows.ts'
 export { isOneOfSeveral, openSession } from './hosts.ts'
 export { Ledger, type OpenBatch } from './ledger.ts'
+export { hourSeed } from './periods/hour-seed.ts'
 export {
   type ConsumerAccount,
   type ConsumerPosting,
