@@ -17,6 +17,7 @@ import {
   sidecarPath,
 } from '../../shared/paths.ts'
 import { printableLines } from '../../shared/printable.ts'
+import { parseUsedAt } from '../../shared/terms.ts'
 
 export interface Quarantined {
   readonly path: string
@@ -24,6 +25,8 @@ export interface Quarantined {
   readonly name: string
   /** What was read; undefined: it never was, or nothing tells. */
   readonly sha256: string | undefined
+  /** When what it tells of was used, as it was published; undefined: nothing was said. */
+  readonly usedAtMs: number | undefined
 }
 
 /**
@@ -85,7 +88,7 @@ export async function noteRequeued(
 
 async function quarantinedFile(directory: string, entry: string): Promise<Quarantined> {
   const fields = await fieldsOf(sidecarPath(directory, entry))
-  const { name, sha256 } = fields ?? {}
+  const { name, sha256, usedAt } = fields ?? {}
   const hash = typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256) ? sha256 : undefined
   const parsed = parseSettledName(entry)?.name ?? entry.replace(/\.unread\.\d+$/, '')
   const came = typeof name === 'string' && name !== '' ? name : parsed
@@ -93,6 +96,7 @@ async function quarantinedFile(directory: string, entry: string): Promise<Quaran
     path: join(directory, entry),
     name: hash === undefined ? came : givenName(came, hash),
     sha256: hash,
+    usedAtMs: typeof usedAt === 'string' ? parseUsedAt(usedAt) : undefined,
   }
 }
 
