@@ -12,6 +12,7 @@ import {
   SameNameNotices,
   StagedBatches,
   UsageUpkeep,
+  usagePace,
 } from './counting/index.ts'
 import { DigestWorkers } from './digest/index.ts'
 import { DiskWatch, filledDirectories } from './disk-watch.ts'
@@ -130,7 +131,10 @@ function makeCounting(
   })
   const staged = new StagedBatches({ ledger, earlier, log, pauseMs: () => config.takeoverMs })
   const orders = new Orders({ ledger, log })
-  const usage = new UsageUpkeep({ ledger, log, pauseMs: () => config.takeoverMs })
+  const usage = new UsageUpkeep({
+    ...{ ledger, log, pauseMs: () => config.takeoverMs },
+    pace: usagePace(config.rollUpMs),
+  })
   const countingStage = new CountingStage({
     ...{ ...common, input: read, staged, orders, usage },
     record: files => recordingStage.record(files),

@@ -215,6 +215,13 @@ export const SETTINGS = {
     ['auto', 'on', 'off'],
   ),
   timeZone,
+  rollUpMs: count(
+    'COUNTERSINK_ROLL_UP_MS',
+    'how long what was counted waits, while nothing else waits to be, until it stands in its hour, day and month; under load ten times as long',
+    30_000,
+    100,
+    3_600_000,
+  ),
   keepHours: daysKept(
     'COUNTERSINK_KEEP_HOURS',
     'how long usage by hour is kept; what is older is told by day and month',

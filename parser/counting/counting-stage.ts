@@ -107,7 +107,9 @@ export class CountingStage {
   async #keepUsage(hasCountedAll: boolean): Promise<boolean> {
     const { counter } = this.#ledger
     if (!(await this.#usage.isDue(hasCountedAll && this.#input.isEmpty))) return false
-    return (await counter.takeLease()) && (await this.#usage.goOn())
+    if (await counter.takeLease()) return this.#usage.goOn()
+    this.#usage.leave()
+    return false
   }
 
   async #countAll(files: ReadFile[], signal: AbortSignal): Promise<void> {

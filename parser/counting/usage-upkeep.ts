@@ -27,11 +27,14 @@ interface Due {
   readonly pairs: number
 }
 
-export const USAGE_PACE: UsagePace = {
-  lookMs: 2_000,
-  upkeepMs: 300_000,
-  atLeisure: { ageMs: 30_000, postings: 64, pairs: 64_000_000 },
-  underLoad: { ageMs: 300_000, postings: 2_048, pairs: 64_000_000 },
+/** @param rollUpMs how long what was counted may wait while nothing else does. */
+export function usagePace(rollUpMs: number): UsagePace {
+  return {
+    lookMs: Math.min(2_000, rollUpMs),
+    upkeepMs: 300_000,
+    atLeisure: { ageMs: rollUpMs, postings: 64, pairs: 64_000_000 },
+    underLoad: { ageMs: rollUpMs * 10, postings: 2_048, pairs: 64_000_000 },
+  }
 }
 
 export class UsageUpkeep {
@@ -52,12 +55,12 @@ export class UsageUpkeep {
     log: Log
     /** Before what went wrong is tried again for the first time. */
     pauseMs: () => number
-    pace?: UsagePace
+    pace: UsagePace
   }) {
     this.#ledger = options.ledger
     this.#log = options.log
     this.#pauseMs = options.pauseMs
-    this.#pace = options.pace ?? USAGE_PACE
+    this.#pace = options.pace
   }
 
   /** For `status`, as far as it was looked here; undefined: nothing waits. */
@@ -85,8 +88,14 @@ export class UsageUpkeep {
     const { postings, pairs, ageMs } = this.#unrolled
     const due =
       isIdle && this.#ledger.counter.isCounter ? this.#pace.atLeisure : this.#pace.underLoad
-    if (isIdle && this.#ledger.counter.isCounter && nowMs >= this.#upkeepAtMs) return true
+    if (isIdle && nowMs >= this.#upkeepAtMs) return true
     return postings > 0 && (ageMs >= due.ageMs || postings >= due.postings || pairs >= due.pairs)
+  }
+
+  /** Somebody else counts, and does it. */
+  leave(): void {
+    this.#isUnderWay = false
+    this.#upkeepAtMs = performance.now() + this.#pace.upkeepMs
   }
 
   /** Does it for a while. @returns whether there is more. */

@@ -80,8 +80,11 @@ class UsageHistory {
       this.#log += `--- step ${i}: ${JSON.stringify(step)}\n`
       await this.#take(step)
       await this.#prove()
+      // Each starts a process.
+      await this.#compare(GRANULARITIES[i % GRANULARITIES.length]!)
     }
     await this.#take({ do: 'settle' })
+    for (const granularity of GRANULARITIES) await this.#compare(granularity)
     const { code, said } = await this.#parsers.run(0, 'verify', '--full', '--json')
     if (code !== 0) throw new HistoryFailed(`verify ended with ${code}:\n${said}`)
   }
@@ -181,19 +184,22 @@ class UsageHistory {
       consumers: { differencesMax: 10 },
     })
     if (findings.length > 0) throw new HistoryFailed(`verify: ${JSON.stringify(findings)}`)
-    for (const granularity of GRANULARITIES) await this.#compare(granularity)
   }
 
   /** What the command says, whatever is rolled up by now. */
   async #compare(granularity: Granularity): Promise<void> {
-    const from = ['--from', '2020-01-01', '--to', '2029-01-01']
-    const { code, said } = await this.#parsers.run(
-      ...[0, 'usage', '--all', '--by', granularity, ...from, '--csv'],
-    )
     const kept = await keptFrom(this.#session, this.#names, granularity)
+    const from = kept === undefined ? '2020-01-01' : kept.replace(' ', 'T').replace(/00$/, '00Z')
+    const { code, said } = await this.#parsers.run(
+      ...([0, 'usage', '--all', '--by', granularity, '--from', from] as const),
+      ...['--to', '2029-01-01', '--csv'],
+    )
     const wanted = linesOf(usageOf(this.#counted(), granularity, this.#timeZone, kept))
     const lines = said.trim().split('\n').slice(1)
-    const told = lines.map(line => line.replaceAll(',', ' '))
+    const told = lines.map(line => {
+      const [period = '', ...others] = line.split(',')
+      return [granularity === 'hour' ? hourOf(period) : dateOf(period), ...others].join(' ')
+    })
     if (code === 0 && told.join('\n') === wanted.join('\n')) return
     throw new HistoryFailed(
       `usage by ${granularity} ended with ${code}:\n${said}\nand is by the model:\n${wanted.join('\n')}`,
@@ -237,4 +243,13 @@ class UsageHistory {
   #hash(number: number): string {
     return sha256Of(this.#plan.files[number]!.content)
   }
+}
+
+/** `2026-10-24T20:00+02:00`, as the model has it. */
+function hourOf(period: string): string {
+  return new Date(period).toISOString().slice(0, 19).replace('T', ' ')
+}
+
+function dateOf(period: string): string {
+  return period.length === 7 ? `${period}-01` : period
 }

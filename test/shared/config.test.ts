@@ -67,6 +67,7 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
       ],
       bad: ['Berlin', '+01:00', 'Europe/Berlin ', 'local', 'Europe/Nowhere'],
     },
+    rollUpMs: counts(100, 3_600_000),
     keepHours: days(),
     keepDays: days(),
     keepMonths: days(),
