@@ -11,6 +11,8 @@ export interface Beginning {
   readonly seed: number
   readonly limits: Limits
   readonly totals?: TotalsPlan | undefined
+  /** What else is configured, as the environment has it. */
+  readonly settings?: Readonly<Record<string, string>>
 }
 
 /** A history as data: made from a seed alone, so that it can be told, cut down and run again. */
@@ -213,9 +215,11 @@ function planEnd(below: Below): End {
 export function describePlan(plan: Plan | HousePlan | HostsPlan | CorrectionsPlan): string {
   const { seed, limits } = plan
   if (plan.kind === 'corrections') {
-    const { hosts, kills, steps } = plan
-    const files = plan.files.map(({ name, content }) => ({ name, bytes: content.length }))
-    return `seed ${seed}, limits ${JSON.stringify(limits)}${told([{ hosts, kills }, ...files, ...steps])}`
+    const { hosts, kills, policy, steps } = plan
+    const files = plan.files.map(({ name, content, badLines }) => {
+      return { name, bytes: content.length, badLines }
+    })
+    return `seed ${seed}, limits ${JSON.stringify(limits)}${told([{ hosts, kills, policy }, ...files, ...steps])}`
   }
   const what =
     plan.kind === 'hosts'
