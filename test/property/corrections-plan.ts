@@ -100,9 +100,9 @@ export function booksPlanOf(seed: number): CorrectionsPlan {
   const files: CorrectedFile[] = []
   /** By the number of a file with bad lines, that of the same without. */
   const mended = new Map<number, number>()
-  for (let made = 2 + below(FILES_MAX - 1); made > 0; made -= 1) {
+  for (let made = 3 + below(FILES_MAX); made > 0; made -= 1) {
     const number = files.length
-    const file = planFile(below, `day-${below(3)}`, number, consumers)
+    const file = planFile(below, `day-${below(policy.holds ? 1 + below(2) : 3)}`, number, consumers)
     const isBad = below(3) === 0
     files.push(isBad ? spoilt(below, file, policy.badLinesMax) : file)
     if (!isBad) continue
@@ -110,28 +110,62 @@ export function booksPlanOf(seed: number): CorrectionsPlan {
     files.push({ ...file, name: `mended-${number}` })
   }
   const hosts = 1 + below(2)
-  const file = (): number => below(files.length)
-  const host = (): number => below(hosts)
-  const steps = Array.from({ length: 5 + below(BOOK_STEPS_MAX) }, (): Step => {
-    const what = below(29)
-    const on = { file: file(), host: host() }
-    if (what < 8) return { do: 'publish', ...on }
-    if (what < 11) return { do: 'undo', ...on }
-    if (what < 13) return { do: 'redo', ...on }
-    if (what < 14) return { do: 'supersede', ...on, by: file() }
-    if (what < 15) return { do: 'lower', ...on }
-    if (what < 16) return { do: 'raise', ...on }
-    if (what < 17) return { do: 'add', amount: BigInt(below(1_000)) }
-    if (what < 19) return { do: pick(below, ['release', 'refuse']), ...on }
-    if (what < 21) return { do: 'requeue', ...on }
-    if (what < 22) {
-      const [number, by] = pick(below, [...mended, [on.file, on.file] as const])
-      return { do: 'mend', file: number, by, host: on.host }
+  // Most of what is asked for is about what came before.
+  const seen = new Set([0])
+  const aside = new Set<number>()
+  const held = new Set<number>()
+  let wasReset = false
+  const any = (): number => below(files.length)
+  const known = (): number => (below(8) === 0 ? any() : pick(below, [...seen]))
+  const fresh = (): number => {
+    const unseen = [...files.keys()].filter(number => !seen.has(number))
+    return unseen.length === 0 ? any() : pick(below, unseen)
+  }
+  const put = (number: number): number => {
+    const { name } = files[number]!
+    if ([...seen].some(other => other !== number && files[other]!.name === name)) held.add(number)
+    seen.add(number)
+    if (files[number]!.badLines > policy.badLinesMax) aside.add(number)
+    return number
+  }
+  const planStep = (): Step => {
+    const host = below(hosts)
+    const what = below(34)
+    if (what < 4) return { do: 'publish', file: put(fresh()), host }
+    if (what < 7) return { do: 'publish', file: put(known()), host }
+    if (what < 11) return { do: 'undo', file: known(), host }
+    if (what < 14) return { do: 'redo', file: known(), host }
+    if (what < 16) return { do: 'supersede', file: known(), by: put(fresh()), host }
+    if (what < 17) return { do: 'lower', file: known(), host }
+    if (what < 19) {
+      const file = fresh()
+      seen.add(file)
+      aside.add(file)
+      return { do: 'raise', file, host }
     }
-    if (what < 24) return { do: 'reset', host: on.host }
-    if (what < 25) return { do: 'prune', host: on.host }
-    return { do: what < 26 ? 'undo reset' : 'kill', host: on.host }
-  })
+    if (what < 20) return { do: 'add', amount: BigInt(below(1_000)) }
+    if (what < 23) {
+      const file = policy.holds && held.size > 0 ? pick(below, [...held]) : known()
+      const decision = pick(below, ['release', 'refuse'] as const)
+      if (decision === 'refuse') aside.add(file)
+      return { do: decision, file, host }
+    }
+    if (what < 25)
+      return { do: 'requeue', file: aside.size === 0 ? any() : pick(below, [...aside]), host }
+    if (what < 27) {
+      const some = [...mended].filter(([number]) => aside.has(number))
+      if (some.length === 0) return { do: 'publish', file: put(fresh()), host }
+      const [file, by] = pick(below, some)
+      return { do: 'mend', file, by: put(by), host }
+    }
+    if (what < 30) {
+      const isUndo = wasReset && below(2) === 0
+      wasReset = true
+      return { do: isUndo ? 'undo reset' : 'reset', host }
+    }
+    return { do: what < 32 ? 'prune' : 'kill', host }
+  }
+  const steps = Array.from({ length: 6 + below(BOOK_STEPS_MAX) }, planStep)
   const kills = planKills(below, BOOK_POINTS, 2 * KILLS_MAX)
   return {
     ...{ kind: 'corrections', seed, limits, hosts, files, policy, kills },
