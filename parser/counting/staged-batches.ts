@@ -121,7 +121,7 @@ export class StagedBatches {
     if (files.length === 0) return false
     const startedAtMs = performance.now()
     const result = await this.#goOn(asStaged({ id: newBatchId(), files }))
-    if (result === 'given back' && files.length > 1) {
+    if ((result === 'given back' || result === 'changed') && files.length > 1) {
       const still = new Set(
         (await this.#ledger.counter.waiting(FILES_MAX)).map(row => row.sequence),
       )
@@ -171,6 +171,12 @@ export class StagedBatches {
       for (const { name, sha256 } of result.unreadable) {
         this.#log.error('recorded sums cannot be read; whoever has the file records them anew', {
           ...{ code: 'BLOCK_UNREADABLE', name, sha256: sha256.toString('hex') },
+        })
+      }
+      const { refusedBecause: reason } = result
+      if (reason !== undefined) {
+        this.#log.warn('an order cannot be carried out', {
+          ...{ code: 'ORDER_DECLINED', batch: id.toString('hex'), reason },
         })
       }
     }

@@ -31,15 +31,9 @@ import { orJournalFailed } from './failure.ts'
 import { countIn, countOut, newState } from './journal-state.ts'
 import { allotLockFile } from './lock-file.ts'
 import { afterEvent, type EntryEvent } from './queue-entry-states.ts'
-import {
-  decodeState,
-  type EntryProgress,
-  encodeProcessed,
-  encodeQueueEntry,
-  encodeState,
-  type JournalState,
-  numberKey,
-} from './records.ts'
+import { type EntryProgress, encodeQueueEntry } from './queue-records.ts'
+import { decodeState, encodeProcessed, encodeState, type JournalState } from './records.ts'
+import { numberKey } from './sealed-record.ts'
 import { processedFile, type Settlement } from './settlement.ts'
 import { openTables, STATE_KEY, type Tables } from './tables.ts'
 import { JournalView } from './views.ts'

@@ -12,16 +12,9 @@ import type {
 } from '../../shared/protocol.ts'
 import type { QueueEntry } from '../facts.ts'
 import { contentOf } from './content-index.ts'
-import {
-  type ContentRecord,
-  decodeContent,
-  decodeProcessed,
-  decodeProgress,
-  decodeQueueEntry,
-  type EntryProgress,
-  keyNumber,
-  numberKey,
-} from './records.ts'
+import { decodeProgress, decodeQueueEntry, type EntryProgress } from './queue-records.ts'
+import { type ContentRecord, decodeContent, decodeProcessed } from './records.ts'
+import { keyNumber, numberKey } from './sealed-record.ts'
 import type { Tables } from './tables.ts'
 
 /** Records looked at for one answer, so that a rare outcome cannot keep its asker waiting. */

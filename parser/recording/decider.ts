@@ -14,7 +14,9 @@
  *
  * A row of the same publication (`origin`), whichever parser has written it, is one of this very file,
  * but for two things: sums that somebody else records are his to record until that stands still, and a
- * publication that was settled here as counted and comes back is a duplicate of itself.
+ * publication that was settled here as counted and comes back is a duplicate of itself. A file with bad
+ * lines that may not be put aside is the same, but that it is quarantined for them where nothing is recorded
+ * of its content, or that is refused.
  *
  * Those that wait do so here, without sums; when there are too many, nothing more is taken.
  */
@@ -165,19 +167,34 @@ export class Decider {
   }
 
   /**
-   * A file is missing, and its sums are in the ledger: it waits for what becomes of those. A journal that
-   * was restored from a time before knows nothing of them.
-   *
-   * @returns whether it does
+   * What is quarantined for itself alone is a repeat where the ledger says more: of a file that is missing,
+   * whose sums are recorded (a journal that was restored from a time before knows nothing of them); and of
+   * bad lines, where the good ones of this content are counted, or may be: whatever may be put aside now,
+   * nobody is to mend the whole file, and count them twice.
    */
-  async waitWithoutFile({
+  async repeatOf(verdict: Extract<Verdict, { kind: 'quarantine' }>): Promise<Repeat | undefined> {
+    const { entry, digest } = verdict
+    const row = await this.#rowBehind(verdict)
+    if (row === undefined) return undefined
+    const isItself = this.#ledger.isThisWorkFile(row, entry.sequence)
+    const facts = isItself ? { ...digest, ...factsOf(row) } : digest
+    return { kind: 'duplicate', entry, digest: facts, hasWaited: true }
+  }
+
+  async #rowBehind({
     entry,
     digest,
-  }: Extract<Verdict, { kind: 'quarantine' }>): Promise<boolean> {
-    const row = await this.#ledger.rowOf(entry.name, entry.sequence)
-    if (row === undefined || !UNDECIDED.has(row.state)) return false
-    await this.wait({ kind: 'duplicate', entry, digest: { ...digest, ...factsOf(row) } })
-    return true
+    isMissing,
+    isForItsLines,
+  }: Extract<Verdict, { kind: 'quarantine' }>): Promise<LedgerFile | undefined> {
+    if (isMissing) {
+      const row = await this.#ledger.rowOf(entry.name, entry.sequence)
+      return row !== undefined && UNDECIDED.has(row.state) ? row : undefined
+    }
+    if (!isForItsLines) return undefined
+    const row = (await this.#ledger.findAll([digest.sha256])).get(hexOf(digest.sha256))
+    if (row?.state === 'refused') return undefined
+    return row?.state === 'staging' && this.isStalled(row) ? undefined : row
   }
 
   /** At those that wait, as many as fit into one question, in turn. */

@@ -103,8 +103,10 @@ export class RecordingStage {
     for (const verdict of verdicts) {
       if (verdict.kind === 'count') counts.push(verdict)
       else if (verdict.kind === 'duplicate') repeats.push(verdict)
-      else if (!verdict.isMissing || !(await this.#decider.waitWithoutFile(verdict))) {
-        endings.push(await this.#refuser.quarantine(verdict))
+      else {
+        const repeat = await this.#decider.repeatOf(verdict)
+        if (repeat !== undefined) repeats.push(repeat)
+        else endings.push(await this.#refuser.quarantine(verdict))
       }
     }
     await this.#settler.settle(endings)

@@ -62,9 +62,7 @@ export class Refuser {
 
   /**
    * To quarantine; unless its file is missing, and the ledger knows what became of it: then the journal
-   * was restored from a time before, and learns it now. A content of which the good lines were counted, or
-   * are held, is what it is, whatever may be put aside now: nobody is to mend the whole file, and count
-   * them twice.
+   * was restored from a time before, and learns it now.
    */
   async quarantine(verdict: Extract<Verdict, { kind: 'quarantine' }>): Promise<Ending> {
     const { entry, digest } = verdict
@@ -75,30 +73,11 @@ export class Refuser {
       const known = await this.#fateOf(entry, digest)
       if (known !== undefined) return known
     }
-    if (verdict.isForItsLines) {
-      const known = await this.#knownAs(entry, digest)
-      if (known !== undefined) return known
-    }
     await this.#sight(entry, digest, 'quarantined', reason)
     const member = await this.#ledger.rowOf(entry.name, entry.sequence)
     const whatNow = (member && whatOfAMember(member)) ?? verdict.whatNow
     const advice = whatNow === undefined ? {} : { whatNow }
     return { entry, digest, outcome: 'quarantined', reason, evidence, ...advice }
-  }
-
-  /** undefined: none of its lines was counted, or waits for a person. */
-  async #knownAs(entry: QueueEntry, digest: DigestFacts): Promise<Ending | undefined> {
-    const row = (await this.#ledger.findAll([digest.sha256])).get(hexOf(digest.sha256))
-    if (row?.state !== 'applied' && row?.state !== 'reverted' && row?.state !== 'held') {
-      return undefined
-    }
-    const isItself = this.#ledger.isThisWorkFile(row, entry.sequence)
-    const facts = isItself ? { ...digest, ...factsOf(row) } : digest
-    const verdict = { kind: 'duplicate', entry, digest: facts } as const
-    if (row.state === 'reverted') return this.reverted(verdict, row)
-    if (row.state === 'held') return this.held(verdict, row)
-    if (!isItself) return this.duplicate(verdict, row)
-    return { entry, digest: facts, outcome: 'applied', ledgerSequence: row.sequence }
   }
 
   async #fateOf(entry: QueueEntry, digest: DigestFacts): Promise<Ending | undefined> {

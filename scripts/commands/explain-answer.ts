@@ -124,6 +124,7 @@ export const EXPLAIN_ANSWER = lines(
     },
     {
       path: text('where this state directory has it now'),
+      rejects: text('where it has the bad lines that were put aside'),
       ledger: LEDGER,
       mendedBy: list(OTHER, 'the newest five of those that mend it'),
     },
@@ -171,14 +172,19 @@ export const EXPLAIN_ANSWER = lines(
 
 type Say = (fields: object) => Promise<void>
 
-/** @param path where this state directory has the file now. */
-export function trailJson(trail: ContentTrail, isLedgerSilent: boolean, path: string | undefined) {
+/** @param own where this state directory has the file now, and what was put aside of it. */
+export function trailJson(
+  trail: ContentTrail,
+  isLedgerSilent: boolean,
+  own: { readonly place: string | undefined; readonly rejects: string | undefined },
+) {
   const { ledger } = trail
   return {
     ...{ kind: 'content', name: fileOfTrail(trail).name, sha256: trail.sha256 ?? null },
     counted: ledger?.state === 'applied',
     outcome: verdictOf(trail, isLedgerSilent),
-    ...(path === undefined ? {} : { path }),
+    ...(own.place === undefined ? {} : { path: own.place }),
+    ...(own.rejects === undefined ? {} : { rejects: own.rejects }),
     steps: stepsOf(trail).map(({ what, atMs, tookMs, note }) => ({
       ...{ step: what, time: iso(atMs) },
       ...(tookMs === undefined ? {} : { tookMs }),

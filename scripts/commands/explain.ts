@@ -6,7 +6,7 @@ import { quotedName } from '../../shared/printable.ts'
 import type { TrailAnswer, TrailQuestion } from '../../shared/protocol.ts'
 import { whatBecameOf, withConsumer } from '../asking/index.ts'
 import { command } from '../command-table/index.ts'
-import type { InInbox } from '../publishing/index.ts'
+import { findRejects, type InInbox } from '../publishing/index.ts'
 import {
   consumerTable,
   filesOfAnswer,
@@ -127,17 +127,19 @@ async function tell(
   const isSilent = ledgerSilentBecause !== undefined
   const status = trail === undefined && question.prefix !== undefined ? EXIT.usage : EXIT.ok
   const place = trail && (await placeOf(trail, paths))
+  const [aside] = trail?.sha256 === undefined ? [] : await findRejects(paths, trail.sha256)
+  const own = { place, rejects: aside?.path }
   if (say !== undefined) {
     await say(
       trail === undefined
         ? severalJson(several, hasMore === true)
-        : trailJson(trail, isSilent, place),
+        : trailJson(trail, isSilent, own),
     )
     return status
   }
   if (trail !== undefined) {
     const parser = await ownParser(paths.instance)
-    const lines = trailLines(trail, isSilent, { parser, place })
+    const lines = trailLines(trail, isSilent, { parser, ...own })
     await print(`${lines.join('\n')}\n`)
     return status
   }

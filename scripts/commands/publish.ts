@@ -15,7 +15,7 @@ import {
 } from '../command-table/index.ts'
 import { publishFiles, termsAsked, whereItStands } from '../publishing/index.ts'
 import { EXIT, environment, print, whySilent } from '../terminal/index.ts'
-import { PUT_ASIDE_SHAPE, putAsideJson, putAsideText } from './put-aside.ts'
+import { PUT_ASIDE_SHAPE, putAsideJson, putAsideText, REJECT_LINES } from './put-aside.ts'
 
 export const publish = command({
   name: 'publish',
@@ -37,10 +37,7 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
       kind: 'switch',
       help: 'wait until each file is settled, also while the service starts or restarts, and say how; why one was quarantined stands below its line, on standard error',
     },
-    'reject-lines': {
-      ...{ kind: 'text', value: 'N|P%' },
-      help: 'count the files though so many of their lines are bad, or such a share: these are put aside (countersink rejects); without it COUNTERSINK_REJECT_LINES says so',
-    },
+    'reject-lines': REJECT_LINES,
     parent: {
       ...{ kind: 'text', value: 'SHA256' },
       help: 'the content that could not be counted, or not all of it, and that the file mends',

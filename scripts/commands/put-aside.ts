@@ -3,7 +3,12 @@ import { printable } from '../../shared/printable.ts'
 import { count, text } from '../command-table/index.ts'
 import type { PutAside } from '../publishing/index.ts'
 
-// What is answered of the bad lines of a file that was counted without them.
+// What is asked for, and answered, of the bad lines of a file that is counted without them.
+
+export const REJECT_LINES = {
+  ...({ kind: 'text', value: 'N|P%' } as const),
+  help: 'count the files though so many of their lines are bad, or such a share: these are put aside (countersink rejects); without it COUNTERSINK_REJECT_LINES says so',
+} as const
 
 export const PUT_ASIDE_SHAPE = {
   rejectedLines: count('bad lines of it that were put aside; missing: none'),

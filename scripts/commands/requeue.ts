@@ -14,6 +14,7 @@ import { statsIfLookedAt } from '../../shared/looks.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
 import { OUTCOMES } from '../../shared/protocol.ts'
+import type { Terms } from '../../shared/terms.ts'
 import {
   command,
   count,
@@ -37,6 +38,7 @@ import {
   SettlementWatch,
   type Source,
   SourceRest,
+  termsAsked,
   untilAtRest,
   whatWasPutAside,
   whereItStands,
@@ -44,7 +46,7 @@ import {
 } from '../publishing/index.ts'
 import { readSupervisor } from '../state/index.ts'
 import { EXIT, environment, print, sayAside, usage } from '../terminal/index.ts'
-import { PUT_ASIDE_SHAPE, putAsideJson, putAsideText } from './put-aside.ts'
+import { PUT_ASIDE_SHAPE, putAsideJson, putAsideText, REJECT_LINES } from './put-aside.ts'
 
 export const requeue = command({
   name: 'requeue',
@@ -64,6 +66,7 @@ of its SHA-256. Prints a line per file, as "countersink publish" does.`,
   },
   options: {
     with: { kind: 'file', value: 'MENDED-FILE', help: 'bring this in instead; of one file only' },
+    'reject-lines': REJECT_LINES,
     wait: {
       kind: 'switch',
       help: 'wait until each file is settled, also while the service starts or restarts, and say how',
@@ -80,6 +83,10 @@ of its SHA-256. Prints a line per file, as "countersink publish" does.`,
   },
   examples: [
     { line: 'countersink requeue 3f2a91c0 --wait', what: 'try this content once more' },
+    {
+      line: 'countersink requeue usage.txt --reject-lines 5 --wait',
+      what: 'count it without its bad lines',
+    },
     {
       line: 'countersink requeue usage.txt --with usage-mended.txt --wait',
       what: 'count the mended file for the one that was quarantined',
@@ -106,6 +113,10 @@ of its SHA-256. Prints a line per file, as "countersink publish" does.`,
     if (mended !== undefined && positionals.length > 1) {
       throw usage(`--with goes with one file in quarantine/, got ${positionals.length}`)
     }
+    const terms = termsAsked(
+      { rejectLines: values['reject-lines'], parent: undefined, usedAt: undefined },
+      { rejectLines: '--reject-lines', parent: '--parent', usedAt: '--used-at' },
+    )
     const untilMs = performance.now() + (values.timeout ?? Number.POSITIVE_INFINITY) * 1_000
     const asked = new Map<string, Quarantined>()
     for (const one of positionals) asked.set(one, await findQuarantined(paths, one))
@@ -117,7 +128,7 @@ of its SHA-256. Prints a line per file, as "countersink publish" does.`,
         try {
           const mayBeCut = config.unterminated === 'accept'
           const requeued = await bringBack(file, mended, paths, {
-            ...{ quietMs: config.quietMs, mayBeCut },
+            ...{ quietMs: config.quietMs, mayBeCut, terms },
           })
           published.set(name, requeued)
           await watch.announce(requeued.file)
@@ -174,23 +185,36 @@ async function bringBack(
   quarantined: Quarantined,
   mended: string | undefined,
   paths: StatePaths,
-  how: { readonly quietMs: number; readonly mayBeCut: boolean },
+  how: {
+    readonly quietMs: number
+    readonly mayBeCut: boolean
+    /** What is asked for with it. */
+    readonly terms: Terms | undefined
+  },
 ): Promise<Requeued> {
   const { path, name, usedAtMs } = quarantined
-  const used = usedAtMs === undefined ? {} : { usedAtMs }
   const owner = processIdentity(process.pid)!
   const identity = await untilAtRest(new SourceRest(mended ?? path, how.quietMs))
-  const source: Source = { path: mended ?? path, name, identity, mayBeCut: how.mayBeCut }
+  const { mayBeCut, terms } = how
+  // It was used when it was, whatever becomes of its lines.
+  const asked = usedAtMs === undefined ? terms : { ...terms, usedAtMs }
+  const source: Source = {
+    path: mended ?? path,
+    name,
+    identity,
+    mayBeCut,
+    ...(asked && { terms: asked }),
+  }
   if (mended !== undefined) {
     const parent = quarantined.sha256 ?? (await hashFile(path))
     if ((await hashFile(mended)) === parent) {
       throw usage(`${mended} has the very content that it is to mend; without --with it goes back`)
     }
-    const file = await publishFile({ ...source, terms: { parent, ...used } }, paths, owner)
+    const file = await publishFile({ ...source, terms: { ...asked, parent } }, paths, owner)
     await noteRequeued(quarantined, { sha256: file.sha256, name: file.name })
     return { file, mends: parent }
   }
-  const file = await publishFile({ ...source, terms: used }, paths, owner)
+  const file = await publishFile(source, paths, owner)
   await noteRequeued(quarantined, { sha256: file.sha256, name: file.name })
   // What was written to meanwhile is not what went back.
   const now = statsIfLookedAt(path)

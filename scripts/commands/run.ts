@@ -25,6 +25,7 @@ import {
 import { InboxDrain } from '../publishing/index.ts'
 import { outliveTheTerminal, refuseAnotherDatabase, Supervisor } from '../supervising/index.ts'
 import {
+  asideText,
   EXIT,
   environment,
   LOG_OPTIONS,
@@ -80,6 +81,7 @@ Says nothing when all is well and nobody sits at a terminal. Whatever ends it, t
         reverted: count(),
         held: count(),
       },
+      rejectedLines: count('bad lines of counted files that were put aside'),
       left: count(),
       quarantinedFiles: list(
         fields({ name: text(), sha256 }, { reason: text() }),
@@ -255,9 +257,10 @@ async function readTheRest(paths: StatePaths, drain: InboxDrain): Promise<void> 
 }
 
 function asJson({ outcome, reason, drain }: End, seconds: number) {
-  const { counts, quarantined, left } = drain
+  const { counts, rejectedLines, quarantined, left } = drain
   return {
-    ...{ exit: EXIT_OF[outcome], outcome, reason: reason ?? null, ...counts, left: left.files },
+    ...{ exit: EXIT_OF[outcome], outcome, reason: reason ?? null, ...counts, rejectedLines },
+    left: left.files,
     quarantinedFiles: quarantined.map(({ name, sha256, reason }) => ({ name, sha256, reason })),
     ...{ leftFiles: left.first, seconds },
   }
@@ -270,6 +273,7 @@ async function tell(end: End, seconds: number, isJson: boolean): Promise<void> {
     const { applied, duplicate } = counts
     const parts = [`${applied} applied`, `${duplicate} duplicate`]
     parts.push(`${counts.quarantined} quarantined`, `${left.files} left in the inbox`)
+    if (drain.rejectedLines > 0) parts.push(asideText(drain))
     await print(`${outcome} in ${seconds.toFixed(1)} s: ${parts.join(', ')}\n`)
   }
   const say = (text: string): void => {

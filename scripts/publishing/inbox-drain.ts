@@ -49,6 +49,7 @@ export class InboxDrain {
   #number: number | undefined
   readonly #counts = { applied: 0, duplicate: 0, quarantined: 0, reverted: 0, held: 0 }
   readonly #quarantined: ProcessedFile[] = []
+  #rejectedLines = 0
   #cannotBecause: string | undefined = 'nothing was asked yet'
 
   constructor(paths: StatePaths) {
@@ -59,6 +60,11 @@ export class InboxDrain {
   /** What was settled since the beginning. */
   get counts(): Readonly<Record<Outcome, number>> {
     return this.#counts
+  }
+
+  /** Bad lines of what was counted, that were put aside. */
+  get rejectedLines(): number {
+    return this.#rejectedLines
   }
 
   /** The first of these; `counts` knows how many there are. */
@@ -105,6 +111,7 @@ export class InboxDrain {
     for (const file of files) {
       this.#number = file.number
       this.#counts[file.outcome] += 1
+      if (file.outcome === 'applied') this.#rejectedLines += file.rejectedLines ?? 0
       if (file.outcome === 'quarantined' && this.#quarantined.length < NAMED_MAX) {
         this.#quarantined.push(file)
       }

@@ -24,11 +24,11 @@ import {
 import { type Step, stepsOf } from './trail-steps.ts'
 import { fileOfTrail, isOf, verdictOf } from './trail-verdict.ts'
 
-/** @param own this state directory's parser, in hex, and where it has the file now. */
+/** @param own this state directory's parser, in hex, and where it has the file, and its bad lines, now. */
 export function trailLines(
   trail: ContentTrail,
   isLedgerSilent: boolean,
-  own: { readonly parser: string | undefined; readonly place: string | undefined },
+  own: { readonly [Name in 'parser' | 'place' | 'rejects']: string | undefined },
 ): string[] {
   const columns = columnsOf(process.stdout)
   const { name, origin } = fileOfTrail(trail)
@@ -41,6 +41,7 @@ export function trailLines(
     ['used at', ledger?.usedAtMs === undefined ? undefined : `${preciseTime(ledger.usedAtMs)} UTC`],
     ['taken by', ledger && parser(ledger.parser)],
     ['is now', own.place && quotedName(own.place)],
+    ['put aside', own.rejects && quotedName(own.rejects)],
     ...(ledger?.postings ?? []).map((posting): [string, string] => [
       Number(posting.n) % 2 === 1 ? 'batch' : 'taken back',
       batchText(posting, parser),

@@ -67,6 +67,29 @@ for (const [point, passing] of KILLS) {
   })
 }
 
+for (const point of ['P7-rejects-published', 'P8-linked'] as const) {
+  t.test(`held, killed at ${point}`, { buffered: true }, async t => {
+    const site = await tinySite(t, server, { ...TOLERANT, COUNTERSINK_SAME_NAME: 'hold' })
+    drop(site.paths, [dataFile('large', '1 1\n')])
+    await settleAll(t, site, 1)
+    bring(site, large)
+    await (await spawnDoomed(t, site, point)).died()
+    const next = await startParser(t, site)
+    await next.untilSettled(2)
+    const hash = sha256Of(large.content)
+    const name = rejectsName('large', Buffer.from(hash, 'hex'))
+    t.same(list(site.paths.rejects), [name], 'they are there before anybody decides')
+    t.match(await countersink(t, site, 'release', hash), { code: 0 })
+    t.match(await stopProgram(next), { code: 0 })
+    const model = rejectModelOf(large.content, hash, 'large')
+    t.ok(readFileSync(join(site.paths.rejects, name), 'latin1') === model.text)
+    t.match(await countersink(t, site, 'verify', '--full', '--json'), {
+      code: 0,
+      stdout: new RegExp(`"rejectedLines":${model.rejected.lines}\\b`),
+    })
+  })
+}
+
 t.test('its sums, or its draft, are lost', { buffered: true }, async t => {
   for (const lost of ['runs', 'rejects'] as const) {
     const site = await tinySite(t, server, TOLERANT)

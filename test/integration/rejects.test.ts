@@ -95,8 +95,10 @@ t.test('asked for with a file, shown, mended and counted as its child', async t 
     { ever: { lines: 3, rejectedLines: 2 } },
   ])
   t.match(jsonLines(await countersink(t, site, 'explain', source, '--json')), [
-    { ledger: { lines: 3, rejectedLines: 2 } },
+    { ledger: { lines: 3, rejectedLines: 2 }, rejects: place },
   ])
+  const told = await countersink(t, site, 'explain', source)
+  t.ok(told.stdout.replaceAll(/\s+/g, '').includes(`putaside${place}`), 'and where they are')
   t.match(parser.output(), /applied name=usage.txt\S* .*rejectedLines=2/)
 
   const mended = write(
@@ -159,6 +161,13 @@ t.test('what is configured, what the file asks for, and what is wrong', async t 
     ...{ code: 'TOO_MANY_REJECTED', firstDefect: 'ID_NOT_DIGITS', rejectLines: '50%', line: 2 },
   })
   t.equal(list(site.paths.rejects).length, 2)
+  const back = await countersink(t, site, 'requeue', 'many', '--reject-lines', '2')
+  t.match(back, { code: 0, stdout: /^queued / })
+  const run = await countersink(t, site, 'run', '--once', '--json')
+  t.match(run, { code: 0, stderr: '' })
+  t.match(jsonLines(run), [{ applied: 1, quarantined: 0, rejectedLines: 2 }])
+  t.equal(list(site.paths.rejects).length, 3)
+  t.match(await countersink(t, site, 'requeue', 'strict', '--reject-lines', 'x'), { code: 2 })
   for (const limit of ['x', '-1', '101%', '1.5', '0.00001%']) {
     const refused = await countersink(t, site, 'publish', 'f', `--reject-lines=${limit}`)
     t.match(refused, { code: 2, stderr: /--reject-lines must be a whole number of lines/ }, limit)

@@ -1,21 +1,29 @@
-import { readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Session } from '../../parser/ledger/connection.ts'
-import { prove } from '../../parser/ledger/index.ts'
 import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
-import { type DataFile, sha256Of, totalsOf } from '../helpers/files.ts'
+import { U64_MAX } from '../../shared/limits.ts'
+import { givenName } from '../../shared/paths.ts'
+import { sha256Of } from '../helpers/files.ts'
+import { list } from '../helpers/invariants.ts'
 import { pingParser } from '../helpers/parser.ts'
-import type { CorrectionsPlan, Step } from './corrections-plan.ts'
+import {
+  CANNOT,
+  CorrectionsModel,
+  DECLINED,
+  DONE,
+  FOREIGN,
+  type Standing,
+} from './corrections-model.ts'
+import type { CorrectedFile, CorrectionsPlan, Step } from './corrections-plan.ts'
+import { areInPlace, assertAsModelled, statesOf } from './corrections-proof.ts'
 import { HistoryFailed } from './life.ts'
 import { runCommand, type SpawnedProgram, spawnParser } from './parser-process.ts'
 import { type HistorySite, makeHistorySite, makeNeighbour, type Server } from './site.ts'
 
 const STEP_MS = 60_000
 const POLL_MS = 20
-/** Nobody else counts for this consumer. */
-const FOREIGN = 4_999_999_999n
-
 /** Lets it happen. After each step the totals, and each single one of them, are what the model says. */
 export async function liveThroughCorrections(
   server: Server,
@@ -38,18 +46,13 @@ export async function liveThroughCorrections(
   }
 }
 
-type Standing = 'counted' | 'reverted'
-
 class Corrections {
   readonly #plan: CorrectionsPlan
   readonly #sites: readonly HistorySite[]
   readonly #session: Session
+  readonly #model: CorrectionsModel
   readonly #parsers: SpawnedProgram[]
   readonly #kills: string[]
-  /** Of contents that were published, by the number of their file. */
-  readonly #stands = new Map<number, Standing>()
-  readonly #rows = new Set<bigint>()
-  #added = 0n
   #isOver = false
   points = 0
   log = ''
@@ -58,6 +61,7 @@ class Corrections {
     this.#plan = plan
     this.#sites = sites
     this.#session = session
+    this.#model = new CorrectionsModel(plan.files, plan.policy)
     this.#kills = [...plan.kills]
     this.#parsers = sites.map(site => this.#spawn(site))
   }
@@ -65,11 +69,15 @@ class Corrections {
   async live(): Promise<void> {
     for (const [i, step] of this.#plan.steps.entries()) {
       this.log += `--- step ${i}: ${JSON.stringify(step, (_key, value) => (typeof value === 'bigint' ? `${value}` : value))}\n`
-      await this.#take(step)
-      await this.#prove()
+      await this.#take(step, i)
+      await assertAsModelled(this.#session, this.#sites[0]!.config, this.#plan.files, this.#model)
     }
-    const { code, said } = await this.#run(0, 'verify', '--full', '--json')
-    if (code !== (this.#added === 0n ? 0 : 1)) fail(`verify ended with ${code}:\n${said}`)
+    const places = this.#sites.map(({ paths }) => paths)
+    await this.#until('each file is where it belongs', async () => {
+      return areInPlace(places, this.#plan.files, this.#model)
+    })
+    const code = this.#model.added === 0n ? DONE : DECLINED
+    await this.#ask(0, code, 'verify', '--full', '--json')
   }
 
   async end(): Promise<void> {
@@ -79,139 +87,183 @@ class Corrections {
     for (const parser of this.#parsers) this.log += `--- parser:\n${parser.log()}`
   }
 
-  async #take(step: Step): Promise<void> {
+  async #take(step: Step, number: number): Promise<void> {
+    const model = this.#model
     switch (step.do) {
       case 'publish':
-        return this.#publish(step.file, step.host)
+        this.#place(step.file, step.host)
+        model.publish(step.file)
+        return this.#untilSettled(step.file, step.host)
       case 'undo':
-      case 'redo': {
-        const was = this.#stands.get(step.file)
-        const to = step.do === 'undo' ? 'reverted' : 'counted'
-        await this.#ask(step.host, was === undefined ? 2 : 0, step.do, this.#hash(step.file))
-        if (was !== undefined) this.#stands.set(step.file, to)
+      case 'redo':
+      case 'release':
+      case 'refuse': {
+        // It would wait for a decision.
+        if (step.do === 'undo' && model.standing(step.file) === 'held') return
+        const code = model[step.do](step.file)
+        await this.#ask(step.host, code, step.do, this.#hash(step.file))
         return
       }
       case 'supersede':
         return this.#supersede(step.file, step.by, step.host)
-      case 'add': {
-        const { totals, id, amount } = this.#names
-        await this.#write(
-          `INSERT INTO ${totals} (${id}, ${amount}) VALUES (${FOREIGN}, ${step.amount})
-           ON DUPLICATE KEY UPDATE ${amount} = ${amount} + ${step.amount}`,
-        )
-        this.#added += step.amount
-        this.#rows.add(FOREIGN)
-        return
-      }
+      case 'requeue':
+        return this.#requeue(step.file, undefined)
+      case 'mend':
+        return this.#requeue(step.file, step.by)
+      case 'add':
+        await this.#setTotal(FOREIGN, (model.totals.get(FOREIGN) ?? 0n) + step.amount)
+        return model.add(step.amount)
       case 'lower':
         return this.#lower(step.file, step.host)
+      case 'raise':
+        return this.#raise(step.file, step.host)
+      case 'reset':
+        await this.#ask(step.host, DONE, 'reset', '--to-zero', '--reason', `step ${number}`)
+        return model.reset()
+      case 'prune':
+        await this.#ask(step.host, DONE, 'prune', '--before', new Date().toISOString())
+        return model.prune()
+      case 'undo reset': {
+        const code = model.undoReset()
+        if (code !== undefined) await this.#ask(step.host, code, 'undo', await this.#lastReset())
+        return
+      }
+      case 'kill':
+        return this.#parsers[step.host]!.signal('SIGKILL')
     }
   }
 
-  async #publish(number: number, host: number): Promise<void> {
-    const file = this.#file(number)
+  #place(number: number, host: number): void {
+    const { name, content } = this.#file(number)
     const { inbox } = this.#sites[host]!.paths
-    const hidden = join(inbox, `.${file.name}`)
-    writeFileSync(hidden, file.content)
-    renameSync(hidden, join(inbox, file.name))
-    const was = this.#stands.get(number)
-    if (was === undefined) this.#counts(number)
-    await this.#until(`${file.name} is settled`, async () => {
-      const health = await pingParser(this.#sites[host]!.paths)
-      const waits = readdirSync(inbox).includes(file.name)
-      if (waits || health?.state !== 'running' || health.queue.files > 0) return false
+    const hidden = join(inbox, `.${name}`)
+    writeFileSync(hidden, content)
+    renameSync(hidden, join(inbox, name))
+  }
+
+  /** A content that came to a host has become there what the model says. */
+  async #untilSettled(number: number, host: number): Promise<void> {
+    const { paths } = this.#sites[host]!
+    const standing = this.#model.standing(number)!
+    await this.#until(`${this.#hash(number)} is ${standing}`, async () => {
+      if (list(paths.inbox).some(name => !name.startsWith('.'))) return false
+      const health = await pingParser(paths)
+      if (health?.state !== 'running' || health.queue.files > 0) return false
       const { said } = await this.#run(host, 'check', this.#hash(number))
-      return was === 'reverted' ? said.includes('not counted: reverted') : / {2}counted /.test(said)
+      return SAID[standing].test(said)
     })
   }
 
   async #supersede(old: number, by: number, host: number): Promise<void> {
-    const path = join(this.#sites[host]!.paths.dir, `replacement-${by}`)
+    // It would wait for a decision.
+    if (this.#model.standing(old) === 'held') return
+    const name = `replacement-${by}`
+    const path = join(this.#sites[host]!.paths.dir, name)
     writeFileSync(path, this.#file(by).content)
-    const was = this.#stands.get(old)
-    const may = was === 'counted' && !this.#stands.has(by) && old !== by
-    const isUsage = was === undefined || old === by
-    await this.#ask(host, may ? 0 : isUsage ? 2 : 3, 'supersede', this.#hash(old), path)
-    if (!may) return
-    this.#stands.set(old, 'reverted')
-    this.#counts(by)
+    const code = this.#model.supersede(old, by, name)
+    await this.#ask(host, code, 'supersede', this.#hash(old), path)
+  }
+
+  /** Comes back from quarantine on the host that has it there; mended: as another content. */
+  async #requeue(number: number, by: number | undefined): Promise<void> {
+    const standing = this.#model.standing(number)
+    const must = standing === 'refused' || standing === 'spoilt'
+    const found = must
+      ? await this.#until('it is in quarantine', async () => this.#findQuarantined(number))
+      : this.#findQuarantined(number)
+    if (found === undefined || by === number) return
+    const { host, path, name } = found
+    if (by === undefined) await this.#ask(host, DONE, 'requeue', path)
+    else {
+      const mended = join(this.#sites[host]!.paths.dir, `mended-${by}`)
+      writeFileSync(mended, this.#file(by).content)
+      await this.#ask(host, DONE, 'requeue', path, '--with', mended)
+    }
+    this.#model.publish(by ?? number, { name, isExplained: by !== undefined })
+    await this.#untilSettled(by ?? number, host)
+  }
+
+  #findQuarantined(number: number) {
+    const hash = this.#hash(number)
+    for (const [host, { paths }] of this.#sites.entries()) {
+      for (const name of list(paths.quarantine)) {
+        const path = join(paths.quarantine, name)
+        if (name.endsWith(SIDECAR) || sha256Of(readFileSync(path)) !== hash) continue
+        const told = JSON.parse(readFileSync(`${path}${SIDECAR}`, 'utf8'))
+        return { host, path, name: givenName(told.name, hash) }
+      }
+    }
+    return undefined
   }
 
   /** Somebody takes from a total what a file has added, and puts it back when that was noticed. */
   async #lower(number: number, host: number): Promise<void> {
-    if (this.#stands.get(number) !== 'counted') return
-    const sums = [...totalsOf([this.#file(number)])]
-    const [id, sum] = sums.find(([, amount]) => amount > 0n) ?? [0n, 0n]
-    const standing = this.#expected().get(id) ?? 0n
-    const { totals, id: column, amount } = this.#names
-    await this.#write(`UPDATE ${totals} SET ${amount} = ${sum - 1n} WHERE ${column} = ${id}`)
-    const { said } = await this.#ask(host, 1, 'undo', this.#hash(number))
+    if (!this.#model.canBeUndone(number)) return
+    const [id, sum] = this.#oneOf(number)
+    await this.#setTotal(id, sum - 1n)
+    const { said } = await this.#ask(host, DECLINED, 'undo', this.#hash(number))
     if (!said.includes(`consumer ${id} stands at ${sum - 1n}`))
       fail(`it does not say why:\n${said}`)
-    await this.#write(`UPDATE ${totals} SET ${amount} = ${standing} WHERE ${column} = ${id}`)
+    await this.#setTotal(id, this.#model.totals.get(id))
   }
 
-  async #prove(): Promise<void> {
-    const expected = this.#expected()
+  /** A total has no room for what comes; it has again when that was noticed. */
+  async #raise(number: number, host: number): Promise<void> {
+    if (!this.#model.wouldBeCounted(number)) return
+    const [id, sum] = this.#oneOf(number)
+    await this.#setTotal(id, U64_MAX - sum + 1n)
+    this.#place(number, host)
+    this.#model.refuseFor(number)
+    await this.#untilSettled(number, host)
+    await this.#setTotal(id, this.#model.totals.get(id))
+  }
+
+  /** A consumer of a file that has something there. */
+  #oneOf(number: number): [id: bigint, sum: bigint] {
+    return [...this.#model.sumsOf(number)].find(([, amount]) => amount > 0n)!
+  }
+
+  async #setTotal(consumer: bigint, total: bigint | undefined): Promise<void> {
     const { totals, id, amount } = this.#names
-    const rows = await this.#session.query<{ id: bigint; amount: bigint | string }>(
-      `SELECT CAST(${id} AS UNSIGNED) AS id, ${amount} AS amount FROM ${totals}`,
+    await this.#session.execute(
+      total === undefined
+        ? `DELETE FROM ${totals} WHERE ${id} = ${consumer}`
+        : `INSERT INTO ${totals} (${id}, ${amount}) VALUES (${consumer}, ${total})
+             ON DUPLICATE KEY UPDATE ${amount} = ${total}`,
     )
-    const found = new Map(rows.map(row => [BigInt(row.id), BigInt(row.amount)]))
-    for (const one of new Set([...found.keys(), ...this.#rows])) {
-      if (found.get(one) !== (expected.get(one) ?? 0n)) {
-        fail(`consumer ${one} stands at ${found.get(one)}, not ${expected.get(one) ?? 0n}`)
-      }
-    }
-    const { findings, consumers } = await prove(this.#session, this.#sites[0]!.config, {
-      journal: [],
-      consumers: { differencesMax: 10 },
-    })
-    const faults = findings.filter(({ check }) => check !== 'totals' || this.#added === 0n)
-    if (faults.length > 0) fail(`verify: ${JSON.stringify(faults)}`)
-    const differences = consumers && 'differences' in consumers ? consumers.differences : []
-    const told = differences.map(({ id, total, expected }) => `${id} ${(total ?? 0n) - expected}`)
-    const wanted = this.#added === 0n ? [] : [`${FOREIGN} ${this.#added}`]
-    if (told.join() !== wanted.join()) fail(`verify: ${told}, not ${wanted}`)
   }
 
-  #expected(): Map<bigint, bigint> {
-    const counted = [...this.#stands].filter(([, standing]) => standing === 'counted')
-    const totals = new Map(totalsOf(counted.map(([number]) => this.#file(number))))
-    if (this.#added > 0n) totals.set(FOREIGN, (totals.get(FOREIGN) ?? 0n) + this.#added)
-    return totals
-  }
-
-  #counts(number: number): void {
-    this.#stands.set(number, 'counted')
-    for (const id of totalsOf([this.#file(number)]).keys()) this.#rows.add(id)
+  async #lastReset(): Promise<string> {
+    const [row] = await this.#session.query<{ sha256: Buffer }>(
+      `SELECT sha256 FROM ${this.#names.file} WHERE sign = -1 ORDER BY sequence DESC LIMIT 1`,
+    )
+    return row!.sha256.toString('hex')
   }
 
   /** Asked until it is answered: parsers may be dead for a while. */
   async #ask(host: number, code: number, ...args: [string, ...string[]]) {
-    return this.#until(`${args[0]} ends with ${code}`, async () => {
-      const ended = await this.#run(
-        host,
-        ...args,
-        ...(args[0] === 'verify' ? [] : ['--timeout', '40']),
-      )
+    const [command] = args
+    const waits = command !== 'requeue' && command !== 'verify'
+    let isRepeated = false
+    return this.#until(`${command} ends with ${code}`, async () => {
+      const ended = await this.#run(host, ...args, ...(waits ? ['--timeout', '40'] : []))
       this.log += ended.said
-      const isLater = ended.code === 3 && code !== 3
       if (ended.code === code) return ended
-      // Its parser has died, and what was published is on its way.
-      if (isLater || (args[0] === 'supersede' && / already, as /.test(ended.said))) {
-        return (await this.#isSuperseded(args)) ? ended : undefined
-      }
-      throw new HistoryFailed(`${args.join(' ')} ended with ${ended.code}, not ${code}`)
+      // It was done after all, and is not done again for the same reason.
+      if (isRepeated && command === 'reset' && ended.said.includes('emptied before')) return ended
+      // Its parser has died, and what was asked for, or published, is on its way.
+      const isLater = ended.code === CANNOT && command !== 'requeue'
+      if (!isLater) fail(`${args.join(' ')} ended with ${ended.code}, not ${code}`)
+      isRepeated = true
+      return command === 'supersede' && (await this.#isSuperseded(args, code)) ? ended : undefined
     })
   }
 
-  async #isSuperseded([command, old]: readonly string[]): Promise<boolean> {
-    if (command !== 'supersede') return false
-    const [row] = await this.#session.query<{ state: string }>(
-      `SELECT state FROM ${this.#names.file} WHERE sha256 = x'${old}'`,
-    )
-    return row?.state === 'reverted'
+  async #isSuperseded([, old = '', path = '']: readonly string[], code: number): Promise<boolean> {
+    const states = await statesOf(this.#session, this.#names.file)
+    const by = states.get(sha256Of(readFileSync(path)))
+    if (code === DECLINED) return by === 'refused'
+    return code === DONE && by === 'applied' && states.get(old) === 'reverted'
   }
 
   #run(host: number, command: string, ...args: string[]) {
@@ -243,15 +295,11 @@ class Corrections {
     return parser
   }
 
-  async #write(sql: string): Promise<void> {
-    await this.#session.execute(sql)
-  }
-
   get #names() {
     return ledgerNames(this.#sites[0]!.config)
   }
 
-  #file(number: number): DataFile {
+  #file(number: number): CorrectedFile {
     return this.#plan.files[number]!
   }
 
@@ -259,6 +307,17 @@ class Corrections {
     return sha256Of(this.#file(number).content)
   }
 }
+
+/** As `check` says it. */
+const SAID: Readonly<Record<Standing, RegExp>> = {
+  counted: / {2}counted /,
+  reverted: /not counted: reverted/,
+  held: /held since/,
+  refused: /not counted: quarantined/,
+  spoilt: /not counted: quarantined/,
+}
+
+const SIDECAR = '.reason.json'
 
 function fail(what: string): never {
   throw new HistoryFailed(what)

@@ -1,6 +1,6 @@
 import { faultsOf } from './check.ts'
 import { liveThroughCorrections } from './corrections.ts'
-import { type CorrectionsPlan, correctionsPlanOf } from './corrections-plan.ts'
+import { booksPlanOf, type CorrectionsPlan, correctionsPlanOf } from './corrections-plan.ts'
 import { liveInHouse } from './house.ts'
 import { type HousePlan, housePlanOf } from './house-plan.ts'
 import { HistoryFailed, live } from './life.ts'
@@ -26,8 +26,9 @@ export interface Outcome {
 }
 
 /**
- * A history of any kind: each eighth is one of the whole house, one of corrections, and one of usage over
- * time, each third of the others of several hosts.
+ * A history of any kind: each eighth is one of the whole house, one of usage over time, one of corrections,
+ * and one of corrections with all that can happen to totals, names and lines; each third of the others of
+ * several hosts.
  */
 export type History = Plan | HousePlan | HostsPlan | CorrectionsPlan | UsagePlan
 
@@ -35,6 +36,7 @@ export function historyOf(seed: number): History {
   if (seed % 8 === 0) return housePlanOf(seed)
   if (seed % 8 === 4) return correctionsPlanOf(seed)
   if (seed % 8 === 2) return usagePlanOf(seed)
+  if (seed % 8 === 6) return booksPlanOf(seed)
   return seed % 3 === 0 ? hostsPlanOf(seed) : planOf(seed)
 }
 

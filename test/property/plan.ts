@@ -12,6 +12,8 @@ export interface Beginning {
   readonly seed: number
   readonly limits: Limits
   readonly totals?: TotalsPlan | undefined
+  /** What else is configured, as the environment has it. */
+  readonly settings?: Readonly<Record<string, string>>
 }
 
 /** A history as data: made from a seed alone, so that it can be told, cut down and run again. */
@@ -218,7 +220,8 @@ export function describePlan(
   if (plan.kind === 'corrections' || plan.kind === 'usage') {
     const { hosts, kills, steps } = plan
     const files = plan.files.map(({ content, ...file }) => ({ ...file, bytes: content.length }))
-    return `seed ${seed}, limits ${JSON.stringify(limits)}${told([{ hosts, kills }, ...files, ...steps])}`
+    const policy = plan.kind === 'corrections' ? { policy: plan.policy } : {}
+    return `seed ${seed}, limits ${JSON.stringify(limits)}${told([{ hosts, kills, ...policy }, ...files, ...steps])}`
   }
   const what =
     plan.kind === 'hosts'

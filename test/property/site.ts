@@ -77,6 +77,7 @@ export async function makeHistorySite(server: Server, beginning: Beginning): Pro
     COUNTERSINK_TOTALS_TABLE: `${name}_totals`,
     COUNTERSINK_TABLE_PREFIX: `${name}_`,
     ...limitsAsEnv(limits),
+    ...beginning.settings,
   }
   const config = readConfig(env)
   const database = new HistoryDatabase(server.url, name, config, beginning)

@@ -26,7 +26,7 @@ import {
   type Order,
 } from '../counting/order-row.ts'
 import { openingBlocks } from '../proving/opening-of.ts'
-import { CLOSING_GENERATIONS, openingSequence } from '../schema/opening-blocks.ts'
+import { CLOSING_GENERATIONS, namedGeneration, openingSequence } from '../schema/opening-blocks.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { transaction } from '../transaction.ts'
 import { type FoldOptions, packFolded } from './fold.ts'
@@ -168,16 +168,6 @@ async function* rollUpFirst(
 
 function told({ files, postings }: Foldable, before: string): string {
   return `the books are closed up to ${before} UTC: ${formatCountOf(files, 'file')}, counted and taken back ${formatCount(postings)} times, ${files === 1 ? 'is' : 'are'} part of the opening balance`
-}
-
-async function namedGeneration(
-  session: Session,
-  { meta }: LedgerNames,
-): Promise<bigint | undefined> {
-  const [row] = await session.query<{ generation: bigint | null }>(
-    `SELECT opening_generation AS generation FROM ${meta} WHERE only_row = 1`,
-  )
-  return row?.generation ?? undefined
 }
 
 /** What stands in a generation. */

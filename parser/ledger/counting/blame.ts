@@ -37,7 +37,7 @@ export async function takeOffGuilty(
   return guilty
 }
 
-/** Which of the files of a batch that was taken back cannot be counted. */
+/** Which of the files of a batch that counts, and was taken back, cannot be counted. */
 export async function blame(
   session: Session,
   { files }: StagedBatch,
@@ -45,11 +45,10 @@ export async function blame(
 ): Promise<Guilty[]> {
   const unreadable = await unreadableOf(session, files, options)
   if (unreadable.length > 0) return unreadable
-  const counted = files.filter(({ isBack }) => !isBack)
-  const overflow = await overflowOf(session, counted, options)
+  const overflow = await overflowOf(session, files, options)
   if (overflow.length > 0) return overflow
   const guilty: Guilty[] = []
-  for (const file of counted) {
+  for (const file of files) {
     const sums = blockSums(session, options.names, file)
     const found = await findRefusedConsumer(session, sums, options)
     if (found === undefined) continue

@@ -3,7 +3,6 @@
  * The states are the ledger's (`batch-states.ts`): after anything that happens they are asked again.
  */
 
-import { describeError, hasCode } from '../../../shared/errors.ts'
 import { filesOfBatch } from '../asking/rows.ts'
 import type { Session } from '../connection.ts'
 import type { LedgerFile } from '../file-rows.ts'
@@ -12,7 +11,7 @@ import { changeBatch, findBatch } from './batch-row.ts'
 import { blame, unlessUnreadable } from './blame.ts'
 import { advanceStaged, type BeginResult } from './count-staged.ts'
 import type { LongCountOptions } from './count-whole.ts'
-import { objectionTo } from './objection.ts'
+import { objectionAfterRetreat } from './order-objection.ts'
 import { replan } from './replan.ts'
 import { advanceReset } from './reset.ts'
 import { beginRetreat, endRetreat, type Guilty, takeBackApplied } from './retreat.ts'
@@ -20,11 +19,15 @@ import { isReverting, membersOf, type StagedBatch } from './signed-chunks.ts'
 
 export type StagedResult =
   | { readonly kind: 'applied' }
-  /** Its files are staged again, or refused, or were not as they were thought to be. */
+  /** Not begun: its files are not as they were thought to be. */
+  | { readonly kind: 'changed' }
+  /** Its files are staged again, or refused. */
   | {
       readonly kind: 'given back'
       /** Those whose blocks cannot be read: they are to be recorded anew. */
       readonly unreadable: readonly LedgerFile[]
+      /** Why the order that has asked for it is refused; undefined: it is tried again, or there is none. */
+      readonly refusedBecause?: string | undefined
     }
   | { readonly kind: 'blocked'; readonly reason: string }
 
@@ -54,7 +57,7 @@ export async function bringToEnd(
     switch (position?.state) {
       case undefined: {
         const begun = await begin(checked)
-        if (begun === 'changed') return givenBack(batch, [])
+        if (begun === 'changed') return { kind: begun }
         if (begun === 'unproven') {
           const guilty = await takeOff()
           if (guilty.length > 0) return givenBack(batch, guilty)
@@ -104,50 +107,32 @@ async function giveBack(
   batch: StagedBatch,
   options: LongCountOptions,
 ): Promise<StagedResult> {
-  const guilty = await blame(session, batch, options)
   if (batch.kind === 'count') {
+    const guilty = await blame(session, batch, options)
     await endRetreat(session, batch, guilty, options)
     return givenBack(batch, guilty)
   }
-  const why = batch.kind === 'reset' ? RESET_REFUSED : await whyNot(session, batch, guilty, options)
+  const objection =
+    batch.kind === 'reset'
+      ? ({ kind: 'declined', why: RESET_REFUSED } as const)
+      : await objectionAfterRetreat(session, batch.files, options)
+  if (objection?.kind !== 'declined') {
+    const unread = objection?.files ?? []
+    await endRetreat(session, batch, unread, options)
+    return givenBack(batch, unread)
+  }
+  const { why } = objection
   // What was to be counted instead is not, for the same reason.
   const counted = batch.files.filter(file => !isReverting(file))
-  const blamed =
-    why === undefined ? guilty : counted.map(({ sequence }) => ({ sequence, reason: why }))
-  await endRetreat(session, batch, blamed, options, why)
-  return givenBack(batch, blamed)
+  const refused = counted.map(({ sequence }) => ({ sequence, reason: why }))
+  await endRetreat(session, batch, refused, options, why)
+  return { ...givenBack(batch, refused), refusedBecause: why }
 }
 
-/** Why an order cannot be carried out; undefined: it can be tried again. */
-async function whyNot(
-  session: Session,
-  { files }: StagedBatch,
-  guilty: readonly Guilty[],
-  options: LongCountOptions,
-): Promise<string | undefined> {
-  const unread = guilty.filter(({ reason }) => reason === undefined)
-  const taken = files.find(
-    file => isReverting(file) && unread.some(({ sequence }) => sequence === file.sequence),
-  )
-  if (taken !== undefined) return unreadableText(taken)
-  if (unread.length > 0) return undefined
-  const [first] = guilty
-  if (first?.reason !== undefined) return first.reason
-  try {
-    return await objectionTo(session, files, options)
-  } catch (error) {
-    if (hasCode(error, 'BLOCK_UNREADABLE')) return describeError(error)
-    throw error
-  }
-}
-
-export function unreadableText({ name }: LedgerFile): string {
-  return `BLOCK_UNREADABLE: the recorded sums of ${name} are not what they were: have the rows of the ledger restored`
-}
-
-function givenBack({ files }: StagedBatch, guilty: readonly Guilty[]): StagedResult {
+function givenBack({ files }: StagedBatch, guilty: readonly Guilty[]) {
   const lost = new Set(guilty.flatMap(({ sequence, reason }) => (reason ? [] : sequence)))
-  return { kind: 'given back', unreadable: files.filter(({ sequence }) => lost.has(sequence)) }
+  const unreadable = files.filter(({ sequence }) => lost.has(sequence))
+  return { kind: 'given back', unreadable } as const
 }
 
 export const RESET_REFUSED =

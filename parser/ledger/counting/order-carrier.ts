@@ -4,12 +4,10 @@
  * in the way is looked for before a batch begins; a crash leaves the order waiting, or a batch to go on with.
  */
 
-import { describeError, hasCode } from '../../../shared/errors.ts'
 import { filesOfBatch } from '../asking/rows.ts'
 import { newBatchId } from '../batch.ts'
 import { type PruneResult, prune } from '../closing/prune.ts'
 import type { Session } from '../connection.ts'
-import { unreadableOf } from './blame.ts'
 import {
   type FileOrder,
   isFileOrder,
@@ -19,16 +17,16 @@ import {
 } from './carry-out.ts'
 import { type BeginResult, beginStaged } from './count-staged.ts'
 import type { LongCountOptions } from './count-whole.ts'
-import { RESET_REFUSED, type StagedResult, unreadableText } from './course.ts'
+import type { StagedResult } from './course.ts'
 import type { Lease } from './lease.ts'
-import { objectionTo } from './objection.ts'
+import { objectionToOrder } from './order-objection.ts'
 import { noteOrder, type Order } from './order-row.ts'
 import { beginReset, whyResetWaits } from './reset.ts'
 import { takeOffTheList } from './retreat.ts'
-import { isReverting, type Member, membersOf, type StagedBatch } from './signed-chunks.ts'
+import { membersOf, type StagedBatch } from './signed-chunks.ts'
 
 export type CarriedOut =
-  | StagedResult
+  | Exclude<StagedResult, { readonly kind: 'changed' }>
   /** Carried out without a batch, or needless. */
   | { readonly kind: 'done' }
   | { readonly kind: 'declined' | 'waits'; readonly why: string }
@@ -82,13 +80,14 @@ export class OrderCarrier {
       return { kind: 'waits', why: plan.why }
     }
     if (plan.kind !== 'move') return this.#settle(session, order, plan)
-    const objection = await this.#objectionTo(session, plan.files)
-    if (objection === 'recorded anew') return { kind: 'waits', why: 'its sums are recorded anew' }
-    if (objection !== undefined) {
-      return this.#settle(session, order, { kind: 'declined', why: objection })
+    const objection = await objectionToOrder(session, plan.files, options)
+    if (objection?.kind === 'declined') return this.#settle(session, order, objection)
+    if (objection?.kind === 'recorded anew') {
+      for (const one of objection.files) await takeOffTheList(session, one, options)
+      return { kind: 'waits', why: 'its sums are recorded anew' }
     }
     const batch: StagedBatch = { id: newBatchId(), kind: 'correct', files: plan.files }
-    return this.#counting.bringToEnd(session, batch, () =>
+    return this.#bringToEnd(session, batch, () =>
       beginStaged(session, batch, true, options, order.id),
     )
   }
@@ -104,9 +103,18 @@ export class OrderCarrier {
     const id = newBatchId()
     if (!(await beginReset(session, id, order, options))) return CHANGED
     const files = membersOf(await filesOfBatch(session, names, id))
-    const begun = async (): Promise<BeginResult> => 'changed'
-    const result = await this.#counting.bringToEnd(session, { id, kind: 'reset', files }, begun)
-    return result.kind === 'given back' ? { kind: 'declined', why: RESET_REFUSED } : result
+    return this.#bringToEnd(session, { id, kind: 'reset', files }, async () => 'changed')
+  }
+
+  async #bringToEnd(
+    session: Session,
+    batch: StagedBatch,
+    begin: () => Promise<BeginResult>,
+  ): Promise<CarriedOut> {
+    const result = await this.#counting.bringToEnd(session, batch, begin)
+    if (result.kind === 'changed') return CHANGED
+    if (result.kind !== 'given back' || result.refusedBecause === undefined) return result
+    return { kind: 'declined', why: result.refusedBecause }
   }
 
   /** For a while, from where it was left. */
@@ -142,28 +150,6 @@ export class OrderCarrier {
     const isSettled = await settleOrder(session, order, plan, this.#counting.optionsOn(session))
     if (!isSettled) return CHANGED
     return plan.kind === 'declined' ? { kind: 'declined', why: plan.why } : { kind: 'done' }
-  }
-
-  /** `recorded anew`: blocks of what is to be counted cannot be read. */
-  async #objectionTo(
-    session: Session,
-    files: readonly Member[],
-  ): Promise<string | 'recorded anew' | undefined> {
-    const options = this.#counting.optionsOn(session)
-    try {
-      return await objectionTo(session, files, options)
-    } catch (error) {
-      if (!hasCode(error, 'BLOCK_UNREADABLE')) throw error
-      const unread = await unreadableOf(session, files, options)
-      const taken = files.find(
-        file => isReverting(file) && unread.some(({ sequence }) => sequence === file.sequence),
-      )
-      if (taken !== undefined || unread.length === 0) {
-        return taken === undefined ? describeError(error) : unreadableText(taken)
-      }
-      for (const one of unread) await takeOffTheList(session, one, options)
-      return 'recorded anew'
-    }
   }
 }
 

@@ -15,7 +15,7 @@ export interface RefusedRow {
  */
 export async function findRefusedConsumer(
   session: Session,
-  sums: Sums,
+  sums: Pick<Sums, 'chunks'>,
   {
     writer,
     chunkPairsMax,

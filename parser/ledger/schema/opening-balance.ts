@@ -25,7 +25,7 @@ import { crashPoint } from '../../../shared/crash-points.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import type { Session } from '../connection.ts'
 import { transaction } from '../transaction.ts'
-import { GENERATIONS, OpeningWriter, openingSequence } from './opening-blocks.ts'
+import { GENERATIONS, namedGeneration, OpeningWriter, openingSequence } from './opening-blocks.ts'
 import { type LedgerNames, ledgerNames } from './tables.ts'
 
 /** In place of a generation: what stood in each total before is not known, and never will be. */
@@ -116,17 +116,6 @@ async function nameGeneration(
     [generation, largest.toString(), ...(hasCounted ? [] : [rows, amount.toString()])],
   )
   return hasCounted ? amount - BigInt(before?.expected ?? 0) : 0n
-}
-
-/** undefined: it is not taken. */
-async function namedGeneration(
-  session: Session,
-  { meta }: LedgerNames,
-): Promise<bigint | undefined> {
-  const [row] = await session.query<{ generation: bigint | null }>(
-    `SELECT opening_generation AS generation FROM ${meta} WHERE only_row = 1`,
-  )
-  return row?.generation ?? undefined
 }
 
 /** What the snapshot has held. */

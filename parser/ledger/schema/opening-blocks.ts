@@ -113,3 +113,14 @@ const PAIRS_AT_ONCE = 4_096
 const BLOCKS_AT_ONCE = 64
 /** Of some 80 bytes at most. */
 const WIDE_AT_ONCE = 1_000
+
+/** The one that is the opening balance; undefined: none was taken yet. */
+export async function namedGeneration(
+  session: Session,
+  { meta }: LedgerNames,
+): Promise<bigint | undefined> {
+  const [row] = await session.query<{ generation: bigint | null }>(
+    `SELECT opening_generation AS generation FROM ${meta} WHERE only_row = 1`,
+  )
+  return row?.generation ?? undefined
+}

@@ -3,7 +3,7 @@ import { open } from 'lmdb'
 import t from 'tap'
 import { Journal } from '../../../parser/journal/journal.ts'
 import { readJournal } from '../../../parser/journal/reading.ts'
-import { numberKey } from '../../../parser/journal/records.ts'
+import { numberKey } from '../../../parser/journal/sealed-record.ts'
 import { failureOf, runModule, tempDir } from '../../shared/helpers.ts'
 import { process as bring, digestOf, digestOne, entryOf, hashOf, openJournal } from './helpers.ts'
 

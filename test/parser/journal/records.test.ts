@@ -1,17 +1,15 @@
 import t from 'tap'
+import { decodeQueueEntry, encodeQueueEntry } from '../../../parser/journal/queue-records.ts'
 import {
   decodeContent,
   decodeProcessed,
-  decodeQueueEntry,
   decodeState,
   encodeContent,
   encodeProcessed,
-  encodeQueueEntry,
   encodeState,
   type JournalState,
-  keyNumber,
-  numberKey,
 } from '../../../parser/journal/records.ts'
+import { keyNumber, numberKey } from '../../../parser/journal/sealed-record.ts'
 import type { ProcessedFile } from '../../../shared/protocol.ts'
 import { failureOf } from '../../shared/helpers.ts'
 import { digestOf, entryOf, hashOf } from './helpers.ts'

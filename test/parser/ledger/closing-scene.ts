@@ -2,7 +2,6 @@ import type { Test } from 'tap'
 import { askFor, type OrderRequest, orderStanding } from '../../../parser/ledger/asking/orders.ts'
 import type { BatchFile } from '../../../parser/ledger/batch.ts'
 import { newBatchId } from '../../../parser/ledger/batch.ts'
-import type { OrderResult } from '../../../parser/ledger/counting/counter.ts'
 import { membersOf } from '../../../parser/ledger/counting/signed-chunks.ts'
 import type { Ledger } from '../../../parser/ledger/index.ts'
 import {
@@ -23,7 +22,7 @@ export interface ClosingScene extends LedgerScene {
   counted(pairs: Pairs, facts?: Partial<BatchFile>): Promise<BatchFile>
   ask(request: OrderRequest): Promise<void>
   /** As whoever counts does: what has begun, then what is asked for, until nothing is left to do. */
-  carryOut(by?: Ledger): Promise<OrderResult['kind'][]>
+  carryOut(by?: Ledger): Promise<string[]>
   standing(request: OrderRequest): Promise<{ state: string; answer: string | null }>
   proof(): Promise<Proof>
   /** All agrees but for these totals. */
@@ -68,7 +67,7 @@ export async function closingScene(
     standing: ({ id }) => orderStanding(session, n, id),
     async carryOut(by = ledger) {
       await by.counter.takeLease()
-      const kinds: OrderResult['kind'][] = []
+      const kinds: string[] = []
       for (const { id, kind } of await by.openBatches()) {
         kinds.push(
           (await by.counter.goOn({ id, kind, files: membersOf(await by.filesOf(id)) })).kind,
