@@ -290,6 +290,7 @@ function whatNext({ dir }: StatePaths): string[] {
   return [
     '',
     `Next: ${name} totals --top 5${where}   shows the largest totals;`,
+    `      ${name} usage${where}   shows what was used, day by day;`,
     `      ${name} explain --consumer ID${where}   tells which files made one of them;`,
     `      ${name} up --no-generator${where}   counts what comes into the inbox;`,
     `      ${name} publish FILE --wait${where}   brings a file of yours there.`,

@@ -17,7 +17,7 @@ import { periodText, tellUsage } from '../reports/index.ts'
 import { EXIT, environment, givenTime, print, usage as wrongUsage } from '../terminal/index.ts'
 
 const OWN_TIME =
-  'T is 2026-11-01 or 2026-11-01T10:00 by the clocks of the ledger’s time zone, or has Z or an offset behind it'
+  "T is 2026-11-01 or 2026-11-01T10:00 by the clocks of the ledger's time zone, or has Z or an offset behind it"
 
 export const usage = command({
   name: 'usage',

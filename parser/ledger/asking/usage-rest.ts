@@ -50,7 +50,7 @@ export async function restsOfAll(
       GROUP BY slot`,
   )
   for await (const row of whole) add(row, BigInt(row.amount), Number(row.files))
-  const decoder = BlockDecoder.alone()
+  let decoder: BlockDecoder | undefined
   for (const part of parts(question)) {
     const { within, blocks } = part
     const sums = session.stream<SlotRow & { amount: string | null; files: bigint }>(
@@ -69,6 +69,7 @@ export async function restsOfAll(
     )
     for await (const row of cut) {
       const { after, to } = part.range(row)
+      decoder ??= BlockDecoder.alone()
       const { ids, amounts } = decoder.unpack(row.sha256, blockOf(row))
       let amount = 0n
       for (let i = 0; i < ids.length; i += 1) {
@@ -88,7 +89,7 @@ export async function restsOfOne(
 ): Promise<ReadonlyMap<string, bigint>> {
   const { names: n, open, startOf } = question
   const rests = new Map<string, bigint>()
-  const decoder = BlockDecoder.alone()
+  let decoder: BlockDecoder | undefined
   const isOpenToo = open !== undefined && (open.cursorId === null || open.cursorId < id)
   for (const which of isOpenToo ? (['none', 'open'] as const) : (['none'] as const)) {
     const rows = session.stream<OneRow>(
@@ -106,6 +107,7 @@ export async function restsOfOne(
                OR (b.cursor_id >= ${id} AND (b.from_id IS NULL OR b.from_id < ${id})))`,
     )
     for await (const row of rows) {
+      decoder ??= BlockDecoder.alone()
       const amount = decoder.find(row.sha256, blockOf(row), id)
       if (amount === undefined) continue
       const start = startOf(Date.parse(`${row.usedAt.replace(' ', 'T')}Z`), row.day?.slice(0, 10))

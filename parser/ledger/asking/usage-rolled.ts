@@ -67,25 +67,31 @@ async function* rolledHoursOf(
   id: bigint,
 ): AsyncGenerator<StartedAmount> {
   const decoder = BlockDecoder.alone()
-  const hours = "p.granularity = 'hour' AND p.period_start >= ? AND p.period_start < ?"
-  const blocks = session.stream<BlockRow & { readonly start: string }>(
-    `SELECT STRAIGHT_JOIN p.period_start AS start, ${BLOCK_COLUMNS}
-       FROM ${usage} p
-       JOIN ${usage_block} s ON s.period_start = p.period_start
-        AND s.first_id = (SELECT d.first_id FROM ${usage_block} d
-                           WHERE d.period_start = p.period_start AND d.first_id <= ?
-                           ORDER BY d.first_id DESC LIMIT 1)
-      WHERE ${hours} AND s.last_id >= ?`,
-    [id, from, to, id],
-  )
-  for await (const row of blocks) {
-    const start = startText('hour', row.start)
-    const amount = decoder.find(hourSeed(start), blockOf(row), id)
-    if (amount !== undefined) yield { start, amount }
+  for (let [begin, last] = ['>=', from]; ; begin = '>') {
+    // Some together: row by row each would cost more than to look into its block.
+    const rows = await session.query<BlockRow & { readonly start: string }>(
+      `SELECT STRAIGHT_JOIN p.period_start AS start, ${BLOCK_COLUMNS}
+         FROM ${usage} p
+         JOIN ${usage_block} s ON s.period_start = p.period_start
+          AND s.first_id = (SELECT d.first_id FROM ${usage_block} d
+                             WHERE d.period_start = p.period_start AND d.first_id <= ?
+                             ORDER BY d.first_id DESC LIMIT 1)
+        WHERE p.granularity = 'hour' AND p.period_start ${begin} ? AND p.period_start < ?
+          AND s.last_id >= ?
+        ORDER BY p.period_start LIMIT ${BLOCKS_AT_ONCE}`,
+      [id, last, to, id],
+    )
+    for (const row of rows) {
+      last = startText('hour', row.start)
+      const amount = decoder.find(hourSeed(last), blockOf(row), id)
+      if (amount !== undefined) yield { start: last, amount }
+    }
+    if (rows.length < BLOCKS_AT_ONCE) break
   }
   const wide = session.stream<AmountRow>(
     `SELECT STRAIGHT_JOIN p.period_start AS start, w.amount FROM ${usage} p
-       JOIN ${usage_wide} w ON w.period_start = p.period_start AND w.id = ? WHERE ${hours}`,
+       JOIN ${usage_wide} w ON w.period_start = p.period_start AND w.id = ?
+      WHERE p.granularity = 'hour' AND p.period_start >= ? AND p.period_start < ?`,
     [id, from, to],
   )
   for await (const { start, amount } of wide) {
