@@ -1,7 +1,13 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Availability, LongStatement, ParserEvents } from '../shared/events.ts'
 import type { ParserHealth } from '../shared/protocol.ts'
-import type { HeldFilesWatch, Orders, SameNameNotices, StagedBatches } from './counting/index.ts'
+import type {
+  HeldFilesWatch,
+  Orders,
+  SameNameNotices,
+  StagedBatches,
+  UsageUpkeep,
+} from './counting/index.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { InboxScanner, QueueTally } from './intake/index.ts'
 import type { Journal } from './journal/index.ts'
@@ -25,6 +31,7 @@ export interface HealthSources {
   readonly growth: GrowthWatch
   readonly sameNames: SameNameNotices
   readonly orders: Orders
+  readonly usage: UsageUpkeep
   readonly held: HeldFilesWatch
 }
 
@@ -96,6 +103,7 @@ export class HealthReport {
         blockedBatch: sources.staged.reason,
         unmoved: sources.settler.unmoved,
         orders: sources.orders.report,
+        usage: sources.usage.report,
         held: sources.held.report,
       }),
     }

@@ -11,6 +11,7 @@ import {
   Orders,
   SameNameNotices,
   StagedBatches,
+  UsageUpkeep,
 } from './counting/index.ts'
 import { DigestWorkers } from './digest/index.ts'
 import { DiskWatch, filledDirectories } from './disk-watch.ts'
@@ -129,8 +130,9 @@ function makeCounting(
   })
   const staged = new StagedBatches({ ledger, earlier, log, pauseMs: () => config.takeoverMs })
   const orders = new Orders({ ledger, log })
+  const usage = new UsageUpkeep({ ledger, log, pauseMs: () => config.takeoverMs })
   const countingStage = new CountingStage({
-    ...{ ...common, input: read, staged, orders },
+    ...{ ...common, input: read, staged, orders, usage },
     record: files => recordingStage.record(files),
     onCounted: () => recordingStage.lookSoon(),
   })
@@ -138,7 +140,7 @@ function makeCounting(
   const held = new HeldFilesWatch({ ledger })
   return {
     ...{ ledger, growth, settler, sameNames, decider, recordingStage, staged, countingStage },
-    ...{ follower, orders, held },
+    ...{ follower, orders, usage, held },
   }
 }
 

@@ -48,6 +48,7 @@ export type ErrorCode =
   | 'DATABASE_UNAVAILABLE'
   | 'DATABASE_FAILED'
   | 'CURSOR_MOVED'
+  | 'USAGE_UNLIKE'
   | 'LEASE_LOST'
   // Processes.
   | 'CHILD_FAILED'

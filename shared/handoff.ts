@@ -86,6 +86,10 @@ export class Handoff<T> {
     return items
   }
 
+  get isEmpty(): boolean {
+    return this.#items.length === 0
+  }
+
   /** Whoever takes has something else to look after: a call of `takeAll` does not wait any longer. */
   wake(): void {
     this.#isWoken = true

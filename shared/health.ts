@@ -62,6 +62,8 @@ export interface ParserHealth extends CommonHealth {
   readonly held?: HeldFiles
   /** What was asked for and waits, as whoever counts knows it; absent if there is nothing. */
   readonly orders?: WaitingOrders
+  /** Counted, and in no hour, day and month yet, as whoever counts knows it; absent if there is nothing. */
+  readonly usage?: UsageUpkeep
   /** Settled, and still in work/; absent if there are none. */
   readonly unmoved?: UnmovedFiles
 }
@@ -106,6 +108,15 @@ export interface WaitingOrders {
   readonly orders: number
   /** The first of them. */
   readonly first: readonly { readonly kind: string; readonly why: string }[]
+}
+
+/** What usage by time waits for. */
+export interface UsageUpkeep {
+  readonly postings: number
+  /** Since the oldest of them was counted. */
+  readonly ageSeconds: number
+  /** What is wrong; absent if it is only a little behind. */
+  readonly why?: string
 }
 
 /** Files whose outcome is final, and that cannot be moved to where it says. */

@@ -14,6 +14,7 @@ import { closeAll } from '../reading/index.ts'
 import type { Decider, ReadFile, Refuser } from '../recording/index.ts'
 import type { Orders } from './orders.ts'
 import type { StagedBatches } from './staged-batches.ts'
+import type { UsageUpkeep } from './usage-upkeep.ts'
 import { attemptWhole } from './whole-batch.ts'
 
 export class CountingStage {
@@ -23,6 +24,7 @@ export class CountingStage {
   readonly #refuser: Refuser
   readonly #staged: StagedBatches
   readonly #orders: Orders
+  readonly #usage: UsageUpkeep
   readonly #record: (files: readonly ReadFile[]) => Promise<void>
   readonly #filesMax: number
   readonly #chunkPairsMax: number
@@ -35,6 +37,7 @@ export class CountingStage {
     refuser: Refuser
     staged: StagedBatches
     orders: Orders
+    usage: UsageUpkeep
     /** For files that cannot be counted here now. */
     record: (files: readonly ReadFile[]) => Promise<void>
     filesMax: number
@@ -48,6 +51,7 @@ export class CountingStage {
     this.#refuser = options.refuser
     this.#staged = options.staged
     this.#orders = options.orders
+    this.#usage = options.usage
     this.#record = options.record
     this.#filesMax = options.filesMax
     this.#chunkPairsMax = options.chunkPairsMax
@@ -75,6 +79,7 @@ export class CountingStage {
         lookAgainMs = performance.now() + LOOK_INTERVAL_MS
         hasMore = await this.#countRecorded()
         if (hasMore) this.#onCounted()
+        hasMore = (await this.#keepUsage(!hasMore)) || hasMore
       }
     } catch (error) {
       if (!signal.aborted || error !== signal.reason) throw error
@@ -96,6 +101,15 @@ export class CountingStage {
     const hasOrders = await this.#orders.carryOut()
     if (hasOrders === 'recorder') return false
     return (await this.#staged.countNext()) || hasOrders
+  }
+
+  /** @returns whether there is more to do. */
+  async #keepUsage(hasCountedAll: boolean): Promise<boolean> {
+    const { counter } = this.#ledger
+    if (!(await this.#usage.isDue(hasCountedAll && this.#input.isEmpty))) return false
+    if (await counter.takeLease()) return this.#usage.goOn()
+    this.#usage.leaveToOthers()
+    return false
   }
 
   async #countAll(files: ReadFile[], signal: AbortSignal): Promise<void> {

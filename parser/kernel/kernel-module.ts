@@ -30,6 +30,10 @@ export interface KernelExports {
   layOutRemainders(ids: number, lows: number, highs: number, rows: number): void
   takePairs(ids: number, amounts: number, pairs: number, isBack: boolean): number
   unsettledFrom(row: number): number
+  fillIds(ids: number, first: bigint, count: number): void
+  putOnto(lows: number, highs: number): void
+  gatherPairs(ids: number, amounts: number, isBelow: boolean): number
+  wideFrom(row: number): number
   readonly hungry: WebAssembly.Global<'i32'>
   readonly mergedPairs: WebAssembly.Global<'i32'>
   readonly mergedIds: WebAssembly.Global<'i32'>

@@ -179,7 +179,7 @@ export async function offerAgain(
       `UPDATE ${names.file}
           SET state = '${to}', reason = ?, origin = ?, instance = ?, work_sequence = ?, name = ?,
               supersedes = ?, parent = ?,
-              used_at = ?, published_at = ?, claimed_at = ?, digested_at = ?
+              used_at = IF(postings = 0, ?, used_at), published_at = ?, claimed_at = ?, digested_at = ?
         WHERE sequence = ? AND ${from}`,
       [
         heldBecause === undefined ? null : boundedReason(heldBecause),

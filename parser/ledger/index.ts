@@ -50,6 +50,7 @@ export type { KnownLedger } from './examining/ledger.ts'
 export type { LedgerFile } from './file-rows.ts'
 export { isOneOfSeveral, openSession } from './hosts.ts'
 export { Ledger, type OpenBatch } from './ledger.ts'
+export type { Unrolled } from './periods/upkeep.ts'
 export {
   type ConsumerAccount,
   type ConsumerPosting,

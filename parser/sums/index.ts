@@ -2,6 +2,7 @@
  * Pairs of consumer and sum, ascending: in memory, in run files, in packed blocks, merged.
  */
 
+export { Accumulators } from './accumulators.ts'
 export { BlockDecoder, UNPACKED_BYTES } from './block-decoder.ts'
 export { BlockEncoder, startPacking } from './block-encoder.ts'
 export { type BlockFacts, PACKED_PAIRS_MAX, type PackedBlock } from './block-format.ts'

@@ -109,6 +109,18 @@ export class Remainders {
     }
   }
 
+  /** Takes away from a single row. @returns whether there is one, and room for so much. */
+  takeOne(id: bigint, amount: bigint): boolean {
+    const row = firstAfter(this.ids, id) - 1
+    if (row < 0 || this.#ids[row] !== id) return false
+    const left = (BigInt(this.#highs[row]!) << 64n) + this.#lows[row]! - amount
+    const high = left >> 64n
+    if (BigInt.asIntN(32, high) !== high) return false
+    this.#lows[row] = BigInt.asUintN(64, left)
+    this.#highs[row] = Number(high)
+    return true
+  }
+
   /** The rows of which something is left, or too much was taken. */
   *unsettled(): Generator<{
     readonly id: bigint

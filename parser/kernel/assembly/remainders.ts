@@ -108,3 +108,51 @@ function idOf(row: u32): u64 {
 function highOf(row: u32): i32 {
   return load<i32>(highs + (<usize>row << 2))
 }
+
+/** Ids without holes, from this one on. */
+export function fillIds(idsAt: usize, first: u64, count: u32): void {
+  for (let row: u32 = 0; row < count; row += 1) store<u64>(idsAt + (<usize>row << 3), first + row)
+}
+
+/** Puts what stands in the rows in hand on the same rows elsewhere: two arrays, of u64 and i32. */
+export function putOnto(toLows: usize, toHighs: usize): void {
+  for (let row: u32 = 0; row < rows; row += 1) {
+    const lowAt = toLows + (<usize>row << 3)
+    const highAt = toHighs + (<usize>row << 2)
+    const before = load<u64>(lowAt)
+    const after = before + load<u64>(lows + (<usize>row << 3))
+    store<u64>(lowAt, after)
+    store<i32>(highAt, load<i32>(highAt) + highOf(row) + <i32>(after < before))
+  }
+}
+
+/**
+ * The rows that are above zero, or those below with their distance from it, as pairs; of what passes 64
+ * bits as much as they hold. Returns how many.
+ */
+export function gatherPairs(idsAt: usize, amountsAt: usize, isBelow: bool): u32 {
+  let pairs: u32 = 0
+  for (let row: u32 = 0; row < rows; row += 1) {
+    const low = load<u64>(lows + (<usize>row << 3))
+    const high = highOf(row)
+    if (isBelow ? high >= 0 : high < 0 || (high == 0 && low == 0)) continue
+    const to = <usize>pairs << 3
+    store<u64>(idsAt + to, idOf(row))
+    store<u64>(amountsAt + to, isWide(low, high) ? u64.MAX_VALUE : isBelow ? 0 - low : low)
+    pairs += 1
+  }
+  return pairs
+}
+
+/** The first row from this one on that no pair holds; the number of rows: there is none. */
+export function wideFrom(row: u32): u32 {
+  let at = row
+  while (at < rows && !isWide(load<u64>(lows + (<usize>at << 3)), highOf(at))) at += 1
+  return at
+}
+
+// @ts-ignore: decorator
+@inline
+function isWide(low: u64, high: i32): bool {
+  return high > 0 || high < -1 || (high == -1 && low == 0)
+}

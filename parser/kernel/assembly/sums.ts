@@ -56,7 +56,15 @@ export {
   packedPairs,
 } from './pack'
 export { find, foundAmount, isFound } from './find'
-export { layOutRemainders, takePairs, unsettledFrom } from './remainders'
+export {
+  fillIds,
+  gatherPairs,
+  layOutRemainders,
+  putOnto,
+  takePairs,
+  unsettledFrom,
+  wideFrom,
+} from './remainders'
 export { CHUNK_PAIRS, chunkAmounts, chunkIds, nextChunk, sort } from './sort'
 export { amountHigh, amountLow, clear, layOut, lines, pairs, resetTotals } from './table'
 export {

@@ -14,7 +14,6 @@
 
 import assert from 'node:assert/strict'
 import { u64 } from '../../sums/index.ts'
-import type { LedgerNames } from '../schema/tables.ts'
 import { type ChunkWords, idDigits, type Piece } from './chunk-pieces.ts'
 import { U64_DIGITS, writeDigits } from './decimal-bytes.ts'
 import { SEQUENCE_TABLE } from './sequence-engine.ts'
@@ -28,19 +27,30 @@ export interface Prepared {
   readonly fill?: Prepared
 }
 
+/** Rows that have an id and an amount each; what names them is quoted for SQL. */
+export interface SumRows {
+  readonly totals: string
+  readonly id: string
+  readonly amount: string
+  /** A column before the id in the primary key, with the same value in all rows that are meant. */
+  readonly periodColumn?: string
+}
+
 /** What `list` takes of a piece: all its sums, or those that are zero. */
 export type Selection = 'all' | 'zeros'
 
 export class SumStatements {
-  readonly #names: LedgerNames
+  readonly #names: SumRows
   readonly #digitBytesMax: number
   readonly #text: Buffer
   readonly #digits: readonly [Digits, Digits]
   #turn: 0 | 1 = 0
   #at = 0
+  /** Where the rows have one: which is meant from now on. */
+  period = ''
 
   /** @param digitBytesMax what the digits of a piece take up; see `PieceLimits`. */
-  constructor(names: LedgerNames, digitBytesMax: number) {
+  constructor(names: SumRows, digitBytesMax: number) {
     this.#names = names
     this.#digitBytesMax = digitBytesMax
     this.#text = Buffer.allocUnsafe(digitBytesMax + PAIR_TEXT_BYTES + SQL_BYTES_MAX)
@@ -72,20 +82,23 @@ export class SumStatements {
       sql:
         `UPDATE ${totals} SET ${amount} = ${amount} + ` +
         `CAST(SUBSTR(?, (${id} - CAST(? AS UNSIGNED)) * ? + 1, ?) AS UNSIGNED) ` +
-        `WHERE ${id} BETWEEN CAST(? AS UNSIGNED) AND CAST(? AS UNSIGNED)`,
-      values: [spread, first, amountDigits, amountDigits, first, last],
+        `WHERE ${this.#isPeriod()}${id} BETWEEN CAST(? AS UNSIGNED) AND CAST(? AS UNSIGNED)`,
+      values: [spread, first, amountDigits, amountDigits, ...this.#periods, first, last],
       fill: {
         // Zeros are told by their digits: behind the last, where the server may look before it has
         // counted, are none, which is no number. The totals are asked for each id, by their key,
         // whatever the server believes of their size.
         sql:
-          `INSERT INTO ${totals} (${id}, ${amount}) ` +
-          `SELECT ${ROWS}.id, CAST(${ROWS}.digits AS UNSIGNED) FROM (` +
+          `INSERT INTO ${totals} (${this.#columns}) ` +
+          `SELECT ${this.#given}${ROWS}.id, CAST(${ROWS}.digits AS UNSIGNED) FROM (` +
           'SELECT CAST(? AS UNSIGNED) + seq AS id, SUBSTR(?, seq * ? + 1, ?) AS digits ' +
           `FROM ${SEQUENCE_TABLE} WHERE seq < ?) AS ${ROWS} ` +
-          `LEFT JOIN ${totals} FORCE INDEX FOR JOIN (PRIMARY) ON ${totals}.${id} = ${ROWS}.id ` +
+          `LEFT JOIN ${totals} FORCE INDEX FOR JOIN (PRIMARY) ON ${this.#isPeriod(`${totals}.`)}${totals}.${id} = ${ROWS}.id ` +
           `WHERE ${ROWS}.digits > ? AND ${totals}.${id} IS NULL`,
-        values: [first, spread, amountDigits, amountDigits, span, ZEROS.subarray(0, amountDigits)],
+        values: [
+          ...[...this.#periods, first, spread, amountDigits, amountDigits, span, ...this.#periods],
+          ZEROS.subarray(0, amountDigits),
+        ],
       },
     }
   }
@@ -95,7 +108,7 @@ export class SumStatements {
    * SEQUENCE engine.
    */
   upsert(words: ChunkWords, piece: Piece): Prepared {
-    const { totals, id, amount } = this.#names
+    const { totals } = this.#names
     const { from, to, span, amountDigits } = piece
     const isGapless = span === to - from
     const { ids, amounts } = this.#nextDigits()
@@ -105,14 +118,14 @@ export class SumStatements {
       : [writeAll(ids, words.ids, from, to, idWidth), idWidth, idWidth]
     return {
       sql:
-        `INSERT INTO ${totals} (${id}, ${amount}) SELECT ` +
+        `INSERT INTO ${totals} (${this.#columns}) SELECT ${this.#given}` +
         (isGapless
           ? `CAST(? AS UNSIGNED) + ${ROWS}.seq`
           : `CAST(SUBSTR(?, ${ROWS}.seq * ? + 1, ?) AS UNSIGNED)`) +
         `, CAST(SUBSTR(?, ${ROWS}.seq * ? + 1, ?) AS UNSIGNED)` +
         ` FROM ${SEQUENCE_TABLE} AS ${ROWS} WHERE ${ROWS}.seq < ?${this.#onDuplicate}`,
       values: [
-        ...idValues,
+        ...[...this.#periods, ...idValues],
         ...[writeAll(amounts, words.amounts, from, to, amountDigits), amountDigits, amountDigits],
         to - from,
       ],
@@ -132,15 +145,17 @@ export class SumStatements {
     to: number,
     selection: Selection,
   ): { text: string | undefined; next: number } {
-    const { totals, id, amount } = this.#names
+    const { totals } = this.#names
     this.#at = 0
-    this.#write(`INSERT INTO ${totals} (${id}, ${amount}) VALUES `)
+    this.#write(`INSERT INTO ${totals} (${this.#columns}) VALUES `)
+    const row = this.#names.periodColumn === undefined ? '(' : `('${this.period}',`
     const end = this.#at + this.#digitBytesMax
     let isFirst = true
     let next = from
     for (; next < to && (isFirst || this.#at + PAIR_TEXT_BYTES <= end); next += 1) {
       if (selection === 'zeros' && !isZero(words, next)) continue
-      this.#write(isFirst ? '(' : ',(')
+      if (!isFirst) this.#write(',')
+      this.#write(row)
       this.#writeNumber(words.ids, next)
       this.#write(',')
       this.#writeNumber(words.amounts, next)
@@ -167,8 +182,9 @@ export class SumStatements {
     return {
       sql:
         `UPDATE ${totals} SET ${amount} = ${amount} - ${share} ` +
-        `WHERE ${id} BETWEEN CAST(? AS UNSIGNED) AND CAST(? AS UNSIGNED) AND ${amount} >= ${share}`,
-      values: [...cut, first, last, ...cut],
+        `WHERE ${this.#isPeriod()}${id} BETWEEN CAST(? AS UNSIGNED) AND CAST(? AS UNSIGNED) ` +
+        `AND ${amount} >= ${share}`,
+      values: [...cut, ...this.#periods, first, last, ...cut],
     }
   }
 
@@ -186,12 +202,12 @@ export class SumStatements {
         'UPDATE (SELECT CAST(SUBSTR(?, seq * ? + 1, ?) AS UNSIGNED) AS id, ' +
         `CAST(SUBSTR(?, seq * ? + 1, ?) AS UNSIGNED) AS share FROM ${SEQUENCE_TABLE} ` +
         `WHERE seq < ?) AS ${ROWS} STRAIGHT_JOIN ${totals} FORCE INDEX FOR JOIN (PRIMARY) ` +
-        `ON ${totals}.${id} = ${ROWS}.id SET ${totals}.${amount} = ${totals}.${amount} - ${ROWS}.share ` +
+        `ON ${this.#isPeriod(`${totals}.`)}${totals}.${id} = ${ROWS}.id SET ${totals}.${amount} = ${totals}.${amount} - ${ROWS}.share ` +
         `WHERE ${totals}.${amount} >= ${ROWS}.share`,
       values: [
         ...[writeAll(ids, words.ids, from, to, idWidth), idWidth, idWidth],
         ...[writeAll(amounts, words.amounts, from, to, amountDigits), amountDigits, amountDigits],
-        to - from,
+        ...[to - from, ...this.#periods],
       ],
     }
   }
@@ -208,12 +224,33 @@ export class SumStatements {
       cases += ` WHEN ${one} THEN ${u64(words.amounts[next * 2 + 1]!, words.amounts[next * 2]!)}`
     }
     const share = `CAST(CASE ${id}${cases} END AS UNSIGNED)`
+    const { periodColumn: period } = this.#names
+    const isPeriod = period === undefined ? '' : `${period} = '${this.period}' AND `
     return {
       text:
         `UPDATE ${totals} SET ${amount} = ${amount} - ${share} ` +
-        `WHERE ${id} IN (${ids.join(',')}) AND ${amount} >= ${share}`,
+        `WHERE ${isPeriod}${id} IN (${ids.join(',')}) AND ${amount} >= ${share}`,
       next,
     }
+  }
+
+  get #columns(): string {
+    const { id, amount, periodColumn: period } = this.#names
+    return period === undefined ? `${id}, ${amount}` : `${period}, ${id}, ${amount}`
+  }
+
+  /** The period as the first of what is selected, if there is one; and as a condition. */
+  get #given(): string {
+    return this.#names.periodColumn === undefined ? '' : 'CAST(? AS DATE), '
+  }
+
+  #isPeriod(table = ''): string {
+    const { periodColumn: period } = this.#names
+    return period === undefined ? '' : `${table}${period} = CAST(? AS DATE) AND `
+  }
+
+  get #periods(): readonly string[] {
+    return this.#names.periodColumn === undefined ? [] : [this.period]
   }
 
   get #onDuplicate(): string {
@@ -270,8 +307,8 @@ export class SumStatements {
 /** No table or column that is configured can have this name. */
 const ROWS = '`rows of a piece`'
 
-/** `(id,amount),` at its longest. */
-const PAIR_TEXT_BYTES = 2 * U64_DIGITS + 4
+/** `('period',id,amount),` at its longest. */
+const PAIR_TEXT_BYTES = 2 * U64_DIGITS + 17
 
 /** Everything but digits, with the longest names and bounds. */
 const SQL_BYTES_MAX = 2_048

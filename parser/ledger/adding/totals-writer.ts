@@ -10,6 +10,8 @@
  *   the piece is upserted.
  * - **All else**: INSERT … ON DUPLICATE KEY UPDATE.
  *
+ * Rows of a period, by day or by month, are written in the same way (`SumRows`).
+ *
  * It keeps a guess of which rows are there from one batch to the next. That is about speed alone,
  * and bounded.
  */
@@ -17,7 +19,6 @@
 import { CountersinkError } from '../../../shared/errors.ts'
 import type { PairChunk } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
-import type { LedgerNames } from '../schema/tables.ts'
 import { SQL_DUPLICATE_KEY, sqlNumber } from '../sql-errors.ts'
 import {
   type ChunkWords,
@@ -29,7 +30,7 @@ import {
 import { U64_DIGITS } from './decimal-bytes.ts'
 import { PresenceGuess } from './presence-guess.ts'
 import { SEQUENCE_ROWS } from './sequence-engine.ts'
-import { type Prepared, type Selection, SumStatements } from './sum-statements.ts'
+import { type Prepared, type Selection, type SumRows, SumStatements } from './sum-statements.ts'
 
 /** Sizes of statements; tests have them smaller. */
 export interface WriterLimits extends PieceLimits {
@@ -50,15 +51,21 @@ const LIMITS: WriterLimits = {
 }
 
 export class TotalsWriter {
-  readonly #names: LedgerNames
+  readonly #names: SumRows
   readonly #limits: WriterLimits
   readonly #guess = new PresenceGuess()
   #statements: SumStatements | undefined
   #digitBytesMax = 0
+  #period = ''
 
-  constructor(names: LedgerNames, limits: WriterLimits = LIMITS) {
+  constructor(names: SumRows, limits: WriterLimits = LIMITS) {
     this.#names = names
     this.#limits = limits
+  }
+
+  /** From now on this period's rows are meant, as `2026-01-31`. */
+  turnTo(period: string): void {
+    this.#period = period
   }
 
   /**
@@ -210,6 +217,7 @@ export class TotalsWriter {
 
   get #sql(): SumStatements {
     this.#statements ??= new SumStatements(this.#names, this.#digitBytesMax)
+    this.#statements.period = this.#period
     return this.#statements
   }
 

@@ -35,6 +35,8 @@ export interface FoldOptions {
   /** Awaited between two steps; throws when it is to end there. */
   readonly between: () => Promise<void>
   readonly limits?: WindowLimits
+  /** Brings what was counted into its hours, days and months; none where usage is not kept by time. */
+  readonly bringIntoPeriods?: () => AsyncGenerator<void, 'done' | 'later'>
 }
 
 export interface Folded {
@@ -58,7 +60,7 @@ export async function* packFolded(
   options: FoldOptions,
 ): AsyncGenerator<void, Folded | string> {
   const { names, lease, uuid, between, limits = WINDOW_LIMITS } = options
-  const among = `f.state = 'applied' AND p.n = f.postings AND ${isFoldable(names, before)}`
+  const among = `f.state = 'applied' AND p.n = f.postings AND ${isFoldable(names, before, options.bringIntoPeriods !== undefined)}`
   const window = new TotalsWindow(limits)
   const writer = new OpeningWriter(session, names, { ledgerUuid: uuid, generation })
   const write = async (action: () => Promise<void>): Promise<void> => {

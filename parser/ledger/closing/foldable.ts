@@ -7,9 +7,22 @@ import { type LedgerNames, sqlTime } from '../schema/tables.ts'
  * postings do, or none: so what stays open of a file can be taken back, and what is closed is whole.
  */
 
-/** A condition for a file `f`. @param before UTC, as SQL has it. */
-export function isFoldable({ posting, batch }: LedgerNames, before: string): string {
-  return `f.state IN ('applied', 'reverted') AND f.pairs IS NOT NULL AND f.postings > 0
+/**
+ * A condition for a file `f`.
+ *
+ * @param before UTC, as SQL has it.
+ * @param isRolled only what is in its hour, day and month: nothing comes there from the opening balance.
+ */
+export function isFoldable(
+  { posting, batch, rollup, meta }: LedgerNames,
+  before: string,
+  isRolled: boolean,
+): string {
+  const unrolled = `NOT r.state <=> 'applied' OR q.day_before IS NOT NULL`
+  const inItsPeriods = `(f.sign <> 1 OR (SELECT z.time_zone IS NULL FROM ${meta} z) OR NOT EXISTS
+    (SELECT 1 FROM ${posting} q LEFT JOIN ${rollup} r ON r.n = q.rolled
+      WHERE q.file_sequence = f.sequence AND (${unrolled})))`
+  return `${isRolled ? inItsPeriods : 'TRUE'} AND f.state IN ('applied', 'reverted') AND f.pairs IS NOT NULL AND f.postings > 0
     AND NOT EXISTS (SELECT 1 FROM ${posting} q LEFT JOIN ${batch} e ON e.id = q.batch_id
                      WHERE q.file_sequence = f.sequence
                        AND (q.folded <> 0 OR NOT e.state <=> 'applied' OR e.ended_at >= '${before}'))`
@@ -30,13 +43,14 @@ export async function readFoldable(
   session: Session,
   names: LedgerNames,
   before: string,
+  isRolled: boolean,
 ): Promise<Foldable> {
   const counted = (what: string): string => `COALESCE(SUM(IF(f.state = 'applied', ${what}, 0)), 0)`
   const [row] = await session.query<Record<keyof Foldable, bigint | string>>(
     `SELECT COUNT(*) AS files, COALESCE(SUM(f.postings), 0) AS postings,
             ${counted('f.pairs')} AS pairs, ${counted('f.sign * f.amount')} AS amount,
             BIT_XOR(CRC32(CONCAT_WS(' ', f.sequence, f.postings, f.state))) AS fingerprint
-       FROM ${names.file} f WHERE ${isFoldable(names, before)}`,
+       FROM ${names.file} f WHERE ${isFoldable(names, before, isRolled)}`,
   )
   const { files, postings, pairs, amount, fingerprint } = row!
   return {
@@ -52,7 +66,7 @@ export async function readClosing(
   beforeMs: number,
 ): Promise<Foldable & { readonly bytes: number }> {
   const before = sqlTime(beforeMs)
-  const foldable = await readFoldable(session, names, before)
+  const foldable = await readFoldable(session, names, before, false)
   return { ...foldable, bytes: await bytesOf(session, names, before) }
 }
 
@@ -60,7 +74,7 @@ async function bytesOf(session: Session, names: LedgerNames, before: string): Pr
   const [row] = await session.query<{ bytes: string | bigint }>(
     `SELECT COALESCE(SUM(LENGTH(s.block)), 0) AS bytes
        FROM ${names.file} f JOIN ${names.sums} s ON s.file_sequence = f.sequence
-      WHERE ${isFoldable(names, before)}`,
+      WHERE ${isFoldable(names, before, false)}`,
   )
   return Number(row!.bytes)
 }

@@ -14,6 +14,7 @@
 
 import { randomInt } from 'node:crypto'
 import { crashPoint } from '../../../shared/crash-points.ts'
+import { describeError, hasCode } from '../../../shared/errors.ts'
 import { formatCount, formatCountOf } from '../../../shared/numbers.ts'
 import type { Session } from '../connection.ts'
 import {
@@ -90,7 +91,12 @@ async function* close(
   )
   if (Number(clock?.hasCome) !== 1) return await decline(`${before} UTC has not come yet`)
   yield* removeUnnamed(session, named, options)
-  const foldable = await readFoldable(session, names, before)
+  const isRolled = options.bringIntoPeriods !== undefined
+  if (isRolled) {
+    const waits = yield* rollUpFirst(options.bringIntoPeriods)
+    if (waits !== undefined) return waits
+  }
+  const foldable = await readFoldable(session, names, before, isRolled)
   if (foldable.files === 0) {
     const answer = `nothing that was counted before ${before} is still open`
     await transaction(session, async () => {
@@ -109,7 +115,7 @@ async function* close(
   const missing = foldable.pairs + old.pairs - folded.pairs
   const outcome = await transaction<'closed' | 'changed' | 'unlike'>(session, async undo => {
     await lease.fence(session)
-    if (!isSameFoldable(await readFoldable(session, names, before), foldable))
+    if (!isSameFoldable(await readFoldable(session, names, before, isRolled), foldable))
       return undo('changed')
     const packed = await sumsOf(session, names, generation)
     const isWhole = packed.blocks === folded.blocks && packed.wide === folded.wide
@@ -117,7 +123,7 @@ async function* close(
     if (packed.amount !== old.amount + foldable.amount) return undo('unlike')
     const postings = await session.execute(
       `UPDATE ${names.posting} p
-         JOIN (SELECT f.sequence FROM ${names.file} f WHERE ${isFoldable(names, before)}) AS d
+         JOIN (SELECT f.sequence FROM ${names.file} f WHERE ${isFoldable(names, before, isRolled)}) AS d
            ON d.sequence = p.file_sequence
           SET p.folded = 1`,
     )
@@ -145,6 +151,19 @@ async function* close(
   }
   crashPoint('C2-closed')
   return undefined
+}
+
+/** @returns why it has to wait. */
+async function* rollUpFirst(
+  bringIntoPeriods: () => AsyncGenerator<void, 'done' | 'later'>,
+): AsyncGenerator<void, PruneResult | undefined> {
+  try {
+    if ((yield* bringIntoPeriods()) === 'done') return undefined
+    return { kind: 'waits', why: 'usage by time is behind: somebody reads it' }
+  } catch (error) {
+    if (!hasCode(error, 'USAGE_UNLIKE')) throw error
+    return { kind: 'waits', why: `usage by time is behind: ${describeError(error)}` }
+  }
 }
 
 function told({ files, postings }: Foldable, before: string): string {

@@ -6,6 +6,8 @@ import type { Batch } from '../batch.ts'
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import type { LedgerConnection } from '../ledger-connection.ts'
+import type { Unrolled } from '../periods/upkeep.ts'
+import { UsageKeeper, type UsageResult } from '../periods/usage-keeper.ts'
 import { databaseUnavailable } from '../sql-errors.ts'
 import { findBatch } from './batch-row.ts'
 import { overflowAmong, refusal, takeOffGuilty } from './blame.ts'
@@ -44,12 +46,14 @@ export class Counter {
   readonly #writer: TotalsWriter
   readonly #kernel = startPacking()
   readonly #orders: OrderCarrier
+  readonly #usage: UsageKeeper
 
   constructor(connection: LedgerConnection) {
     this.#connection = connection
     const { names, instance, config } = connection
     this.#lease = new Lease({ names, instance, lengthMs: () => config.takeoverMs })
     this.#writer = new TotalsWriter(names)
+    this.#usage = new UsageKeeper({ names, config, lease: this.#lease, kernel: this.#kernel })
     this.#orders = new OrderCarrier(this.#lease, {
       optionsOn: session => this.#optionsOn(session),
       bringToEnd: (session, batch, begin) => this.#bringToEnd(session, batch, begin),
@@ -163,6 +167,18 @@ export class Counter {
     return this.#counting(session => this.#orders.decline(session, order, why))
   }
 
+  /** What was counted and is in no period yet; undefined: usage is not kept by time. */
+  unrolled(): Promise<Unrolled | undefined> {
+    return this.#connection.read(session => this.#usage.unrolled(session))
+  }
+
+  /** Keeps usage by time, for a while. @throws the signal's reason between two parts */
+  keepUsage(): Promise<UsageResult | { readonly kind: 'recorder' }> {
+    return this.#counting(session =>
+      this.#usage.goOn(session, this.#optionsOn(session), this.#connection.signal),
+    )
+  }
+
   async #bringToEnd(
     session: Session,
     batch: StagedBatch,
@@ -203,11 +219,15 @@ export class Counter {
 
   #optionsOn(session: Session): LongCountOptions {
     const { names, instance, config, identity } = this.#connection
+    const between = async (): Promise<void> => {
+      await this.#connection.between()
+      await this.#lease.keep(session)
+    }
+    const periods = this.#usage.isKept
+      ? { bringIntoPeriods: () => this.#usage.parts(session, { instance, between }) }
+      : {}
     return {
-      between: async () => {
-        await this.#connection.between()
-        await this.#lease.keep(session)
-      },
+      ...{ between, ...periods },
       ...{ names, instance, lease: this.#lease, kernel: this.#kernel, writer: this.#writer },
       ...{ uuid: identity.uuid, range: identity.range, readsBack: !identity.seesTriggers },
       chunkPairsMax: config.chunkPairsMax,

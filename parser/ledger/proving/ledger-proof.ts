@@ -19,6 +19,7 @@ export const LEDGER_CHECKS = [
   'orders',
   'journal',
   'blocks',
+  'usage',
 ] as const
 export type LedgerCheck = (typeof LEDGER_CHECKS)[number]
 
@@ -95,7 +96,11 @@ function excess(amount: bigint): string {
   return amount < 0n ? `${-amount} too little` : `${amount} too much`
 }
 
-async function namedBy(session: Session, check: LedgerCheck, sql: string): Promise<Finding[]> {
+export async function namedBy(
+  session: Session,
+  check: LedgerCheck,
+  sql: string,
+): Promise<Finding[]> {
   const rows = await session.query<{ text: string }>(`${sql} LIMIT ${NAMED_MAX + 1}`)
   return firstOnes(rows.map(({ text }) => ({ check, text: String(text) })))
 }
@@ -119,10 +124,10 @@ export async function proveBlocks(session: Session, config: Config): Promise<rea
 }
 
 /** Of one kind. */
-const NAMED_MAX = 100
+export const NAMED_MAX = 100
 
 /** 1 for a posting that adds, -1 for one that takes away. */
-const POSTED = 'IF(p.n % 2 = 1, f.sign, -f.sign)'
+export const POSTED = 'IF(p.n % 2 = 1, f.sign, -f.sign)'
 const FILE = `CONCAT(f.name, ' (', LOWER(HEX(LEFT(f.sha256, 8))), ')')`
 const BATCH = `CONCAT('batch ', LOWER(HEX(b.id)))`
 

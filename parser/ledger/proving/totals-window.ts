@@ -128,6 +128,7 @@ export class TotalsWindow {
   }
 
   takeOne(id: bigint, amount: bigint): void {
+    if (this.#remainders.takeOne(id, amount)) return
     const stray = this.#strays.get(id)
     if (stray === undefined) this.#strays.set(id, { total: undefined, left: -amount })
     else stray.left -= amount

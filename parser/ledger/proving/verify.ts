@@ -32,6 +32,8 @@ import {
 import { openingBlocks } from './opening-of.ts'
 import { takeRollCall } from './roll-call.ts'
 import { inSnapshot } from './snapshot.ts'
+import { proveUsageOfConsumers } from './usage-of-consumers.ts'
+import { proveUsage } from './usage-proof.ts'
 
 export interface Proof {
   /** undefined: the tables themselves are not what they must be. */
@@ -114,9 +116,11 @@ async function proveNow(
   if (!isSound && !findings.some(({ check }) => TOLD_BY_NAME.has(check))) {
     findings.push({ check: 'postings', text: 'files, postings and batches do not agree' })
   }
+  findings.push(...(await proveUsage(session, config, byName)))
   if (consumers === undefined) return { sums, ...told, findings, consumers: undefined }
   findings.push(...(await proveBlocks(session, config)))
   const opening = await openingBlocks(session, names)
+  findings.push(...(await proveUsageOfConsumers(session, config, consumers.limits)))
   if ('unknownBecause' in opening) return { sums, ...told, findings, consumers: opening }
   const proof = await proveConsumers(session, config, {
     ...{ ...consumers, ...opening },

@@ -70,25 +70,42 @@ export interface FileBlock {
   readonly block: PackedBlock
 }
 
-/** Writes blocks, in as few statements as the server's packets allow. */
-export async function insertBlocks(
+/** Writes blocks of files. */
+export function insertBlocks(
   session: Session,
   names: LedgerNames,
   blocks: readonly FileBlock[],
+): Promise<void> {
+  return insertPacked(
+    session,
+    `${names.sums} (file_sequence`,
+    blocks.map(({ fileSequence, block }) => ({ key: fileSequence, block })),
+  )
+}
+
+/**
+ * Writes blocks, in as few statements as the server's packets allow.
+ *
+ * @param into the table, and of its columns the one that says what a block is of.
+ */
+export async function insertPacked(
+  session: Session,
+  into: string,
+  blocks: readonly { readonly key: bigint | string; readonly block: PackedBlock }[],
 ): Promise<void> {
   const bytesMax = Math.min(STATEMENT_BYTES_MAX, session.packetBytesMax / 2)
   for (let at = 0; at < blocks.length; ) {
     const rows: unknown[][] = []
     for (let bytes = 0; at < blocks.length && (rows.length === 0 || bytes < bytesMax); at += 1) {
-      const { fileSequence, block } = blocks[at]!
+      const { key, block } = blocks[at]!
       rows.push([
-        ...[fileSequence, block.firstId, block.lastId, block.pairs, block.amount.toString()],
+        ...[key, block.firstId, block.lastId, block.pairs, block.amount.toString()],
         ...[block.crc, Buffer.from(block.bytes.buffer, block.bytes.byteOffset, block.bytes.length)],
       ])
       bytes += block.bytes.length + ROW_BYTES
     }
     await session.executeEach(
-      `INSERT INTO ${names.sums} (file_sequence, first_id, last_id, pairs, amount, crc, block)
+      `INSERT INTO ${into}, first_id, last_id, pairs, amount, crc, block)
        VALUES (?, ?, ?, ?, ?, ?, ?)`,
       rows,
     )

@@ -218,7 +218,7 @@ async function takeOver(
     const changed = await session.execute(
       `UPDATE ${names.file}
         SET state = '${to}', attempt = attempt + 1, origin = ?, instance = ?, work_sequence = ?, name = ?,
-            supersedes = ?, parent = ?, used_at = ?, published_at = ?, claimed_at = ?, digested_at = ?, recorded_to = NULL, pairs_recorded = 0, amount_recorded = 0, pairs = ?
+            supersedes = ?, parent = ?, used_at = IF(postings = 0, ?, used_at), published_at = ?, claimed_at = ?, digested_at = ?, recorded_to = NULL, pairs_recorded = 0, amount_recorded = 0, pairs = ?
       WHERE sequence = ? AND attempt = ? AND ${from}`,
       [
         ...[originOf(instance, file), instance, file.workSequence, file.name],

@@ -123,12 +123,12 @@ async function makeLedger(
   await session.execute(
     `INSERT INTO ${names.meta}
        (only_row, schema_version, ledger_uuid, opening_rows, opening_amount, total_upper_bound,
-        opened_at, totals_table, id_column, amount_column, table_prefix)
+        time_zone, opened_at, totals_table, id_column, amount_column, table_prefix)
      SELECT 1, ?, ?, COUNT(*), COALESCE(SUM(${names.amount}), 0), COALESCE(MAX(${names.amount}), 0),
-            UTC_TIMESTAMP(3), ?, ?, ?, ?
+            ?, UTC_TIMESTAMP(3), ?, ?, ?, ?
        FROM ${names.totals}
      ON DUPLICATE KEY UPDATE only_row = only_row`,
-    [SCHEMA_VERSION, randomUUID(), ...settingsOf(config)],
+    [SCHEMA_VERSION, randomUUID(), timeZoneOf(config), ...settingsOf(config)],
   )
   const meta = await readMeta(session, names)
   if (meta === undefined) throw unfit(`${names.meta} has no row after one was written`, '')
@@ -152,6 +152,11 @@ async function migrate(session: Session, config: Config): Promise<void> {
             schema_version = ? WHERE schema_version < ?`,
     [...settingsOf(config), SCHEMA_VERSION, SCHEMA_VERSION],
   )
+}
+
+/** A new ledger keeps usage by time, unless it is told not to. */
+function timeZoneOf({ usage, timeZone }: Config): string | null {
+  return usage === 'off' ? null : timeZone || 'UTC'
 }
 
 function settingsOf(config: Config): string[] {

@@ -266,6 +266,7 @@ CREATE TABLE IF NOT EXISTS ${n.rollup} (
   n              BIGINT UNSIGNED NOT NULL PRIMARY KEY COMMENT 'in their order; at most the last is under way',
   instance       BINARY(16)      NOT NULL COMMENT 'the parser that began it',
   state          ENUM(${listed(ROLLUP_STATES)}) NOT NULL,
+  rezones_to     BIGINT UNSIGNED NULL COMMENT 'the last file whose day it makes anew; none: it brings in what is new',
   cursor_id      BIGINT UNSIGNED NULL COMMENT 'last consumer id whose periods have it',
   pairs_planned  BIGINT UNSIGNED NOT NULL COMMENT 'of its files together',
   pairs_applied  BIGINT UNSIGNED NOT NULL,

@@ -1,0 +1,137 @@
+/**
+ * Usage by time, kept by whoever counts, when nothing waits to be counted: what was counted since is rolled
+ * up together, a little while behind. Under constant load it is so between two batches, once much waits or
+ * has waited long. What goes wrong with it is said, and tried again after growing pauses; totals are not
+ * held up by it.
+ */
+
+import type { UsageUpkeep as Health } from '../../shared/health.ts'
+import type { Log } from '../../shared/log.ts'
+import type { Ledger, Unrolled } from '../ledger/index.ts'
+
+export interface UsagePace {
+  /** Looks at what waits are so far apart. */
+  readonly lookMs: number
+  /** What is old is looked for so often, though nothing waits. */
+  readonly upkeepMs: number
+  /** While nothing waits to be counted. */
+  readonly atLeisure: Due
+  /** Under load; and for a parser that does not count. */
+  readonly underLoad: Due
+}
+
+/** One of them is enough. */
+interface Due {
+  readonly ageMs: number
+  readonly postings: number
+  readonly pairs: number
+}
+
+export const USAGE_PACE: UsagePace = {
+  lookMs: 2_000,
+  upkeepMs: 300_000,
+  atLeisure: { ageMs: 30_000, postings: 64, pairs: 64_000_000 },
+  underLoad: { ageMs: 300_000, postings: 2_048, pairs: 64_000_000 },
+}
+
+export class UsageUpkeep {
+  readonly #ledger: Ledger
+  readonly #log: Log
+  readonly #pace: UsagePace
+  readonly #pauseMs: () => number
+  #unrolled: Unrolled | undefined
+  #isUnderWay = false
+  #blocked: { readonly why: string; readonly tries: number } | undefined
+  /** By the clock of `performance.now`. */
+  #lookAtMs = 0
+  #upkeepAtMs = 0
+  #retryAtMs = 0
+
+  constructor(options: {
+    ledger: Ledger
+    log: Log
+    /** Before what went wrong is tried again for the first time. */
+    pauseMs: () => number
+    pace?: UsagePace
+  }) {
+    this.#ledger = options.ledger
+    this.#log = options.log
+    this.#pauseMs = options.pauseMs
+    this.#pace = options.pace ?? USAGE_PACE
+  }
+
+  /** For `status`, as far as it was looked here; undefined: nothing waits. */
+  get report(): Health | undefined {
+    const why = this.#blocked?.why
+    const { postings = 0, ageMs = 0 } = this.#unrolled ?? {}
+    if (postings === 0 && why === undefined) return undefined
+    return {
+      postings,
+      ageSeconds: Math.round(ageMs / 1_000),
+      ...(why === undefined ? {} : { why }),
+    }
+  }
+
+  /** Whether something is to be done now. @param isIdle nothing waits to be counted. */
+  async isDue(isIdle: boolean): Promise<boolean> {
+    const nowMs = performance.now()
+    if (nowMs < this.#retryAtMs) return false
+    if (this.#isUnderWay && isIdle) return true
+    if (nowMs >= this.#lookAtMs) {
+      this.#lookAtMs = nowMs + this.#pace.lookMs
+      this.#unrolled = await this.#ledger.counter.unrolled()
+    }
+    if (this.#unrolled === undefined) return false
+    const { postings, pairs, ageMs } = this.#unrolled
+    const { isCounter } = this.#ledger.counter
+    // Whoever counts looks for what is old too; who does not is there when nobody counts.
+    if (isIdle && nowMs >= this.#upkeepAtMs && (isCounter || postings > 0)) return true
+    const due = isIdle && isCounter ? this.#pace.atLeisure : this.#pace.underLoad
+    return postings > 0 && (ageMs >= due.ageMs || postings >= due.postings || pairs >= due.pairs)
+  }
+
+  /** Does it for a while. @returns whether there is more. */
+  async goOn(): Promise<boolean> {
+    const result = await this.#ledger.counter.keepUsage()
+    this.#isUnderWay = result.kind === 'goes on'
+    // What was known of it is not so any more.
+    if (!this.#isUnderWay) this.#lookAtMs = 0
+    switch (result.kind) {
+      case 'recorder':
+        this.#upkeepAtMs = performance.now() + this.#pace.lookMs
+        return false
+      case 'done':
+        this.#upkeepAtMs = performance.now() + this.#pace.upkeepMs
+        this.#unrolled = undefined
+        this.#blocked = undefined
+        return false
+      case 'later':
+        this.#retryAtMs = performance.now() + this.#pauseMs()
+        return false
+      case 'failed':
+        this.#noteFailed(result.why)
+        return false
+      case 'goes on':
+        return true
+    }
+  }
+
+  /** Somebody else counts. */
+  leaveToOthers(): void {
+    this.#upkeepAtMs = performance.now() + this.#pace.upkeepMs
+  }
+
+  #noteFailed(why: string): void {
+    const tries = (this.#blocked?.tries ?? 0) + 1
+    this.#retryAtMs =
+      performance.now() + this.#pauseMs() * 2 ** Math.min(tries - 1, RETRY_DOUBLINGS_MAX)
+    const isNew = this.#blocked?.why !== why
+    this.#blocked = { why, tries }
+    if (!isNew) return
+    this.#log.error('usage by time cannot be kept now; totals are not touched by it', {
+      ...{ code: 'USAGE_BLOCKED', reason: why },
+    })
+  }
+}
+
+const RETRY_DOUBLINGS_MAX = 6

@@ -1,0 +1,74 @@
+/**
+ * Brings one roll-up to its end, from wherever it stands:
+ *
+ * - **begun** (U1): which postings it takes, and into which days. A crash leaves it to whoever counts next.
+ * - **applying** (U2): a chunk of consumers a transaction, with its cursor.
+ * - **applied** (U3): with the last chunk, if it has moved what was planned.
+ *
+ * Every transaction begins with the lease. It is done a part at a time: whoever counts counts in between.
+ */
+
+import { crashPoint } from '../../../shared/crash-points.ts'
+import type { KernelExports } from '../../kernel/index.ts'
+import type { Session } from '../connection.ts'
+import type { Lease } from '../counting/lease.ts'
+import type { LedgerNames } from '../schema/tables.ts'
+import { transaction } from '../transaction.ts'
+import { type ChunkTools, rollChunk, rowsOfChunk } from './chunk.ts'
+import { FileBlocks } from './file-blocks.ts'
+import { beginWindow } from './id-window.ts'
+import { readMoves } from './moves.ts'
+import { endRezoning } from './rezone.ts'
+import { endRollUp, moveRollUp, type RollUp } from './rollup-row.ts'
+
+export interface RollOptions {
+  readonly names: LedgerNames
+  readonly lease: Lease
+  readonly instance: Uint8Array
+  readonly kernel: KernelExports
+  readonly tools: ChunkTools
+  /** Awaited between two steps; throws when it is to end there. */
+  readonly between: () => Promise<void>
+  /** Consumers of a chunk; tests have fewer. */
+  readonly rowsMax?: number
+}
+
+/**
+ * @yields between two chunks.
+ * @throws CountersinkError LEASE_LOST, USAGE_UNLIKE, BLOCK_UNREADABLE
+ */
+export async function* bringToItsEnd(
+  session: Session,
+  rollUp: RollUp,
+  { names, lease, tools, between, rowsMax: most }: RollOptions,
+): AsyncGenerator<void> {
+  const { n } = rollUp
+  const moves = await readMoves(session, names, rollUp)
+  const sequences = [...new Set(moves.map(({ sequence }) => sequence))]
+  const blocks = await FileBlocks.read(session, names, sequences)
+  const rowsMax = most ?? rowsOfChunk(moves)
+  for (let after = rollUp.cursorId; ; ) {
+    const behind = after ?? undefined
+    const options = { blocks, moves, after: behind, rowsMax }
+    const range = await beginWindow(session, names, tools.window, options)
+    const isLast = range === undefined || blocks.firstBehind(range.to) === undefined
+    await transaction(session, async () => {
+      await lease.fence(session)
+      if (range !== undefined) {
+        const step = await rollChunk(session, names, tools, { moves, blocks, range })
+        await moveRollUp(session, names, { ...step, n, after, to: range.to })
+      }
+      if (isLast) {
+        if (rollUp.rezonesTo !== null) await endRezoning(session, names, rollUp.rezonesTo)
+        await endRollUp(session, names, n)
+      }
+      crashPoint('U2-before-commit')
+    })
+    crashPoint('U2-chunk-rolled')
+    if (isLast) break
+    after = range!.to
+    yield
+    await between()
+  }
+  crashPoint('U3-rolled')
+}

@@ -1,0 +1,118 @@
+/**
+ * All that is done for usage by time, a part at a time, by whoever counts: the time zone as it is
+ * configured, what is older than is kept, and then roll-ups until nothing waits: one that is under way first,
+ * then days that are made anew, then what is new.
+ */
+
+import { Calendar, monthOf } from '../../../shared/time-zone.ts'
+import type { Session } from '../connection.ts'
+import type { Granularity, LedgerNames } from '../schema/tables.ts'
+import { beginRollUp, chooseMembers, type Members, UNROLLED } from './members.ts'
+import { makePartitions } from './partitions.ts'
+import { keptFrom } from './period-sums.ts'
+import { dropOldPeriods, type Keeping } from './retention.ts'
+import { beginRezoning, setTimeZone } from './rezone.ts'
+import { bringToItsEnd, type RollOptions } from './roll.ts'
+import { openRollUp } from './rollup-row.ts'
+
+export interface UpkeepOptions extends RollOptions {
+  readonly usage: 'auto' | 'on' | 'off'
+  /** Empty: as the ledger has it. */
+  readonly timeZone: string
+  readonly keeping: Keeping
+  readonly nowMs?: number
+}
+
+/** What waits to be rolled up, as far as it was looked; a roll-up that is under way is as one more. */
+export interface Unrolled {
+  readonly postings: number
+  readonly pairs: number
+  /** Since the oldest of them was counted. */
+  readonly ageMs: number
+}
+
+/** No time zone: usage is not kept by time. */
+export async function readZone(
+  session: Session,
+  { meta }: LedgerNames,
+): Promise<{ readonly timeZone: string | null; readonly rezonedTo: bigint | null }> {
+  const [row] = await session.query<{ timeZone: string | null; rezonedTo: bigint | null }>(
+    `SELECT time_zone AS timeZone, rezoned_to AS rezonedTo FROM ${meta} WHERE only_row = 1`,
+  )
+  return row ?? { timeZone: null, rezonedTo: null }
+}
+
+export async function readUnrolled(
+  session: Session,
+  { posting, batch, file, rollup }: LedgerNames,
+): Promise<Unrolled> {
+  const [row] = await session.query<Record<'postings' | 'pairs' | 'ageMs', bigint | string>>(
+    `SELECT COUNT(*) + (SELECT COUNT(*) FROM ${rollup} WHERE state = 'applying') AS postings,
+            COALESCE(SUM(pairs), 0) AS pairs,
+            COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(at), UTC_TIMESTAMP(3)), 0) DIV 1000 AS ageMs
+       FROM (SELECT f.pairs, b.ended_at AS at FROM ${posting} p FORCE INDEX (by_rollup)
+               JOIN ${batch} b ON b.id = p.batch_id JOIN ${file} f ON f.sequence = p.file_sequence
+              WHERE ${UNROLLED} ORDER BY p.file_sequence, p.n LIMIT ${LOOKED_AT_MAX}) AS waiting`,
+  )
+  return {
+    ...{ postings: Number(row!.postings), pairs: Number(row!.pairs) },
+    ageMs: Math.max(0, Number(row!.ageMs)),
+  }
+}
+
+const LOOKED_AT_MAX = 2_048
+
+/**
+ * @yields between two parts.
+ * @returns `later`: somebody reads what would have to be altered first.
+ * @throws CountersinkError LEASE_LOST, USAGE_UNLIKE, BLOCK_UNREADABLE
+ */
+export async function* keepUp(
+  session: Session,
+  options: UpkeepOptions,
+): AsyncGenerator<void, 'done' | 'later'> {
+  const { names, between } = options
+  if (options.usage === 'off') return 'done'
+  const finish = async function* (): AsyncGenerator<void> {
+    const open = await openRollUp(session, names)
+    if (open !== undefined) yield* bringToItsEnd(session, open, options)
+  }
+  let { timeZone, rezonedTo } = await readZone(session, names)
+  if (timeZone === null && options.usage !== 'on') return 'done'
+  yield* finish()
+  const wanted = options.timeZone || timeZone || 'UTC'
+  if (wanted !== timeZone) {
+    await setTimeZone(session, { from: timeZone, to: wanted }, options)
+    ;({ timeZone, rezonedTo } = await readZone(session, names))
+  }
+  const calendar = new Calendar(wanted)
+  yield* dropOldPeriods(session, { ...options, timeZone: wanted }, options)
+  while (rezonedTo !== null) {
+    if (await beginRezoning(session, { timeZone: wanted, behind: rezonedTo }, options)) {
+      yield* finish()
+    }
+    ;({ rezonedTo } = await readZone(session, names))
+    yield
+    await between()
+  }
+  for (;;) {
+    const members = await chooseMembers(session, names, calendar)
+    if (members === undefined) return 'done'
+    const kept = await keptFrom(session, names)
+    if (!(await makePartitions(session, names, periodsOf(members), kept))) return 'later'
+    await beginRollUp(session, members, options)
+    yield
+    await between()
+    yield* finish()
+    yield
+    await between()
+  }
+}
+
+function periodsOf({ moves }: Members): ReadonlyMap<Granularity, Iterable<string>> {
+  return new Map<Granularity, Iterable<string>>([
+    ['hour', moves.flatMap(({ hour }) => hour ?? [])],
+    ['day', new Set(moves.map(({ day }) => day))],
+    ['month', new Set(moves.map(({ day }) => monthOf(day)))],
+  ])
+}

@@ -1,0 +1,110 @@
+import type { Config } from '../../../shared/config.ts'
+import { describeError, hasCode } from '../../../shared/errors.ts'
+import type { KernelExports } from '../../kernel/index.ts'
+import type { Session } from '../connection.ts'
+import type { Lease } from '../counting/lease.ts'
+import type { LedgerNames } from '../schema/tables.ts'
+import { sqlNumber } from '../sql-errors.ts'
+import { type ChunkTools, chunkTools } from './chunk.ts'
+import { keepUp, readUnrolled, readZone, type Unrolled } from './upkeep.ts'
+
+/** What came of a while of it. */
+export type UsageResult =
+  | { readonly kind: 'done' | 'goes on' }
+  /** Somebody reads what would have to be altered first. */
+  | { readonly kind: 'later' }
+  /** Nothing of it is lost; it is to be tried again after a pause. */
+  | { readonly kind: 'failed'; readonly why: string }
+
+/**
+ * Keeps usage by time for whoever holds the lease: for a while at once, from where it was left. What goes
+ * wrong with it holds up nothing else.
+ */
+export class UsageKeeper {
+  readonly #names: LedgerNames
+  readonly #config: Config
+  readonly #lease: Lease
+  readonly #kernel: KernelExports
+  /** Made when there is something to roll up: some dozen megabytes. */
+  #tools: ChunkTools | undefined
+  #work:
+    | {
+        readonly session: Session
+        readonly epoch: bigint | undefined
+        readonly parts: AsyncGenerator<void, 'done' | 'later'>
+      }
+    | undefined
+
+  constructor(options: {
+    names: LedgerNames
+    config: Config
+    lease: Lease
+    kernel: KernelExports
+  }) {
+    this.#names = options.names
+    this.#config = options.config
+    this.#lease = options.lease
+    this.#kernel = options.kernel
+  }
+
+  /** Whether it is to be, where the ledger has it. */
+  get isKept(): boolean {
+    return this.#config.usage !== 'off'
+  }
+
+  /** undefined: usage is not kept by time. */
+  async unrolled(session: Session): Promise<Unrolled | undefined> {
+    const { usage } = this.#config
+    if (usage === 'off') return undefined
+    const { timeZone } = await readZone(session, this.#names)
+    if (timeZone === null && usage !== 'on') return undefined
+    return readUnrolled(session, this.#names)
+  }
+
+  /** @throws CountersinkError LEASE_LOST; the signal's reason; what passes with another connection. */
+  async goOn(
+    session: Session,
+    options: { readonly instance: Uint8Array; readonly between: () => Promise<void> },
+    signal: AbortSignal,
+  ): Promise<UsageResult> {
+    const { epoch } = this.#lease
+    // Somebody else may have been at it.
+    if (this.#work?.session !== session || this.#work.epoch !== epoch) this.#work = undefined
+    this.#work ??= { session, epoch, parts: this.parts(session, options) }
+    const { parts } = this.#work
+    const untilMs = performance.now() + AT_ONCE_MS
+    try {
+      while (performance.now() < untilMs) {
+        const { done, value } = await parts.next()
+        if (done !== true) continue
+        this.#work = undefined
+        return { kind: value }
+      }
+      return { kind: 'goes on' }
+    } catch (error) {
+      this.#work = undefined
+      if (signal.aborted || hasCode(error, 'LEASE_LOST') || !session.isUsable) throw error
+      if (BUSY.has(sqlNumber(error) ?? 0)) return { kind: 'later' }
+      return { kind: 'failed', why: describeError(error) }
+    }
+  }
+
+  parts(
+    session: Session,
+    options: { readonly instance: Uint8Array; readonly between: () => Promise<void> },
+  ): AsyncGenerator<void, 'done' | 'later'> {
+    const [names, lease, kernel, config] = [this.#names, this.#lease, this.#kernel, this.#config]
+    this.#tools ??= chunkTools(names, kernel)
+    return keepUp(session, {
+      ...{ names, lease, kernel, tools: this.#tools, ...options },
+      ...{ usage: config.usage, timeZone: config.timeZone },
+      keeping: { hour: config.keepHours, day: config.keepDays, month: config.keepMonths },
+    })
+  }
+}
+
+/** A lock that was not free, a deadlock. */
+const BUSY: ReadonlySet<number> = new Set([1205, 1213])
+
+/** Then what waits to be counted goes first. */
+const AT_ONCE_MS = 250
