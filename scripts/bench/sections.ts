@@ -17,6 +17,7 @@ import { restart } from './sections/restart.ts'
 import { scaling } from './sections/scaling.ts'
 import { smallFiles } from './sections/small-files.ts'
 import { sustained } from './sections/sustained.ts'
+import { usage } from './sections/usage.ts'
 import { wholeWay } from './sections/whole-way.ts'
 
 /** All there is to measure, in the order in which it is measured: what shares files stands together. */
@@ -38,6 +39,7 @@ export const SECTIONS: readonly Section[] = [
   oneCounter,
   record,
   prune,
+  usage,
   manyConsumers,
   sustained,
 ]
