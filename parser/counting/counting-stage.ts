@@ -108,7 +108,7 @@ export class CountingStage {
     const { counter } = this.#ledger
     if (!(await this.#usage.isDue(hasCountedAll && this.#input.isEmpty))) return false
     if (await counter.takeLease()) return this.#usage.goOn()
-    this.#usage.leave()
+    this.#usage.leaveToOthers()
     return false
   }
 

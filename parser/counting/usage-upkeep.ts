@@ -86,16 +86,11 @@ export class UsageUpkeep {
     }
     if (this.#unrolled === undefined) return false
     const { postings, pairs, ageMs } = this.#unrolled
-    const due =
-      isIdle && this.#ledger.counter.isCounter ? this.#pace.atLeisure : this.#pace.underLoad
+    const { isCounter } = this.#ledger.counter
+    // Whoever counts looks for what is old too; who does not is there when nobody counts.
     if (isIdle && nowMs >= this.#upkeepAtMs) return true
+    const due = isIdle && isCounter ? this.#pace.atLeisure : this.#pace.underLoad
     return postings > 0 && (ageMs >= due.ageMs || postings >= due.postings || pairs >= due.pairs)
-  }
-
-  /** Somebody else counts, and does it. */
-  leave(): void {
-    this.#isUnderWay = false
-    this.#upkeepAtMs = performance.now() + this.#pace.upkeepMs
   }
 
   /** Does it for a while. @returns whether there is more. */
@@ -106,6 +101,7 @@ export class UsageUpkeep {
     if (!this.#isUnderWay) this.#lookAtMs = 0
     switch (result.kind) {
       case 'recorder':
+        this.#upkeepAtMs = performance.now() + this.#pace.lookMs
         return false
       case 'done':
         this.#upkeepAtMs = performance.now() + this.#pace.upkeepMs
@@ -121,6 +117,11 @@ export class UsageUpkeep {
       case 'goes on':
         return true
     }
+  }
+
+  /** Somebody else counts. */
+  leaveToOthers(): void {
+    this.#upkeepAtMs = performance.now() + this.#pace.upkeepMs
   }
 
   #noteFailed(why: string): void {

@@ -35,6 +35,8 @@ export interface Scale {
   readonly explained: { readonly contents: number; readonly consumers: number }
   /** What becomes part of the opening balance. */
   readonly pruned: { readonly contents: number; readonly consumers: number }
+  /** Brought into their hour, day and month. */
+  readonly rolled: { readonly contents: number; readonly consumers: number }
   /** The whole way of one file. */
   readonly manyConsumers: { readonly consumers: number; readonly bytes: number }
   /** Whose usage by time is asked for. */
@@ -86,6 +88,7 @@ export const FULL: Scale = {
   explained: { contents: 10_000, consumers: 5_000 },
   pruned: { contents: 1_000, consumers: 100_000 },
   usageConsumers: 1_000_000,
+  rolled: { contents: 100, consumers: 1_000_000 },
   manyConsumers: { consumers: 20_000_000, bytes: 1.6 * GB },
   turnsBefore: 5,
   digestAgainBytes: [16 * MB, 64 * MB],
@@ -125,6 +128,7 @@ export const QUICK: Scale = {
   explained: { contents: 1_000, consumers: 5_000 },
   pruned: { contents: 100, consumers: 100_000 },
   usageConsumers: 100_000,
+  rolled: { contents: 10, consumers: 100_000 },
   manyConsumers: { consumers: 400_000, bytes: 32 * MB },
   turnsBefore: 1,
   digestAgainBytes: [2 * MB],

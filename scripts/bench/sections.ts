@@ -17,6 +17,7 @@ import { restart } from './sections/restart.ts'
 import { scaling } from './sections/scaling.ts'
 import { smallFiles } from './sections/small-files.ts'
 import { sustained } from './sections/sustained.ts'
+import { usage } from './sections/usage.ts'
 import { usageQueries } from './sections/usage-queries.ts'
 import { wholeWay } from './sections/whole-way.ts'
 
@@ -40,6 +41,7 @@ export const SECTIONS: readonly Section[] = [
   record,
   prune,
   usageQueries,
+  usage,
   manyConsumers,
   sustained,
 ]

@@ -94,6 +94,7 @@ async function* close(
   const isRolled = options.bringIntoPeriods !== undefined
   if (isRolled) {
     const waits = yield* rollUpFirst(options.bringIntoPeriods)
+    if (waits?.kind === 'declined') return await decline(waits.why)
     if (waits !== undefined) return waits
   }
   const foldable = await readFoldable(session, names, before, isRolled)
@@ -153,7 +154,7 @@ async function* close(
   return undefined
 }
 
-/** @returns why it has to wait. */
+/** @returns why it has to wait, or cannot be done. */
 async function* rollUpFirst(
   bringIntoPeriods: () => AsyncGenerator<void, 'done' | 'later'>,
 ): AsyncGenerator<void, PruneResult | undefined> {
@@ -161,8 +162,8 @@ async function* rollUpFirst(
     if ((yield* bringIntoPeriods()) === 'done') return undefined
     return { kind: 'waits', why: 'usage by time is behind: somebody reads it' }
   } catch (error) {
-    if (!hasCode(error, 'USAGE_UNLIKE')) throw error
-    return { kind: 'waits', why: `usage by time is behind: ${describeError(error)}` }
+    if (!hasCode(error, 'USAGE_UNLIKE', 'BLOCK_UNREADABLE')) throw error
+    return { kind: 'declined', why: describeError(error) }
   }
 }
 

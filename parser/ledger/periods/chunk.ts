@@ -13,7 +13,7 @@ import { Accumulators, type IdRange, type PairChunk, PairTally } from '../../sum
 import { TotalsWriter } from '../adding/totals-writer.ts'
 import type { Session } from '../connection.ts'
 import type { Granularity, LedgerNames } from '../schema/tables.ts'
-import type { FileBlocks } from './file-blocks.ts'
+import { type FileBlocks, opening } from './file-blocks.ts'
 import { CHUNK_ROWS_MAX, type Change, HourWriter } from './hours.ts'
 import type { Move } from './moves.ts'
 import { keptFrom, PeriodSums } from './period-sums.ts'
@@ -122,8 +122,9 @@ async function putAll(
   let pairs = 0
   for await (const portion of blocks.portions(session, names, [...bySequence.keys()], range)) {
     for (const { sequence, block } of portion) {
-      const { sha256, isTaken } = bySequence.get(sequence)!
-      pairs += window.putBlock(CELL, sha256, block, range, isTaken)
+      const move = bySequence.get(sequence)!
+      const { sha256, isTaken } = move
+      pairs += opening(move, () => window.putBlock(CELL, sha256, block, range, isTaken))
     }
   }
   return pairs

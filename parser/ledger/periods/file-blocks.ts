@@ -3,11 +3,12 @@
  * dozen bytes a block, of some ten thousand blocks.
  */
 
-import { CountersinkError } from '../../../shared/errors.ts'
+import { CountersinkError, explainError, hasCode } from '../../../shared/errors.ts'
 import { firstAfter, type IdRange, type PackedBlock } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import { BLOCK_COLUMNS, type BlockRow, blockOf } from '../recording/blocks.ts'
 import type { LedgerNames } from '../schema/tables.ts'
+import type { Move } from './moves.ts'
 
 export interface FileBlock {
   readonly sequence: bigint
@@ -28,11 +29,14 @@ export class FileBlocks {
     this.#files = files
   }
 
+  /** @throws CountersinkError BLOCK_UNREADABLE where not all of a file is there. */
   static async read(
     session: Session,
     { sums }: LedgerNames,
-    sequences: readonly bigint[],
+    moves: readonly Move[],
   ): Promise<FileBlocks> {
+    const files = new Map(moves.map(move => [move.sequence, move]))
+    const sequences = [...files.keys()]
     const found = new Map<bigint, Row[]>()
     for (let at = 0; at < sequences.length; at += FILES_AT_ONCE) {
       const some = sequences.slice(at, at + FILES_AT_ONCE)
@@ -44,6 +48,13 @@ export class FileBlocks {
         const of = found.get(row.sequence)
         if (of === undefined) found.set(row.sequence, [row])
         else of.push(row)
+      }
+    }
+    for (const [sequence, { name, pairs }] of files) {
+      const there = found.get(sequence) ?? []
+      const missing = pairs - there.reduce((sum, row) => sum + BigInt(row.pairs), 0n)
+      if (missing !== 0n) {
+        throw new CountersinkError('BLOCK_UNREADABLE', `${name}: ${missing} pairs are missing`)
       }
     }
     return new FileBlocks(
@@ -153,6 +164,18 @@ export class FileBlocks {
       }
     }
     if (blocks > 0) yield await fetch()
+  }
+}
+
+/** Runs what opens a block of a file. @throws CountersinkError BLOCK_UNREADABLE, which says of which */
+export function opening<T>({ name }: Move, open: () => T): T {
+  try {
+    return open()
+  } catch (error) {
+    if (!hasCode(error, 'BLOCK_UNREADABLE')) throw error
+    throw new CountersinkError('BLOCK_UNREADABLE', `${name}: ${explainError(error)}`, {
+      cause: error,
+    })
   }
 }
 

@@ -6,7 +6,7 @@
 import { type Accumulators, BlockDecoder, firstAfter, type IdRange } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import type { LedgerNames } from '../schema/tables.ts'
-import type { FileBlocks } from './file-blocks.ts'
+import { type FileBlocks, opening } from './file-blocks.ts'
 import type { Move } from './moves.ts'
 
 /**
@@ -33,12 +33,12 @@ export async function beginWindow(
   }
   const guess = blocks.idBehind(first, rowsMax)
   const gathered = new GatheredIds(rowsMax, { after, to: guess > end ? guess : end })
-  const sequences = [...new Set(moves.map(({ sequence }) => sequence))]
-  const hashes = new Map(moves.map(({ sequence, sha256 }) => [sequence, sha256]))
+  const files = new Map(moves.map(move => [move.sequence, move]))
   const decoder = BlockDecoder.alone()
-  for await (const portion of blocks.portions(session, names, sequences, gathered.range)) {
+  for await (const portion of blocks.portions(session, names, [...files.keys()], gathered.range)) {
     for (const { sequence, block } of portion) {
-      gathered.add(decoder.unpack(hashes.get(sequence)!, block).ids)
+      const file = files.get(sequence)!
+      gathered.add(opening(file, () => decoder.unpack(file.sha256, block).ids))
     }
   }
   window.begin(gathered.all())

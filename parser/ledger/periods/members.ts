@@ -52,7 +52,7 @@ export async function chooseMembers(
   limits = MEMBER_LIMITS,
 ): Promise<Members | undefined> {
   const rows = await session.query<Row>(
-    `SELECT p.file_sequence AS sequence, p.n, f.sha256, f.pairs, f.amount, f.largest_sum AS largestSum,
+    `SELECT p.file_sequence AS sequence, p.n, f.name, f.sha256, f.pairs, f.amount, f.largest_sum AS largestSum,
             f.used_at AS usedAt,
             (SELECT q.day FROM ${posting} q WHERE q.file_sequence = p.file_sequence AND q.n = p.n - 1
                 AND q.rolled IS NOT NULL) AS dayThen
@@ -94,6 +94,7 @@ export async function chooseMembers(
 
 interface Row {
   readonly sequence: bigint
+  readonly name: string
   readonly n: number | bigint
   readonly sha256: Buffer
   readonly pairs: bigint

@@ -13,6 +13,7 @@ import type { RollUp } from './rollup-row.ts'
 
 export interface Move {
   readonly sequence: bigint
+  readonly name: string
   readonly sha256: Buffer
   readonly pairs: bigint
   readonly amount: bigint
@@ -25,6 +26,7 @@ export interface Move {
 /** Postings of one file, one behind the other. */
 export interface RolledFile {
   readonly sequence: bigint
+  readonly name: string
   readonly sha256: Buffer
   readonly pairs: bigint
   readonly amount: string | bigint
@@ -38,8 +40,14 @@ export interface RolledFile {
 
 export function movesOf(files: readonly RolledFile[], isRezoning: boolean): Move[] {
   return files.flatMap((file): Move[] => {
-    const { sequence, sha256, day } = file
-    const common = { sequence, sha256, pairs: BigInt(file.pairs), amount: BigInt(file.amount) }
+    const { sequence, name, sha256, day } = file
+    const common = {
+      sequence,
+      name,
+      sha256,
+      pairs: BigInt(file.pairs),
+      amount: BigInt(file.amount),
+    }
     if (isRezoning) {
       return [
         { ...common, hour: undefined, day: file.dayBefore!, isTaken: true },
@@ -70,7 +78,7 @@ export async function readMoves(
 ): Promise<Move[]> {
   const isRezoning = rezonesTo !== null
   const rows = await session.query<RolledFile>(
-    `SELECT p.file_sequence AS sequence, f.sha256, f.pairs, f.amount, f.used_at AS usedAt,
+    `SELECT p.file_sequence AS sequence, f.name, f.sha256, f.pairs, f.amount, f.used_at AS usedAt,
             MIN(p.day) AS day, MIN(p.day_before) AS dayBefore, MIN(p.n) AS first, MAX(p.n) AS last
        FROM ${posting} p ${isRezoning ? '' : 'FORCE INDEX (by_rollup)'}
        JOIN ${file} f ON f.sequence = p.file_sequence

@@ -26,7 +26,7 @@ export const PERIOD_TABLES: Readonly<
 > = { hour: 'usage_block', day: 'usage_day', month: 'usage_month' }
 
 /** The first day of what is dropped together, and the first behind it. */
-interface Unit {
+export interface Unit {
   readonly from: string
   readonly to: string
 }

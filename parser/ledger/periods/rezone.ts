@@ -56,7 +56,7 @@ export async function beginRezoning(
   const calendar = new Calendar(timeZone)
   const { posting, file, meta } = names
   const rows = await session.query<Row>(
-    `SELECT p.file_sequence AS sequence, p.n, p.day, f.sha256, f.pairs, f.amount,
+    `SELECT p.file_sequence AS sequence, p.n, p.day, f.name, f.sha256, f.pairs, f.amount,
             f.largest_sum AS largestSum, f.used_at AS usedAt
        FROM ${posting} p JOIN ${file} f ON f.sequence = p.file_sequence
       WHERE p.file_sequence > ? AND p.folded = 0 AND p.rolled IS NOT NULL AND p.n % 2 = 1
@@ -126,6 +126,7 @@ export async function endRezoning(
 
 interface Row {
   readonly sequence: bigint
+  readonly name: string
   readonly n: number | bigint
   readonly day: string
   readonly sha256: Buffer

@@ -44,8 +44,7 @@ export async function* bringToItsEnd(
 ): AsyncGenerator<void> {
   const { n } = rollUp
   const moves = await readMoves(session, names, rollUp)
-  const sequences = [...new Set(moves.map(({ sequence }) => sequence))]
-  const blocks = await FileBlocks.read(session, names, sequences)
+  const blocks = await FileBlocks.read(session, names, moves)
   const rowsMax = most ?? rowsOfChunk(moves)
   for (let after = rollUp.cursorId; ; ) {
     const behind = after ?? undefined

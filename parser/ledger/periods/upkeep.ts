@@ -23,7 +23,7 @@ export interface UpkeepOptions extends RollOptions {
   readonly nowMs?: number
 }
 
-/** What waits to be rolled up, as far as it was looked. */
+/** What waits to be rolled up, as far as it was looked; a roll-up that is under way is as one more. */
 export interface Unrolled {
   readonly postings: number
   readonly pairs: number
@@ -31,7 +31,7 @@ export interface Unrolled {
   readonly ageMs: number
 }
 
-/** @returns undefined: usage is not kept by time. */
+/** No time zone: usage is not kept by time. */
 export async function readZone(
   session: Session,
   { meta }: LedgerNames,
@@ -44,10 +44,11 @@ export async function readZone(
 
 export async function readUnrolled(
   session: Session,
-  { posting, batch, file }: LedgerNames,
+  { posting, batch, file, rollup }: LedgerNames,
 ): Promise<Unrolled> {
   const [row] = await session.query<Record<'postings' | 'pairs' | 'ageMs', bigint | string>>(
-    `SELECT COUNT(*) AS postings, COALESCE(SUM(pairs), 0) AS pairs,
+    `SELECT COUNT(*) + (SELECT COUNT(*) FROM ${rollup} WHERE state = 'applying') AS postings,
+            COALESCE(SUM(pairs), 0) AS pairs,
             COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(at), UTC_TIMESTAMP(3)), 0) DIV 1000 AS ageMs
        FROM (SELECT f.pairs, b.ended_at AS at FROM ${posting} p FORCE INDEX (by_rollup)
                JOIN ${batch} b ON b.id = p.batch_id JOIN ${file} f ON f.sequence = p.file_sequence

@@ -94,7 +94,9 @@ t.test('a first contact that looks at the tables while another one makes them', 
     if (statement !== statements.meta) await other.execute(statement)
   }
   await session.execute(
-    `INSERT INTO ${names.meta} VALUES (1, ?, UUID(), 0, 0, NULL, 0, NULL, UTC_TIMESTAMP(3), '', '', '', '')`,
+    `INSERT INTO ${names.meta} (only_row, schema_version, ledger_uuid, opening_rows, opening_amount,
+                               total_upper_bound, opened_at)
+     VALUES (1, ?, UUID(), 0, 0, 0, UTC_TIMESTAMP(3))`,
     [SCHEMA_VERSION],
   )
   await session.execute('UNLOCK TABLES')
