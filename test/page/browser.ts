@@ -28,6 +28,8 @@ export interface Look {
   readonly faults: string[]
   /** Goes to a place of it, without loading it again. */
   go(hash: string): Promise<void>
+  /** Somebody comes back to it: it asks at once, and need not be waited for. */
+  comeBack(): Promise<void>
   close(): Promise<void>
 }
 
@@ -62,8 +64,11 @@ export async function open(
     await page.evaluate(`location.hash = ${JSON.stringify(hash)}`)
     await settled(page)
   }
+  const comeBack = async (): Promise<void> => {
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange')); undefined")
+  }
   await settled(page)
-  return { page, faults, go, close: () => context.close() }
+  return { page, faults, go, comeBack, close: () => context.close() }
 }
 
 /** Every part of the view has its answer, or has failed. */

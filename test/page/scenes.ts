@@ -51,8 +51,9 @@ export const status = {
   lastProgressAt: iso(NOON_MS - 1_500),
 }
 
-/** @param outcome of each third one */
-export function settledFile(n: number, name = `usage-2026-11-${`${n}`.padStart(6, '0')}.txt`) {
+const nameOf = (n: number): string => `usage-2026-11-${`${n}`.padStart(6, '0')}.txt`
+
+export function settledFile(n: number, name = nameOf(n)) {
   const outcome = n % 7 === 3 ? 'duplicate' : n % 11 === 5 ? 'quarantined' : 'applied'
   return {
     ...{
@@ -81,12 +82,12 @@ export function manyFiles(total: number) {
     const name = query.get('name') ?? ''
     const found: unknown[] = []
     let n = first
-    while (n < total && found.length < 50) {
+    while (n < total && found.length < Number(query.get('limit') ?? 50)) {
       n += 1
+      if (!nameOf(n).includes(name)) continue
       const file = settledFile(n)
-      const isIt =
-        file.name.includes(name) && (query.get('outcome') ?? file.outcome) === file.outcome
-      if (isIt && file.sha256.startsWith(query.get('hash') ?? '')) found.push(file)
+      if ((query.get('outcome') ?? file.outcome) !== file.outcome) continue
+      if (file.sha256.startsWith(query.get('hash') ?? '')) found.push(file)
     }
     return { files: found, next: n < total ? `${n}` : null }
   }

@@ -3,10 +3,10 @@
  * counting, the last what is only worth knowing.
  */
 
-import type { LastProof, Status } from './answers.ts'
+import type { LastProof, Quarantine, Status } from './answers.ts'
 import { type Child, h, link } from './dom.ts'
 import { nameText, words } from './parts.ts'
-import { countOf, durationText, grouped } from './text.ts'
+import { countOf, durationText } from './text.ts'
 
 export interface Alarm {
   readonly isGrave: boolean
@@ -14,13 +14,20 @@ export interface Alarm {
   readonly more: readonly Child[]
 }
 
+/** What is read for that; of the quarantine a few are enough. */
+export interface Told {
+  readonly status: Status
+  readonly proof: LastProof | null
+  readonly refused: Pick<Quarantine, 'files' | 'next'>
+}
+
 /** Not at work and nobody wanted it otherwise. */
 export const AT_WORK: readonly string[] = ['running', 'starting']
 
-export function alarmsOf(status: Status, proof: LastProof | null): Alarm[] {
+export function alarmsOf({ status, proof, refused }: Told): Alarm[] {
   const grave = (what: string, ...more: Child[]): Alarm => ({ isGrave: true, what, more })
   const worth = (what: string, ...more: Child[]): Alarm => ({ isGrave: false, what, more })
-  const { parser, database, inboxAway, leftInInbox, held, orders, unmoved, ever } = status
+  const { parser, database, inboxAway, leftInInbox, held, orders, unmoved } = status
   const named = (files: readonly { name: string }[]): Child[] =>
     files.slice(0, 3).flatMap(({ name }, i) => [i > 0 ? ', ' : undefined, nameText(name)])
   const alarms: (Alarm | undefined | false)[] = [
@@ -66,10 +73,11 @@ export function alarmsOf(status: Status, proof: LastProof | null): Alarm[] {
     held !== null &&
       held.files > 0 &&
       worth(`${countOf(held.files, 'file')} held until a person decides`, ...named(held.first)),
-    ever !== null &&
-      ever.quarantined > 0 &&
+    refused.files.length > 0 &&
       worth(
-        `${grouped(ever.quarantined)} quarantined so far`,
+        refused.next === null
+          ? `${countOf(refused.files.length, 'file')} in quarantine`
+          : `More than ${countOf(refused.files.length, 'file')} in quarantine`,
         link('#/quarantine', 'See the reasons'),
       ),
   ]

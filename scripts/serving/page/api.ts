@@ -59,7 +59,7 @@ export class Api {
     const response = await this.#fetch(url, kept?.etag)
     if (response.status === 304 && kept !== undefined) return kept.answer
     if (!response.ok) throw await problemOf(response)
-    const answer: unknown = await response.json().catch(notThere)
+    const answer: unknown = await response.json().catch(notOurs)
     const etag = response.headers.get('etag')
     if (etag !== null) this.#keep(url, { etag, answer })
     return answer
@@ -81,6 +81,12 @@ export class Api {
     const [oldest] = this.#kept.keys()
     if (this.#kept.size > KEPT_MAX && oldest !== undefined) this.#kept.delete(oldest)
   }
+}
+
+/** Something else listens there, or stands between. */
+function notOurs(error: unknown): never {
+  if (!(error instanceof SyntaxError)) notThere(error)
+  throw new Problem('What answers here is not the service', 'NOT_OURS', 0)
 }
 
 function notThere(error: unknown): never {

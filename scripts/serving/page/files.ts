@@ -33,7 +33,7 @@ export function files({ query }: Route): View {
       section(
         'settled',
         isSearch ? 'Found' : 'Settled, newest first',
-        api => api.get<Files>('files', { name, hash, outcome, day, after }),
+        api => api.get<Files>('files', { name, hash, outcome, day, after, limit: '25' }),
         ({ files, next }) =>
           [
             files.length > 0 ? table('Files', FILES, files) : noFile(isSearch, next !== null),

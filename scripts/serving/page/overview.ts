@@ -1,7 +1,8 @@
 /** How it goes: what needs a person, how fast, how much waits, what was used today. */
 
 import { alarmList, alarmsOf } from './alarms.ts'
-import type { Status, Usage } from './answers.ts'
+import type { Quarantine, Status, Usage } from './answers.ts'
+import { Problem } from './api.ts'
 import { h } from './dom.ts'
 import { amountText, facts, figures, nameText, timeText } from './parts.ts'
 import { lastProof } from './proof.ts'
@@ -19,11 +20,16 @@ export function overview(): View {
       section(
         'needs',
         'What needs you',
-        async api => ({
-          status: await api.get<Status>('status'),
-          proof: await lastProof(api).catch(() => null),
-        }),
-        ({ status, proof }) => [alarmList(alarmsOf(status, proof))],
+        async api => {
+          const [status, proof, refused] = await Promise.all([
+            api.get<Status>('status'),
+            // What is not known of these keeps nobody from the rest.
+            lastProof(api).catch(orToken(null)),
+            api.get<Quarantine>('quarantine', { limit: '3' }).catch(orToken(NONE_REFUSED)),
+          ])
+          return { status, proof, refused }
+        },
+        told => [alarmList(alarmsOf(told))],
       ),
       section(
         'now',
@@ -80,6 +86,16 @@ export function overview(): View {
         },
       ),
     ],
+  }
+}
+
+const NONE_REFUSED: Quarantine = { files: [], next: null }
+
+/** Instead of an answer; that a token is needed concerns the whole page. */
+function orToken<T>(instead: T): (error: unknown) => T {
+  return error => {
+    if (error instanceof Problem && error.status === 401) throw error
+    return instead
   }
 }
 

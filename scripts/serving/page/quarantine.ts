@@ -19,7 +19,7 @@ export function quarantine({ query }: Route): View {
       section(
         'refused',
         'Refused',
-        api => api.get<Quarantine>('quarantine', { after }),
+        api => api.get<Quarantine>('quarantine', { after, limit: '25' }),
         ({ files, next }) =>
           [
             files.length === 0
