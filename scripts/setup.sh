@@ -15,6 +15,7 @@ rooms='generator parser shared scripts test'
 program=dist/scripts/countersink.js
 kernel=dist/parser/kernel/assembly/sums.wasm
 page=dist/countersink.1
+web=dist/scripts/serving/page/index.html
 types=dist/scripts/library/index.d.ts
 link=node_modules/.bin/countersink
 packages_stamp=node_modules/.countersink-packages
@@ -65,10 +66,10 @@ install_packages() {
 # with an old time of its own.
 build_is_there() {
   [ -f "$build_stamp" ] && [ -x "$program" ] && [ -x "$link" ] && [ -f "$kernel" ] &&
-    [ -f "$page" ] && [ -f "$types" ] &&
+    [ -f "$page" ] && [ -f "$types" ] && [ -f "$web" ] &&
     # shellcheck disable=SC2086 # the rooms are words
     [ -z "$(find $rooms tsconfig.json \
-      \( -name '*.ts' -o -name tsconfig.json -o -type d \) -newer "$build_stamp" | head -n 1)" ]
+      \( -name '*.ts' -o -name '*.html' -o -name tsconfig.json -o -type d \) -newer "$build_stamp" | head -n 1)" ]
 }
 
 build() {
@@ -81,6 +82,7 @@ build() {
   [ -f "$program" ] || refuse "the build made no $program."
   quietly npm run --silent build:types || refuse 'the build made no types of the library (tsc, above).'
   quietly npm run --silent build:kernel || refuse 'the build failed (asc, above).'
+  quietly npm run --silent build:page || refuse 'the build made no page (above).'
   quietly npm run --silent build:man || refuse 'the build made no manual page (above).'
   # What a removed source has left behind could still be imported.
   find dist -name '*.js' | while IFS= read -r built; do
