@@ -87,8 +87,6 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
       bad: [
         ...['8321', ':8321', '127.0.0.1', '127.0.0.1:65536', '1.2.3:80', '[::1:80', 'a b:80'],
         ...['unix:', 'unix:stats.sock', 'unix:/', `unix:/${'s'.repeat(110)}`, 'http://h:1'],
-        // Others than this machine could ask, without a password.
-        ...['0.0.0.0:8321', '[::]:8321', '192.0.2.1:8321', 'stats.example:8321'],
       ],
     },
     serveTokenFile: paths(),
@@ -293,4 +291,16 @@ t.test('a refused database is shown without its password', async t => {
   })
   t.match(error.message, /got mariadb:\/\/\*\*\*@db\/x: a % in it .*percent-encoded/)
   t.notMatch(error.message, /S3CRET/)
+})
+
+t.test('where others than this machine can ask, a password is demanded', async t => {
+  for (const serve of ['0.0.0.0:8321', '[::]:8321', '192.0.2.1:80', 'stats.example:8321']) {
+    const error = await failureOf(() => readConfig({ COUNTERSINK_SERVE: serve }))
+    t.match(error, { code: 'CONFIG_INVALID', message: /COUNTERSINK_SERVE_TOKEN_FILE/ }, serve)
+    const COUNTERSINK_SERVE_TOKEN_FILE = '/run/token'
+    t.equal(readConfig({ COUNTERSINK_SERVE: serve, COUNTERSINK_SERVE_TOKEN_FILE }).serve, serve)
+  }
+  for (const serve of ['127.0.0.2:8321', '[::1]:8321', 'localhost:80', 'unix:/run/x']) {
+    t.equal(readConfig({ COUNTERSINK_SERVE: serve }).serve, serve)
+  }
 })

@@ -33,7 +33,7 @@ function match(template: string, path: string): Record<string, string> | undefin
   for (const [i, word] of wanted.entries()) {
     const [, name] = /^\{(\w+)\}$/.exec(word) ?? []
     const text = decoded(given[i] ?? '')
-    if (text === undefined) return undefined
+    if (text === undefined || (text === '' && word !== '')) return undefined
     if (name !== undefined) found[name] = text
     else if (word !== text) return undefined
   }
