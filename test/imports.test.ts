@@ -42,12 +42,27 @@ const INNER_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly stri
     recovery: ['publishing'],
     supervising: ['mariadb', 'terminal', 'state'],
     deploy: [],
+    answers: ['command-table', 'publishing', 'reports', 'terminal', 'state'],
+    serving: [
+      ...[
+        'answers',
+        'asking',
+        'mariadb',
+        'publishing',
+        'reports',
+        'terminal',
+        'state',
+        'command-table',
+      ],
+    ],
     asking: ['mariadb', 'publishing', 'terminal'],
     library: ['asking', 'mariadb', 'publishing', 'reports', 'terminal'],
     doctor: ['supervising', 'mariadb', 'terminal', 'state'],
     commands: [
       ...[
+        'serving',
         'supervising',
+        'answers',
         'asking',
         'deploy',
         'mariadb',

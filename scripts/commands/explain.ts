@@ -4,6 +4,14 @@ import { parseU64 } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { quotedName } from '../../shared/printable.ts'
 import type { TrailAnswer, TrailQuestion } from '../../shared/protocol.ts'
+import {
+  consumerJson,
+  EXPLAIN_ANSWER,
+  inboxJson,
+  namesakesJson,
+  severalJson,
+  trailJson,
+} from '../answers/index.ts'
 import { whatBecameOf, withConsumer } from '../asking/index.ts'
 import { command } from '../command-table/index.ts'
 import type { InInbox } from '../publishing/index.ts'
@@ -18,14 +26,6 @@ import {
   trailLines,
 } from '../reports/index.ts'
 import { EXIT, environment, print, sayAside, timeOf, timeText, usage } from '../terminal/index.ts'
-import {
-  consumerJson,
-  EXPLAIN_ANSWER,
-  inboxJson,
-  namesakesJson,
-  severalJson,
-  trailJson,
-} from './explain-answer.ts'
 
 export const explain = command({
   name: 'explain',
