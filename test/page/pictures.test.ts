@@ -46,6 +46,24 @@ t.test('each view fits, in both themes and both widths', { skip: whyNoBrowser() 
   await scene('at-work', ANSWERS, 'dark')
   await scene('nothing', NOTHING_YET, 'light', ['overview', 'consumer', 'files'])
   await scene('away', DATABASE_AWAY, 'dark', ['overview', 'consumer'])
+  await t.test('what is not of now is grey', async t => {
+    const service = await startFixture(t, ANSWERS)
+    const look = await open(browser, `${service.url}${VIEWS.consumer}`, { colorScheme: 'light' })
+    service.answers = DATABASE_AWAY
+    await look.comeBack()
+    await look.page.locator('.part[data-state=stale]').nth(1).waitFor()
+    await holds(look.page, DRAWN)
+    await look.page.screenshot({ path: `${PICTURES}stale-consumer-1600-light.png` })
+    await look.close()
+  })
+  await t.test('who asks is asked', async t => {
+    const service = await startFixture(t, ANSWERS)
+    service.token = 'open sesame'
+    const look = await open(browser, service.url, { colorScheme: 'light', viewport: NARROW })
+    await look.page.getByLabel('Access token').waitFor()
+    await look.page.screenshot({ path: `${PICTURES}token-360-light.png` })
+    await look.close()
+  })
   await scene('hostile', HOSTILE, 'light', ['overview', 'files', 'quarantine', 'file'])
 })
 
