@@ -136,6 +136,15 @@ t.test('the arrows between the rooms within a part hold', async t => {
   }
 })
 
+t.test('the page is a world of its own: a browser has nothing else', async t => {
+  const page = 'scripts/serving/page/'
+  t.ok(own.some(({ from }) => from.startsWith(page)))
+  for (const { from, of } of imports) {
+    const isInside = relative(ROOT, resolve(ROOT, dirname(from), of)).startsWith(page)
+    if (from.startsWith(page) !== isInside) t.fail(`${from} imports ${of}`)
+  }
+})
+
 t.test('a room has one face: others import from that, and nobody inside does', async t => {
   // Commands and benchmarks are started by their names, and imported by nobody.
   const faceless = ['scripts/commands', 'scripts/bench']

@@ -109,7 +109,7 @@ type Sighting = ContentTrail['sightings'][number]
 const SIGHTINGS = [
   { title: 'File', isHead: true, of: ({ name }: Sighting) => nameText(name) },
   { title: 'Outcome', of: ({ outcome }: Sighting) => outcomeText(outcome) },
-  { title: 'Why', of: ({ reason }: Sighting) => words(reason) },
+  { title: 'Why', isLong: true, of: ({ reason }: Sighting) => words(reason) },
   { title: 'Time', of: ({ time }: Sighting) => timeText(time) },
 ]
 

@@ -82,6 +82,8 @@ export function figures(...all: readonly Fact[]): HTMLElement {
 export interface Column<Row> {
   readonly title: string
   readonly isNumber?: boolean
+  /** Words that want a whole line where there is little room. */
+  readonly isLong?: boolean
   /** What names the row. */
   readonly isHead?: boolean
   readonly of: (row: Row) => Child
@@ -99,8 +101,10 @@ export function table<Row>(
   const heads = columns.map(({ title, isNumber }) =>
     h('th', { scope: 'col', role: 'columnheader', class: isNumber ? 'number' : undefined }, title),
   )
-  const cell = (row: Row, { title, isNumber, isHead, of }: Column<Row>): HTMLElement => {
-    const common = { class: isNumber ? 'number' : undefined, 'data-title': title }
+  const cell = (row: Row, column: Column<Row>): HTMLElement => {
+    const { title, isNumber, isLong, isHead, of } = column
+    const look = isNumber ? 'number' : isLong ? 'long' : undefined
+    const common = { class: look, 'data-title': title }
     return isHead
       ? h('th', { ...common, scope: 'row', role: 'rowheader' }, of(row))
       : h('td', { ...common, role: 'cell' }, of(row))

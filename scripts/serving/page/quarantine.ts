@@ -41,6 +41,7 @@ const REFUSED = [
   },
   {
     title: 'Reason',
+    isLong: true,
     of: ({ reason, whatNow }: Refused) =>
       h(
         'span',
