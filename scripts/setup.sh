@@ -126,6 +126,9 @@ packages_for_tests() {
   command -v systemd-analyze >/dev/null || echo systemd
   command -v mariadb-dump >/dev/null || echo mariadb-client
   command -v openssl >/dev/null || echo openssl
+  command -v curl >/dev/null || echo curl
+  # It brings promtool, which Debian has in no package of its own.
+  command -v promtool >/dev/null || echo prometheus
 }
 
 install_for_tests() {
