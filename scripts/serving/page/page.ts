@@ -19,6 +19,8 @@ import { routeOf } from './route.ts'
 import type { MakeView, View } from './view.ts'
 
 const REFRESH_MS = 5_000
+/** What takes the service long is asked for seldom: not for more than a tenth of the time. */
+const SHARE_OF_TIME = 10
 
 const VIEWS: Readonly<Record<string, MakeView>> = {
   ...{ '': overview, consumer, files, file, quarantine, health },
@@ -63,11 +65,15 @@ function refresh(): void {
   clearTimeout(timer)
   const shown = view
   if (shown === undefined || document.hidden) return
+  const begunMs = performance.now()
   const rounds = [pulse(), ...shown.sections.map(section => section.refresh(api))]
   Promise.all(rounds).then(
     () => {
       // Who has gone elsewhere meanwhile has a round of its own.
-      if (view === shown) timer = setTimeout(refresh, REFRESH_MS)
+      if (view !== shown) return
+      const tookMs = performance.now() - begunMs
+      clearTimeout(timer)
+      timer = setTimeout(refresh, Math.max(REFRESH_MS, tookMs * SHARE_OF_TIME))
     },
     (error: unknown) => {
       if (error instanceof Problem && error.status === 401) askForToken(error)
