@@ -30,6 +30,10 @@ export const status = {
   generator: {
     ...{ state: 'stopped', pid: null, uptimeSeconds: null, restarts: 0 },
   },
+  serving: {
+    ...{ state: 'running', pid: 4111, uptimeSeconds: 265_988, restarts: 2, eventLoopDelayMs: 0.7 },
+    address: '127.0.0.1:8321',
+  },
   queue: { files: 14, bytes: 1_932_735_283 },
   reading: {
     ...{ name: 'usage-2026-11-26T12.txt', positionBytes: 710_000_000, sizeBytes: 1_073_741_824 },

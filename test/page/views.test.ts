@@ -151,6 +151,10 @@ t.test('views', { skip: whyNoBrowser() }, async t => {
       await page.getByRole('row', { name: /^parser/ }).innerText(),
       /running\s+3 d 1 h\s+0\s+1\.4 ms\s+4107/,
     )
+    t.match(
+      await page.getByRole('row', { name: /^serving/ }).innerText(),
+      /running\s+3 d 1 h\s+2\s+0\.7 ms\s+4111/,
+    )
     t.match(await text(), /mariadb:\/\/countersink@db1:3306\/billing/)
     t.match(await text(), /Free room\s+384 GiB/)
     t.match(await text(), /Who counts\s+this parser/)

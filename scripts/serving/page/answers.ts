@@ -25,6 +25,8 @@ export interface Status {
   readonly supervisor: Process
   readonly parser: Process
   readonly generator: Process & { readonly connected?: boolean; readonly unsettled?: number }
+  /** Missing: the supervisor keeps none. */
+  readonly serving?: Process & { readonly address?: string }
   readonly queue: { readonly files: number; readonly bytes: number } | null
   readonly reading: {
     readonly name: string

@@ -116,6 +116,7 @@ const POSTINGS = [
   {
     title: 'Running total',
     isNumber: true,
+    isLong: true,
     of: ({ runningTotal }: Posting) => amountText(runningTotal),
   },
 ]

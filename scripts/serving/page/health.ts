@@ -30,12 +30,13 @@ interface Named extends Process {
   readonly name: string
 }
 
-function processesOf({ supervisor, parser, generator, database }: Status): Named[] {
+function processesOf({ supervisor, parser, generator, serving, database }: Status): Named[] {
   const { state, pid = null, restarts = 0, reason } = database
   return [
     { name: 'supervisor', ...supervisor },
     { name: 'parser', ...parser },
     { name: 'generator', ...generator },
+    ...(serving === undefined ? [] : [{ name: 'serving', ...serving }]),
     {
       ...{ name: 'database', state, pid, restarts, uptimeSeconds: null },
       ...(reason === undefined ? {} : { reason }),

@@ -82,7 +82,7 @@ export function figures(...all: readonly Fact[]): HTMLElement {
 export interface Column<Row> {
   readonly title: string
   readonly isNumber?: boolean
-  /** Words that want a whole line where there is little room. */
+  /** Wants a whole line where there is little room. */
   readonly isLong?: boolean
   /** What names the row. */
   readonly isHead?: boolean
@@ -103,8 +103,8 @@ export function table<Row>(
   )
   const cell = (row: Row, column: Column<Row>): HTMLElement => {
     const { title, isNumber, isLong, isHead, of } = column
-    const look = isNumber ? 'number' : isLong ? 'long' : undefined
-    const common = { class: look, 'data-title': title }
+    const looks = [isNumber && 'number', isLong && 'long'].filter(Boolean).join(' ')
+    const common = { class: looks || undefined, 'data-title': title }
     return isHead
       ? h('th', { ...common, scope: 'row', role: 'rowheader' }, of(row))
       : h('td', { ...common, role: 'cell' }, of(row))
