@@ -18,12 +18,17 @@ import type { PageFile, PageFiles } from './page-files.ts'
 import { readParams } from './params.ts'
 import { badRequest, Problem, problemOf } from './problem.ts'
 import { type Reply, send, sendProblem } from './reply.ts'
-import type { Cost, Ground } from './route.ts'
+import type { Cost, Ground, Route } from './route.ts'
+import { SharedAnswers } from './shared-answers.ts'
 import type { Snapshot } from './snapshot.ts'
 
 const JSON_TYPE = 'application/json'
 const ANSWER_MS_MAX = 60_000
 const WAITING_MAX = 32
+const SHARED_MS = 250
+const SHARED_MAX = 64
+/** What takes longer is made for whoever waits for it, and given up with them. */
+const SHARED: ReadonlySet<Cost> = new Set<Cost>(['parser', 'directory'])
 
 export class Answering {
   readonly #ground: Omit<Ground, 'asking'> & { readonly env: NodeJS.ProcessEnv }
@@ -37,6 +42,7 @@ export class Answering {
     usage: new Gate(1, WAITING_MAX),
     directory: new Gate(1, WAITING_MAX),
   }
+  readonly #shared = new SharedAnswers<Reply>(SHARED_MS, SHARED_MAX)
   #requests = 0
 
   constructor(options: {
@@ -101,6 +107,12 @@ export class Answering {
     if (found === undefined) throw new Problem(404, 'NOT_FOUND', 'there is nothing of this path')
     const { route, path } = found
     const given = readParams(route.params, path, searchParams)
+    if (!SHARED.has(route.cost)) return this.#made(route, given, gone)
+    const never = new AbortController().signal
+    return this.#shared.get(`${pathname}?${searchParams}`, () => this.#made(route, given, never))
+  }
+
+  async #made(route: Route, given: Record<string, unknown>, gone: AbortSignal): Promise<Reply> {
     const signal = AbortSignal.any([gone, AbortSignal.timeout(ANSWER_MS_MAX)])
     const nobody = (): void => {
       // Who reads a page is told by the answer alone.

@@ -19,13 +19,13 @@ import { parseServeAddress, type ServeAddress } from '../../shared/serve-address
 import { readServeToken } from '../../shared/serve-token.ts'
 import type { ChannelServer } from '../../shared/socket/index.ts'
 import { Answering } from './answering.ts'
-import { Fresh } from './fresh.ts'
 import { HttpDoor } from './http-door.ts'
 import { metricsText } from './metrics/exposition.ts'
 import { MetricsFile } from './metrics/metrics-file.ts'
 import { readPage } from './page-files.ts'
 import { Pulse } from './pulse.ts'
-import { takeSnapshot } from './snapshot.ts'
+import { SharedAnswers } from './shared-answers.ts'
+import { type Snapshot, takeSnapshot } from './snapshot.ts'
 
 export interface ServingOptions {
   readonly paths: StatePaths
@@ -74,11 +74,9 @@ export class Serving implements Service {
       ...(this.#door === undefined ? {} : { address: this.#door.where }),
       ...this.#reason(),
     }))
-    const fresh = new Fresh(
-      () => takeSnapshot(paths, config, () => this.#pulse.health()),
-      SNAPSHOT_MS,
-    )
-    const snapshot = () => fresh.get()
+    const looks = new SharedAnswers<Snapshot>(SNAPSHOT_MS, 1)
+    const snapshot = () =>
+      looks.get('', () => takeSnapshot(paths, config, () => this.#pulse.health()))
     this.#answering = new Answering({ ground: { paths, env, snapshot }, page: readPage(), log })
     if (config.metricsFile !== '') {
       const text = async () => metricsText(await snapshot())
