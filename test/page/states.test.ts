@@ -155,6 +155,15 @@ t.test('states', { skip: whyNoBrowser() }, async t => {
     t.same(faults, [])
   })
 
+  t.test('what is not known is not called calm', async t => {
+    const unreadable = new Refusal(500, 'FAILED', 'quarantine/ cannot be read')
+    const { url } = await startFixture(t, { ...NOTHING_YET, quarantine: unreadable })
+    const { page, faults } = await open(browser, url)
+    await page.getByText('What is in quarantine is not known').waitFor()
+    t.equal(await page.getByText('Nothing needs you.').count(), 0)
+    t.same(faults, [])
+  })
+
   t.test('an answer that is no problem of ours is told all the same', async t => {
     const odd = new Refusal(502, '', '')
     const { url } = await startFixture(t, {

@@ -4,6 +4,7 @@
  */
 
 import type { LastProof, Quarantine, Status } from './answers.ts'
+import { Problem } from './api.ts'
 import { type Child, h, link } from './dom.ts'
 import { nameText, words } from './parts.ts'
 import { countOf, durationText } from './text.ts'
@@ -17,8 +18,9 @@ export interface Alarm {
 /** What is read for that; of the quarantine a few are enough. */
 export interface Told {
   readonly status: Status
-  readonly proof: LastProof | null
-  readonly refused: Pick<Quarantine, 'files' | 'next'>
+  /** null: nothing was proved yet. */
+  readonly proof: LastProof | null | Problem
+  readonly refused: Quarantine | Problem
 }
 
 /** Not at work and nobody wanted it otherwise. */
@@ -45,8 +47,10 @@ export function alarmsOf({ status, proof, refused }: Told): Alarm[] {
       isDatabaseThere(status) &&
       grave('The parser waits', words(parser.reason)),
     inboxAway !== null && grave('The inbox cannot be looked into', words(inboxAway)),
-    proof?.result.addsUp === false &&
-      grave('The last proof did not add up', link('#/health', 'See what is wrong')),
+    proof instanceof Problem
+      ? worth('The last proof is not known', words(proof.message))
+      : proof?.result.addsUp === false &&
+        grave('The last proof did not add up', link('#/health', 'See what is wrong')),
     ...(unmoved && unmoved.files > 0
       ? [
           grave(
@@ -73,15 +77,20 @@ export function alarmsOf({ status, proof, refused }: Told): Alarm[] {
     held !== null &&
       held.files > 0 &&
       worth(`${countOf(held.files, 'file')} held until a person decides`, ...named(held.first)),
-    refused.files.length > 0 &&
-      worth(
-        refused.next === null
-          ? `${countOf(refused.files.length, 'file')} in quarantine`
-          : `More than ${countOf(refused.files.length, 'file')} in quarantine`,
-        link('#/quarantine', 'See the reasons'),
-      ),
+    quarantineAlarm(refused),
   ]
   return alarms.filter(alarm => alarm !== undefined && alarm !== false)
+}
+
+function quarantineAlarm(refused: Quarantine | Problem): Alarm | undefined {
+  if (refused instanceof Problem) {
+    const what = 'What is in quarantine is not known'
+    return { isGrave: false, what, more: [words(refused.message)] }
+  }
+  const { files, next } = refused
+  if (files.length === 0) return undefined
+  const what = `${next === null ? '' : 'More than '}${countOf(files.length, 'file')} in quarantine`
+  return { isGrave: false, what, more: [link('#/quarantine', 'See the reasons')] }
 }
 
 /** `running`, `unknown`: no parser says more. */

@@ -4,9 +4,9 @@ import { alarmList, alarmsOf } from './alarms.ts'
 import type { Quarantine, Status, Usage } from './answers.ts'
 import { Problem } from './api.ts'
 import { h } from './dom.ts'
-import { amountText, facts, figures, nameText, timeText } from './parts.ts'
+import { amountText, type Fact, facts, figures, nameText, timeText } from './parts.ts'
 import { lastProof } from './proof.ts'
-import { rateAfter } from './rate.ts'
+import { type Rate, rateAfter } from './rate.ts'
 import { section } from './section.ts'
 import { bytesText, countOf, durationText, grouped } from './text.ts'
 import { lastDay, sumOfUsage, usageNodes } from './usage-picture.ts'
@@ -23,9 +23,8 @@ export function overview(): View {
         async api => {
           const [status, proof, refused] = await Promise.all([
             api.get<Status>('status'),
-            // What is not known of these keeps nobody from the rest.
-            lastProof(api).catch(orToken(null)),
-            api.get<Quarantine>('quarantine', { limit: '3' }).catch(orToken(NONE_REFUSED)),
+            lastProof(api).catch(unknown),
+            api.get<Quarantine>('quarantine', { limit: '3' }).catch(unknown),
           ])
           return { status, proof, refused }
         },
@@ -39,37 +38,9 @@ export function overview(): View {
           return { status, rate: rateAfter(status, performance.now()) }
         },
         ({ status, rate }) => [
-          figures(
-            [
-              'Lines counted a second',
-              rate === undefined ? '\u2026' : grouped(Math.round(rate.linesPerSecond)),
-              h(
-                'small',
-                {},
-                rate === undefined
-                  ? status.sinceStart === null
-                    ? 'no parser runs'
-                    : 'measuring'
-                  : `${bytesText(rate.bytesPerSecond)}/s over ${durationText(rate.overMs)}`,
-              ),
-            ],
-            [
-              'Waiting',
-              status.queue === null ? 'unknown' : countOf(status.queue.files, 'file'),
-              h('small', {}, status.queue === null ? '' : bytesText(status.queue.bytes)),
-            ],
-            [
-              'Counted ever',
-              status.ever === null ? 'unknown' : countOf(status.ever.applied, 'file'),
-              h('small', {}, status.ever === null ? '' : countOf(status.ever.lines, 'line')),
-            ],
-          ),
+          figures(rateFigure(status, rate), waitingFigure(status), everFigure(status)),
           ...readingNodes(status),
-          facts(
-            status.lastProgressAt === null
-              ? undefined
-              : ['Last progress', timeText(status.lastProgressAt)],
-          ),
+          ...progressNodes(status),
         ],
       ),
       section(
@@ -89,14 +60,36 @@ export function overview(): View {
   }
 }
 
-const NONE_REFUSED: Quarantine = { files: [], next: null }
+/** That something is not known is told among what is; that a token is needed concerns the whole page. */
+function unknown(error: unknown): Problem {
+  if (error instanceof Problem && error.status !== 401) return error
+  throw error
+}
 
-/** Instead of an answer; that a token is needed concerns the whole page. */
-function orToken<T>(instead: T): (error: unknown) => T {
-  return error => {
-    if (error instanceof Problem && error.status === 401) throw error
-    return instead
-  }
+function rateFigure({ sinceStart }: Status, rate: Rate | undefined): Fact {
+  const label = 'Lines counted a second'
+  const missing = sinceStart === null ? 'no parser runs' : 'measuring'
+  if (rate === undefined) return [label, '\u2026', h('small', {}, missing)]
+  const bytes = `${bytesText(rate.bytesPerSecond)}/s over ${durationText(rate.overMs)}`
+  return [label, grouped(Math.round(rate.linesPerSecond)), h('small', {}, bytes)]
+}
+
+function waitingFigure({ queue }: Status): Fact {
+  if (queue === null) return ['Waiting', 'unknown']
+  return ['Waiting', countOf(queue.files, 'file'), h('small', {}, bytesText(queue.bytes))]
+}
+
+function everFigure({ ever }: Status): Fact {
+  if (ever === null) return ['Counted ever', 'unknown']
+  return [
+    'Counted ever',
+    countOf(ever.applied, 'file'),
+    h('small', {}, countOf(ever.lines, 'line')),
+  ]
+}
+
+function progressNodes({ lastProgressAt }: Status): Node[] {
+  return lastProgressAt === null ? [] : [facts(['Last progress', timeText(lastProgressAt)])]
 }
 
 function readingNodes({ reading }: Status): Node[] {

@@ -16,6 +16,7 @@ import { overview } from './overview.ts'
 import { VIEWERS_ZONE } from './parts.ts'
 import { quarantine } from './quarantine.ts'
 import { routeOf } from './route.ts'
+import { ASK_AGAIN } from './section.ts'
 import type { MakeView, View } from './view.ts'
 
 const REFRESH_MS = 5_000
@@ -130,6 +131,7 @@ function askForToken({ message }: Problem): void {
 byId('foot').replaceChildren(`Times are those of ${VIEWERS_ZONE}; UTC is shown when pointed at.`)
 addEventListener('hashchange', show)
 document.addEventListener('visibilitychange', refresh)
+main.addEventListener(ASK_AGAIN, refresh)
 document.querySelector('.skip')?.addEventListener('click', event => {
   event.preventDefault()
   main.focus()

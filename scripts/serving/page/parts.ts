@@ -62,21 +62,21 @@ export type Fact = readonly [label: string, ...value: Child[]]
 
 /** What is known of one thing; a fact without a value is left out. */
 export function facts(...all: readonly (Fact | undefined)[]): HTMLElement {
-  const told = all.filter(fact => fact?.slice(1).some(child => child !== undefined))
-  return h(
-    'dl',
-    { class: 'facts' },
-    told.map(fact => h('div', {}, h('dt', {}, fact![0]), h('dd', {}, fact!.slice(1)))),
+  const known = all.filter(fact => fact !== undefined)
+  return factList(
+    'facts',
+    known.filter(([, ...value]) => value.some(child => child !== undefined)),
   )
 }
 
 /** Large, for a look from afar. */
 export function figures(...all: readonly Fact[]): HTMLElement {
-  return h(
-    'dl',
-    { class: 'figures' },
-    all.map(([label, ...value]) => h('div', {}, h('dt', {}, label), h('dd', {}, value))),
-  )
+  return factList('figures', all)
+}
+
+function factList(look: 'facts' | 'figures', all: readonly Fact[]): HTMLElement {
+  const pairs = all.map(([label, ...value]) => h('div', {}, h('dt', {}, label), h('dd', {}, value)))
+  return h('dl', { class: look }, pairs)
 }
 
 export interface Column<Row> {

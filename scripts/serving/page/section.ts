@@ -14,6 +14,8 @@ import { h, replaceContent, say } from './dom.ts'
 import { timeText, words } from './parts.ts'
 
 const SKELETON_AFTER_MS = 200
+/** What a part of the page says to whoever asks for all of it. */
+export const ASK_AGAIN = 'ask-again'
 
 export interface Section {
   readonly element: HTMLElement
@@ -59,13 +61,13 @@ export function section<A>(
     enter('shown')
   }
 
-  const onProblem = (problem: Problem, askAgain: () => void): void => {
+  const onProblem = (problem: Problem): void => {
     say(`${title}: ${problem.message}`)
     if (shown !== undefined) {
       note.replaceChildren('As of ', timeText(shownAt), ': ', words(problem.message), '.')
       enter('stale')
     } else {
-      replaceContent(body, [problemBox(problem, askAgain, `${id}-again`)])
+      replaceContent(body, [problemBox(problem, `${id}-again`)])
       enter('failed')
     }
   }
@@ -80,7 +82,7 @@ export function section<A>(
     } catch (error) {
       const problem = error instanceof Problem ? error : new Problem(`${error}`, 'PAGE', 0)
       if (problem.status === 401) throw problem
-      if (element.isConnected) onProblem(problem, () => void refresh(api).catch(() => {}))
+      if (element.isConnected) onProblem(problem)
     } finally {
       clearTimeout(timer)
     }
@@ -107,13 +109,16 @@ function skeleton(): HTMLElement {
   return h('div', { class: 'skeleton', 'aria-hidden': 'true' }, h('i'), h('i'), h('i'))
 }
 
-function problemBox(problem: Problem, askAgain: () => void, id: string): HTMLElement {
+function problemBox(problem: Problem, id: string): HTMLElement {
+  const onclick = ({ currentTarget }: MouseEvent): void => {
+    currentTarget?.dispatchEvent(new Event(ASK_AGAIN, { bubbles: true }))
+  }
   return h(
     'div',
     { class: 'problem' },
     h('p', { class: 'what' }, words(problem.message)),
     problem.advice === undefined ? undefined : h('p', {}, words(problem.advice)),
     h('p', { class: 'quiet' }, h('code', {}, problem.code)),
-    h('button', { id, type: 'button', onclick: askAgain }, 'Ask again'),
+    h('button', { id, type: 'button', onclick }, 'Ask again'),
   )
 }
