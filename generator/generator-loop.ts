@@ -7,6 +7,7 @@ import type { Publication } from '../shared/manifest.ts'
 import type { StatePaths } from '../shared/paths.ts'
 import { freeRoom } from '../shared/room.ts'
 import { reasonToWait, unsettledReason } from './backpressure.ts'
+import { usedAtOf } from './calendar.ts'
 import type { HealthServer } from './health.ts'
 import type { Leftovers } from './leftovers.ts'
 import {
@@ -97,15 +98,18 @@ export class GeneratorLoop implements Service {
   /** Waits for room, then makes one file and publishes it; returns early when stopped. */
   async #nextFile(): Promise<void> {
     const { config, status, progress, announcer } = this.#parts
-    const { seed, stream, nextNumber } = progress.state
+    const { seed, stream, calendarEndMs, nextNumber } = progress.state
     const name = generatedName(stream, nextNumber)
     const recipe: FileRecipe = { ...recordOptions(config), seed, number: nextNumber }
     const sizeBytes = fileSizeBytes(recipe)
     await this.#waitForRoom(sizeBytes)
     if (this.#stopped) return
     status.write(name, sizeBytes)
-    const file = await this.#writeFile(name, recipe)
-    if (file === undefined) return
+    const made = await this.#writeFile(name, recipe)
+    if (made === undefined) return
+    const { days } = config
+    const usedAtMs = usedAtOf({ seed, number: nextNumber, days, endMs: calendarEndMs })
+    const file: PendingFile = { ...made, ...(days === 0 ? {} : { usedAtMs }) }
     await progress.prepared(file)
     crashPoint('G1-state-written')
     const publication = await this.#publish(file)

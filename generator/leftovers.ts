@@ -47,7 +47,9 @@ export class Leftovers {
       // totals is not of our making, and the parser's to judge.
       const { sizeBytes, sha256, lines, amount } = manifest ?? {}
       if (sizeBytes !== undefined && sha256 && lines !== undefined && amount !== undefined) {
-        return { name, sizeBytes, sha256, lines, amount }
+        const usedAtMs = manifest?.terms?.usedAtMs
+        const used = usedAtMs === undefined ? {} : { usedAtMs }
+        return { name, sizeBytes, sha256, lines, amount, ...used }
       }
     }
   }

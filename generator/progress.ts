@@ -96,14 +96,15 @@ function chooseStream(
   seed: bigint | 'random',
 ): EarlierStream & Pick<GeneratorState, 'earlier'> {
   if (before === undefined) return { ...newStream(seed), earlier: [] }
-  const { stream, nextNumber, control } = before
+  const { stream, calendarEndMs, nextNumber, control } = before
   if (seed === 'random' || seed === before.seed) {
-    return { stream, seed: before.seed, nextNumber, control, earlier: before.earlier }
+    const { seed, earlier } = before
+    return { stream, seed, calendarEndMs, nextNumber, control, earlier }
   }
   const others = before.earlier.filter(one => one.seed !== seed)
   return {
     ...(before.earlier.find(one => one.seed === seed) ?? newStream(seed)),
-    earlier: [...others, { stream, seed: before.seed, nextNumber, control }].slice(
+    earlier: [...others, { stream, seed: before.seed, calendarEndMs, nextNumber, control }].slice(
       -EARLIER_STREAMS_MAX,
     ),
   }
@@ -113,6 +114,7 @@ function newStream(seed: bigint | 'random'): EarlierStream {
   return {
     stream: randomBytes(4).toString('hex'),
     seed: seed === 'random' ? randomBytes(8).readBigUInt64LE() : seed,
+    calendarEndMs: Date.now(),
     nextNumber: 1,
     control: NO_TOTALS,
   }

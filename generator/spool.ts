@@ -53,9 +53,10 @@ export class Spool {
 
   /** G2 and G3: the file durable in the inbox, its manifest before it. */
   async publish(file: PendingFile): Promise<Publication> {
-    const { sizeBytes, sha256, lines, amount } = file
+    const { sizeBytes, sha256, lines, amount, usedAtMs } = file
     const manifest = { sizeBytes, sha256, lines, amount, disposable: true }
-    return publish(this.#paths, this.#owner, file, manifest)
+    const terms = usedAtMs === undefined ? {} : { terms: { usedAtMs } }
+    return publish(this.#paths, this.#owner, file, { ...manifest, ...terms })
   }
 
   /** Publishes what a dead process left pending, unless it had come to the rename. */

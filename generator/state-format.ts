@@ -24,6 +24,7 @@ export function parseGeneratorState(text: string): GeneratorState {
       sha256: f.text('sha256', /^[0-9a-f]{64}$/),
       lines: f.count('lines'),
       amount: f.big('amount', parseU128),
+      ...f.optional('usedAtMs', () => f.count('usedAtMs')),
     })),
     run: fields.nullable('run', f => ({
       id: f.text('id', /^.{1,100}$/),
@@ -45,6 +46,9 @@ function parseStream(fields: Fields): EarlierStream {
   return {
     stream: fields.text('stream', /^[0-9a-f]{8}$/),
     seed: fields.big('seed', parseU64),
+    // Of an earlier version: now, which is written with the next step.
+    calendarEndMs: Date.now(),
+    ...fields.optional('calendarEndMs', () => fields.count('calendarEndMs')),
     nextNumber: fields.count('nextNumber'),
     control: {
       files: control.count('files'),
@@ -90,6 +94,10 @@ class Fields {
 
   map(key: string): Fields {
     return new Fields(this.#at(key), this.#values[key])
+  }
+
+  optional<K extends string, T>(key: K, read: () => T): { [key in K]?: T } {
+    return this.#values[key] === undefined ? {} : ({ [key]: read() } as { [key in K]?: T })
   }
 
   nullable<T>(key: string, read: (fields: Fields) => T): T | null {

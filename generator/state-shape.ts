@@ -10,6 +10,8 @@ export interface GeneratorState {
   readonly stream: string
   /** With a file's number it decides the file's bytes. */
   readonly seed: bigint
+  /** When the days of usage end that its files tell of; the stream then began. */
+  readonly calendarEndMs: number
   /** The number of the next file to make, from 1. Every lower one is published or pending. */
   readonly nextNumber: number
   /** Everything of this stream that was ever durably published, each file once. */
@@ -37,6 +39,8 @@ export interface GeneratedFile {
   readonly sha256: string
   readonly lines: number
   readonly amount: bigint
+  /** undefined: it has no time of usage of its own. */
+  readonly usedAtMs?: number
 }
 
 export interface PendingFile extends GeneratedFile {
@@ -54,6 +58,9 @@ export interface Run {
   readonly published: number
 }
 
-export type EarlierStream = Pick<GeneratorState, 'stream' | 'seed' | 'nextNumber' | 'control'>
+export type EarlierStream = Pick<
+  GeneratorState,
+  'stream' | 'seed' | 'calendarEndMs' | 'nextNumber' | 'control'
+>
 
 export const NO_TOTALS: ControlTotals = { files: 0, bytes: 0, lines: 0, amount: 0n }

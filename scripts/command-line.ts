@@ -36,6 +36,7 @@ export const COMMANDS: CommandTable = {
   reset: async () => (await import('./commands/reset.ts')).reset,
   prune: async () => (await import('./commands/prune.ts')).prune,
   totals: async () => (await import('./commands/totals.ts')).totals,
+  usage: async () => (await import('./commands/usage.ts')).usage,
   status: async () => (await import('./commands/status.ts')).status,
   schema: async () => (await import('./commands/schema.ts')).schema,
   recover: async () => (await import('./commands/recover.ts')).recover,

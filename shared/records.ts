@@ -29,6 +29,8 @@ export interface ProcessedFile {
   /** The publication that it came with, in hex; without: it is known by the work file that it became. */
   readonly origin?: string
   readonly publishedAtMs?: number
+  /** When what it tells of was used; without: when it was claimed. */
+  readonly usedAtMs?: number
   /** Also of one that a look had found before; without: it never was. */
   readonly announcedAtMs?: number
   readonly checkpoints?: {

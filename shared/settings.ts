@@ -266,6 +266,13 @@ export const SETTINGS = {
     2 ** 40,
   ),
   seed,
+  days: count(
+    'COUNTERSINK_DAYS',
+    'days over which the usage of generated files is spread, the last of them before the first start; 0: each is of the time at which it comes',
+    30,
+    0,
+    3_650,
+  ),
   files: count('COUNTERSINK_FILES', 'files to generate; 0 is without end', 0, 0, 1_000_000_000),
   backlogFilesMax: count(
     'COUNTERSINK_BACKLOG_FILES_MAX',

@@ -79,6 +79,8 @@ export interface LedgerTrail {
   /** How often writing its sums down was begun anew. */
   readonly attempts: number
   readonly publishedAtMs?: number
+  /** When it was used; missing: when it was claimed. */
+  readonly usedAtMs?: number
   readonly claimedAtMs: number
   readonly digestedAtMs: number
   readonly recordedAtMs?: number

@@ -4,3 +4,4 @@
 
 export { FileMaker, type MadeFile, type MakeOptions, type Pacing } from './file-maker.ts'
 export { type FileRecipe, fileSizeBytes, type RecordOptions } from './record-source.ts'
+export { Sfc32 } from './sfc32.ts'

@@ -177,7 +177,7 @@ export class Announcer {
   }
 
   async #ask(channel: Channel, entry: Entry): Promise<void> {
-    const { name, sizeBytes, sha256, lines, amount, origin, publishedAtMs } = entry.file
+    const { name, sizeBytes, sha256, lines, amount, origin, publishedAtMs, usedAtMs } = entry.file
     let ack: Ack | undefined
     try {
       const asked = channel.request<'ack'>({
@@ -189,6 +189,7 @@ export class Announcer {
         amount: amount.toString(),
         ...(origin === undefined ? {} : { origin }),
         ...(publishedAtMs === undefined ? {} : { publishedAtMs }),
+        ...(usedAtMs === undefined ? {} : { usedAtMs }),
       })
       crashPoint('G3-announced')
       ack = await asked

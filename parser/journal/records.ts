@@ -236,6 +236,7 @@ export function encodeProcessed(file: ProcessedFile): Buffer {
     offsetOf(file.announcedAtMs, file),
     file.checkpoints && encodeTally(file.checkpoints),
     file.rejectedLines,
+    offsetOf(file.usedAtMs, file),
   ])
 }
 
@@ -262,6 +263,7 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     announced,
     checkpoints,
     rejectedLines,
+    used,
   ] = unseal(record, 'a processed file') as [
     string,
     Uint8Array,
@@ -281,6 +283,7 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     number | undefined,
     TallyFields | undefined,
     number | undefined,
+    number | undefined,
   ]
   return {
     number,
@@ -296,6 +299,7 @@ export function decodeProcessed(number: number, record: Uint8Array): ProcessedFi
     ...(origin === undefined ? {} : { origin: Buffer.from(origin).toString('hex') }),
     ...(published === undefined ? {} : { publishedAtMs: claimed + published }),
     ...(announced === undefined ? {} : { announcedAtMs: claimed + announced }),
+    ...(used === undefined ? {} : { usedAtMs: claimed + used }),
     ...(checkpoints === undefined ? {} : { checkpoints: decodeTally(checkpoints) }),
     claimedAtMs: claimed,
     digestStartedAtMs: claimed + started,

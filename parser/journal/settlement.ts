@@ -27,6 +27,7 @@ export function processedFile(
   if (origin !== undefined) file.origin = hexOf(origin)
   if (publishedAtMs !== undefined) file.publishedAtMs = publishedAtMs
   if (announcedAtMs !== undefined) file.announcedAtMs = announcedAtMs
+  if (entry.terms?.usedAtMs !== undefined) file.usedAtMs = entry.terms.usedAtMs
   if (checkpoints !== undefined) file.checkpoints = checkpoints
   return file
 }

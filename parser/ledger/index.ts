@@ -37,6 +37,14 @@ export {
   type WholeLedgerTrail,
   wholeTrail,
 } from './asking/trails.ts'
+export {
+  readUsage,
+  type UsageAccount,
+  type UsageLine,
+  type UsageOf,
+  type UsageQuestion,
+} from './asking/usage.ts'
+export type { GivenTime, UsagePeriod } from './asking/usage-periods.ts'
 export { amountOf, type Batch, type BatchFile, newBatchId } from './batch.ts'
 export { readClosing } from './closing/foldable.ts'
 export { Session } from './connection.ts'
@@ -50,6 +58,7 @@ export type { KnownLedger } from './examining/ledger.ts'
 export type { LedgerFile } from './file-rows.ts'
 export { isOneOfSeveral, openSession } from './hosts.ts'
 export { Ledger, type OpenBatch } from './ledger.ts'
+export { hourSeed } from './periods/hour-seed.ts'
 export {
   type ConsumerAccount,
   type ConsumerPosting,
@@ -66,7 +75,13 @@ export {
   type SchemaStatements,
   schemaStatements,
 } from './schema/printed.ts'
-export { fromSqlTime, type LedgerNames, ledgerNames } from './schema/tables.ts'
+export {
+  fromSqlTime,
+  GRANULARITIES,
+  type Granularity,
+  type LedgerNames,
+  ledgerNames,
+} from './schema/tables.ts'
 export { WITNESSES_MAX, type Witness, witnessOf } from './schema/witnesses.ts'
 export { isMissingTable, judgeSqlError } from './sql-errors.ts'
 export { watchStatements } from './statement-watch.ts'

@@ -322,6 +322,9 @@ function sidecarOf({ entry, outcome, digest, reason, evidence, whatNow }: Ending
     ...(entry.expected === undefined
       ? {}
       : { manifest: { ...entry.expected, amount: entry.expected.amount?.toString() } }),
+    ...(entry.terms?.usedAtMs === undefined
+      ? {}
+      : { usedAt: new Date(entry.terms.usedAtMs).toISOString() }),
     claimedAt: new Date(entry.claimedAtMs).toISOString(),
     [outcome === 'held' ? 'heldAt' : 'quarantinedAt']: new Date().toISOString(),
     whatNow:

@@ -73,6 +73,7 @@ const LEDGER = fields(
   {
     rejectedLines: count('bad ones that were put aside; missing: none'),
     ...{ reason: text('why it is refused, or was taken back'), publishedAt: time() },
+    usedAt: time('when what it tells of was used; missing: when it was claimed'),
     ...{ recordedAt: time(), countedAt: time(), revertedAt: time() },
     ...{ mends: OTHER, supersedes: OTHER, supersededBy: OTHER },
   },
@@ -241,6 +242,7 @@ function ledgerJson(trail: LedgerTrail) {
     ...(trail.rejectedLines === undefined ? {} : { rejectedLines: trail.rejectedLines }),
     ...{ consumers: pairs ?? null, state: trail.state, attempts: trail.attempts },
     ...at('publishedAt', trail.publishedAtMs),
+    ...at('usedAt', trail.usedAtMs),
     ...{ claimedAt: iso(trail.claimedAtMs), digestedAt: iso(trail.digestedAtMs) },
     postings: trail.postings.map(postingJson),
     ...(trail.reason === undefined ? {} : { reason: trail.reason }),

@@ -21,4 +21,12 @@ export {
 export { keepProof, LAST_PROOF, type LastProof, readLastProof } from './last-proof.ts'
 export { type Picture, statusPicture } from './status.ts'
 export { PICTURE_SHAPE } from './status-shape.ts'
+export {
+  USAGE_END,
+  USAGE_HEAD,
+  USAGE_PERIOD,
+  USAGE_WHOLE,
+  usageHeadJson,
+  usagePeriodJson,
+} from './usage.ts'
 export { proofJson, VERIFY_ANSWER } from './verify.ts'

@@ -37,6 +37,8 @@ export interface Scale {
   readonly pruned: { readonly contents: number; readonly consumers: number }
   /** The whole way of one file. */
   readonly manyConsumers: { readonly consumers: number; readonly bytes: number }
+  /** Whose usage by time is asked for. */
+  readonly usageConsumers: number
   /** With an earlier build; of the digests, which are short, three times as many. */
   readonly turnsBefore: number
   readonly digestAgainBytes: readonly number[]
@@ -84,6 +86,7 @@ export const FULL: Scale = {
   proof: { contents: 100, consumers: 1_000_000 },
   explained: { contents: 10_000, consumers: 5_000 },
   pruned: { contents: 1_000, consumers: 100_000 },
+  usageConsumers: 1_000_000,
   manyConsumers: { consumers: 20_000_000, bytes: 1.6 * GB },
   turnsBefore: 5,
   digestAgainBytes: [16 * MB, 64 * MB],
@@ -123,6 +126,7 @@ export const QUICK: Scale = {
   proof: { contents: 10, consumers: 1_000_000 },
   explained: { contents: 1_000, consumers: 5_000 },
   pruned: { contents: 100, consumers: 100_000 },
+  usageConsumers: 100_000,
   manyConsumers: { consumers: 400_000, bytes: 32 * MB },
   turnsBefore: 1,
   digestAgainBytes: [2 * MB],

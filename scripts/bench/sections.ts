@@ -18,6 +18,7 @@ import { scaling } from './sections/scaling.ts'
 import { serving } from './sections/serving.ts'
 import { smallFiles } from './sections/small-files.ts'
 import { sustained } from './sections/sustained.ts'
+import { usageQueries } from './sections/usage-queries.ts'
 import { wholeWay } from './sections/whole-way.ts'
 
 /** All there is to measure, in the order in which it is measured: what shares files stands together. */
@@ -40,6 +41,7 @@ export const SECTIONS: readonly Section[] = [
   oneCounter,
   record,
   prune,
+  usageQueries,
   manyConsumers,
   sustained,
 ]

@@ -45,6 +45,10 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
       ...{ kind: 'text', value: 'SHA256' },
       help: 'the content that could not be counted, or not all of it, and that the file mends',
     },
+    'used-at': {
+      ...{ kind: 'text', value: 'T' },
+      help: 'when what the files tell of was used, as 2026-01-31T23:59:59Z or with an offset: its hour, day and month; without it, when they come',
+    },
     timeout: {
       ...{ kind: 'number', value: 'S', min: 0, max: 1_000_000_000, onlyWith: 'wait' },
       help: 'wait at most S seconds; without it, as long as a service runs in the directory',
@@ -82,8 +86,11 @@ a line: it may be a cut copy. COUNTERSINK_UNTERMINATED=accept takes it as it is.
     const timeoutMs =
       values.timeout === undefined ? Number.POSITIVE_INFINITY : values.timeout * 1_000
     const terms = termsAsked(
-      { rejectLines: values['reject-lines'], parent: values.parent },
-      { rejectLines: '--reject-lines', parent: '--parent' },
+      {
+        ...{ rejectLines: values['reject-lines'], parent: values.parent },
+        usedAt: values['used-at'],
+      },
+      { rejectLines: '--reject-lines', parent: '--parent', usedAt: '--used-at' },
     )
     let status: number = EXIT.ok
     let published = 0

@@ -53,7 +53,8 @@ export const requeue = command({
 reason has gone (a total that was too large, a file that was refused). With --with, MENDED-FILE goes into
 the inbox in its place, under the same name; the ledger then has that it mends the other one, which
 "countersink explain" tells of both. The mended file is not touched, and the one that it mends stays.
-What was said beside a file in quarantine/ stays there, and says that it was brought back.
+What was said beside a file in quarantine/ stays there, and says that it was brought back. When it was used
+stays what it was published with.
 
 QUARANTINED is a path in quarantine/, a name there, the name that the file came with, or 8 digits or more
 of its SHA-256. Prints a line per file, as "countersink publish" does.`,
@@ -175,7 +176,8 @@ async function bringBack(
   paths: StatePaths,
   how: { readonly quietMs: number; readonly mayBeCut: boolean },
 ): Promise<Requeued> {
-  const { path, name } = quarantined
+  const { path, name, usedAtMs } = quarantined
+  const used = usedAtMs === undefined ? {} : { usedAtMs }
   const owner = processIdentity(process.pid)!
   const identity = await untilAtRest(new SourceRest(mended ?? path, how.quietMs))
   const source: Source = { path: mended ?? path, name, identity, mayBeCut: how.mayBeCut }
@@ -184,11 +186,11 @@ async function bringBack(
     if ((await hashFile(mended)) === parent) {
       throw usage(`${mended} has the very content that it is to mend; without --with it goes back`)
     }
-    const file = await publishFile({ ...source, terms: { parent } }, paths, owner)
+    const file = await publishFile({ ...source, terms: { parent, ...used } }, paths, owner)
     await noteRequeued(quarantined, { sha256: file.sha256, name: file.name })
     return { file, mends: parent }
   }
-  const file = await publishFile(source, paths, owner)
+  const file = await publishFile({ ...source, terms: used }, paths, owner)
   await noteRequeued(quarantined, { sha256: file.sha256, name: file.name })
   // What was written to meanwhile is not what went back.
   const now = statsIfLookedAt(path)

@@ -41,6 +41,7 @@ there stays as it is. New accounts are locked until they are given a password.`,
     fields({
       ...{ database: list(text()), tables: list(text()) },
       migrations: list(text(), 'tables of an older version'),
+      views: list(text(), 'of usage by time, for dashboards'),
       service: list(text(), 'its account and rights'),
       reader: list(text(), 'the account for questions'),
     }),
@@ -75,6 +76,7 @@ function script(statements: SchemaStatements, service: Account, reader: Account)
   return [
     section('The database and its tables.', [...statements.database, ...statements.tables]),
     section('Tables of an older version; others stay as they are.', statements.migrations),
+    section('Views of usage by time, for dashboards.', statements.views),
     section('The account of the service.', statements.service),
     section('An account for questions: totals, check, hashes.', statements.reader),
     '-- A new account is locked until it has a password:',

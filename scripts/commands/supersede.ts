@@ -1,10 +1,11 @@
 import { stat } from 'node:fs/promises'
+import { fromSqlTime } from '../../parser/ledger/index.ts'
 import { type CountersinkError, hasCode } from '../../shared/errors.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
 import { OUTCOMES } from '../../shared/protocol.ts'
 import { command, count, fields, list, one, oneOf, sha256, text } from '../command-table/index.ts'
 import { contentMeant, withLedger } from '../mariadb/index.ts'
-import { hashFile, publishFiles, whereItStands } from '../publishing/index.ts'
+import { hashFile, publishFiles, usedAtOf, whereItStands } from '../publishing/index.ts'
 import { cannot, EXIT, environment, print, sayAside, usage } from '../terminal/index.ts'
 import { REASON, TIMEOUT } from './correction.ts'
 import { PUT_ASIDE_SHAPE, putAsideJson, putAsideText } from './put-aside.ts'
@@ -24,7 +25,14 @@ file, with the reason beside it.`,
     missing:
       'the content that was counted (8 digits of its SHA-256 or more), and the file that replaces it',
   },
-  options: { reason: REASON, timeout: TIMEOUT },
+  options: {
+    reason: REASON,
+    'used-at': {
+      ...{ kind: 'text', value: 'T' },
+      help: 'when it was used, as 2026-01-31T23:59:59Z; without it, when OLD was',
+    },
+    timeout: TIMEOUT,
+  },
   exits: {
     0: 'it is done',
     1: 'it cannot be done, for the reason that is told; the totals are as they were',
@@ -54,6 +62,7 @@ file, with the reason beside it.`,
   async run({ values, positionals, answer }) {
     const [prefix, path] = positionals as [string, string]
     if (!(await isFile(path))) throw usage(`there is no file ${JSON.stringify(path)}`)
+    const usedAtMs = usedAtOf(values['used-at'], '--used-at')
     const { paths, config } = environment(values.dir)
     const waitMs = values.timeout === undefined ? Number.POSITIVE_INFINITY : values.timeout * 1_000
     const old = await withLedger(paths, async ledger => {
@@ -79,6 +88,7 @@ file, with the reason beside it.`,
     })
     const terms = {
       supersedes: old.sha256.toString('hex'),
+      usedAtMs: usedAtMs ?? fromSqlTime(old.usedAt),
       ...(values.reason === '' ? {} : { reason: values.reason }),
     }
     const options = {

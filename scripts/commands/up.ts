@@ -76,6 +76,10 @@ and nobody sits at a terminal, every line of its logs on standard error instead 
       ...{ kind: 'text', value: 'N' },
       help: `consumers in the generated stream (default: ${SETTINGS.consumers.default})`,
     },
+    days: {
+      ...{ kind: 'text', value: 'N' },
+      help: `spread the usage of generated files over N days before now, which "countersink usage" shows (default: ${SETTINGS.days.default})`,
+    },
     seed: {
       ...{ kind: 'text', value: 'S' },
       help: `seed of the generated stream (default: ${SETTINGS.seed.default})`,
@@ -141,10 +145,10 @@ type GeneratorOptions = {
   readonly 'no-generator': boolean
 } & { readonly [option in (typeof OF_THE_GENERATOR)[number]]: string | undefined }
 
-const OF_THE_GENERATOR = ['files', 'file-size', 'consumers', 'seed'] as const
+const OF_THE_GENERATOR = ['files', 'file-size', 'consumers', 'days', 'seed'] as const
 
-const { files, fileSize, consumers, seed, serve } = SETTINGS
-const SETTING_OF = { files, 'file-size': fileSize, consumers, seed, serve } as const
+const { files, fileSize, consumers, days, seed, serve } = SETTINGS
+const SETTING_OF = { files, 'file-size': fileSize, consumers, days, seed, serve } as const
 
 /**
  * Whether the generator runs. What it makes up must never come into a database of somebody's own by
@@ -293,6 +297,7 @@ function whatNext({ dir }: StatePaths): string[] {
   return [
     '',
     `Next: ${name} totals --top 5${where}   shows the largest totals;`,
+    `      ${name} usage${where}   shows what was used, day by day;`,
     `      ${name} explain --consumer ID${where}   tells which files made one of them;`,
     `      ${name} up --no-generator${where}   counts what comes into the inbox;`,
     `      ${name} publish FILE --wait${where}   brings a file of yours there.`,

@@ -8,9 +8,9 @@ export function publishForProgram(options: PublishOptions): Promise<readonly Pub
     const { files, wait = false, timeoutMs = Number.POSITIVE_INFINITY } = options
     if (!Array.isArray(files)) throw usage('files must be a list of paths')
     if (!(timeoutMs >= 0)) throw usage(`timeoutMs must be a number from 0 on, got ${timeoutMs}`)
-    const { rejectLines, parent } = options
-    const called = { rejectLines: 'rejectLines', parent: 'parent' }
-    const terms = termsAsked({ rejectLines, parent }, called)
+    const { rejectLines, parent, usedAt } = options
+    const called = { rejectLines: 'rejectLines', parent: 'parent', usedAt: 'usedAt' }
+    const terms = termsAsked({ rejectLines, parent, usedAt: usedAtText(usedAt) }, called)
     const refused = new Map<string, Published>()
     const brought = new Map<string, Published>()
     await publishFiles(
@@ -25,6 +25,12 @@ export function publishForProgram(options: PublishOptions): Promise<readonly Pub
     )
     return files.flatMap(file => brought.get(file) ?? refused.get(file) ?? [])
   })
+}
+
+/** A Date is a text with its zone. */
+function usedAtText(usedAt: PublishOptions['usedAt']): string | undefined {
+  if (!(usedAt instanceof Date)) return usedAt
+  return Number.isNaN(usedAt.getTime()) ? 'Invalid Date' : usedAt.toISOString()
 }
 
 function publishedOf({ path, file, outcome, reasons = [], aside }: Brought): Published {

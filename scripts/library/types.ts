@@ -36,6 +36,11 @@ export interface PublishOptions extends ServiceOptions {
   readonly rejectLines?: string
   /** The content, 64 hex digits, that could not be counted, or not all of it, and that these mend. */
   readonly parent?: string
+  /**
+   * When what these tell of was used, which decides its hour, day and month: a Date, or a text with its zone
+   * like `2026-01-31T23:59:59Z`; if not given, when they come.
+   */
+  readonly usedAt?: Date | string
 }
 
 export type Published =

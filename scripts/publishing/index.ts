@@ -18,5 +18,5 @@ export {
 export { findRejects, parentOf, type RejectFile, readRejects } from './reject-files.ts'
 export { SettlementWatch } from './settlement-watch.ts'
 export { SourceRest, untilAtRest } from './source-rest.ts'
-export { termsAsked } from './terms-asked.ts'
+export { termsAsked, usedAtOf } from './terms-asked.ts'
 export { type PutAside, whatWasPutAside, whereItStands, whyPutAside } from './whereabouts.ts'

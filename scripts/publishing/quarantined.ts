@@ -17,6 +17,7 @@ import {
   sidecarPath,
 } from '../../shared/paths.ts'
 import { printableLines } from '../../shared/printable.ts'
+import { parseUsedAt } from '../../shared/terms.ts'
 
 export interface Quarantined {
   readonly path: string
@@ -24,6 +25,8 @@ export interface Quarantined {
   readonly name: string
   /** What was read; undefined: it never was, or nothing tells. */
   readonly sha256: string | undefined
+  /** When what it tells of was used, as it was published; undefined: nothing was said. */
+  readonly usedAtMs: number | undefined
 }
 
 /**
@@ -119,7 +122,7 @@ async function quarantinedFile(directory: string, entry: string): Promise<Quaran
 function quarantinedAs(
   directory: string,
   entry: string,
-  { name, sha256 }: Readonly<Record<string, unknown>>,
+  { name, sha256, usedAt }: Readonly<Record<string, unknown>>,
 ): Quarantined {
   const hash = typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256) ? sha256 : undefined
   const parsed = parseSettledName(entry)?.name ?? entry.replace(/\.unread\.\d+$/, '')
@@ -128,6 +131,7 @@ function quarantinedAs(
     path: join(directory, entry),
     name: hash === undefined ? came : givenName(came, hash),
     sha256: hash,
+    usedAtMs: typeof usedAt === 'string' ? parseUsedAt(usedAt) : undefined,
   }
 }
 

@@ -20,6 +20,7 @@ import {
   type StatePaths,
 } from '../../shared/paths.ts'
 import { parseRejectLimit } from '../../shared/reject-limit.ts'
+import { isTimeOfUsage } from '../../shared/terms.ts'
 import type { ArchivedFile } from './archived-files.ts'
 
 /** An archived file, and what it was found to hold. */
@@ -27,6 +28,8 @@ export interface Returning {
   readonly file: ArchivedFile
   readonly sha256: string
   readonly sizeBytes: number
+  /** When what it tells of was used; undefined: nothing knows. */
+  readonly usedAtMs?: number | undefined
 }
 
 /**
@@ -95,7 +98,10 @@ interface Draft {
 }
 
 /** What is vouched for, and the word for it, are on the disk on return. */
-async function draft({ file, sha256, sizeBytes }: Returning, path: string): Promise<Draft> {
+async function draft(
+  { file, sha256, sizeBytes, usedAtMs }: Returning,
+  path: string,
+): Promise<Draft> {
   const archived = await open(archivedPath(file))
   try {
     await archived.sync()
@@ -109,7 +115,10 @@ async function draft({ file, sha256, sizeBytes }: Returning, path: string): Prom
     lines: undefined,
     amount: undefined,
     disposable,
-    terms: { rejectLines: AS_BEFORE },
+    terms: {
+      rejectLines: AS_BEFORE,
+      ...(usedAtMs !== undefined && isTimeOfUsage(usedAtMs) ? { usedAtMs } : {}),
+    },
   })
   await writeSynced(path, text)
   crashPoint('R1-manifest-written')

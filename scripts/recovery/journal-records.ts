@@ -50,6 +50,18 @@ export class JournalRecords {
     return found ?? contents.map(() => [])
   }
 
+  /** When what each of these contents tells of was used, as far as it is known. */
+  async usedAtMs(contents: readonly string[]): Promise<(number | undefined)[]> {
+    const found = await readJournal(this.#path, view =>
+      contents.map(sha256 => {
+        const { matches } = view.answer({ kind: 'content', prefix: sha256 }) as ContentAnswer
+        const file = matches[0]?.applied ?? matches[0]?.last
+        return file && (file.usedAtMs ?? file.claimedAtMs)
+      }),
+    )
+    return found ?? contents.map(() => undefined)
+  }
+
   /** Pages of the records of all counted files, oldest first. */
   async *counted(): AsyncGenerator<ProcessedFile[]> {
     for (let from = 1; ; from += RECORDS_AT_ONCE) {

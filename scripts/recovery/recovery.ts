@@ -170,7 +170,9 @@ async function judge(
     onTheirWay.certain.add(sha256)
     onTheirWay.contents.add(sha256)
   }
-  return { returning, linked, changed, lost }
+  const usedAtMs = await journal.usedAtMs(returning.map(({ sha256 }) => sha256))
+  const used = returning.map((one, i) => ({ ...one, usedAtMs: usedAtMs[i] }))
+  return { returning: used, linked, changed, lost }
 }
 
 /** Counted according to the journal, in neither the ledger nor a file that is on its way. */

@@ -38,6 +38,7 @@ export function trailLines(
     ['outcome', verdictOf(trail, isLedgerSilent)],
     ['content', trail.sha256 ?? 'not read to its end'],
     ['publication', ledger?.origin ?? origin],
+    ['used at', ledger?.usedAtMs === undefined ? undefined : `${preciseTime(ledger.usedAtMs)} UTC`],
     ['taken by', ledger && parser(ledger.parser)],
     ['is now', own.place && quotedName(own.place)],
     ...(ledger?.postings ?? []).map((posting): [string, string] => [

@@ -75,7 +75,9 @@ async function makeRestoredSite(): Promise<Site> {
   drop(site.paths, [kept])
   await settleAll(t, site, 1)
   const backup = await backUp(site)
-  drop(site.paths, [generated], { manifest: manifestOf(generated.content, { disposable: true }) })
+  const usedAt = '2026-03-28T12:00:00Z'
+  const manifest = manifestOf(generated.content, { disposable: true, usedAt })
+  drop(site.paths, [generated], { manifest })
   const parser = await startParser(t, site)
   drop(site.paths, LATER)
   await parser.untilSettled(2 + LATER.length)
@@ -182,6 +184,22 @@ t.test('what comes back, and what does not', async t => {
   t.equal(again.stdout.match(/^LOST HERE/gm)?.length, 3, 'and it says the same')
 
   await assertCounted(t, site)
+  const rows = await withSession(site, session =>
+    session.query(
+      `SELECT IF(used_at < claimed_at, 'earlier', 'now') AS used,
+              IF(sha256 = UNHEX(?), used_at, '') AS usedAt
+         FROM countersink_file WHERE sha256 IN (UNHEX(?), UNHEX(?)) ORDER BY usedAt`,
+      [generated, generated, plain].map(({ content }) => sha256Of(content)),
+    ),
+  )
+  t.same(
+    rows,
+    [
+      { used: 'earlier', usedAt: '' },
+      { used: 'earlier', usedAt: '2026-03-28 12:00:00.000' },
+    ],
+    'it was used when it was used',
+  )
 })
 
 /** All that can be, once, and each file lies in one place. */

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { COMMANDS } from '../../scripts/command-line.ts'
 import { commandsOf } from '../../scripts/command-table/index.ts'
 import { countersink, jsonLines, startCountersink } from '../helpers/cli.ts'
+import { withSession } from '../helpers/database.ts'
 import { dataFile, drop, seededFile, sha256Of } from '../helpers/files.ts'
 import { assertDocumented, misfit, undocumented } from '../helpers/json-shape.ts'
 import { stopProgram } from '../helpers/parser.ts'
@@ -133,6 +134,9 @@ t.test('while it runs', async t => {
   t.match(await answers(t, 0, 'verify'), [{ kind: 'end', addsUp: true, differences: null }])
   t.match(await answers(t, 0, 'verify', '--full'), [{ kind: 'end', addsUp: true, differences: 0 }])
   t.same((await answers(t, 1, 'totals', '--id', '987654321'))[0]?.amount, null)
+  t.match(await answers(t, 2, 'usage', '--by', 'week'), failed('USAGE'))
+  await withSession(site, s => s.execute(`UPDATE countersink_meta SET time_zone = 'UTC'`))
+  t.match(await answers(t, 0, 'usage', '--by', 'month'), { 0: { kind: 'usage' }, length: 14 })
   t.match(await answers(t, 0, 'ping', '--ready'), [{ ready: true, processes: [{}] }])
   await t.test('corrections', corrections)
   mkdirSync(join(paths.inbox, 'folder'))

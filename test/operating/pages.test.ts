@@ -61,6 +61,7 @@ t.test('README', { skip }, async t => {
   await must(t, host, blocksOf('OPERATIONS.md').get('Install')?.[0]?.text ?? '')
   await follow({ t, host, counted: [] }, 'README.md', {
     'Two commands': [inTheBuild],
+    'Usage by time': [triedBy('integration/usage.test.ts')],
     Corrections: [triedBy('integration/corrections.test.ts')],
     'Your own files': [
       triedBy('integration/held-files.test.ts'),

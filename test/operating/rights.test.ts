@@ -192,7 +192,7 @@ async function assertCountsOn(t: Test, at: { database: string; address: { url: s
   t.match(await ledger.takeOpening(), { isUnknown: false })
   t.match(await count(batchFor([[5n, 7n]])), { kind: 'applied' })
   const [meta] = await session.query('SELECT schema_version AS v, table_prefix AS p FROM cs_meta')
-  t.match(meta, { v: 4n, p: 'cs_' })
+  t.match(meta, { v: 5n, p: 'cs_' })
 }
 
 t.test('the command prints it, and the account for questions only asks', async t => {

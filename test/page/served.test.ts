@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { countersink } from '../helpers/cli.ts'
-import { startDatabaseServer } from '../helpers/database.ts'
+import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { dataFile, drop, sha256Of } from '../helpers/files.ts'
 import { startParser } from '../helpers/parser.ts'
 import { makeSite } from '../helpers/state-dir.ts'
@@ -28,6 +28,9 @@ t.test('the page of a real service', { skip: whyNoBrowser() }, async t => {
   await countersink(t, site, 'verify', '--full')
   const web = await startServe(t, site)
   const [, address] = /\bserving at="?([^\s"]+)/.exec(web.output()) ?? []
+  await withSession(site, session =>
+    session.execute(`UPDATE countersink_meta SET time_zone = 'Europe/Berlin'`),
+  )
   const browser = await startBrowser()
   t.teardown(() => browser.close())
   const { page, go, faults } = await open(browser, `http://${address}/`)
@@ -38,6 +41,9 @@ t.test('the page of a real service', { skip: whyNoBrowser() }, async t => {
   t.match(await page.locator('#pulse').innerText(), 'parser running')
   t.match(await main(), /1 file in quarantine/)
   t.match(await main(), /Counted ever\s+3 files\s+4 lines/)
+
+  t.match(await main(), /Last 48 hours\s+18 446 744 073 709 551 629/)
+  t.equal(await page.locator('.uplot').count(), 1)
 
   await go('#/files')
   await page.getByText('second \\u202etxt.exe').click()
@@ -52,6 +58,9 @@ t.test('the page of a real service', { skip: whyNoBrowser() }, async t => {
   t.match(await main(), /Total today\s+18 446 744 073 709 551 615/)
   t.match(await main(), /Adds up\s+yes/)
   t.equal(await page.getByRole('region', { name: 'Account' }).getByRole('row').count(), 3)
+
+  t.match(await main(), /Sum, 20[^\n]*\s+18 446 744 073 709 551 615/)
+  t.match(await main(), /hours are those of the ledger, Europe\/Berlin/)
 
   await go(`#/consumer/${U64_MAX}`)
   t.match(await main(), /Total today\s+5/)

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { countersink, jsonLines } from '../helpers/cli.ts'
-import { startDatabaseServer } from '../helpers/database.ts'
+import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { dataFile, drop, sha256Of } from '../helpers/files.ts'
 import { startParser, stopProgram } from '../helpers/parser.ts'
@@ -101,6 +101,31 @@ t.test('what became of a content', async t => {
   t.match(await web.ask(`/api/v1/files/${'ab'.repeat(32)}`), { status: 404 })
   t.match(await web.ask('/api/v1/files/first.txt'), { status: 400 }, 'no path, and no name')
   t.match(await web.ask('/api/v1/files/..%2f..%2fetc'), { status: 400 })
+})
+
+t.test('usage by time', async t => {
+  await withSession(site, session =>
+    session.execute(`UPDATE countersink_meta SET time_zone = 'Europe/Berlin'`),
+  )
+  const cases: readonly (readonly [path: string, ...args: string[]])[] = [
+    ['usage'],
+    ['usage?by=hour', '--by', 'hour'],
+    [`consumers/${BIG}/usage?by=month`, '--consumer', `${BIG}`, '--by', 'month'],
+    ['consumers/2/usage?by=hour', '--consumer', '2', '--by', 'hour'],
+    ['usage/top?n=2', '--top', '2'],
+    ['usage?from=2026-01-01&to=2026-01-03', '--from', '2026-01-01', '--to', '2026-01-03'],
+  ]
+  for (const [path, ...args] of cases) {
+    const [head, ...lines] = await said(t, 'usage', ...args)
+    const { asOf, ...whole } = await web.get(`/api/v1/${path}`)
+    t.type(asOf, 'string')
+    t.same({ ...whole, asOf: head?.asOf }, { ...head, periods: lines.slice(0, -1) }, path)
+    t.ok(lines.length >= 2, path)
+  }
+  t.match(await web.ask('/api/v1/usage?from=2026-02-30'), { status: 400 })
+  t.match(await web.ask('/api/v1/usage?from=2026-02-02&to=2026-02-01'), { status: 400 })
+  t.match(await web.ask('/api/v1/usage?by=hour&from=2020-01-01'), { status: 400 }, 'too much')
+  t.match(await web.ask('/api/v1/usage/top?n=101'), { status: 400 })
 })
 
 t.test('a consumer, with totals past 2^53', async t => {

@@ -111,6 +111,7 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
       bad: ['', '-', '1023', '2MiB-1MiB', '1MiB-', '1MiB-65GiB', '1MiB-2MiB-3MiB', '1MiB-x', '-5'],
     },
     consumers: counts(1, 2 ** 40),
+    days: counts(0, 3_650),
     distribution: {
       good: [
         ['uniform', 'uniform'],

@@ -102,6 +102,7 @@ export function processedFile(row: LedgerFile): ProcessedFile {
     amount: row.amount,
     outcome: 'applied',
     ledgerSequence: row.sequence.toString(),
+    ...(row.usedAt === row.claimedAt ? {} : { usedAtMs: fromSqlTime(row.usedAt) }),
     claimedAtMs: fromSqlTime(row.claimedAt),
     // The ledger does not keep when the reading began.
     digestStartedAtMs: fromSqlTime(row.claimedAt),

@@ -266,6 +266,7 @@ function trailOf(
     ...(reason === null ? {} : { reason }),
     attempts: Number(row.attempt),
     ...time('publishedAtMs', row.publishedAt),
+    ...time('usedAtMs', row.usedAt === row.claimedAt ? null : row.usedAt),
     claimedAtMs: fromSqlTime(row.claimedAt),
     digestedAtMs: fromSqlTime(row.digestedAt),
     ...time('recordedAtMs', row.recordedAt),

@@ -78,21 +78,34 @@ export class TotalsWindow {
     isOfIds = false,
   ): Promise<void> {
     const { id, amount, totals } = names
+    await this.fillWith({ after, to }, (range, limit) =>
+      session.query<TotalRow>(
+        `SELECT ${id} AS id, ${isOfIds ? '0' : `COALESCE(${amount}, 0)`} AS amount FROM ${totals}
+          WHERE ${range.after === undefined ? `${id} >= 0` : `${id} > ${range.after}`}
+            AND ${id} <= ${range.to} ORDER BY ${id} LIMIT ${limit}`,
+      ),
+    )
+  }
+
+  /**
+   * The same with other rows than those of the totals.
+   *
+   * @param read the first of those in a range, by ascending id.
+   */
+  async fillWith(
+    { after, to }: IdRange,
+    read: (range: IdRange, limit: number) => Promise<readonly TotalRow[]>,
+  ): Promise<void> {
     const remainders = this.#remainders
     this.#strays.clear()
     remainders.clear()
     this.#range = { after, to }
-    let where = after === undefined ? `${id} >= 0` : `${id} > ${after}`
-    for (;;) {
+    for (let last = after; ; ) {
       const wanted = Math.min(ROWS_AT_ONCE, remainders.rowsMax - remainders.rows)
-      const rows = await session.query<TotalRow>(
-        `SELECT ${id} AS id, ${isOfIds ? '0' : `COALESCE(${amount}, 0)`} AS amount FROM ${totals}
-          WHERE ${where} AND ${id} <= ${to} ORDER BY ${id} LIMIT ${wanted}`,
-      )
+      const rows = await read({ after: last, to }, wanted)
       for (const row of rows) this.#push(BigInt(row.id), BigInt(row.amount))
       if (rows.length < wanted) break
-      const last = BigInt(rows.at(-1)!.id)
-      where = `${id} > ${last}`
+      last = BigInt(rows.at(-1)!.id)
       if (remainders.rows < remainders.rowsMax && !this.isCrowded) continue
       this.#range = { after, to: last }
       break
@@ -171,7 +184,7 @@ function* notNothing([id, { left }]: readonly [bigint, { readonly left: bigint }
   if (left !== 0n) yield { id, left }
 }
 
-interface TotalRow {
+export interface TotalRow {
   readonly id: bigint | number
   readonly amount: bigint | number | string
 }

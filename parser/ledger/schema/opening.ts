@@ -25,6 +25,7 @@ import {
   type TotalsRange,
 } from './tables.ts'
 import { checkTotals } from './totals-table.ts'
+import { makeViews } from './views.ts'
 import { checkWitnesses, type Witness } from './witnesses.ts'
 
 /** What is known of the ledger from before: from the journal, and from the sessions until now. */
@@ -119,6 +120,7 @@ async function makeLedger(
   await session.execute(firstPeriods(names))
   // An earlier version may have come so far and no further.
   for (const statement of await missingChanges(session, config)) await session.execute(statement)
+  await makeViews(session, names)
   // One statement, so that the balance is that of one instant; the first of several parsers wins.
   await session.execute(
     `INSERT INTO ${names.meta}
@@ -147,6 +149,7 @@ async function migrate(session: Session, config: Config): Promise<void> {
       'Have the database administrator run what "countersink schema" prints: it changes the tables.',
     )
   }
+  await makeViews(session, names)
   await session.execute(
     `UPDATE ${names.meta} SET totals_table = ?, id_column = ?, amount_column = ?, table_prefix = ?,
             schema_version = ? WHERE schema_version < ?`,

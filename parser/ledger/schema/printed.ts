@@ -16,6 +16,10 @@ import {
 } from './migration.ts'
 import { RIGHTS, type Right } from './rights.ts'
 import { createLedger, createTotals, ledgerNames, quotedIdentifier } from './tables.ts'
+import { createViews } from './views.ts'
+
+/** They run with the rights of whoever asks, who needs those of the tables as well. */
+const VIEWS = ['usage_by_day', 'usage_by_month', 'usage_by_period'] as const
 
 export interface Account {
   readonly user: string
@@ -28,6 +32,8 @@ export interface SchemaStatements {
   readonly tables: readonly string[]
   /** Tables of an older version become this one's; nothing changes in those that are. */
   readonly migrations: readonly string[]
+  /** Of usage, for dashboards. */
+  readonly views: readonly string[]
   /** For the account of the service, and for one of people who only ask. */
   readonly service: readonly string[]
   readonly reader: readonly string[]
@@ -56,6 +62,7 @@ export function schemaStatements(
       ...migrateToVersion4(names),
       ...migrateToVersion5(names),
     ],
+    views: createViews(names, 'or replace'),
     service: [
       lockedAccount(on.service),
       ...tables.map(table => grant(RIGHTS[table], names[table], on.service)),
@@ -64,7 +71,7 @@ export function schemaStatements(
     ],
     reader: [
       lockedAccount(on.reader),
-      ...tables.map(table => grant(['SELECT'], names[table], on.reader)),
+      ...[...tables, ...VIEWS].map(name => grant(['SELECT'], names[name], on.reader)),
     ],
   }
 }

@@ -25,6 +25,10 @@ export interface LedgerNames {
   readonly usage_wide: string
   readonly usage_day: string
   readonly usage_month: string
+  /** Views. */
+  readonly usage_by_day: string
+  readonly usage_by_month: string
+  readonly usage_by_period: string
 }
 
 export type LedgerTable = (typeof LEDGER_TABLES)[number]
@@ -58,6 +62,9 @@ export function ledgerNames(
     usage_wide: quotedIdentifier(`${config.tablePrefix}usage_wide`),
     usage_day: quotedIdentifier(`${config.tablePrefix}usage_day`),
     usage_month: quotedIdentifier(`${config.tablePrefix}usage_month`),
+    usage_by_day: quotedIdentifier(`${config.tablePrefix}usage_by_day`),
+    usage_by_month: quotedIdentifier(`${config.tablePrefix}usage_by_month`),
+    usage_by_period: quotedIdentifier(`${config.tablePrefix}usage_by_period`),
   }
 }
 

@@ -6,9 +6,12 @@ import { files } from './files.ts'
 import { quarantine } from './quarantine.ts'
 import { status } from './status.ts'
 import { timeline } from './timeline.ts'
+import { consumerUsage, topUsage, usage } from './usage.ts'
 import { verify } from './verify.ts'
 
-export const ROUTES: readonly Route[] = [status, files, timeline, consumer, quarantine, verify]
+export const ROUTES: readonly Route[] = [
+  ...[status, files, timeline, consumer, consumerUsage, usage, topUsage, quarantine, verify],
+]
 
 export interface Found {
   readonly route: Route

@@ -55,7 +55,7 @@ t.test('records come out as they went in', async t => {
   for (const outcome of ['applied', 'duplicate'] as const) {
     const { reason: _none, ...file } = { ...processed, outcome }
     t.same(decodeProcessed(12, encodeProcessed(file)), file)
-    const counted = { ...file, ledgerSequence: String(2n ** 64n - 1n) }
+    const counted = { ...file, ledgerSequence: String(2n ** 64n - 1n), usedAtMs: 2 ** 41 }
     t.same(decodeProcessed(12, encodeProcessed(counted)), counted)
     const traced = {
       ...{ ...counted, origin: '00ff'.repeat(8), publishedAtMs: file.claimedAtMs - 2 ** 40 },
