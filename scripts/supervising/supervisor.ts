@@ -14,14 +14,12 @@
  */
 
 import { existsSync } from 'node:fs'
-import type { Config } from '../../shared/config.ts'
 import type { Reload } from '../../shared/config-reload.ts'
 import { makeDirectories } from '../../shared/durable.ts'
 import { describeError, hasCode, toError } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import type { Level } from '../../shared/log.ts'
-import type { StatePaths } from '../../shared/paths.ts'
 import { lackOfRoom } from '../../shared/room.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import type { Channel } from '../../shared/socket/index.ts'
@@ -39,24 +37,8 @@ import { HealthWatch } from './health-watch.ts'
 import { Logs } from './logs.ts'
 import { ManagedProcess } from './managed-process.ts'
 import { StatusFile } from './status-file.ts'
+import type { SupervisorOptions } from './supervisor-options.ts'
 import { SUPERVISOR_STATES, type SupervisorEvent } from './supervisor-states.ts'
-
-export interface SupervisorOptions {
-  readonly paths: StatePaths
-  readonly config: Config
-  /** For the children: the configuration as environment variables. */
-  readonly env: NodeJS.ProcessEnv
-  readonly withGenerator: boolean
-  /** Why the configuration, as it stands now, would end a child that is started with it. */
-  readonly whyUnfit?: () => string | undefined
-  /** How a child is started, if not as it was built. */
-  readonly childCommand?: typeof childCommand
-  readonly onState?: () => void
-  /** Something the person at the terminal should know. */
-  readonly onNotice: (text: string) => void
-  /** Each line of each log, its own and the children's, as it is written; without its end. */
-  readonly onLine?: (written: string, level: Level) => void
-}
 
 const CHILD_STOP_TIMEOUT_MS = { generator: 20_000, parser: 120_000, serving: 10_000 }
 const LOCK_INTERVAL_MS = 1_000

@@ -297,7 +297,9 @@ async function served({ t, host }: Scene, { text }: Block): Promise<void> {
     await eventually('it serves', () => existsSync(host.path(`${SERVICE}/web.sock`)))
     const { stdout } = await must(t, host, questions)
     t.match(stdout, /"ready":true[\s\S]*^countersink_info[\s\S]*"files":\[[\s\S]*"openapi":/m)
-    const serving = processesOf(host.path('')).filter(({ command }) => / serve --l/.test(command))
+    const serving = processesOf(host.path('')).filter(({ command }) =>
+      /^\S*node .* serve /.test(command),
+    )
     for (const { pid } of serving) killProcess(pid, 'SIGINT')
   })
   t.match(ended, { code: 0 })
