@@ -9,8 +9,10 @@ import type {
   UsageUpkeep,
 } from './counting/index.ts'
 import type { DiskWatch } from './disk-watch.ts'
+import { Figures } from './figures.ts'
 import type { InboxScanner, QueueTally } from './intake/index.ts'
 import type { Journal } from './journal/index.ts'
+import type { Ledger } from './ledger/index.ts'
 import type { OwnDirectories } from './own-directories.ts'
 import type { ParserState } from './parser-states.ts'
 import type { ReadingStage } from './reading/index.ts'
@@ -20,6 +22,7 @@ import type { GrowthWatch, Settler } from './settling/index.ts'
 /** Whom a pong asks; each says for itself what waits there, and for what. */
 export interface HealthSources {
   readonly journal: Journal
+  readonly ledger: Ledger
   readonly queue: QueueTally
   readonly scanner: InboxScanner
   readonly directories: OwnDirectories
@@ -47,9 +50,11 @@ export class HealthReport {
   #database: Availability = { awayBecause: 'not connected yet', isUnfit: false }
   #host: string | undefined
   #statement: LongStatement | undefined
+  readonly #figures: Figures
 
   constructor(events: ParserEvents) {
     this.#loopDelay.enable()
+    this.#figures = new Figures(events)
     for (const progress of PROGRESS) {
       events.on(progress, () => {
         this.#lastProgressAtMs = Date.now()
@@ -88,9 +93,12 @@ export class HealthReport {
       database: awayBecause === undefined ? 'ready' : isUnfit ? 'unfit' : 'unavailable',
       sinceStart: journal.sinceStart,
       ever: journal.ever,
+      done: this.#figures.done,
+      isCounter: sources.ledger.counter.isCounter,
       processed: journal.state.nextNumber - 1,
       ...present({
         reason,
+        oldestClaimedAtMs: queue.oldestClaimedAtMs,
         reading: readingStage.reading,
         databaseReason: awayBecause,
         databaseHost: this.#host,

@@ -43,6 +43,7 @@ export const COMMANDS: CommandTable = {
   doctor: async () => (await import('./commands/doctor.ts')).doctor,
   config: async () => (await import('./commands/config.ts')).config,
   systemd: async () => (await import('./commands/systemd.ts')).systemd,
+  serve: async () => (await import('./commands/serve.ts')).serve,
   ping: async () => (await import('./commands/ping.ts')).ping,
   help: async () => (await import('./commands/help.ts')).help,
   completion: async () => (await import('./commands/completion.ts')).completion,

@@ -3,7 +3,8 @@
 # MariaDB server program. Each step looks first whether it has anything to do; when none has, this
 # prints nothing and takes a few hundredths of a second. By hand: `npm run setup`. With --build, as npm
 # runs it before it packs, links or installs this package: the build alone. With --test, before `npm run test:operating`:
-# where CI is set, also the system's programs that some tests need, which they leave out elsewhere.
+# where CI is set, also the system's programs that some tests need, which they leave out elsewhere; with
+# --page, before `npm run test:page`, a browser in the same way.
 #
 # A run that is killed leaves either no stamp (the step is done again) or a finished step.
 set -eu
@@ -14,7 +15,8 @@ cd -- "$(dirname -- "$0")/.."
 rooms='generator parser shared scripts test'
 program=dist/scripts/countersink.js
 kernel=dist/parser/kernel/assembly/sums.wasm
-page=dist/countersink.1
+manual=dist/countersink.1
+page=dist/scripts/serving/page
 types=dist/scripts/library/index.d.ts
 link=node_modules/.bin/countersink
 packages_stamp=node_modules/.countersink-packages
@@ -65,10 +67,10 @@ install_packages() {
 # with an old time of its own.
 build_is_there() {
   [ -f "$build_stamp" ] && [ -x "$program" ] && [ -x "$link" ] && [ -f "$kernel" ] &&
-    [ -f "$page" ] && [ -f "$types" ] &&
+    [ -f "$manual" ] && [ -f "$types" ] && [ -f "$page/page.js" ] && [ -f "$page/uPlot.iife.min.js" ] &&
     # shellcheck disable=SC2086 # the rooms are words
     [ -z "$(find $rooms tsconfig.json \
-      \( -name '*.ts' -o -name tsconfig.json -o -type d \) -newer "$build_stamp" | head -n 1)" ]
+      \( -name '*.ts' -o -name tsconfig.json -o -path '*/page/*.*' -o -type d \) -newer "$build_stamp" | head -n 1)" ]
 }
 
 build() {
@@ -87,6 +89,8 @@ build() {
     source=${built#dist/}
     [ -f "${source%.js}.ts" ] || rm -f "$built" "$built.map"
   done
+  # After that: what it copies has no source here.
+  quietly npm run --silent build:page || refuse 'the build made no page (above).'
   # npm links the programs of dependencies, not a package's own; this makes `npx countersink` work.
   chmod +x "$program"
   ln -sf "../../$program" "$link"
@@ -115,10 +119,16 @@ install_mariadbd() {
 
 # Which of Debian's packages the tests lack here.
 packages_for_tests() {
+  if [ -n "$for_page" ]; then
+    command -v chromium >/dev/null || echo chromium
+  fi
   [ -n "$for_tests" ] || return 0
   command -v systemd-analyze >/dev/null || echo systemd
   command -v mariadb-dump >/dev/null || echo mariadb-client
   command -v openssl >/dev/null || echo openssl
+  command -v curl >/dev/null || echo curl
+  # It brings promtool, which Debian has in no package of its own.
+  command -v promtool >/dev/null || echo prometheus
 }
 
 install_for_tests() {
@@ -165,12 +175,13 @@ wait_for_turn() {
 }
 
 check_node
-build_only= for_tests=
+build_only= for_tests= for_page=
 case ${1:-} in
 '') ;;
 --build) build_only=yes ;;
 --test) for_tests=${CI:-} ;;
-*) refuse "$1 is not known here; there are --build and --test." ;;
+--page) for_page=${CI:-} ;;
+*) refuse "$1 is not known here; there are --build, --test and --page." ;;
 esac
 if [ -n "$build_only" ]; then
   # npm has just installed what it was told to, perhaps without what builds; only before it packs or

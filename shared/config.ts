@@ -12,6 +12,7 @@ import { configPlace } from './config-places.ts'
 import { CountersinkError } from './errors.ts'
 import { nearest } from './nearest.ts'
 import { formatBytes, parseBytes } from './numbers.ts'
+import { isOfThisMachine, parseServeAddress, SERVE_DEFAULT } from './serve-address.ts'
 import type { Setting } from './setting-kinds.ts'
 import { SETTING_KEYS, SETTINGS, type SettingKey } from './settings.ts'
 
@@ -88,6 +89,7 @@ function resolve(problems: Problem[], layers: readonly Layer[]): Resolved {
   if (found.size === SETTING_KEYS.length) {
     refuseCollisions(values as Config, given, problems)
     refuseContradictions(values as Config, given, problems)
+    refuseOpenDoor(values as Config, given, problems)
   }
   const config = problems.length === 0 ? Object.freeze(values as Config) : undefined
   return { config, given, problems }
@@ -174,6 +176,16 @@ function refuseContradictions(config: Config, given: Layer, problems: Problem[])
       advice: `They are: ${SETTINGS[larger].meaning}; ${SETTINGS[smaller].meaning}. Change one of them.`,
     })
   }
+}
+
+/** Whoever can reach it could read all of it. */
+function refuseOpenDoor(config: Config, given: Layer, problems: Problem[]): void {
+  const address = config.serve === '' ? undefined : parseServeAddress(config.serve)
+  if (address === undefined || isOfThisMachine(address) || config.serveTokenFile !== '') return
+  problems.push({
+    message: `${nameOf('serve', given)} is ${config.serve}, where others than this machine can ask, and ${SETTINGS.serveTokenFile.variable} names no password`,
+    advice: `Serve at ${SERVE_DEFAULT} or unix:PATH, or name a file with a password of 16 characters or more.`,
+  })
 }
 
 /** The ledger's own tables, as they are called behind the prefix. */

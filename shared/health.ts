@@ -1,5 +1,5 @@
 /** What a process says of itself in a `pong`: how it is, what it waits for, what it has done. */
-export type Health = ParserHealth | GeneratorHealth
+export type Health = ParserHealth | GeneratorHealth | ServingHealth
 
 export interface Counts {
   readonly applied: number
@@ -44,6 +44,14 @@ export interface ParserHealth extends CommonHealth {
   readonly statement?: { readonly ageSeconds: number; readonly waitsFor: string }
   readonly sinceStart: Counts
   readonly ever: Counts
+  /** How much was done since the start. Earlier parsers do not say, as of the next two. */
+  readonly done?: WorkDone
+  /** When the file was claimed that waits longest; absent if none waits. */
+  readonly oldestClaimedAtMs?: number
+  /** Whether this parser counts, or only records what another one counts. */
+  readonly isCounter?: boolean
+  /** How far usage by time is behind what is counted; absent where none is kept. */
+  readonly usageLagMs?: number
   /** The number of the newest processed record. */
   readonly processed: number
   /** Since the start; absent if there are none. */
@@ -139,4 +147,35 @@ export interface GeneratorHealth extends CommonHealth {
     readonly sizeBytes: number
   }
   readonly sinceStart: { readonly files: number; readonly bytes: number }
+}
+
+/** Upper ends of the buckets in which stages are told, behind the last of which there is one without end. */
+export const STAGE_BOUNDS_MS = [
+  5, 25, 100, 500, 1_000, 5_000, 15_000, 60_000, 300_000, 1_800_000,
+] as const
+
+export interface WorkDone {
+  readonly claimed: number
+  readonly batches: number
+  /** Totals changed. */
+  readonly pairs: number
+  readonly stages: readonly StageFigures[]
+}
+
+export interface StageFigures {
+  readonly stage: string
+  readonly sumMs: number
+  /** How many took no longer than each bound, and longer than the one before. */
+  readonly buckets: readonly number[]
+}
+
+/** What answers programs and browsers. */
+export interface ServingHealth extends CommonHealth {
+  readonly role: 'serving'
+  readonly state: 'starting' | 'serving' | 'stopping'
+  /** Why it cannot listen, or cannot write its metrics. */
+  readonly reason?: string
+  /** Where it listens; absent: nowhere. */
+  readonly address?: string
+  readonly requests: number
 }

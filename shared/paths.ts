@@ -34,6 +34,9 @@ export interface StatePaths {
   readonly supervisorStatus: string
   readonly parserSocket: string
   readonly generatorSocket: string
+  readonly servingSocket: string
+  /** What `verify` has found last. */
+  readonly lastProof: string
   readonly mariadb: string
   readonly mariadbSocket: string
   readonly mariadbPid: string
@@ -77,6 +80,8 @@ export function statePaths(dir: string): StatePaths {
     supervisorStatus: join(run, 'supervisor.json'),
     parserSocket: fitSocketPath(join(run, 'parser.sock')),
     generatorSocket: fitSocketPath(join(run, 'generator.sock')),
+    servingSocket: fitSocketPath(join(run, 'serving.sock')),
+    lastProof: join(run, 'verify.json'),
     mariadb: join(root, 'mariadb'),
     mariadbSocket: fitSocketPath(join(run, 'mariadb.sock')),
     mariadbPid: join(run, 'mariadb.json'),

@@ -13,10 +13,16 @@ import type { Counts, Health, ParserHealth } from './health.ts'
 import { REASON_CHARACTERS_MAX } from './limits.ts'
 import type { Question } from './questions.ts'
 import { OUTCOMES, type Outcome, type ProcessedPage } from './records.ts'
-import { GENERATOR_HEALTH, misfit, PARSER_HEALTH, PROCESSED_PAGE } from './shapes.ts'
+import {
+  GENERATOR_HEALTH,
+  misfit,
+  PARSER_HEALTH,
+  PROCESSED_PAGE,
+  SERVING_HEALTH,
+} from './shapes.ts'
 
 // Whoever speaks the protocol finds all of it here.
-export type * from './health.ts'
+export * from './health.ts'
 export type * from './questions.ts'
 export * from './records.ts'
 export type * from './trails.ts'
@@ -24,7 +30,8 @@ export type * from './trails.ts'
 export const PROTOCOL_NAME = 'countersink'
 export const PROTOCOL_VERSION = 1
 
-export type Role = 'parser' | 'generator' | 'client'
+export const ROLES = ['parser', 'generator', 'serving', 'client'] as const
+export type Role = (typeof ROLES)[number]
 
 /**
  * accepted: claimed, durably. known: accepted as well, and the announced hash was counted before
@@ -101,8 +108,9 @@ const TO_PARSER: readonly Unasked[] = ['announce', 'ping', 'query']
 /** What each role says to each other one without having been asked. Equals have no business at all. */
 const UNASKED: Readonly<Record<Role, { readonly [to in Role]?: readonly Unasked[] }>> = {
   generator: { parser: TO_PARSER, client: [] },
-  client: { parser: TO_PARSER, generator: ['ping'] },
+  client: { parser: TO_PARSER, generator: ['ping'], serving: ['ping'] },
   parser: { generator: ['settled'], client: ['settled'] },
+  serving: { client: [] },
 }
 
 /** undefined: these two roles do not talk to each other. */
@@ -136,7 +144,7 @@ export function parseMessage(value: unknown): Message {
         type,
         protocol: f.text('protocol', 40),
         version: f.count('version'),
-        role: f.oneOf('role', ['parser', 'generator', 'client']),
+        role: f.oneOf('role', ROLES),
         pid: f.count('pid'),
       }
     case 'error':
@@ -218,8 +226,8 @@ function prefixOf(f: FieldReader): string {
 }
 
 function parseHealth(map: object): Health {
-  const role = new FieldReader(map).oneOf('role', ['parser', 'generator'])
-  const why = misfit(map, role === 'parser' ? PARSER_HEALTH : GENERATOR_HEALTH)
+  const role = new FieldReader(map).oneOf('role', ['parser', 'generator', 'serving'])
+  const why = misfit(map, HEALTH_OF[role])
   if (why !== undefined) throw invalid(`in health, ${why}`)
   if (role === 'generator') return map as Health
   const { sinceStart, ever } = map as ParserHealth
@@ -230,6 +238,8 @@ function parseHealth(map: object): Health {
 function withAll(counts: Counts): Counts {
   return { ...{ reverted: 0, held: 0 }, ...counts }
 }
+
+const HEALTH_OF = { parser: PARSER_HEALTH, generator: GENERATOR_HEALTH, serving: SERVING_HEALTH }
 
 /** @throws CountersinkError MESSAGE_INVALID: this is no answer to `newest` or `after`. */
 export function processedPage({ body }: Answer): ProcessedPage {

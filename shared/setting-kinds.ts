@@ -114,6 +114,19 @@ export function daysKept(variable: string, meaning: string, fallback: string) {
 /** As many as there are times of usage, in whole years. */
 const DAYS_KEPT_MAX = 36_500
 
+/** A file, or none. */
+export function path(variable: string, meaning: string) {
+  return {
+    variable,
+    meaning,
+    default: '',
+    allowed: 'a path from / on, of at most 4096 characters',
+    schema: { type: 'string', pattern: '^(/.{0,4095})?$' },
+    parse: (text: string): string | undefined =>
+      /^(\/.{0,4094}[^/])?$/.test(text) && !text.includes('\0') ? text : undefined,
+  } satisfies Setting<string>
+}
+
 export function sqlName(variable: string, meaning: string, fallback: string) {
   return {
     variable,

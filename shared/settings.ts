@@ -3,11 +3,13 @@ import { U64_MAX } from './limits.ts'
 import { LEVELS, LOG_FORMATS } from './log-line.ts'
 import { parseBytes, parseU64 } from './numbers.ts'
 import { parseRejectLimit, REJECT_LIMIT_PATTERN, type RejectLimit } from './reject-limit.ts'
+import { parseServeAddress, SERVE_FORM } from './serve-address.ts'
 import {
   bytes,
   choice,
   count,
   daysKept,
+  path,
   type Setting,
   SIZES_PATTERN,
   sqlName,
@@ -85,6 +87,15 @@ const timeZone: Setting<string> = {
     pattern: String.raw`^([A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+)*)?$`,
   },
   parse: text => (text === '' ? text : timeZoneNamed(text)),
+}
+
+const serve: Setting<string> = {
+  variable: 'COUNTERSINK_SERVE',
+  meaning: 'where up serves the page, the API and the metrics over HTTP; empty: nowhere',
+  default: '',
+  allowed: SERVE_FORM,
+  schema: { type: 'string', pattern: String.raw`^(unix:/.+|.+:\d{1,5})?$` },
+  parse: text => (text === '' || parseServeAddress(text) !== undefined ? text : undefined),
 }
 
 const alertCommand: Setting<string> = {
@@ -300,6 +311,15 @@ export const SETTINGS = {
     1_000_000_000,
   ),
   alertCommand,
+  serve,
+  serveTokenFile: path(
+    'COUNTERSINK_SERVE_TOKEN_FILE',
+    'holds the password that who asks over HTTP must give as a bearer token; needed where others than this machine can ask; empty: none',
+  ),
+  metricsFile: path(
+    'COUNTERSINK_METRICS_FILE',
+    'where up writes the metrics every 15 seconds for a textfile collector, also without HTTP; empty: nowhere',
+  ),
   logFormat: choice('COUNTERSINK_LOG_FORMAT', 'what lines of the logs are', LOG_FORMATS),
   logLevel: choice(
     'COUNTERSINK_LOG_LEVEL',

@@ -2,7 +2,7 @@
  * What is relied on in the larger things a peer says (its health, its answers): which fields there must
  * be, and of which kind. A name that ends in `?` may be missing; a field that is not named may be anything.
  */
-type Kind = 'number' | 'string' | Shape | readonly [each: Shape]
+type Kind = 'number' | 'string' | Shape | readonly [each: Shape | 'number']
 export interface Shape {
   readonly [field: string]: Kind
 }
@@ -27,13 +27,13 @@ function misfitOf(field: unknown, kind: Kind, path: string): string | undefined 
   if (!isList(kind)) return misfit(field, kind, path)
   if (!Array.isArray(field)) return `${path} must be a list`
   for (const one of field) {
-    const why = misfit(one, kind[0], `${path}[]`)
+    const why = misfitOf(one, kind[0], `${path}[]`)
     if (why !== undefined) return why
   }
   return undefined
 }
 
-function isList(kind: Shape | readonly [Shape]): kind is readonly [Shape] {
+function isList(kind: Kind): kind is readonly [Shape | 'number'] {
   return Array.isArray(kind)
 }
 
@@ -57,6 +57,11 @@ export const PARSER_HEALTH: Shape = {
   'statement?': { ageSeconds: 'number', waitsFor: 'string' },
   ...{ sinceStart: COUNTS, ever: COUNTS, processed: 'number' },
   ...{ 'noRoom?': 'string', 'blockedBatch?': 'string' },
+  'done?': {
+    ...{ claimed: 'number', batches: 'number', pairs: 'number' },
+    stages: [{ stage: 'string', sumMs: 'number', buckets: ['number'] }],
+  },
+  ...{ 'oldestClaimedAtMs?': 'number', 'usageLagMs?': 'number' },
   'sameNames?': { files: 'number', newest: [{ name: 'string', contents: 'number' }] },
   'grewAfterwards?': { files: 'number', newest: [{ name: 'string', change: 'string' }] },
   'held?': { files: 'number', first: [{ name: 'string', sha256: 'string', sinceMs: 'number' }] },
@@ -69,6 +74,8 @@ export const GENERATOR_HEALTH: Shape = {
   'writing?': IN_WORK,
   sinceStart: { files: 'number', bytes: 'number' },
 }
+
+export const SERVING_HEALTH: Shape = { ...COMMON, 'address?': 'string', requests: 'number' }
 
 export const PROCESSED_PAGE: Shape = {
   files: [

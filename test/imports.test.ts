@@ -42,12 +42,27 @@ const INNER_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly stri
     recovery: ['publishing'],
     supervising: ['mariadb', 'terminal', 'state'],
     deploy: [],
+    answers: ['command-table', 'publishing', 'reports', 'terminal', 'state'],
+    serving: [
+      ...[
+        'answers',
+        'asking',
+        'mariadb',
+        'publishing',
+        'reports',
+        'terminal',
+        'state',
+        'command-table',
+      ],
+    ],
     asking: ['mariadb', 'publishing', 'terminal'],
     library: ['asking', 'mariadb', 'publishing', 'reports', 'terminal'],
     doctor: ['supervising', 'mariadb', 'terminal', 'state'],
     commands: [
       ...[
+        'serving',
         'supervising',
+        'answers',
         'asking',
         'deploy',
         'mariadb',
@@ -118,6 +133,15 @@ t.test('the arrows between the rooms within a part hold', async t => {
         }
       }
     }
+  }
+})
+
+t.test('the page is a world of its own: a browser has nothing else', async t => {
+  const page = 'scripts/serving/page/'
+  t.ok(own.some(({ from }) => from.startsWith(page)))
+  for (const { from, of } of imports) {
+    const isInside = relative(ROOT, resolve(ROOT, dirname(from), of)).startsWith(page)
+    if (from.startsWith(page) !== isInside) t.fail(`${from} imports ${of}`)
   }
 })
 

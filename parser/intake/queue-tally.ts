@@ -19,11 +19,17 @@ export class QueueTally {
     return this.#bytes
   }
 
+  /** Entries are put here in the order of their claims. */
+  get oldestClaimedAtMs(): number | undefined {
+    const [oldest] = this.#entries.values()
+    return oldest?.claimedAtMs
+  }
+
   add(entry: QueueEntry): void {
-    const { sequence, name, sizeBytes } = entry
+    const { sequence, name, sizeBytes, claimedAtMs } = entry
     if (this.#entries.has(sequence)) return
     const sha256 = entry.expected?.sha256
-    this.#entries.set(sequence, { name, sizeBytes, sha256 })
+    this.#entries.set(sequence, { name, sizeBytes, sha256, claimedAtMs })
     this.#newestByName.set(name, { sequence, sha256 })
     if (sha256 !== undefined) {
       const start = hashStart(sha256)
@@ -82,6 +88,7 @@ interface Known {
   readonly name: string
   readonly sizeBytes: number
   readonly sha256: string | undefined
+  readonly claimedAtMs: number
   announcedAtMs?: number
 }
 

@@ -47,6 +47,7 @@ export interface Scale {
   readonly digestAgainConsumers: number
   /** A file of so many bytes is read so often in a row. */
   readonly latency: { readonly bytes: number; readonly readings: number }
+  readonly serving: { readonly bytes: number; readonly seconds: number }
   readonly wholeWayBytes: number
   /** The quick run has as many fewer as its file is smaller. */
   readonly wholeWayConsumers: number
@@ -94,6 +95,7 @@ export const FULL: Scale = {
   digestAgainBytes: [16 * MB, 64 * MB],
   digestAgainConsumers: 1_000_000,
   latency: { bytes: 2 * GB, readings: 2 },
+  serving: { bytes: GB, seconds: 60 },
   wholeWayBytes: GB,
   wholeWayConsumers: 1_000_000,
   loadDataBytes: 100 * MB,
@@ -134,6 +136,7 @@ export const QUICK: Scale = {
   digestAgainBytes: [2 * MB],
   digestAgainConsumers: 125_000,
   latency: { bytes: 256 * MB, readings: 5 },
+  serving: { bytes: 64 * MB, seconds: 5 },
   wholeWayBytes: 128 * MB,
   wholeWayConsumers: 128_000,
   loadDataBytes: 4 * MB,

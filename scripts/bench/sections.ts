@@ -15,6 +15,7 @@ import { prune } from './sections/prune.ts'
 import { record } from './sections/record.ts'
 import { restart } from './sections/restart.ts'
 import { scaling } from './sections/scaling.ts'
+import { serving } from './sections/serving.ts'
 import { smallFiles } from './sections/small-files.ts'
 import { sustained } from './sections/sustained.ts'
 import { usage } from './sections/usage.ts'
@@ -31,6 +32,7 @@ export const SECTIONS: readonly Section[] = [
   backlog,
   smallFiles,
   latency,
+  serving,
   wholeWay,
   generator,
   restart,

@@ -1,5 +1,6 @@
 import type { Command } from './command.ts'
 import { type Completed, HELP, valuesOf, wordsOf } from './completion-words.ts'
+import { standsAlone } from './options.ts'
 
 /** Needs bash 4, and nothing of the package bash-completion. */
 export function bashScript(commands: readonly Command[]): string {
@@ -55,7 +56,7 @@ complete -F _countersink countersink
 
 function valueCases({ name, options }: Command): string[] {
   return Object.entries(options)
-    .filter(([, { kind }]) => kind !== 'switch')
+    .filter(([, spec]) => spec.kind !== 'switch' && !standsAlone(spec))
     .map(([option, spec]) => `    '${name} --${option}') ${completes(valuesOf(spec))}return ;;`)
 }
 

@@ -1,5 +1,6 @@
 import type { Command } from './command.ts'
 import { brief, type Completed, HELP, valuesOf, wordsOf } from './completion-words.ts'
+import { standsAlone } from './options.ts'
 
 export function fishScript(commands: readonly Command[]): string {
   const names = commands.map(({ name, summary }) => {
@@ -25,7 +26,7 @@ function ofCommand(command: Command, commands: readonly Command[]): string[] {
   const { name, options, words } = command
   const begin = `complete -c countersink -n '__countersink_is ${name}'`
   const lines = Object.entries(options).map(([option, spec]) => {
-    const value = spec.kind === 'switch' ? '' : ` -r ${taken(valuesOf(spec))}`
+    const value = spec.kind === 'switch' || standsAlone(spec) ? '' : ` -r ${taken(valuesOf(spec))}`
     return `${begin} -l ${option}${value} -d ${quoted(brief(spec.help))}`
   })
   lines.push(`${begin} -l ${HELP.name} -d ${quoted(HELP.help)}`)

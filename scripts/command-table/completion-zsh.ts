@@ -1,6 +1,6 @@
 import type { Command } from './command.ts'
 import { brief, type Completed, HELP, valuesOf, wordsOf } from './completion-words.ts'
-import type { Option } from './options.ts'
+import { type Option, standsAlone } from './options.ts'
 
 /** Both for a file that compinit finds and for `eval`. */
 export function zshScript(commands: readonly Command[]): string {
@@ -51,7 +51,8 @@ function optionSpec(name: string, option: Option, all: Command['options']): stri
   const not = others.length === 0 ? '' : `(${others.join(' ')})`
   const said = `[${escaped(brief(option.help))}]`
   if (option.kind === 'switch') return quoted(`${not}--${name}${said}`)
-  return quoted(`${not}--${name}=${said}:${escaped(option.value)}:${action(valuesOf(option))}`)
+  const value = standsAlone(option) ? `=-${said}::` : `=${said}:`
+  return quoted(`${not}--${name}${value}${escaped(option.value)}:${action(valuesOf(option))}`)
 }
 
 function action(what: Completed): string {

@@ -6,7 +6,7 @@
 import { SETTINGS } from '../../shared/settings.ts'
 import type { Command } from './command.ts'
 import { optionHelp } from './help-text.ts'
-import type { Option } from './options.ts'
+import { type Option, standsAlone } from './options.ts'
 import { synopsis } from './synopsis.ts'
 
 /** The day of the release that CHANGELOG.md begins with; until it has one, of the last change here. */
@@ -107,7 +107,9 @@ function ofCommand(command: Command): string[] {
 
 function optionHead(name: string, option: Option): string {
   const flag = `Fl \\-${name.replaceAll('-', '\\-')}`
-  return option.kind === 'switch' ? flag : `${flag} Ar ${option.value}`
+  if (option.kind === 'switch') return flag
+  const value = `Ar ${option.value}`
+  return standsAlone(option) ? `${flag} Ns Op = Ns ${value}` : `${flag} ${value}`
 }
 
 function paragraphs(text: string): string[] {

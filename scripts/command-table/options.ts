@@ -31,6 +31,8 @@ interface Text extends Valued {
   /** `file` and `directory` are completed. */
   readonly kind: 'text' | 'file' | 'directory'
   readonly default?: string
+  /** What it means without a value, which then stands behind a `=`. */
+  readonly alone?: string
 }
 interface WholeNumber extends Valued {
   readonly kind: 'number'
@@ -127,13 +129,28 @@ function parseTexts(args: readonly string[], options: Options) {
   })
   try {
     const { values, positionals } = parseArgs({
-      ...{ args: [...args], options: Object.fromEntries(types) },
+      ...{ args: withValues(args, options), options: Object.fromEntries(types) },
       ...{ allowPositionals: true, strict: true },
     })
     return { values: values as Texts, positionals }
   } catch (error) {
     throw usage(hintFor(toError(error), [...Object.keys(options), 'help']))
   }
+}
+
+/** Whether it means something without a value. */
+export function standsAlone(option: Option): boolean {
+  return 'alone' in option && option.alone !== undefined
+}
+
+/** Options that may stand alone, with what they mean then. */
+function withValues(args: readonly string[], options: Options): string[] {
+  const end = args.indexOf('--')
+  return args.map((arg, i) => {
+    const option = end === -1 || i < end ? options[arg.replace(/^--/, '')] : undefined
+    const alone = option !== undefined && 'alone' in option ? option.alone : undefined
+    return alone === undefined || !arg.startsWith('--') ? arg : `${arg}=${alone}`
+  })
 }
 
 /** What options mean to each other. */

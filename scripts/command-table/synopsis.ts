@@ -1,7 +1,7 @@
 /** How a command is called, in pieces that a line may end between. */
 
 import type { Command } from './command.ts'
-import type { Option, Words } from './options.ts'
+import { type Option, standsAlone, type Words } from './options.ts'
 
 export function synopsis({ options, words }: Command): string[] {
   const { dir, config: _config, ...own } = options
@@ -23,7 +23,8 @@ export function synopsis({ options, words }: Command): string[] {
 
 /** An option with what stands for its value: `--dir D`. */
 export function named(name: string, option: Option): string {
-  return option.kind === 'switch' ? `--${name}` : `--${name} ${option.value}`
+  if (option.kind === 'switch') return `--${name}`
+  return standsAlone(option) ? `--${name}[=${option.value}]` : `--${name} ${option.value}`
 }
 
 function wordsPiece({ value, min, max }: Words): string {

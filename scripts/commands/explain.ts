@@ -4,20 +4,6 @@ import { parseU64 } from '../../shared/numbers.ts'
 import type { StatePaths } from '../../shared/paths.ts'
 import { quotedName } from '../../shared/printable.ts'
 import type { TrailAnswer, TrailQuestion } from '../../shared/protocol.ts'
-import { whatBecameOf, withConsumer } from '../asking/index.ts'
-import { command } from '../command-table/index.ts'
-import { findRejects, type InInbox } from '../publishing/index.ts'
-import {
-  consumerTable,
-  filesOfAnswer,
-  namesakeLines,
-  type Period,
-  placeOf,
-  severalLines,
-  tellConsumer,
-  trailLines,
-} from '../reports/index.ts'
-import { EXIT, environment, print, sayAside, timeOf, timeText, usage } from '../terminal/index.ts'
 import {
   consumerJson,
   EXPLAIN_ANSWER,
@@ -25,7 +11,20 @@ import {
   namesakesJson,
   severalJson,
   trailJson,
-} from './explain-answer.ts'
+} from '../answers/index.ts'
+import { ownPlaces, whatBecameOf, withConsumer } from '../asking/index.ts'
+import { command } from '../command-table/index.ts'
+import type { InInbox } from '../publishing/index.ts'
+import {
+  consumerTable,
+  filesOfAnswer,
+  namesakeLines,
+  type Period,
+  severalLines,
+  tellConsumer,
+  trailLines,
+} from '../reports/index.ts'
+import { EXIT, environment, print, sayAside, timeOf, timeText, usage } from '../terminal/index.ts'
 
 export const explain = command({
   name: 'explain',
@@ -126,20 +125,17 @@ async function tell(
   }
   const isSilent = ledgerSilentBecause !== undefined
   const status = trail === undefined && question.prefix !== undefined ? EXIT.usage : EXIT.ok
-  const place = trail && (await placeOf(trail, paths))
-  const [aside] = trail?.sha256 === undefined ? [] : await findRejects(paths, trail.sha256)
-  const own = { place, rejects: aside?.path }
   if (say !== undefined) {
     await say(
       trail === undefined
         ? severalJson(several, hasMore === true)
-        : trailJson(trail, isSilent, own),
+        : trailJson(trail, isSilent, await ownPlaces(trail, paths)),
     )
     return status
   }
   if (trail !== undefined) {
     const parser = await ownParser(paths.instance)
-    const lines = trailLines(trail, isSilent, { parser, ...own })
+    const lines = trailLines(trail, isSilent, { parser, ...(await ownPlaces(trail, paths)) })
     await print(`${lines.join('\n')}\n`)
     return status
   }

@@ -9,6 +9,8 @@ import { stopRequested } from '../../shared/lifecycle.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { printable, shellWord } from '../../shared/printable.ts'
 import { type Counts, processedPage } from '../../shared/protocol.ts'
+import { SERVE_DEFAULT } from '../../shared/serve-address.ts'
+import { readServeToken } from '../../shared/serve-token.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
 import { steadyWriter } from '../../shared/steady-writer.ts'
@@ -82,6 +84,10 @@ and nobody sits at a terminal, every line of its logs on standard error instead 
       ...{ kind: 'text', value: 'S' },
       help: `seed of the generated stream (default: ${SETTINGS.seed.default})`,
     },
+    serve: {
+      ...{ kind: 'text', value: 'ADDRESS', alone: SERVE_DEFAULT },
+      help: `serve a page, an API and metrics over HTTP; alone: at ${SERVE_DEFAULT}`,
+    },
     ...LOG_OPTIONS,
   },
   exits: {
@@ -141,8 +147,8 @@ type GeneratorOptions = {
 
 const OF_THE_GENERATOR = ['files', 'file-size', 'consumers', 'days', 'seed'] as const
 
-const { files, fileSize, consumers, days, seed } = SETTINGS
-const SETTING_OF = { files, 'file-size': fileSize, consumers, days, seed } as const
+const { files, fileSize, consumers, days, seed, serve } = SETTINGS
+const SETTING_OF = { files, 'file-size': fileSize, consumers, days, seed, serve } as const
 
 /**
  * Whether the generator runs. What it makes up must never come into a database of somebody's own by
@@ -191,6 +197,7 @@ async function supervise(
   process.umask(0o077)
   if (existsSync(paths.dir)) await refuseDirectoriesOfOthers(paths.dir)
   await refuseAnotherDatabase(paths, config)
+  if (config.serve !== '') readServeToken(config.serveTokenFile)
   const writeLine = lineWriter(config)
   const display = new ProgressDisplay({
     isTTY: isLively(output),

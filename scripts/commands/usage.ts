@@ -1,18 +1,14 @@
 import { GRANULARITIES, type UsageAccount, type UsageOf } from '../../parser/ledger/index.ts'
 import { parseU64 } from '../../shared/numbers.ts'
-import { withUsage } from '../asking/index.ts'
 import {
-  command,
-  count,
-  digits,
-  fields,
-  flag,
-  lines,
-  oneOf,
-  orNull,
-  text,
-  time,
-} from '../command-table/index.ts'
+  USAGE_END,
+  USAGE_HEAD,
+  USAGE_PERIOD,
+  usageHeadJson,
+  usagePeriodJson,
+} from '../answers/index.ts'
+import { withUsage } from '../asking/index.ts'
+import { command, lines } from '../command-table/index.ts'
 import { periodText, tellUsage } from '../reports/index.ts'
 import { EXIT, environment, givenTime, print, usage as wrongUsage } from '../terminal/index.ts'
 
@@ -60,28 +56,7 @@ whole.`,
     },
     { line: 'countersink usage --top 20 --by month --csv', what: 'the largest of each month' },
   ],
-  answer: lines(
-    fields({
-      ...{ kind: oneOf('usage'), by: oneOf(...GRANULARITIES), asked: oneOf(...GRANULARITIES) },
-      timeZone: text('of days and months'),
-      ...{ from: time(), to: time('not in it any more'), asOf: time() },
-      rolledUpAt: orNull(time(), 'null: nothing is rolled up yet'),
-      filesNotRolledUp: count('of this time; what they have brought is among the amounts'),
-      ...{ hoursFrom: keptShape(), daysFrom: keptShape(), monthsFrom: keptShape() },
-      rezoning: flag('the time zone has changed, and days are being made anew'),
-    }),
-    fields({
-      kind: oneOf('period'),
-      period: text('2026-11-01T10:00+01:00, 2026-11-01 or 2026-11'),
-      ...{ start: time(), end: time('not in it any more') },
-      consumer: orNull(digits(), 'null: all together'),
-      amount: digits(),
-    }),
-    fields({
-      kind: oneOf('end'),
-      lines: count('periods, or consumers of periods, that were told'),
-    }),
-  ),
+  answer: lines(USAGE_HEAD, USAGE_PERIOD, USAGE_END),
   async run({ values, answer }) {
     const of = whose(values)
     const [from, to] = [givenTime('from', values.from), givenTime('to', values.to)]
@@ -96,10 +71,6 @@ whole.`,
     return EXIT.ok
   },
 })
-
-function keptShape() {
-  return orNull(time('they are kept from then on'), 'null: all that there ever were')
-}
 
 function whose({
   consumer,
@@ -126,24 +97,10 @@ async function tellPrograms(
   asked: UsageAccount['by'],
   answer: (fields: object) => Promise<void>,
 ): Promise<void> {
-  const iso = (ms: number): string => new Date(ms).toISOString()
-  const isoOrNull = (ms: number | undefined): string | null => (ms === undefined ? null : iso(ms))
-  const { by, clock, fromMs, toMs, asOfMs, rolledUpAtMs, keptFromMs, isRezoning } = account
-  await answer({
-    ...{ kind: 'usage', by, asked, timeZone: clock.timeZone, from: iso(fromMs), to: iso(toMs) },
-    ...{ asOf: iso(asOfMs), rolledUpAt: isoOrNull(rolledUpAtMs) },
-    filesNotRolledUp: account.filesNotRolledUp,
-    ...{ hoursFrom: isoOrNull(keptFromMs.hour), daysFrom: isoOrNull(keptFromMs.day) },
-    ...{ monthsFrom: isoOrNull(keptFromMs.month), rezoning: isRezoning },
-  })
+  await answer(usageHeadJson(account, asked))
   let told = 0
   for await (const line of account.lines()) {
-    const { period, id, amount } = line
-    await answer({
-      ...{ kind: 'period', period: periodText(account, line) },
-      ...{ start: iso(period.fromMs), end: iso(period.toMs) },
-      ...{ consumer: id === undefined ? null : `${id}`, amount: `${amount}` },
-    })
+    await answer(usagePeriodJson(account, line))
     told += 1
   }
   await answer({ kind: 'end', lines: told })

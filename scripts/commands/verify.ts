@@ -1,13 +1,10 @@
-import { LEDGER_CHECKS, type Proof, type ProofOptions } from '../../parser/ledger/index.ts'
+import type { ProofOptions } from '../../parser/ledger/index.ts'
+import { systemReason } from '../../shared/errors.ts'
+import { keepProof, proofJson, VERIFY_ANSWER } from '../answers/index.ts'
 import { proveTotals } from '../asking/index.ts'
-import { command, count, fields, flag, lines, oneOf, orNull, text } from '../command-table/index.ts'
+import { command } from '../command-table/index.ts'
 import { addsUp, proofLines } from '../reports/index.ts'
-import { columnsOf, EXIT, environment, print } from '../terminal/index.ts'
-
-const signedAmount = {
-  ...text('decimal, below zero where too little is there'),
-  pattern: String.raw`^-?\d{1,39}$`,
-}
+import { columnsOf, EXIT, environment, print, sayAside } from '../terminal/index.ts'
 
 export const verify = command({
   name: 'verify',
@@ -29,28 +26,7 @@ files that have moved it. Each that differs is named, and by how much.`,
       what: 'each total that is not what the files have made it',
     },
   ],
-  answer: lines(
-    fields({ kind: oneOf('finding'), check: oneOf(...LEDGER_CHECKS), text: text() }),
-    fields({
-      ...{ kind: oneOf('difference'), id: { ...text(), pattern: String.raw`^-?\d{1,20}$` } },
-      total: orNull(signedAmount, 'null: it has none'),
-      ...{ expected: signedAmount, difference: signedAmount },
-    }),
-    fields({
-      ...{ kind: oneOf('end'), full: flag(), addsUp: orNull(flag(), 'null: it cannot be said') },
-      totals: orNull(signedAmount),
-      ...{ opening: orNull(signedAmount), counted: orNull(signedAmount) },
-      ...{ files: orNull(count('that are counted')), batchesOpen: orNull(count()) },
-      ...{
-        findings: count(
-          'that are told: of a kind a hundred, and that there are more; each block that cannot be read',
-        ),
-      },
-      differences: orNull(count('of which ten thousand are named'), 'null: not looked at'),
-      unknownBecause: orNull(text('why nothing can be said of single consumers')),
-      rejectedLines: orNull(count('bad lines of these files that were put aside')),
-    }),
-  ),
+  answer: VERIFY_ANSWER,
   async run({ values, answer }) {
     const { paths } = environment(values.dir)
     const progress = new Progress()
@@ -61,10 +37,15 @@ files that have moved it. Each that differs is named, and by how much.`,
         }
       : undefined
     const proof = await proveTotals(paths, consumers).finally(() => progress.end())
-    if (values.json) await tell(proof, values.full, answer)
-    else {
-      const told = proofLines(proof, columnsOf(process.stdout)).join('\n')
-      await print(`${told}\n`)
+    const told = proofJson(proof, values.full)
+    await keepProof(paths, told).catch(error => {
+      sayAside(`what was proved cannot be kept: ${systemReason(error)}`)
+    })
+    if (values.json) {
+      for (const one of [...told.findings, ...told.differences, told.end]) await answer(one)
+    } else {
+      const lines = proofLines(proof, columnsOf(process.stdout)).join('\n')
+      await print(`${lines}\n`)
     }
     const verdict = addsUp(proof)
     return verdict === undefined ? EXIT.cannot : verdict ? EXIT.ok : EXIT.no
@@ -72,36 +53,6 @@ files that have moved it. Each that differs is named, and by how much.`,
 })
 
 const NAMED_MAX = { people: 100, json: 10_000 }
-
-async function tell(
-  { sums, files, rejectedLines, findings, consumers }: Proof,
-  full: boolean,
-  answer: (fields: object) => Promise<void>,
-): Promise<void> {
-  for (const one of findings) await answer({ kind: 'finding', ...one })
-  const looked = consumers !== undefined && 'differences' in consumers ? consumers : undefined
-  for (const text of looked?.unreadable ?? []) {
-    await answer({ kind: 'finding', check: 'blocks', text })
-  }
-  for (const { id, total, expected } of looked?.differences ?? []) {
-    await answer({
-      ...{ kind: 'difference', id: `${id}`, total: total?.toString() ?? null },
-      ...{ expected: `${expected}`, difference: `${(total ?? 0n) - expected}` },
-    })
-  }
-  await answer({
-    ...{ kind: 'end', full, addsUp: addsUp({ findings, consumers }) ?? null },
-    totals: sums?.totals.toString() ?? null,
-    opening: sums?.opening.toString() ?? null,
-    counted: sums?.counted.toString() ?? null,
-    ...{ files: files ?? null, batchesOpen: sums?.batchesOpen ?? null },
-    findings: findings.length + (looked?.unreadableCount ?? 0),
-    differences: looked?.differencesCount ?? null,
-    unknownBecause:
-      consumers !== undefined && 'unknownBecause' in consumers ? consumers.unknownBecause : null,
-    rejectedLines: rejectedLines ?? null,
-  })
-}
 
 /** A line on a terminal that is written anew, and goes away. */
 class Progress {

@@ -8,7 +8,13 @@ export { findInInbox, type InInbox } from './in-inbox.ts'
 export { InboxDrain } from './inbox-drain.ts'
 export { type PublishedFile, publishFile, type Source } from './publication.ts'
 export { type Brought, publishFiles } from './publish-files.ts'
-export { findQuarantined, noteRequeued, type Quarantined } from './quarantined.ts'
+export {
+  findQuarantined,
+  listQuarantined,
+  noteRequeued,
+  type Quarantined,
+  type QuarantinedFacts,
+} from './quarantined.ts'
 export { findRejects, parentOf, type RejectFile, readRejects } from './reject-files.ts'
 export { SettlementWatch } from './settlement-watch.ts'
 export { SourceRest, untilAtRest } from './source-rest.ts'

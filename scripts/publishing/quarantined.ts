@@ -70,6 +70,35 @@ export async function findQuarantined(paths: StatePaths, asked: string): Promise
   )
 }
 
+/** A file in quarantine/, and what its sidecar says. */
+export interface QuarantinedFacts extends Quarantined {
+  readonly entry: string
+  readonly sizeBytes: number
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+/**
+ * Those whose names there come after `after`, in the order of these.
+ *
+ * @returns one more than `limit`, if there are more.
+ */
+export async function listQuarantined(
+  { quarantine }: StatePaths,
+  after: string,
+  limit: number,
+): Promise<QuarantinedFacts[]> {
+  const found: QuarantinedFacts[] = []
+  for (const entry of (await namesIn(quarantine)).filter(name => name > after).sort()) {
+    const stats = statsIfLookedAt(join(quarantine, entry))
+    if (!stats?.isFile()) continue
+    const fields = (await fieldsOf(sidecarPath(quarantine, entry))) ?? {}
+    const facts = quarantinedAs(quarantine, entry, fields)
+    found.push({ ...facts, entry, sizeBytes: Number(stats.size), fields })
+    if (found.length > limit) break
+  }
+  return found
+}
+
 /** Writes beside it that it was brought back, when, and as what. */
 export async function noteRequeued(
   { path }: Quarantined,
@@ -87,8 +116,14 @@ export async function noteRequeued(
 }
 
 async function quarantinedFile(directory: string, entry: string): Promise<Quarantined> {
-  const fields = await fieldsOf(sidecarPath(directory, entry))
-  const { name, sha256, usedAt } = fields ?? {}
+  return quarantinedAs(directory, entry, (await fieldsOf(sidecarPath(directory, entry))) ?? {})
+}
+
+function quarantinedAs(
+  directory: string,
+  entry: string,
+  { name, sha256, usedAt }: Readonly<Record<string, unknown>>,
+): Quarantined {
   const hash = typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256) ? sha256 : undefined
   const parsed = parseSettledName(entry)?.name ?? entry.replace(/\.unread\.\d+$/, '')
   const came = typeof name === 'string' && name !== '' ? name : parsed
@@ -112,12 +147,15 @@ async function fieldsOf(path: string): Promise<Record<string, unknown> | undefin
 }
 
 async function entriesOf(directory: string): Promise<string[]> {
+  const names = await namesIn(directory)
+  return names.filter(name => statsIfLookedAt(join(directory, name))?.isFile())
+}
+
+/** Of files, and of what stands there besides. */
+async function namesIn(directory: string): Promise<string[]> {
   try {
     const names = await readdir(directory)
-    return names.filter(name => {
-      if (name.endsWith(SIDECAR_SUFFIX) || name.endsWith(MANIFEST_SUFFIX)) return false
-      return statsIfLookedAt(join(directory, name))?.isFile()
-    })
+    return names.filter(name => !name.endsWith(SIDECAR_SUFFIX) && !name.endsWith(MANIFEST_SUFFIX))
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return []
     throw error

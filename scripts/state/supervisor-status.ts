@@ -36,6 +36,7 @@ export interface SupervisorStatus {
   readonly withGenerator: boolean
   readonly parser: ProcessReport | undefined
   readonly generator: ProcessReport | undefined
+  readonly serving: ProcessReport | undefined
   readonly mariadb: MariadbReport | undefined
 }
 

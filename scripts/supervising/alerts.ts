@@ -60,7 +60,9 @@ const KINDS: Readonly<Record<AlertKind, Kind>> = {
     reasonIn: health => health.noRoom,
   },
   quarantine: { what: 'files were quarantined' },
-  'child-given-up': { what: 'a process is not started again, and the service ends' },
+  'child-given-up': {
+    what: 'a process is not started again; if it is not the one that serves, the service ends',
+  },
   'service-failed': { what: 'the service has ended abnormally' },
 }
 

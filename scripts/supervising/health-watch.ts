@@ -155,6 +155,8 @@ const STALLED_MS = 10 * 60_000
 /** A number that grows with every durable step of this process. */
 function durableSteps(health: Health): number {
   if (health.role === 'generator') return health.sinceStart.files
+  // It makes nothing: that it answers is all that it is for.
+  if (health.role === 'serving') return health.requests + 1
   const { applied, duplicate, quarantined, reverted, held } = health.sinceStart
   return applied + duplicate + quarantined + reverted + held
 }
@@ -166,6 +168,6 @@ function isStalled(health: Health): boolean {
         health.reason === undefined &&
         health.database === 'ready' &&
         health.queue.files > 0
-      : health.state === 'writing'
+      : health.role === 'generator' && health.state === 'writing'
   return expected && Date.now() - health.lastProgressAtMs > STALLED_MS
 }

@@ -14,14 +14,12 @@
  */
 
 import { existsSync } from 'node:fs'
-import type { Config } from '../../shared/config.ts'
 import type { Reload } from '../../shared/config-reload.ts'
 import { makeDirectories } from '../../shared/durable.ts'
 import { describeError, hasCode, toError } from '../../shared/errors.ts'
 import { deferred } from '../../shared/handoff.ts'
 import { processIdentity } from '../../shared/lifecycle.ts'
 import type { Level } from '../../shared/log.ts'
-import type { StatePaths } from '../../shared/paths.ts'
 import { lackOfRoom } from '../../shared/room.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import type { Channel } from '../../shared/socket/index.ts'
@@ -34,31 +32,15 @@ import { StateMachine } from '../../shared/state-table.ts'
 import { MariadbKeeper } from '../mariadb/index.ts'
 import { StateLock, type SupervisorState, type SupervisorStatus } from '../state/index.ts'
 import { Alerts } from './alerts.ts'
-import { childCommand } from './child-command.ts'
+import { type ChildName, childCommand } from './child-command.ts'
 import { HealthWatch } from './health-watch.ts'
 import { Logs } from './logs.ts'
 import { ManagedProcess } from './managed-process.ts'
 import { StatusFile } from './status-file.ts'
+import type { SupervisorOptions } from './supervisor-options.ts'
 import { SUPERVISOR_STATES, type SupervisorEvent } from './supervisor-states.ts'
 
-export interface SupervisorOptions {
-  readonly paths: StatePaths
-  readonly config: Config
-  /** For the children: the configuration as environment variables. */
-  readonly env: NodeJS.ProcessEnv
-  readonly withGenerator: boolean
-  /** Why the configuration, as it stands now, would end a child that is started with it. */
-  readonly whyUnfit?: () => string | undefined
-  /** How a child is started, if not as it was built. */
-  readonly childCommand?: typeof childCommand
-  readonly onState?: () => void
-  /** Something the person at the terminal should know. */
-  readonly onNotice: (text: string) => void
-  /** Each line of each log, its own and the children's, as it is written; without its end. */
-  readonly onLine?: (written: string, level: Level) => void
-}
-
-const CHILD_STOP_TIMEOUT_MS = { generator: 20_000, parser: 120_000 }
+const CHILD_STOP_TIMEOUT_MS = { generator: 20_000, parser: 120_000, serving: 10_000 }
 const LOCK_INTERVAL_MS = 1_000
 /** With less MariaDB does not come up, which is no fault of its own. */
 const MARIADB_ROOM = { reserveBytes: 64 * 2 ** 20, reserveInodes: 100 }
@@ -87,6 +69,7 @@ export class Supervisor {
   #mariadb: MariadbKeeper | undefined
   #parser: ManagedProcess | undefined
   #generator: ManagedProcess | undefined
+  #serving: ManagedProcess | undefined
   #watches: HealthWatch[] = []
   #place = ''
   #starting: Promise<void> = Promise.resolve()
@@ -137,6 +120,7 @@ export class Supervisor {
     this.#lockTimer = setInterval(() => void this.#mindLock(), LOCK_INTERVAL_MS)
     this.#logs.open()
     this.#changed()
+    if (config.serve !== '' || config.metricsFile !== '') this.#startServing()
     if (config.databaseUrl === '' && !this.#isStopping) await this.#startMariadb()
     if (this.#isStopping) return
     this.#parser = this.#startChild('parser')
@@ -175,6 +159,7 @@ export class Supervisor {
     await this.#generator?.stop()
     await this.#alerts.hearOnceMore()
     await this.#parser?.stop()
+    await this.#serving?.stop()
     for (const watch of this.#watches.splice(0)) await watch.stop()
   }
 
@@ -191,6 +176,7 @@ export class Supervisor {
     this.#states.on('abandoned')
     this.#generator?.abandon()
     this.#parser?.abandon()
+    this.#serving?.abandon()
   }
 
   async #stopAll(): Promise<void> {
@@ -251,6 +237,7 @@ export class Supervisor {
     if (isRefused) return
     this.#parser?.hangUp()
     this.#generator?.hangUp()
+    this.#serving?.hangUp()
   }
 
   /** Something that nothing here has caught: everything is stopped in order, as `failed` says why. */
@@ -270,7 +257,18 @@ export class Supervisor {
     this.#options.onNotice(text)
   }
 
-  #startChild(name: 'parser' | 'generator'): ManagedProcess {
+  /** Nothing waits for it, and nothing ends with it: what is counted does not depend on who looks. */
+  #startServing(): void {
+    const child = this.#startChild('serving')
+    this.#serving = child
+    this.#watch(child, this.#options.paths.servingSocket)
+    child.ended.catch(error => {
+      this.#notice(`nothing is served any more: ${describeError(error)}`)
+      this.#alerts.happened('child-given-up', describeError(error))
+    })
+  }
+
+  #startChild(name: ChildName): ManagedProcess {
     const { paths, config, whyUnfit, childCommand: command = childCommand } = this.#options
     return new ManagedProcess({
       name,
@@ -293,23 +291,29 @@ export class Supervisor {
 
   async #untilReady(child: ManagedProcess, socketPath: string): Promise<void> {
     const answered = deferred()
-    const watch = new HealthWatch({
-      process: child,
-      socketPath,
-      onHealth: health => {
-        answered.resolve()
-        if (health.role !== 'parser') return
-        if (this.state === 'draining' && health.queue.files === 0) this.#drained.resolve()
-        this.#alerts.heard(health)
-      },
-      onProgress: () => this.#mariadb?.progressed(),
-    })
-    watch.failed.catch(error => this.#failure.reject(error))
-    this.#watches.push(watch)
+    this.#watch(child, socketPath, answered.resolve)
     if (child.name === 'parser') {
       child.ended.catch(error => this.#failure.reject(error))
     }
     await Promise.race([answered.promise, child.ended, this.#stopRequested.promise])
+  }
+
+  #watch(child: ManagedProcess, socketPath: string, onAnswer = (): void => {}): void {
+    const watch = new HealthWatch({
+      process: child,
+      socketPath,
+      onHealth: health => {
+        onAnswer()
+        if (health.role !== 'parser') return
+        if (this.state === 'draining' && health.queue.files === 0) this.#drained.resolve()
+        this.#alerts.heard(health)
+      },
+      onProgress: () => {
+        if (child !== this.#serving) this.#mariadb?.progressed()
+      },
+    })
+    watch.failed.catch(error => this.#failure.reject(error))
+    this.#watches.push(watch)
   }
 
   #changed(): void {
@@ -326,6 +330,7 @@ export class Supervisor {
       withGenerator: this.#options.withGenerator,
       parser: this.#parser?.report,
       generator: this.#generator?.report,
+      serving: this.#serving?.report,
       mariadb:
         this.#options.config.databaseUrl === ''
           ? (this.#mariadb?.report ?? { pid: undefined, restarts: 0, memoryBytes: undefined })

@@ -21,11 +21,11 @@ export interface Silence {
   readonly listens: boolean
 }
 
-type Name = 'parser' | 'generator'
+type Name = 'parser' | 'generator' | 'serving'
 
 /** Connects and pings; the caller closes the channel. */
 export async function reach(paths: StatePaths, name: Name): Promise<Reached | Silence> {
-  const path = name === 'parser' ? paths.parserSocket : paths.generatorSocket
+  const path = paths[`${name}Socket`]
   let channel: Channel | undefined
   try {
     channel = await openChannel(path, 'client')
@@ -47,19 +47,20 @@ export async function whatToDoFirst(paths: StatePaths): Promise<string> {
 
 /** @throws the error itself when it is not one of the socket or of who answers there. */
 export async function whySilent(paths: StatePaths, name: Name, error: unknown): Promise<Silence> {
-  const path = name === 'parser' ? paths.parserSocket : paths.generatorSocket
+  const path = paths[`${name}Socket`]
   const supervisor = await readSupervisor(paths)
   const pid = supervisor?.[name]?.pid
   const activity = pid === undefined ? undefined : processActivity(pid)
-  const who = activity === undefined ? `the ${name}` : `the ${name} (pid ${pid})`
+  const what = name === 'serving' ? 'what serves' : `the ${name}`
+  const who = activity === undefined ? what : `${what} (pid ${pid})`
   if (hasCode(error, 'ENOENT', 'ECONNREFUSED')) {
     if (activity === undefined) {
       const soon = supervisor === undefined ? '' : whatItsSupervisorDoes(supervisor, name)
       return { ...silence(`${who} is not running${soon}`), isThere: false, listens: false }
     }
     if (activity.isStopped) return silence(stopped(who, pid))
-    const what = `${who} does not listen at ${path}: it is starting or ending`
-    return { ...silence(what), listens: false }
+    const closed = `${who} does not listen at ${path}: it is starting or ending`
+    return { ...silence(closed), listens: false }
   }
   if (hasCode(error, 'EACCES', 'EPERM')) {
     return silence(`this user (uid ${process.getuid?.()}) has no permission to use ${path}`)
@@ -80,6 +81,7 @@ export async function whySilent(paths: StatePaths, name: Name, error: unknown): 
 /** The one that is asked for is not there now, and somebody lives who may start it. */
 function whatItsSupervisorDoes(supervisor: SupervisorStatus, name: Name): string {
   if (name === 'generator' && !supervisor.withGenerator) return ''
+  if (name === 'serving' && supervisor.serving === undefined) return ''
   switch (supervisor.state) {
     case 'starting':
       return ' yet (the service is starting)'

@@ -7,6 +7,9 @@ import type { Health } from '../../shared/protocol.ts'
 export function whyNotReady(health: Health): string | undefined {
   const because = health.reason === undefined ? '' : `: ${health.reason}`
   if (health.role === 'generator') return health.state === 'stopping' ? 'stopping' : undefined
+  if (health.role === 'serving') {
+    return health.state === 'serving' ? undefined : `${health.state}${because}`
+  }
   if (health.database !== 'ready' && health.state !== 'stopping') {
     return `${health.state}, MariaDB is ${health.database}: ${health.databaseReason ?? 'it does not say why'}`
   }

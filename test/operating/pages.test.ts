@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { statePaths } from '../../shared/paths.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { type DataFile, drop, seededFile, totalsText } from '../helpers/files.ts'
-import { type Ended, killProcess } from '../helpers/processes.ts'
+import { type Ended, killProcess, processesOf } from '../helpers/processes.ts'
 import { ROOT } from '../helpers/root.ts'
 import { type Host, makeHost, whyNoHost } from './host/host.ts'
 import { type Block, blocksOf, readPage, sectionsOf } from './host/pages.ts'
@@ -49,6 +49,7 @@ t.test('OPERATIONS, from an empty host to an upgrade', { skip }, async t => {
     Configure: [said(/^\d+ ok, \d+ warn, 0 FAIL$/m)],
     'With cron': [cron],
     'With systemd': [said(/countersink\.service active/), everyDay],
+    Watch: [served, triedBy('operating/pages.test.ts')],
     'Back up': [typed, filesAreBackedUp],
     Restore: [databaseIsBack, hostIsBack],
     Upgrade: [goesOnCounting, goesBack],
@@ -287,6 +288,21 @@ async function untilInterrupted(scene: Scene, { text }: Block): Promise<void> {
     killProcess(JSON.parse(readFileSync(supervisorStatus, 'utf8')).pid, 'SIGINT')
   })
   t.match(ended, { code: 0, stdout: /stopping in order \(SIGINT\)/ })
+}
+
+/** With what is asked of it in the block behind. */
+async function served({ t, host }: Scene, { text }: Block): Promise<void> {
+  const questions = blocksOf('OPERATIONS.md').get('Watch')?.[1]?.text ?? ''
+  const ended = await host.typeUntil(text, async () => {
+    await eventually('it serves', () => existsSync(host.path(`${SERVICE}/web.sock`)))
+    const { stdout } = await must(t, host, questions)
+    t.match(stdout, /"ready":true[\s\S]*^countersink_info[\s\S]*"files":\[[\s\S]*"openapi":/m)
+    const serving = processesOf(host.path('')).filter(({ command }) =>
+      /^\S*node .* serve /.test(command),
+    )
+    for (const { pid } of serving) killProcess(pid, 'SIGINT')
+  })
+  t.match(ended, { code: 0 })
 }
 
 /** As one that nobody has written to for a while. */

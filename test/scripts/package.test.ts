@@ -16,6 +16,9 @@ t.test('what is packed runs, and has no tests', async t => {
   for (const needed of [
     ...[bin.countersink, 'dist/parser/main.js', 'dist/generator/main.js', 'package.json'],
     ...['dist/parser/kernel/assembly/sums.wasm', 'dist/scripts/commands/up.js', 'README.md'],
+    ...['dist/scripts/serving/main.js', 'dist/scripts/serving/page/index.html'],
+    ...['scripts/deploy/monitoring/countersink.rules.yml'],
+    ...['dist/scripts/serving/page/page.js', 'dist/scripts/serving/page/uPlot.LICENSE.txt'],
     ...['dist/countersink.1', 'dist/scripts/library/index.js', 'dist/scripts/library/index.d.ts'],
   ]) {
     t.ok(paths.includes(needed), needed)

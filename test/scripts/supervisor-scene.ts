@@ -9,7 +9,7 @@ import { eventually } from '../helpers/eventually.ts'
 import { BUILT } from '../helpers/root.ts'
 import { tempDir } from '../shared/helpers.ts'
 
-export type Name = 'parser' | 'generator'
+export type Name = 'parser' | 'generator' | 'serving'
 
 /** `mute`: it never listens. `stubborn`: SIGTERM does not end it. */
 export type Manner = 'good' | 'mute' | 'stubborn'
@@ -57,6 +57,7 @@ const health = {
     ...common(), state: 'writing', connected: true, unsettled: 0, sinceStart: { files: 0, bytes: 0 },
   }),
 }
+health.serving = () => ({ ...common(), state: 'serving', address: '127.0.0.1:1', requests: 0 })
 const page = () => ({ files: said().files ?? [] })
 const onMessage = ({ type, id }, channel) => channel.send(
   type === 'ping' ? { type: 'pong', id, health: health[role]() } : { type: 'answer', id, body: page() },
@@ -100,7 +101,7 @@ export class SupervisorScene {
       withGenerator,
       childCommand: (name, paths) => [
         ...['--input-type=module', '-e', PROGRAM, '--', name, manners[name] ?? 'good'],
-        ...[name === 'parser' ? paths.parserSocket : paths.generatorSocket, this.#diary],
+        ...[paths[`${name}Socket`], this.#diary],
         `${dir}/words`,
       ],
       onNotice: text => this.notices.push(text),

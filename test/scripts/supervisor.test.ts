@@ -124,6 +124,35 @@ for (const name of ['parser', 'generator'] as const) {
   })
 }
 
+t.test('what serves may fail for good, and the service goes on', { buffered: true }, async t => {
+  const settings = { COUNTERSINK_SERVE: '127.0.0.1:8321' }
+  const scene = new SupervisorScene(t, {}, { settings })
+  const { supervisor } = scene
+  await supervisor.start()
+  await eventually('it answers', () => supervisor.status.serving?.state === 'running')
+  scene.tell('serving', 'die')
+  await eventually('another one serves', () => {
+    const { state, restarts } = supervisor.status.serving!
+    return state === 'running' && restarts === 1
+  })
+  scene.tell('serving', 'failForGood')
+  await eventually('it is given up', () => supervisor.status.serving?.state === 'failed')
+  t.match(scene.notices.at(-1), /^nothing is served any more: CHILD_FAILED/)
+  const failed = await Promise.race([supervisor.failed, Promise.resolve('not')])
+  t.same([failed, scene.state, supervisor.isAlive], ['not', 'running', true])
+  await supervisor.stop()
+  t.same(scene.way, ['running', 'stopping', 'stopped'])
+})
+
+t.test('a service does not wait for what serves', { buffered: true }, async t => {
+  const settings = { COUNTERSINK_SERVE: '127.0.0.1:8321' }
+  const scene = new SupervisorScene(t, { serving: 'mute' }, { settings })
+  await scene.supervisor.start()
+  t.equal(scene.state, 'running')
+  await scene.supervisor.stop()
+  t.same(scene.diary.filter(line => line.startsWith('serving')).at(-1), 'serving ends')
+})
+
 t.test('a stop while the parser starts leaves the generator alone', { buffered: true }, async t => {
   const scene = new SupervisorScene(t, { parser: 'mute' })
   const started = scene.supervisor.start()

@@ -77,6 +77,21 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
     sumThreads: counts(0, 16),
     memoryPairsMax: counts(0, 1_000_000),
     checkpointBytes: sizes(1_024, 2 ** 40),
+    serve: {
+      good: [
+        ['', ''],
+        ['127.0.0.1:8321', '127.0.0.1:8321'],
+        ['[::1]:80', '[::1]:80'],
+        ['localhost:0', 'localhost:0'],
+        ['unix:/run/stats.sock', 'unix:/run/stats.sock'],
+      ],
+      bad: [
+        ...['8321', ':8321', '127.0.0.1', '127.0.0.1:65536', '1.2.3:80', '[::1:80', 'a b:80'],
+        ...['unix:', 'unix:stats.sock', 'unix:/', `unix:/${'s'.repeat(110)}`, 'http://h:1'],
+      ],
+    },
+    serveTokenFile: paths(),
+    metricsFile: paths(),
     alertCommand: {
       good: [
         ['', ''],
@@ -125,6 +140,16 @@ const CASES: Readonly<Record<Key, { good: readonly [string, unknown][]; bad: rea
     logBytesMax: sizes(0, 2 ** 40),
     output: choices('auto', 'progress', 'lines', 'journal'),
   }
+
+function paths() {
+  return {
+    good: [
+      ['', ''],
+      ['/run/x', '/run/x'],
+    ] as [string, unknown][],
+    bad: ['x', './x', '/x/', `/${'x'.repeat(4_096)}`],
+  }
+}
 
 function names() {
   const longest = `_${'a'.repeat(47)}`
@@ -268,4 +293,16 @@ t.test('a refused database is shown without its password', async t => {
   })
   t.match(error.message, /got mariadb:\/\/\*\*\*@db\/x: a % in it .*percent-encoded/)
   t.notMatch(error.message, /S3CRET/)
+})
+
+t.test('where others than this machine can ask, a password is demanded', async t => {
+  for (const serve of ['0.0.0.0:8321', '[::]:8321', '192.0.2.1:80', 'stats.example:8321']) {
+    const error = await failureOf(() => readConfig({ COUNTERSINK_SERVE: serve }))
+    t.match(error, { code: 'CONFIG_INVALID', message: /COUNTERSINK_SERVE_TOKEN_FILE/ }, serve)
+    const COUNTERSINK_SERVE_TOKEN_FILE = '/run/token'
+    t.equal(readConfig({ COUNTERSINK_SERVE: serve, COUNTERSINK_SERVE_TOKEN_FILE }).serve, serve)
+  }
+  for (const serve of ['127.0.0.2:8321', '[::1]:8321', 'localhost:80', 'unix:/run/x']) {
+    t.equal(readConfig({ COUNTERSINK_SERVE: serve }).serve, serve)
+  }
 })

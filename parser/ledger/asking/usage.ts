@@ -85,10 +85,12 @@ export function readUsage<R>(
   limits: WindowLimits = WINDOW_LIMITS,
 ): Promise<R | undefined> {
   const names = ledgerNames(config)
-  return inSnapshot(session, async () => {
+  const read = async (): Promise<R | undefined> => {
     const standing = await readStanding(session, names)
     return standing && use(await accountOf(session, names, question, standing, limits))
-  })
+  }
+  const { usage_block, usage_day, usage_month } = names
+  return inSnapshot(session, read, [usage_block, usage_day, usage_month])
 }
 
 interface Standing {

@@ -48,7 +48,10 @@ export async function makeHost(t: Teardown): Promise<Host> {
 
   const here = (lines: string): string =>
     lines
-      .replaceAll(/(?<![\w.:/-])\/(etc|srv|var|data|usr\/local)(?=[/\s]|$)/gm, `${root}/$1`)
+      .replaceAll(
+        /(?<![\w./-]|(?<!unix):)\/(etc|srv|var|data|usr\/local)(?=[/\s]|$)/gm,
+        `${root}/$1`,
+      )
       .replaceAll('db.example:3306', database.address)
   const env = {
     PATH: `${path('usr/local/bin')}:${PROGRAMS}:${process.env.PATH}`,

@@ -47,7 +47,9 @@ export async function rollUp(
   )
   const number = last!.n
   await session.execute(
-    `INSERT INTO ${n.rollup} VALUES (?, REPEAT('i', 16), '${state}', ?, 0, 0, 0, 0, UTC_TIMESTAMP(3), IF(? = 'applied', UTC_TIMESTAMP(3), NULL))`,
+    `INSERT INTO ${n.rollup} (n, instance, state, cursor_id, pairs_planned, pairs_applied,
+       amount_planned, amount_applied, begun_at, ended_at)
+     VALUES (?, REPEAT('i', 16), '${state}', ?, 0, 0, 0, 0, UTC_TIMESTAMP(3), IF(? = 'applied', UTC_TIMESTAMP(3), NULL))`,
     [number, cursorId ?? null, state],
   )
   const postings = await session.query<PostingRow>(

@@ -1,11 +1,11 @@
 import t, { type Test } from 'tap'
 import { orderOf } from '../../../parser/ledger/asking/orders.ts'
-import type { UsageOf } from '../../../parser/ledger/asking/usage.ts'
+import { readUsage, type UsageOf } from '../../../parser/ledger/asking/usage.ts'
 import { GRANULARITIES, type Granularity } from '../../../parser/ledger/schema/tables.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { seeded } from '../../helpers/files.ts'
 import { type ClosingScene, closingScene } from './closing-scene.ts'
-import { type Pairs, startServer } from './helpers.ts'
+import { openSession, type Pairs, startServer } from './helpers.ts'
 import { askUsage, keepUsage, ledgerNames, rollUp, startAt, type Told } from './usage-scene.ts'
 
 // What was used when: told as a plain model tells it, wherever the postings stand on their way into periods.
@@ -226,4 +226,24 @@ t.test('what is not kept is told by coarser periods', async t => {
       ['2026-04-01', undefined, 0n],
     ],
   })
+})
+
+t.test('tables of usage are not altered under somebody who asks', async t => {
+  const address = await server.database()
+  const s = await closingScene(t, address)
+  const other = await openSession(t, address)
+  const n = ledgerNames(s.config)
+  await keepUsage(s.session, n, 'UTC')
+  const alter = (table: string): Promise<unknown> =>
+    other.execute(
+      `ALTER TABLE ${table} NOWAIT REORGANIZE PARTITION others INTO
+         (PARTITION p VALUES LESS THAN ('2020-01-01'), PARTITION others VALUES LESS THAN (MAXVALUE))`,
+    )
+  await readUsage(s.session, s.config, { of: 'all', by: 'day' }, async account => {
+    for (const table of [n.usage_block, n.usage_day, n.usage_month]) {
+      await t.rejects(alter(table), /[Ll]ock wait timeout/, table)
+    }
+    for await (const { amount } of account.lines()) t.equal(amount, 0n)
+  })
+  for (const table of [n.usage_block, n.usage_day, n.usage_month]) await alter(table)
 })

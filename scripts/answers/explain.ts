@@ -104,70 +104,80 @@ const NAMED_FILE = fields(
   { sha256, size: count('bytes') },
 )
 
-export const EXPLAIN_ANSWER = lines(
-  fields(
-    {
-      kind: oneOf('content'),
-      ...{ name: text(), sha256: orNull(sha256, 'null: it was not read to its end') },
-      ...{ counted: flag(), outcome: text('in words, with the reason') },
-      steps: list(
-        fields(
-          { step: text(), time: time() },
-          { tookMs: count('since the step before'), note: text() },
-        ),
-        'in their order',
+/** The way of one content. */
+export const TRAIL = fields(
+  {
+    kind: oneOf('content'),
+    ...{ name: text(), sha256: orNull(sha256, 'null: it was not read to its end') },
+    ...{ counted: flag(), outcome: text('in words, with the reason') },
+    steps: list(
+      fields(
+        { step: text(), time: time() },
+        { tookMs: count('since the step before'), note: text() },
       ),
-      queued: list(QUEUED, 'files of it on their way'),
-      settled: list(FILE_SHAPE, 'in the history: the file that was counted, and the last one'),
-      sightings: list(SIGHTING, 'its files that were not counted, the newest five'),
-      sightingsCount: count(),
-    },
-    {
-      path: text('where this state directory has it now'),
-      rejects: text('where it has the bad lines that were put aside'),
-      ledger: LEDGER,
-      mendedBy: list(OTHER, 'the newest five of those that mend it'),
-    },
-  ),
-  fields({
-    kind: oneOf('several'),
-    files: list(NAMED_FILE, 'newest first'),
+      'in their order',
+    ),
+    queued: list(QUEUED, 'files of it on their way'),
+    settled: list(FILE_SHAPE, 'in the history: the file that was counted, and the last one'),
+    sightings: list(SIGHTING, 'its files that were not counted, the newest five'),
+    sightingsCount: count(),
+  },
+  {
+    path: text('where this state directory has it now'),
+    rejects: text('where it has the bad lines that were put aside'),
+    ledger: LEDGER,
+    mendedBy: list(OTHER, 'the newest five of those that mend it'),
+  },
+)
+export const SEVERAL = fields({
+  kind: oneOf('several'),
+  files: list(NAMED_FILE, 'newest first'),
+  hasMore: flag('there are older ones'),
+})
+export const IN_INBOX = fields(
+  { kind: oneOf('inbox'), name: text() },
+  { sha256, size: count(), publishedAt: time() },
+)
+const UNKNOWN = fields(
+  { kind: oneOf('unknown'), asked: text('the SHA-256 of a file that stands there') },
+  {
+    name: text('of that file'),
+    files: list(NAMED_FILE, 'that came under its name, with other contents, newest first'),
     hasMore: flag('there are older ones'),
-  }),
-  fields({ kind: oneOf('inbox'), name: text() }, { sha256, size: count(), publishedAt: time() }),
-  fields(
-    { kind: oneOf('unknown'), asked: text('the SHA-256 of a file that stands there') },
-    {
-      name: text('of that file'),
-      files: list(NAMED_FILE, 'that came under its name, with other contents, newest first'),
-      hasMore: flag('there are older ones'),
-    },
-  ),
-  fields(
-    {
-      ...{ kind: oneOf('opening'), id: digits() },
-      amount: orNull(signedAmount, 'null: not known of single consumers'),
-    },
-    { since: time('as it was understood'), until: time('as it was understood') },
-  ),
-  fields({
-    kind: oneOf('before', 'after'),
-    ...{ postings: count(), amount: signedAmount, runningTotal: signedAmount },
-  }),
-  fields(
-    {
-      ...{ kind: oneOf('posting'), time: time(), amount: signedAmount },
-      ...{ runningTotal: signedAmount, name: text(), sha256, batch: text('hex') },
-      beingCounted: flag(),
-    },
-    { order: text('what has asked for it: undo, supersede, reset'), reason: text() },
-  ),
-  fields({
-    ...{ kind: oneOf('total'), postings: count(), expected: signedAmount },
-    total: orNull(signedAmount, 'null: it has none'),
-    difference: orNull(signedAmount, 'what the total has more than expected; null: not known'),
-    addsUp: orNull(flag()),
-  }),
+  },
+)
+/** Of a consumer: what stood there at first contact, … */
+export const OPENING = fields(
+  {
+    ...{ kind: oneOf('opening'), id: digits() },
+    amount: orNull(signedAmount, 'null: not known of single consumers'),
+  },
+  { since: time('as it was understood'), until: time('as it was understood') },
+)
+/** … what lies outside of the time that is asked for, together, … */
+export const OUTSIDE = fields({
+  kind: oneOf('before', 'after'),
+  ...{ postings: count(), amount: signedAmount, runningTotal: signedAmount },
+})
+/** … each posting within, … */
+export const CONSUMER_POSTING = fields(
+  {
+    ...{ kind: oneOf('posting'), time: time(), amount: signedAmount },
+    ...{ runningTotal: signedAmount, name: text(), sha256, batch: text('hex') },
+    beingCounted: flag(),
+  },
+  { order: text('what has asked for it: undo, supersede, reset'), reason: text() },
+)
+/** … and whether today's total is what they make. */
+export const TOTAL = fields({
+  ...{ kind: oneOf('total'), postings: count(), expected: signedAmount },
+  total: orNull(signedAmount, 'null: it has none'),
+  difference: orNull(signedAmount, 'what the total has more than expected; null: not known'),
+  addsUp: orNull(flag()),
+})
+
+export const EXPLAIN_ANSWER = lines(
+  ...[TRAIL, SEVERAL, IN_INBOX, UNKNOWN, OPENING, OUTSIDE, CONSUMER_POSTING, TOTAL],
 )
 
 type Say = (fields: object) => Promise<void>
