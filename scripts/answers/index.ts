@@ -19,6 +19,7 @@ export {
   trailJson,
 } from './explain.ts'
 export { keepProof, LAST_PROOF, type LastProof, readLastProof } from './last-proof.ts'
+export { type OwnPlaces, ownPlaces } from './own-places.ts'
 export { type Picture, statusPicture } from './status.ts'
 export { PICTURE_SHAPE } from './status-shape.ts'
 export {

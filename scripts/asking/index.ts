@@ -5,7 +5,6 @@
 export { withConsumer } from './consumer.ts'
 export { type ContentFound, findContent } from './content.ts'
 export { CONTENT_STATES, contentVerdict } from './content-verdict.ts'
-export { type OwnPlaces, ownPlaces } from './own-places.ts'
 export { proveTotals } from './proof.ts'
 export { totalsDatabase } from './totals-database.ts'
 export { type WhatBecame, whatBecameOf } from './trail.ts'

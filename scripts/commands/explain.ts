@@ -9,10 +9,11 @@ import {
   EXPLAIN_ANSWER,
   inboxJson,
   namesakesJson,
+  ownPlaces,
   severalJson,
   trailJson,
 } from '../answers/index.ts'
-import { ownPlaces, whatBecameOf, withConsumer } from '../asking/index.ts'
+import { whatBecameOf, withConsumer } from '../asking/index.ts'
 import { command } from '../command-table/index.ts'
 import type { InInbox } from '../publishing/index.ts'
 import {

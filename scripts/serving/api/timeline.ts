@@ -1,5 +1,12 @@
-import { IN_INBOX, inboxJson, SEVERAL, severalJson, TRAIL, trailJson } from '../../answers/index.ts'
-import { ownPlaces } from '../../asking/index.ts'
+import {
+  IN_INBOX,
+  inboxJson,
+  ownPlaces,
+  SEVERAL,
+  severalJson,
+  TRAIL,
+  trailJson,
+} from '../../answers/index.ts'
 import { findTrail } from '../../mariadb/index.ts'
 import { findInInbox } from '../../publishing/index.ts'
 import { undecided } from '../../terminal/index.ts'
