@@ -19,6 +19,7 @@ import { serving } from './sections/serving.ts'
 import { smallFiles } from './sections/small-files.ts'
 import { sustained } from './sections/sustained.ts'
 import { usage } from './sections/usage.ts'
+import { usageIngest } from './sections/usage-ingest.ts'
 import { usageQueries } from './sections/usage-queries.ts'
 import { wholeWay } from './sections/whole-way.ts'
 
@@ -44,6 +45,7 @@ export const SECTIONS: readonly Section[] = [
   prune,
   usageQueries,
   usage,
+  usageIngest,
   manyConsumers,
   sustained,
 ]

@@ -13,6 +13,7 @@ import { formatManifest } from '../../shared/manifest.ts'
 import { MANIFEST_SUFFIX, type StatePaths, statePaths } from '../../shared/paths.ts'
 import type { ParserHealth, Settled } from '../../shared/protocol.ts'
 import { askOnce, type Channel, openChannel } from '../../shared/socket/index.ts'
+import type { Terms } from '../../shared/terms.ts'
 import { startPrivateMariadb } from '../mariadb/index.ts'
 import { type Build, parserCommand, THIS_BUILD } from './builds.ts'
 import type { Piece } from './data/cut-file.ts'
@@ -157,12 +158,15 @@ export class Site {
   }
 
   /** Puts a known file into the inbox under this name, its manifest before it; a second name of it. */
-  async drop(file: KnownFile, name: string): Promise<void> {
+  async drop(file: KnownFile, name: string, terms?: Terms): Promise<void> {
     const { sizeBytes, sha256, lines, amount } = file
     const manifest = join(this.paths.inbox, `${name}${MANIFEST_SUFFIX}`)
     await writeFile(
       `${manifest}.tmp`,
-      formatManifest({ sizeBytes, sha256, lines, amount, disposable: false }),
+      formatManifest({
+        ...{ sizeBytes, sha256, lines, amount, disposable: false },
+        ...(terms && { terms }),
+      }),
     )
     await rename(`${manifest}.tmp`, manifest)
     await link(file.path, join(this.paths.inbox, name))
