@@ -18,8 +18,8 @@ export const rejects = command({
   name: 'rejects',
   summary: 'show the bad lines of a counted file that were put aside',
   about: `Shows the bad lines of a file that was counted without them, or is held (COUNTERSINK_REJECT_LINES, or
-publish --reject-lines): line, offset, what is wrong, size, and the line itself. An existing path is that file, which is
-hashed, or a reject file; anything else must be at least 8 hex digits of a SHA-256.
+publish --reject-lines): line, offset, what is wrong, size, and the line itself. An existing path is that file,
+which is hashed, or a reject file; anything else must be at least 8 hex digits of a SHA-256.
 
 With --lines only the lines are printed, byte for byte. Mended, they are a file of their own: publish it
 with --parent and the SHA-256 of the file that they come from.`,

@@ -51,8 +51,8 @@ whole.`,
   examples: [
     { line: 'countersink usage', what: 'the last 30 days' },
     {
-      line: 'countersink usage --consumer 4711 --by hour --from 2026-11-24 --to 2026-11-25',
-      what: 'what this one has used on that day, hour by hour',
+      line: 'countersink usage --consumer 4711 --by hour --from 2026-11-24',
+      what: 'what this one has used since then, hour by hour',
     },
     { line: 'countersink usage --top 20 --by month --csv', what: 'the largest of each month' },
   ],

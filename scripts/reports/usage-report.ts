@@ -77,17 +77,20 @@ async function largestOf(account: UsageAccount, of: UsageOf): Promise<bigint> {
 
 function notesOf(account: UsageAccount, asked: Granularity): string[] {
   const { by, asOfMs, rolledUpAtMs, filesNotRolledUp, isRezoning, keptFromMs, clock } = account
-  const when = (ms: number): string => clock.exactMinuteAt(ms).slice(0, 16).replace('T', ' ')
   const rolled = rolledUpAtMs === undefined ? '' : `, rolled up at ${timeText(rolledUpAtMs)} UTC`
   const are = filesNotRolledUp === 1 ? 'is' : 'are'
   const rest = `${formatCountOf(filesNotRolledUp, 'file')} of this time ${are} not rolled up yet, and ${are} in it all the same.`
   const kept = (['hour', 'day', 'month'] as const).flatMap(one => {
     const fromMs = keptFromMs[one]
-    return fromMs === undefined ? [] : [`${one}s are kept from ${when(fromMs)} on`]
+    const day = fromMs === undefined ? undefined : clock.exactMinuteAt(fromMs).slice(0, 10)
+    return day === undefined ? [] : [`${one}s ${KEPT}from ${day} on`]
   })
+  const [first = '', ...others] = kept
   return [
     `As of ${timeText(asOfMs)} UTC${rolled}.${filesNotRolledUp === 0 ? '' : ` ${rest}`}`,
-    ...(kept.length === 0 ? [] : [`By this time zone ${kept.join(', ')}.`]),
+    ...(kept.length === 0
+      ? []
+      : [`${[capital(first), ...others.map(one => one.replace(KEPT, ''))].join(', ')}.`]),
     ...(by === asked
       ? []
       : [`By ${asked} not all of it is kept any more, so it is shown by ${by}.`]),
@@ -97,6 +100,12 @@ function notesOf(account: UsageAccount, asked: Granularity): string[] {
         ]
       : []),
   ]
+}
+
+const KEPT = 'are kept '
+
+function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1)
 }
 
 function barOf(amount: bigint, largest: bigint, width: number): string {

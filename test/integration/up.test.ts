@@ -19,7 +19,7 @@ t.test('a number of files, one run after the other, also after a killed one', as
   t.match(first, { code: 0, stdout: /It adds up\.\n/ })
   t.match(
     first.stdout,
-    /\n\nNext: countersink totals .*\n.* explain --consumer ID.*\n.* up --no-gen.*\n.* publish FILE .*\n$/,
+    /\n\nNext: countersink totals .*\n.* usage .*\n.* explain --consumer ID.*\n.* up --no-gen.*\n.* publish FILE .*\n$/,
   )
   t.equal(first.stdout.match(/^usage-\S+ .* applied /gm)?.length, 3, 'a row a file')
   assertPlain(t, first.stdout + first.stderr)

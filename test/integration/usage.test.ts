@@ -15,12 +15,9 @@ t.setTimeout(120_000)
 
 const site = await makeSite(t, server, {
   COUNTERSINK_QUIET_MS: '100',
-  COUNTERSINK_TIME_ZONE: 'Europe/Berlin',
+  ...{ COUNTERSINK_TIME_ZONE: 'Europe/Berlin', COUNTERSINK_KEEP_HOURS: 'forever' },
 })
 const parser = await startParser(t, site)
-await withSession(site, session =>
-  session.execute(`UPDATE countersink_meta SET time_zone = 'Europe/Berlin'`),
-)
 
 function written({ paths }: Site, { name, content }: DataFile): string {
   const path = join(paths.dir, name)
@@ -89,7 +86,9 @@ t.test('for people, and as CSV', async t => {
   const { stdout } = await countersink(t, site, 'usage', '--consumer', '1', ...days)
   t.match(stdout, /^Usage of consumer 1, by day \(Europe\/Berlin\)\n\nday +amount\n/)
   t.match(stdout, /^2026-03-28 +100\n2026-03-29 +5\n\nAs of /m, 'no bars in a pipe')
-  t.match((await countersink(t, site, 'usage')).stdout.split('\n').length, 30 + 6, 'thirty days')
+  const lately = (await countersink(t, site, 'usage')).stdout
+  t.equal(lately.match(/^\d{4}-\d\d-\d\d +\d/gm)?.length, 30, 'thirty days')
+  t.match(lately, /\nDays are kept from \d{4}-\d\d-\d\d on\.\n$/)
   t.match(
     (await countersink(t, site, 'explain', 'c')).stdout,
     /used at +2026-03-29 01:30:00\.500 UTC/,

@@ -7,7 +7,7 @@
  * and sockets that go; or contents are taken back, counted again and replaced. In the end every number must be exact and every file in its place, whatever
  * happened; postings, proof and explanation agree with a model that knows nothing of them.
  *
- * 20 histories happen, from seed 1 on: what is made is the same each time, when it happens is not.
+ * 12 histories happen, from seed 1 on: what is made is the same each time, when it happens is not.
  * `COUNTERSINK_HISTORIES=n` lets n happen, `COUNTERSINK_FIRST_SEED=random` (or a number) begins
  * elsewhere, `COUNTERSINK_SEED_HISTORY=s` lets the one of seed s happen.
  */
@@ -26,7 +26,7 @@ const FAILURES_MAX = 3
 const FAULT_SHOWN = 3_000
 
 const only = process.env.COUNTERSINK_SEED_HISTORY
-const count = only === undefined ? Number(process.env.COUNTERSINK_HISTORIES ?? 20) : 1
+const count = only === undefined ? Number(process.env.COUNTERSINK_HISTORIES ?? 12) : 1
 const first = process.env.COUNTERSINK_FIRST_SEED ?? '1'
 const firstSeed = Number(only ?? (first === 'random' ? randomInt(2 ** 31) : first))
 t.setTimeout(600_000 + count * 5_000)

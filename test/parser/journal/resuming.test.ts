@@ -135,6 +135,7 @@ t.test('many settlements are one commit: numbers in order, all or nothing', asyn
     held: 0,
     bytes: 20,
     lines: 4,
+    rejectedLines: 0,
   }
   t.same(journal.sinceStart, counts)
   t.same(journal.settle([]), [])
