@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { countersink, jsonLines } from '../helpers/cli.ts'
-import { startDatabaseServer, withSession } from '../helpers/database.ts'
+import { startDatabaseServer } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { dataFile, drop, sha256Of } from '../helpers/files.ts'
 import { startParser, stopProgram } from '../helpers/parser.ts'
@@ -22,7 +22,9 @@ const HOSTILE = [
 ]
 
 const server = await startDatabaseServer(t)
-const site = await makeSite(t, server)
+const site = await makeSite(t, server, {
+  ...{ COUNTERSINK_TIME_ZONE: 'Europe/Berlin', COUNTERSINK_KEEP_HOURS: 'forever' },
+})
 const { paths } = site
 const parser = await startParser(t, site)
 const files = [
@@ -104,9 +106,6 @@ t.test('what became of a content', async t => {
 })
 
 t.test('usage by time', async t => {
-  await withSession(site, session =>
-    session.execute(`UPDATE countersink_meta SET time_zone = 'Europe/Berlin'`),
-  )
   const cases: readonly (readonly [path: string, ...args: string[]])[] = [
     ['usage'],
     ['usage?by=hour', '--by', 'hour'],
