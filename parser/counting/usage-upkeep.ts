@@ -44,6 +44,8 @@ export class UsageUpkeep {
   readonly #pauseMs: () => number
   #unrolled: Unrolled | undefined
   #isUnderWay = false
+  /** Of what is new. */
+  #isRollUpDue = false
   #blocked: { readonly why: string; readonly tries: number } | undefined
   /** By the clock of `performance.now`. */
   #lookAtMs = 0
@@ -87,15 +89,16 @@ export class UsageUpkeep {
     if (this.#unrolled === undefined) return false
     const { postings, pairs, ageMs } = this.#unrolled
     const { isCounter } = this.#ledger.counter
-    // Whoever counts looks for what is old too; who does not is there when nobody counts.
-    if (isIdle && nowMs >= this.#upkeepAtMs) return true
     const due = isIdle && isCounter ? this.#pace.atLeisure : this.#pace.underLoad
-    return postings > 0 && (ageMs >= due.ageMs || postings >= due.postings || pairs >= due.pairs)
+    this.#isRollUpDue =
+      postings > 0 && (ageMs >= due.ageMs || postings >= due.postings || pairs >= due.pairs)
+    // Whoever counts looks for what is old too; who does not is there when nobody counts.
+    return this.#isRollUpDue || (isIdle && nowMs >= this.#upkeepAtMs)
   }
 
   /** Does it for a while. @returns whether there is more. */
   async goOn(): Promise<boolean> {
-    const result = await this.#ledger.counter.keepUsage()
+    const result = await this.#ledger.counter.keepUsage(this.#isRollUpDue ? 'one' : 'none')
     this.#isUnderWay = result.kind === 'goes on'
     // What was known of it is not so any more.
     if (!this.#isUnderWay) this.#lookAtMs = 0
@@ -105,7 +108,6 @@ export class UsageUpkeep {
         return false
       case 'done':
         this.#upkeepAtMs = performance.now() + this.#pace.upkeepMs
-        this.#unrolled = undefined
         this.#blocked = undefined
         return false
       case 'later':

@@ -6,7 +6,7 @@ import type { Batch } from '../batch.ts'
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import type { LedgerConnection } from '../ledger-connection.ts'
-import type { Unrolled } from '../periods/upkeep.ts'
+import type { RollUps, Unrolled } from '../periods/upkeep.ts'
 import { UsageKeeper, type UsageResult } from '../periods/usage-keeper.ts'
 import { databaseUnavailable } from '../sql-errors.ts'
 import { findBatch } from './batch-row.ts'
@@ -172,10 +172,15 @@ export class Counter {
     return this.#connection.read(session => this.#usage.unrolled(session))
   }
 
-  /** Keeps usage by time, for a while. @throws the signal's reason between two parts */
-  keepUsage(): Promise<UsageResult | { readonly kind: 'recorder' }> {
+  /**
+   * Keeps usage by time, for a while.
+   *
+   * @param rollUps what is begun, unless something is under way.
+   * @throws the signal's reason between two parts
+   */
+  keepUsage(rollUps: RollUps): Promise<UsageResult | { readonly kind: 'recorder' }> {
     return this.#counting(session =>
-      this.#usage.goOn(session, this.#optionsOn(session), this.#connection.signal),
+      this.#usage.goOn(session, this.#optionsOn(session), this.#connection.signal, rollUps),
     )
   }
 
@@ -224,7 +229,7 @@ export class Counter {
       await this.#lease.keep(session)
     }
     const periods = this.#usage.isKept
-      ? { bringIntoPeriods: () => this.#usage.parts(session, { instance, between }) }
+      ? { bringIntoPeriods: () => this.#usage.parts(session, { instance, between }, 'all') }
       : {}
     return {
       ...{ between, ...periods },

@@ -1,7 +1,7 @@
 /**
  * All that is done for usage by time, a part at a time, by whoever counts: the time zone as it is
- * configured, what is older than is kept, and then roll-ups until nothing waits: one that is under way first,
- * then days that are made anew, then what is new.
+ * configured, what is older than is kept, and roll-ups: one that is under way first, then days that are made
+ * anew, then what is new.
  */
 
 import { Calendar, monthOf } from '../../../shared/time-zone.ts'
@@ -15,7 +15,11 @@ import { beginRezoning, setTimeZone } from './rezone.ts'
 import { bringToItsEnd, type RollOptions } from './roll.ts'
 import { openRollUp } from './rollup-row.ts'
 
+/** Of what is new: each new one writes all of its periods anew, so many files are best rolled up together. */
+export type RollUps = 'none' | 'one' | 'all'
+
 export interface UpkeepOptions extends RollOptions {
+  readonly rollUps: RollUps
   readonly usage: 'auto' | 'on' | 'off'
   /** Empty: as the ledger has it. */
   readonly timeZone: string
@@ -95,7 +99,7 @@ export async function* keepUp(
     yield
     await between()
   }
-  for (;;) {
+  while (options.rollUps !== 'none') {
     const members = await chooseMembers(session, names, calendar)
     if (members === undefined) return 'done'
     const kept = await keptFrom(session, names)
@@ -104,9 +108,11 @@ export async function* keepUp(
     yield
     await between()
     yield* finish()
+    if (options.rollUps === 'one') break
     yield
     await between()
   }
+  return 'done'
 }
 
 function periodsOf({ moves }: Members): ReadonlyMap<Granularity, Iterable<string>> {

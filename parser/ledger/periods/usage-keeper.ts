@@ -6,7 +6,7 @@ import type { Lease } from '../counting/lease.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { sqlNumber } from '../sql-errors.ts'
 import { type ChunkTools, chunkTools } from './chunk.ts'
-import { keepUp, readUnrolled, readZone, type Unrolled } from './upkeep.ts'
+import { keepUp, type RollUps, readUnrolled, readZone, type Unrolled } from './upkeep.ts'
 
 /** What came of a while of it. */
 export type UsageResult =
@@ -66,11 +66,12 @@ export class UsageKeeper {
     session: Session,
     options: { readonly instance: Uint8Array; readonly between: () => Promise<void> },
     signal: AbortSignal,
+    rollUps: RollUps,
   ): Promise<UsageResult> {
     const { epoch } = this.#lease
     // Somebody else may have been at it.
     if (this.#work?.session !== session || this.#work.epoch !== epoch) this.#work = undefined
-    this.#work ??= { session, epoch, parts: this.parts(session, options) }
+    this.#work ??= { session, epoch, parts: this.parts(session, options, rollUps) }
     const { parts } = this.#work
     const untilMs = performance.now() + AT_ONCE_MS
     try {
@@ -92,12 +93,13 @@ export class UsageKeeper {
   parts(
     session: Session,
     options: { readonly instance: Uint8Array; readonly between: () => Promise<void> },
+    rollUps: RollUps,
   ): AsyncGenerator<void, 'done' | 'later'> {
     const [names, lease, kernel, config] = [this.#names, this.#lease, this.#kernel, this.#config]
     this.#tools ??= chunkTools(names, kernel)
     return keepUp(session, {
       ...{ names, lease, kernel, tools: this.#tools, ...options },
-      ...{ usage: config.usage, timeZone: config.timeZone },
+      ...{ usage: config.usage, timeZone: config.timeZone, rollUps },
       keeping: { hour: config.keepHours, day: config.keepDays, month: config.keepMonths },
     })
   }

@@ -11,7 +11,8 @@ import { until } from '../until.ts'
 
 const AIM = 0.9
 const TURNS = 3
-const HOURS = 24
+/** As files come that are published when they are full: of this hour and the one before. */
+const HOURS = 2
 
 /**
  * The whole way of files, with usage by time and without: until all are counted, and with it until all of
@@ -74,9 +75,9 @@ async function countAll(
   expected: { readonly pairs: number; readonly text: string },
 ): Promise<Counted> {
   bench.say(`counting them with usage ${usage}`)
-  // As soon as nothing waits to be counted.
+  // Together, as under constant load: when so many files wait for it and none to be counted.
   const site = await Site.make(bench.workspace, {
-    ...{ COUNTERSINK_USAGE: usage, COUNTERSINK_ROLL_UP_MS: '100' },
+    ...{ COUNTERSINK_USAGE: usage, COUNTERSINK_ROLL_UP_MS: '600000' },
   })
   const dayBeforeMs = Math.floor(Date.now() / 86_400_000 - 1) * 86_400_000
   for (const [i, file] of files.entries()) {

@@ -82,7 +82,7 @@ export async function usageScene(
       return keepUp(as, {
         ...options,
         tools: chunkTools(names, options.kernel),
-        ...{ usage: 'auto', timeZone: '' },
+        ...{ usage: 'auto', timeZone: '', rollUps: 'all' },
         keeping: { hour: 'forever', day: 'forever', month: 'forever' },
         ...more,
       })
