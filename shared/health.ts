@@ -50,8 +50,6 @@ export interface ParserHealth extends CommonHealth {
   readonly oldestClaimedAtMs?: number
   /** Whether this parser counts, or only records what another one counts. */
   readonly isCounter?: boolean
-  /** How far usage by time is behind what is counted; absent where none is kept. */
-  readonly usageLagMs?: number
   /** The number of the newest processed record. */
   readonly processed: number
   /** Since the start; absent if there are none. */

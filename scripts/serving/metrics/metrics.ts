@@ -163,8 +163,8 @@ export const METRICS: readonly Metric[] = [
   ),
   gauge(
     'countersink_usage_lag_seconds',
-    'How far usage by time is behind what is counted; missing where none is kept.',
-    parserValue(({ usageLagMs }) => (usageLagMs === undefined ? undefined : seconds(usageLagMs))),
+    'How long what is counted has waited to be rolled up; 0 when nothing waits.',
+    parserValue(({ usage }) => usage?.ageSeconds ?? 0),
   ),
   gauge('countersink_disk_free_bytes', 'Free room for the state directory.', ({ room }) =>
     one(room?.freeBytes),
