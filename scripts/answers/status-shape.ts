@@ -87,6 +87,13 @@ export const PICTURE_SHAPE = fields(
       fields({ orders: count(), first: list(fields({ kind: text(), why: text() })) }),
       'asked for, and waiting, as this parser knows it if it counts',
     ),
+    usage: orNull(
+      fields(
+        { postings: count('files counted or taken back'), ageSeconds: count() },
+        { why: text('what is wrong') },
+      ),
+      'what waits to be rolled up; null: nothing does, or the parser does not answer',
+    ),
     unmoved: orNull(
       fields({ files: count(), first: list(fields({ name: text(), why: text() })) }),
       'settled, and still in work/',

@@ -79,6 +79,7 @@ export async function statusPicture(paths: StatePaths, kindInEnvironment: 'priva
     inboxAway: live?.inboxAway ?? null,
     held: live === undefined ? null : heldPicture(live.held),
     orders: live === undefined ? null : (live.orders ?? { orders: 0, first: [] }),
+    usage: live?.usage ?? null,
     unmoved: live === undefined ? null : (live.unmoved ?? { files: 0, first: [] }),
     lastProgressAt: live === undefined ? null : new Date(live.lastProgressAtMs).toISOString(),
   }

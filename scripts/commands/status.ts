@@ -6,6 +6,7 @@ import type {
   LeftInInbox,
   SameNames,
   UnmovedFiles,
+  UsageUpkeep,
   WaitingOrders,
 } from '../../shared/protocol.ts'
 import { PRIVATE_DATABASE } from '../../shared/remembered-ledger.ts'
@@ -78,6 +79,7 @@ function text(p: Picture): string {
   }
   if (p.held !== null && p.held.files > 0) lines.push(['held', heldText(p.held)])
   if (p.orders !== null && p.orders.orders > 0) lines.push(['orders', ordersText(p.orders)])
+  if (p.usage !== null && isBehind(p.usage)) lines.push(['usage', usageText(p.usage)])
   if (p.unmoved !== null && p.unmoved.files > 0) lines.push(['work', unmovedText(p.unmoved)])
   const note =
     p.answeredBy === 'parser'
@@ -180,6 +182,16 @@ function ordersText({ orders, first }: WaitingOrders): string {
   const named = first.map(({ kind, why }) => `${kind}: ${why}`).join('; ')
   const others = orders > first.length ? '; and others' : ''
   return `${formatCount(orders)} asked for, and waiting: ${named}${others}`
+}
+
+/** Under constant load it is so for some minutes. */
+function isBehind({ ageSeconds, why }: UsageUpkeep): boolean {
+  return why !== undefined || ageSeconds > 600
+}
+
+function usageText({ postings, ageSeconds, why }: UsageUpkeep): string {
+  const waits = `${formatCountOf(postings, 'file')} not rolled up yet, for ${formatDuration(ageSeconds * 1_000)}`
+  return why === undefined ? waits : `${waits}: ${why}`
 }
 
 function unmovedText({ files, first }: UnmovedFiles): string {

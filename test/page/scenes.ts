@@ -51,6 +51,7 @@ export const status = {
   inboxAway: null,
   held: { files: 1, first: [{ name: 'month.txt', sha256: sha('held'), since: iso(NOON_MS) }] },
   orders: { orders: 0, first: [] },
+  usage: null,
   unmoved: { files: 0, first: [] },
   lastProgressAt: iso(NOON_MS - 1_500),
 }
