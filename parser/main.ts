@@ -6,8 +6,7 @@ import { runService } from '../shared/lifecycle.ts'
 import { createLog } from '../shared/log.ts'
 import { earlyLogSettings } from '../shared/log-settings.ts'
 import { statePaths } from '../shared/paths.ts'
-import { databaseAddress } from './ledger/index.ts'
-import { Parser } from './parser.ts'
+import type { Parser } from './parser.ts'
 
 const { values } = parseArgs({
   options: {
@@ -29,6 +28,9 @@ await runService(log, values.supervised ?? false, start, () => {
 })
 
 async function start(): Promise<Parser> {
+  // Modules are loaded side by side, which takes descriptors. That there are enough was looked at by now.
+  const { databaseAddress } = await import('./ledger/index.ts')
+  const { Parser } = await import('./parser.ts')
   const paths = statePaths(values.dir)
   live = new LiveConfig(() => configOf(paths.dir, process.env))
   const { config } = live
