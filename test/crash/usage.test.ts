@@ -17,7 +17,9 @@ t.setTimeout(600_000)
 
 const FILES = [chunkedFile('a', 1), chunkedFile('b', 2)]
 const ROLLING = CRASH_POINTS.filter(name => name.startsWith('U'))
-const ON = { COUNTERSINK_USAGE: 'on', COUNTERSINK_KEEP_HOURS: '1d' }
+const ON = {
+  ...{ COUNTERSINK_USAGE: 'on', COUNTERSINK_KEEP_HOURS: '1d', COUNTERSINK_ROLL_UP_MS: '100' },
+}
 const ELSEWHERE = { ...ON, COUNTERSINK_TIME_ZONE: 'Pacific/Kiritimati' }
 
 for (const point of ROLLING) {
