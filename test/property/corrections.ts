@@ -1,7 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { Session } from '../../parser/ledger/connection.ts'
+import type { Session } from '../../parser/ledger/connection.ts'
 import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
 import { U64_MAX } from '../../shared/limits.ts'
 import { givenName } from '../../shared/paths.ts'
@@ -19,72 +18,56 @@ import {
 import type { CorrectedFile, CorrectionsPlan, Step } from './corrections-plan.ts'
 import { areInPlace, assertAsModelled, statesOf } from './corrections-proof.ts'
 import { HistoryFailed } from './life.ts'
-import { runCommand, type SpawnedProgram, spawnParser } from './parser-process.ts'
-import { type HistorySite, makeHistorySite, makeNeighbour, type Server } from './site.ts'
+import { type Lived, liveThrough } from './live-through.ts'
+import { Parsers } from './parsers.ts'
+import type { HistorySite, Server } from './site.ts'
 
 const STEP_MS = 60_000
-const POLL_MS = 20
 /** Lets it happen. After each step the totals, and each single one of them, are what the model says. */
-export async function liveThroughCorrections(
-  server: Server,
-  plan: CorrectionsPlan,
-): Promise<{ readonly fault: string | undefined; readonly points: number }> {
-  const first = await makeHistorySite(server, plan)
-  const sites = [first, ...Array.from({ length: plan.hosts - 1 }, () => makeNeighbour(first))]
-  const session = await Session.open(first.address)
-  const history = new Corrections(plan, sites, session)
-  try {
-    await history.live()
-    return { fault: undefined, points: history.points }
-  } catch (error) {
-    const why = error instanceof HistoryFailed ? error.message : String((error as Error).stack)
-    return { fault: `${why}\n${history.log}`, points: history.points }
-  } finally {
-    await history.end()
-    await session.close()
-    for (const site of [...sites].reverse()) await site.remove()
-  }
+export function liveThroughCorrections(server: Server, plan: CorrectionsPlan) {
+  return liveThrough(server, plan, (...parts) => new Corrections(...parts))
 }
 
-class Corrections {
+class Corrections implements Lived {
   readonly #plan: CorrectionsPlan
   readonly #sites: readonly HistorySite[]
   readonly #session: Session
   readonly #model: CorrectionsModel
-  readonly #parsers: SpawnedProgram[]
-  readonly #kills: string[]
-  #isOver = false
-  points = 0
-  log = ''
+  readonly #parsers: Parsers
+  #log = ''
 
   constructor(plan: CorrectionsPlan, sites: readonly HistorySite[], session: Session) {
     this.#plan = plan
     this.#sites = sites
     this.#session = session
     this.#model = new CorrectionsModel(plan.files, plan.policy)
-    this.#kills = [...plan.kills]
-    this.#parsers = sites.map(site => this.#spawn(site))
+    this.#parsers = new Parsers(sites, plan.kills, { stepMs: STEP_MS })
+  }
+
+  get points(): number {
+    return this.#parsers.points
+  }
+
+  get log(): string {
+    return this.#log + this.#parsers.log
+  }
+
+  end(): Promise<void> {
+    return this.#parsers.end()
   }
 
   async live(): Promise<void> {
     for (const [i, step] of this.#plan.steps.entries()) {
-      this.log += `--- step ${i}: ${JSON.stringify(step, (_key, value) => (typeof value === 'bigint' ? `${value}` : value))}\n`
+      this.#log += `--- step ${i}: ${JSON.stringify(step, (_key, value) => (typeof value === 'bigint' ? `${value}` : value))}\n`
       await this.#take(step, i)
       await assertAsModelled(this.#session, this.#sites[0]!.config, this.#plan.files, this.#model)
     }
     const places = this.#sites.map(({ paths }) => paths)
-    await this.#until('each file is where it belongs', async () => {
+    await this.#parsers.until('each file is where it belongs', async () => {
       return areInPlace(places, this.#plan.files, this.#model)
     })
     const code = this.#model.added === 0n ? DONE : DECLINED
     await this.#ask(0, code, 'verify', '--full', '--json')
-  }
-
-  async end(): Promise<void> {
-    this.#isOver = true
-    for (const parser of this.#parsers) if (!parser.ended()) parser.signal('SIGKILL')
-    while (this.#parsers.some(parser => parser.ended() === undefined)) await sleep(POLL_MS)
-    for (const parser of this.#parsers) this.log += `--- parser:\n${parser.log()}`
   }
 
   async #take(step: Step, number: number): Promise<void> {
@@ -129,7 +112,7 @@ class Corrections {
         return
       }
       case 'kill':
-        return this.#parsers[step.host]!.signal('SIGKILL')
+        return this.#parsers.kill(step.host)
     }
   }
 
@@ -145,11 +128,11 @@ class Corrections {
   async #untilSettled(number: number, host: number): Promise<void> {
     const { paths } = this.#sites[host]!
     const standing = this.#model.standing(number)!
-    await this.#until(`${this.#hash(number)} is ${standing}`, async () => {
+    await this.#parsers.until(`${this.#hash(number)} is ${standing}`, async () => {
       if (list(paths.inbox).some(name => !name.startsWith('.'))) return false
       const health = await pingParser(paths)
       if (health?.state !== 'running' || health.queue.files > 0) return false
-      const { said } = await this.#run(host, 'check', this.#hash(number))
+      const { said } = await this.#parsers.run(host, 'check', this.#hash(number))
       return SAID[standing].test(said)
     })
   }
@@ -169,7 +152,7 @@ class Corrections {
     const standing = this.#model.standing(number)
     const must = standing === 'refused' || standing === 'spoilt'
     const found = must
-      ? await this.#until('it is in quarantine', async () => this.#findQuarantined(number))
+      ? await this.#parsers.until('it is in quarantine', async () => this.#findQuarantined(number))
       : this.#findQuarantined(number)
     if (found === undefined || by === number) return
     const { host, path, name } = found
@@ -245,9 +228,9 @@ class Corrections {
     const [command] = args
     const waits = command !== 'requeue' && command !== 'verify'
     let isRepeated = false
-    return this.#until(`${command} ends with ${code}`, async () => {
-      const ended = await this.#run(host, ...args, ...(waits ? ['--timeout', '40'] : []))
-      this.log += ended.said
+    return this.#parsers.until(`${command} ends with ${code}`, async () => {
+      const ended = await this.#parsers.run(host, ...args, ...(waits ? ['--timeout', '40'] : []))
+      this.#log += ended.said
       if (ended.code === code) return ended
       // It was done after all, and is not done again for the same reason.
       if (isRepeated && command === 'reset' && ended.said.includes('emptied before')) return ended
@@ -264,35 +247,6 @@ class Corrections {
     const by = states.get(sha256Of(readFileSync(path)))
     if (code === DECLINED) return by === 'refused'
     return code === DONE && by === 'applied' && states.get(old) === 'reverted'
-  }
-
-  #run(host: number, command: string, ...args: string[]) {
-    return runCommand(this.#sites[host]!, command, ...args)
-  }
-
-  async #until<T>(what: string, look: () => Promise<T | undefined | false>): Promise<T> {
-    const deadline = performance.now() + STEP_MS
-    for (;;) {
-      const found = await look()
-      if (found !== undefined && found !== false) return found
-      if (performance.now() > deadline) fail(`not within ${STEP_MS} ms: ${what}`)
-      await sleep(POLL_MS)
-    }
-  }
-
-  /** One that dies is followed by another one at once. */
-  #spawn(site: HistorySite): SpawnedProgram {
-    const parser: SpawnedProgram = spawnParser(site, this.#kills.shift(), () => {
-      const ended = parser?.ended()
-      if (ended === undefined || this.#isOver) return
-      const at = this.#parsers.indexOf(parser)
-      if (at === -1) return
-      if (ended.signal === 'SIGKILL') this.points += 1
-      else this.log += `--- a parser ended with ${ended.code}\n`
-      this.log += `--- parser:\n${parser.log()}`
-      this.#parsers[at] = this.#spawn(site)
-    })
-    return parser
   }
 
   get #names() {

@@ -40,6 +40,11 @@ export class Parsers {
     )
   }
 
+  /** At whatever it does. */
+  kill(host: number): void {
+    this.#parsers[host]?.signal('SIGKILL')
+  }
+
   async end(): Promise<void> {
     this.#isOver = true
     for (const parser of this.#parsers) {

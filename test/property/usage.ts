@@ -1,13 +1,14 @@
 import { readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Session } from '../../parser/ledger/connection.ts'
+import type { Session } from '../../parser/ledger/connection.ts'
 import { prove } from '../../parser/ledger/index.ts'
 import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
 import { sha256Of } from '../helpers/files.ts'
 import { pingParser } from '../helpers/parser.ts'
 import { HistoryFailed } from './life.ts'
+import { type Lived, liveThrough } from './live-through.ts'
 import { Parsers } from './parsers.ts'
-import { type HistorySite, makeHistorySite, makeNeighbour, type Server } from './site.ts'
+import type { HistorySite, Server } from './site.ts'
 import { keptFrom, standingFaults } from './usage-faults.ts'
 import { type Granularity, linesOf, type Used, usageOf } from './usage-model.ts'
 import type { UsagePlan, UsageStep } from './usage-plan.ts'
@@ -16,28 +17,11 @@ const STEP_MS = 60_000
 const GRANULARITIES: readonly Granularity[] = ['hour', 'day', 'month']
 
 /** Lets it happen. After each step the proof holds and every period is what the model says. */
-export async function liveThroughUsage(
-  server: Server,
-  plan: UsagePlan,
-): Promise<{ readonly fault: string | undefined; readonly points: number }> {
-  const first = await makeHistorySite(server, plan)
-  const sites = [first, ...Array.from({ length: plan.hosts - 1 }, () => makeNeighbour(first))]
-  const session = await Session.open(first.address)
-  const history = new UsageHistory(plan, sites, session)
-  try {
-    await history.live()
-    return { fault: undefined, points: history.points }
-  } catch (error) {
-    const why = error instanceof HistoryFailed ? error.message : String((error as Error).stack)
-    return { fault: `${why}\n${history.log}`, points: history.points }
-  } finally {
-    await history.end()
-    await session.close()
-    for (const site of [...sites].reverse()) await site.remove()
-  }
+export function liveThroughUsage(server: Server, plan: UsagePlan) {
+  return liveThrough(server, plan, (...parts) => new UsageHistory(...parts))
 }
 
-class UsageHistory {
+class UsageHistory implements Lived {
   readonly #plan: UsagePlan
   readonly #sites: readonly HistorySite[]
   readonly #session: Session
