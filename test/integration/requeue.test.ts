@@ -130,7 +130,7 @@ t.test('what cannot be meant is refused', async t => {
     )
   }
   await refused(/there is no "nothing" in/, 'nothing')
-  await refused(/there is no "\.\.\/work\/x"/, '../work/x')
+  await refused(/there is no "\.\.\/archive\/x"/, '../archive/x')
   await refused(/--with goes with one file/, 'day', 'other', '--with', path)
   writeFileSync(path, bad.content)
   await refused(/has the very content that it is to mend/, 'day', '--with', path)

@@ -26,7 +26,8 @@ export interface RollOptions {
   readonly lease: Lease
   readonly instance: Uint8Array
   readonly kernel: KernelExports
-  readonly tools: ChunkTools
+  /** Made when there is something to roll up: some dozen megabytes. */
+  readonly tools: () => ChunkTools
   /** Awaited between two steps; throws when it is to end there. */
   readonly between: () => Promise<void>
   /** Consumers of a chunk; tests have fewer. */
@@ -40,9 +41,10 @@ export interface RollOptions {
 export async function* bringToItsEnd(
   session: Session,
   rollUp: RollUp,
-  { names, lease, tools, between, rowsMax: most }: RollOptions,
+  { names, lease, tools: makeTools, between, rowsMax: most }: RollOptions,
 ): AsyncGenerator<void> {
   const { n } = rollUp
+  const tools = makeTools()
   const moves = await readMoves(session, names, rollUp)
   const blocks = await FileBlocks.read(session, names, moves)
   const rowsMax = most ?? rowsOfChunk(moves)

@@ -25,7 +25,6 @@ export class UsageKeeper {
   readonly #config: Config
   readonly #lease: Lease
   readonly #kernel: KernelExports
-  /** Made when there is something to roll up: some dozen megabytes. */
   #tools: ChunkTools | undefined
   #work:
     | {
@@ -96,9 +95,9 @@ export class UsageKeeper {
     rollUps: RollUps,
   ): AsyncGenerator<void, 'done' | 'later'> {
     const [names, lease, kernel, config] = [this.#names, this.#lease, this.#kernel, this.#config]
-    this.#tools ??= chunkTools(names, kernel)
     return keepUp(session, {
-      ...{ names, lease, kernel, tools: this.#tools, ...options },
+      ...{ names, lease, kernel, ...options },
+      tools: () => (this.#tools ??= chunkTools(names, kernel)),
       ...{ usage: config.usage, timeZone: config.timeZone, rollUps },
       keeping: { hour: config.keepHours, day: config.keepDays, month: config.keepMonths },
     })

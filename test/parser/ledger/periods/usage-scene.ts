@@ -81,7 +81,7 @@ export async function usageScene(
       })
       return keepUp(as, {
         ...options,
-        tools: chunkTools(names, options.kernel),
+        tools: () => chunkTools(names, options.kernel),
         ...{ usage: 'auto', timeZone: '', rollUps: 'all' },
         keeping: { hour: 'forever', day: 'forever', month: 'forever' },
         ...more,
