@@ -54,3 +54,8 @@ export function addressText(address: ServeAddress): string {
 export function hostAndPort(host: string, port: number): string {
   return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`
 }
+
+/** As a browser is told it. */
+export function servedPlace(address: string): string {
+  return address.startsWith('unix:') ? address : `http://${address}`
+}

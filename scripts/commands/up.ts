@@ -9,7 +9,7 @@ import { stopRequested } from '../../shared/lifecycle.ts'
 import { type StatePaths, statePaths } from '../../shared/paths.ts'
 import { printable, shellWord } from '../../shared/printable.ts'
 import { type Counts, processedPage } from '../../shared/protocol.ts'
-import { SERVE_DEFAULT } from '../../shared/serve-address.ts'
+import { SERVE_DEFAULT, servedPlace } from '../../shared/serve-address.ts'
 import { readServeToken } from '../../shared/serve-token.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import { refuseDirectoriesOfOthers } from '../../shared/state-directory.ts'
@@ -243,7 +243,9 @@ async function supervise(
   }
   const database = config.databaseUrl === '' ? 'a private MariaDB' : 'your MariaDB'
   const generator = withGenerator ? 'a generator makes files' : 'no generator'
-  display.say(printable(`countersink in ${paths.dir}; ${database}; ${generator}`))
+  const served =
+    config.serve === '' ? '' : `; page, API and metrics at ${servedPlace(config.serve)}`
+  display.say(printable(`countersink in ${paths.dir}; ${database}; ${generator}${served}`))
   try {
     const why = await Promise.race([
       supervisor.start().then(() => Promise.race([supervisor.drained, supervisor.failed])),

@@ -24,6 +24,7 @@ t.test('with the service', async t => {
   const env = { ...site.env, COUNTERSINK_METRICS_FILE: metricsFile }
   const withFile = { ...site, env }
   const up = await startUp(t, withFile, `--serve=unix:${path}`)
+  t.ok(up.output().includes(`; page, API and metrics at unix:${path}\n`), up.output())
   const web = served(`unix:${path}`)
   await eventually('it serves', () => existsSync(path))
   drop(site.paths, [seededFile('a.txt', 1)])
