@@ -16,7 +16,7 @@ import { U64_MAX } from '../../shared/limits.ts'
 import { type Totals, totalsOf } from '../helpers/files.ts'
 import type { CorrectedFile, Policy } from './corrections-plan.ts'
 
-/** `spoilt`: quarantined for its lines; the ledger has no row of it. */
+/** `spoilt`: quarantined before it was recorded, for its lines most often; the ledger has no row of it. */
 export type Standing = 'counted' | 'reverted' | 'held' | 'refused' | 'spoilt'
 
 /** How a command must end: done, declined, not known to the ledger, or not possible as it is. */
@@ -86,14 +86,14 @@ export class CorrectionsModel {
   /** Whether it would be counted if it were published now. */
   wouldBeCounted(file: number): boolean {
     const standing = this.standing(file)
-    const isNew = standing === undefined || standing === 'refused'
+    const isNew = standing === undefined || standing === 'refused' || standing === 'spoilt'
     const isHeld = this.#policy.holds && this.#hasNamesake(file, this.#files[file]!.name)
     return isNew && !this.#isTooBad(file) && !isHeld && this.#fits(this.sumsOf(file))
   }
 
   /** It was published while a total had no room for it. */
-  refuseFor(file: number): void {
-    this.#stands(file, 'refused', this.#files[file]!.name)
+  refuseFor(file: number, standing: 'refused' | 'spoilt'): void {
+    this.#stands(file, standing, this.#files[file]!.name)
   }
 
   canBeUndone(file: number): boolean {

@@ -125,9 +125,12 @@ class Corrections implements Lived {
   }
 
   /** A content that came to a host has become there what the model says. */
-  async #untilSettled(number: number, host: number): Promise<void> {
+  async #untilSettled(
+    number: number,
+    host: number,
+    standing = this.#model.standing(number)!,
+  ): Promise<void> {
     const { paths } = this.#sites[host]!
-    const standing = this.#model.standing(number)!
     await this.#parsers.until(`${this.#hash(number)} is ${standing}`, async () => {
       if (list(paths.inbox).some(name => !name.startsWith('.'))) return false
       const health = await pingParser(paths)
@@ -196,8 +199,10 @@ class Corrections implements Lived {
     const [id, sum] = this.#oneOf(number)
     await this.#setTotal(id, U64_MAX - sum + 1n)
     this.#place(number, host)
-    this.#model.refuseFor(number)
-    await this.#untilSettled(number, host)
+    await this.#untilSettled(number, host, 'refused')
+    // Who would have counted it in one transaction has written nothing of it.
+    const recorded = await statesOf(this.#session, this.#names.file)
+    this.#model.refuseFor(number, recorded.has(this.#hash(number)) ? 'refused' : 'spoilt')
     await this.#setTotal(id, this.#model.totals.get(id))
   }
 

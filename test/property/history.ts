@@ -204,7 +204,10 @@ function* smallerPlans(plan: History): Generator<History> {
     if (plan.kind === 'usage') {
       for (const one of plan.steps) yield { ...plan, steps: plan.steps.filter(two => two !== one) }
     } else {
-      for (const one of plan.steps) yield { ...plan, steps: plan.steps.filter(two => two !== one) }
+      // The first publishes: without it there is nothing to look at.
+      const [begin, ...steps] = plan.steps
+      for (const one of steps)
+        yield { ...plan, steps: [begin!, ...steps.filter(two => two !== one)] }
     }
   } else if (plan.kind === 'house') {
     const { troubles, files } = plan

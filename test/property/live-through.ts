@@ -23,15 +23,15 @@ export async function liveThrough<P extends Beginning & { readonly hosts: number
   const sites = [first, ...Array.from({ length: plan.hosts - 1 }, () => makeNeighbour(first))]
   const session = await Session.open(first.address)
   const history = begin(plan, sites, session)
+  let why: string | undefined
   try {
     await history.live()
-    return { fault: undefined, points: history.points }
   } catch (error) {
-    const why = error instanceof HistoryFailed ? error.message : String((error as Error).stack)
-    return { fault: `${why}\n${history.log}`, points: history.points }
-  } finally {
-    await history.end()
-    await session.close()
-    for (const site of [...sites].reverse()) await site.remove()
+    why = error instanceof HistoryFailed ? error.message : String((error as Error).stack)
   }
+  await history.end()
+  await session.close()
+  for (const site of [...sites].reverse()) await site.remove()
+  const { points, log } = history
+  return { points, fault: why === undefined ? undefined : `${why}\n${log}` }
 }
