@@ -25,7 +25,8 @@ export interface JournalLock {
    * Looks once a second whether the lock still keeps others out: somebody may remove its file, or put
    * another in its place. That one is locked as well then.
    *
-   * @throws CountersinkError OWNERSHIP_LOST when another process has come in meanwhile.
+   * @throws CountersinkError OWNERSHIP_LOST when another process has come in meanwhile; JOURNAL_FAILED
+   *   when it cannot be locked again, as its directory is gone: a new start makes it, or says why not.
    */
   mind(signal: AbortSignal, log: Log): Promise<void>
   /** Whether a later parser wants the journal, or has it. */
@@ -62,11 +63,10 @@ export async function ownJournal(journalPath: string, log: Log): Promise<Journal
       while (!signal.aborted) {
         await untilStopped.wait(signal, MIND_INTERVAL_MS)
         if (signal.aborted || lock.isInPlace()) continue
-        const next = await tryKernelLock(path, 'exclusive')
+        const next = await lockAgain(path, me)
         if (next === undefined) throw lostTo(path)
         lock.release()
         lock = next
-        appendFileSync(path, line(me))
         log.warn('the lock of the journal was removed or replaced; it is locked again')
       }
     },
@@ -78,6 +78,19 @@ export async function ownJournal(journalPath: string, log: Log): Promise<Journal
 /** The lock for a short reading, or undefined while a parser lives. */
 export function readerLock(journalPath: string): Promise<KernelLock | undefined> {
   return tryKernelLock(journalLockPath(journalPath), 'shared')
+}
+
+async function lockAgain(path: string, me: ProcessIdentity): Promise<KernelLock | undefined> {
+  try {
+    const lock = await tryKernelLock(path, 'exclusive')
+    if (lock !== undefined) appendFileSync(path, line(me))
+    return lock
+  } catch (cause) {
+    throw new CountersinkError('JOURNAL_FAILED', `${path} is gone and cannot be made again`, {
+      advice: 'Leave the files in the state directory alone while a parser runs.',
+      cause,
+    })
+  }
 }
 
 async function takeOver(path: string, me: ProcessIdentity, log: Log): Promise<KernelLock> {

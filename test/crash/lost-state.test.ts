@@ -143,6 +143,20 @@ t.test('deleted while it runs', { buffered: true }, async t => {
   }
 })
 
+t.test('deleted while it has nothing to do', { buffered: true }, async t => {
+  const site = await tinySite(t, server)
+  const parser = await startParser(t, site)
+  drop(site.paths, [first])
+  await parser.untilSettled(1)
+  rmSync(site.paths.parser, { recursive: true })
+  const { code, stderr } = await parser.ended
+  t.equal(code, 70, 'it ends by itself, and is not told to stay down')
+  t.match(stderr, /JOURNAL_FAILED/)
+  drop(site.paths, [large, small])
+  await settleAll(t, site, 3)
+  await assertEverythingAddsUp(t, site, applied(first, large, small))
+})
+
 t.test('an archive without a journal: its contents are known', { buffered: true }, async t => {
   const site = await tinySite(t, server)
   drop(site.paths, FILES)
