@@ -14,17 +14,17 @@ export interface UsagePace {
   readonly lookMs: number
   /** What is old is looked for so often, though nothing waits. */
   readonly upkeepMs: number
-  /** While nothing waits to be counted. */
-  readonly atLeisure: Due
-  /** Under load; and for a parser that does not count. */
-  readonly underLoad: Due
-}
-
-/** One of them is enough. */
-interface Due {
-  readonly ageMs: number
-  readonly postings: number
-  readonly pairs: number
+  /**
+   * What was counted so long ago, is so many postings, or so many pairs, is rolled up. Each roll-up writes
+   * a row of a day and of a month for each consumer, however many files it has of them: few large ones
+   * cost less, and what waits is read anew by each question about usage.
+   */
+  readonly due: {
+    /** While nothing waits to be counted; under load, and for a parser that does not count. */
+    readonly ageMs: { readonly atLeisure: number; readonly underLoad: number }
+    readonly postings: number
+    readonly pairs: number
+  }
 }
 
 /** @param rollUpMs how long what was counted may wait while nothing else does. */
@@ -32,8 +32,10 @@ export function usagePace(rollUpMs: number): UsagePace {
   return {
     lookMs: Math.min(2_000, rollUpMs),
     upkeepMs: 300_000,
-    atLeisure: { ageMs: rollUpMs, postings: 64, pairs: 64_000_000 },
-    underLoad: { ageMs: rollUpMs * 10, postings: 2_048, pairs: 64_000_000 },
+    due: {
+      ageMs: { atLeisure: rollUpMs, underLoad: rollUpMs * 10 },
+      ...{ postings: 2_048, pairs: 128_000_000 },
+    },
   }
 }
 
@@ -89,9 +91,10 @@ export class UsageUpkeep {
     if (this.#unrolled === undefined) return false
     const { postings, pairs, ageMs } = this.#unrolled
     const { isCounter } = this.#ledger.counter
-    const due = isIdle && isCounter ? this.#pace.atLeisure : this.#pace.underLoad
+    const { due } = this.#pace
+    const ageMsMax = isIdle && isCounter ? due.ageMs.atLeisure : due.ageMs.underLoad
     this.#isRollUpDue =
-      postings > 0 && (ageMs >= due.ageMs || postings >= due.postings || pairs >= due.pairs)
+      postings > 0 && (ageMs >= ageMsMax || postings >= due.postings || pairs >= due.pairs)
     // Whoever counts looks for what is old too; who does not is there when nobody counts.
     return this.#isRollUpDue || (isIdle && nowMs >= this.#upkeepAtMs)
   }

@@ -1,7 +1,8 @@
 import type { Config } from '../../shared/config.ts'
-import type { ParserEvents } from '../../shared/events.ts'
+import type { Availability, LongStatement, ParserEvents } from '../../shared/events.ts'
 import type { Session } from './connection.ts'
 import { Hosts } from './hosts.ts'
+import { Lane } from './lane.ts'
 import { assertNoOtherLedger } from './schema/first-contact.ts'
 import { seemsUnchanged } from './schema/glance.ts'
 import { type Known, type LedgerIdentity, openLedger } from './schema/opening.ts'
@@ -9,11 +10,9 @@ import { type OpeningTaken, takeOpening } from './schema/opening-balance.ts'
 import { checkRights } from './schema/rights.ts'
 import { type LedgerNames, ledgerNames } from './schema/tables.ts'
 import { NewestCounted } from './schema/witnesses.ts'
-import { SessionKeeper } from './session-keeper.ts'
 import { limitIdleTransactions } from './session-settings.ts'
 import { SideSession } from './side-session.ts'
 import { databaseUnavailable } from './sql-errors.ts'
-import { Turns } from './turns.ts'
 import type { DatabaseAddress } from './way-in.ts'
 
 export interface LedgerConnectionOptions {
@@ -28,9 +27,9 @@ export interface LedgerConnectionOptions {
 }
 
 /**
- * The one connection through which a parser writes to its ledger: kept, looked at whenever it is new,
- * and given to one action at a time, in the order in which they ask. One of many transactions lets the
- * others go first between any two of them, so that whoever records and whoever counts take turns.
+ * The connections of a parser to its ledger, each kept, and looked at whenever it is new: one for whoever
+ * counts, whose transactions are long, and one for all that is about files, so that recording goes on
+ * beside counting and nobody who asks for a row waits for a batch. All must lead to the same ledger.
  */
 export class LedgerConnection {
   readonly names: LedgerNames
@@ -38,14 +37,18 @@ export class LedgerConnection {
   readonly instance: Uint8Array
   readonly events: ParserEvents
   readonly signal: AbortSignal
+  /** For all that is about files: their rows, their sums, what was seen of them. The first to be used. */
+  readonly files: Lane
+  /** For what moves totals. */
+  readonly counting: Lane
   readonly #hosts: Hosts
-  readonly #keeper: SessionKeeper
   readonly #counted = new NewestCounted()
   readonly #side: SideSession
+  readonly #availability = new Map<string, Availability>()
+  readonly #longStatements = new Map<string, LongStatement | undefined>()
   #uuid: string | undefined
   #identity: LedgerIdentity | undefined
   #hasOpening = false
-  readonly #turns = new Turns()
 
   constructor(options: LedgerConnectionOptions) {
     this.names = ledgerNames(options.config)
@@ -54,18 +57,8 @@ export class LedgerConnection {
     this.events = options.events
     this.signal = options.signal
     this.#hosts = new Hosts(options.address, host => options.events.emit('host', host))
-    this.#keeper = new SessionKeeper({
-      hosts: this.#hosts,
-      signal: options.signal,
-      inspect: async session => {
-        await this.#inspectOwn(session)
-        await session.execute(limitIdleTransactions(this.config.takeoverMs))
-        // Only here: what people ask for must not wait for whoever locks the tables against writing.
-        await checkRights(session, this.names)
-      },
-      onChange: availability => options.events.emit('database', availability),
-      onLongStatement: statement => options.events.emit('statement', statement),
-    })
+    this.files = this.#lane('files', { wasFit: false })
+    this.counting = this.#lane('counting', { wasFit: true })
     this.#side = new SideSession(this.#hosts, session => this.#inspect(session))
   }
 
@@ -80,7 +73,9 @@ export class LedgerConnection {
    * connection does: a database may have been put back to a time before it.
    */
   async takeOpening(): Promise<OpeningTaken | undefined> {
-    const taken = await this.write(session => takeOpening(session, this.config, this.identity.uuid))
+    const taken = await this.files.write(session =>
+      takeOpening(session, this.config, this.identity.uuid),
+    )
     this.#hasOpening = true
     return taken
   }
@@ -97,37 +92,6 @@ export class LedgerConnection {
   }
 
   /**
-   * Runs an action once the others before it have ended; see `SessionKeeper.run`. It must be safe to
-   * run again after a lost connection.
-   */
-  read<T>(action: (session: Session) => Promise<T>): Promise<T> {
-    return this.#turns.take(() => this.#keeper.run(action))
-  }
-
-  /** The same for what writes, once it is certain that the database is still the one, and writable. */
-  write<T>(action: (session: Session) => Promise<T>): Promise<T> {
-    return this.read(async session => {
-      const { newest } = this.#counted
-      const isSame = await seemsUnchanged(session, this.names, this.identity.uuid, newest)
-      // Throws what is wrong with it; a ledger that has nothing counted yet has no totals either.
-      if (!isSame) await this.#inspectOwn(session)
-      return action(session)
-    })
-  }
-
-  /**
-   * Between two transactions of a long action: the others that wait now go first. What they do to the
-   * session, the action may find: it begins anew on another one.
-   *
-   * @throws the signal's reason
-   */
-  async between(): Promise<void> {
-    this.signal.throwIfAborted()
-    await this.#turns.giveWay()
-    this.signal.throwIfAborted()
-  }
-
-  /**
    * Asks on a connection of its own, which waits for nobody.
    *
    * @throws CountersinkError DATABASE_UNAVAILABLE, and all that is wrong with the ledger: within a few
@@ -139,9 +103,41 @@ export class LedgerConnection {
     return this.#side.ask(action)
   }
 
-  /** @param last what is done before, if there is a connection. */
+  /** @param last what whoever counts does before, if there is a connection. */
   async close(last: (session: Session) => Promise<void>): Promise<void> {
-    await Promise.all([this.#keeper.close(last), this.#side.close()])
+    await Promise.all([this.counting.close(last), this.files.close(), this.#side.close()])
+  }
+
+  #lane(name: string, { wasFit }: { readonly wasFit: boolean }): Lane {
+    return new Lane({
+      ...{ hosts: this.#hosts, signal: this.signal, wasFit },
+      inspect: async session => {
+        await this.#inspectOwn(session)
+        await session.execute(limitIdleTransactions(this.config.takeoverMs))
+        // Only here: what people ask for must not wait for whoever locks the tables against writing.
+        await checkRights(session, this.names)
+      },
+      inspectAnew: async session => {
+        const { newest } = this.#counted
+        const isSame = await seemsUnchanged(session, this.names, this.identity.uuid, newest)
+        // Throws what is wrong with it; a ledger that has nothing counted yet has no totals either.
+        if (!isSame) await this.#inspectOwn(session)
+      },
+      onChange: availability => {
+        this.#availability.set(name, availability)
+        const all = [...this.#availability.values()]
+        const worst = all.find(({ awayBecause }) => awayBecause !== undefined)
+        this.events.emit('database', worst ?? availability)
+      },
+      onLongStatement: statement => {
+        this.#longStatements.set(name, statement)
+        const all = [...this.#longStatements.values()]
+        this.events.emit(
+          'statement',
+          all.find(one => one !== undefined),
+        )
+      },
+    })
   }
 
   async #inspectOwn(session: Session): Promise<void> {

@@ -62,7 +62,7 @@ export class Ledger {
    */
   async open(known: Known = NOTHING_KNOWN): Promise<LedgerIdentity> {
     this.#connection.expect(known)
-    return this.#connection.read(async () => this.#connection.identity)
+    return this.#connection.files.read(async () => this.#connection.identity)
   }
 
   /**
@@ -104,13 +104,13 @@ export class Ledger {
   /** The rows of contents, as committed, by their hash in hex. */
   findAll(contents: readonly Uint8Array[]): Promise<ReadonlyMap<string, LedgerFile>> {
     const { names } = this.#connection
-    return this.#connection.read(session => rowsOfContents(session, names, contents))
+    return this.#connection.files.read(session => rowsOfContents(session, names, contents))
   }
 
   /** Counted files of this parser that were claimed under this sequence or a later one. */
   ownFrom(workSequence: number, limit: number): Promise<LedgerFile[]> {
     const { names, instance } = this.#connection
-    return this.#connection.read(session =>
+    return this.#connection.files.read(session =>
       ownFrom(session, names, instance, { workSequence, limit, first: 'oldest' }),
     )
   }
@@ -118,7 +118,7 @@ export class Ledger {
   /** The highest sequence under which this parser ever had a file that the ledger knows of. */
   lastOwnSequence(): Promise<number> {
     const { names, instance } = this.#connection
-    return this.#connection.read(session => lastOwnSequence(session, names, instance))
+    return this.#connection.files.read(session => lastOwnSequence(session, names, instance))
   }
 
   /** Whether this row is about the work file of that sequence in our own state directory. */
@@ -139,7 +139,7 @@ export class Ledger {
   /** The row of a work file of our own state directory. */
   rowOf(name: string, workSequence: number): Promise<LedgerFile | undefined> {
     const { names, instance } = this.#connection
-    return this.#connection.read(session =>
+    return this.#connection.files.read(session =>
       rowOfWorkFile(session, names, instance, { name, workSequence }),
     )
   }
@@ -147,19 +147,19 @@ export class Ledger {
   /** Applied rows after a sequence, ascending: what a new journal's index is made from. */
   appliedAfter(sequence: bigint, limit: number): Promise<LedgerFile[]> {
     const { names } = this.#connection
-    return this.#connection.read(session => appliedAfter(session, names, sequence, limit))
+    return this.#connection.files.read(session => appliedAfter(session, names, sequence, limit))
   }
 
   /** Batches that have begun and not ended, of whichever parser. */
   openBatches(): Promise<OpenBatch[]> {
     const { names } = this.#connection
-    return this.#connection.read(session => openBatches(session, names))
+    return this.#connection.files.read(session => openBatches(session, names))
   }
 
   /** The rows of a batch's files, in the order in which they were claimed. */
   filesOf(batchId: Uint8Array): Promise<LedgerFile[]> {
     const { names } = this.#connection
-    return this.#connection.read(session => filesOfBatch(session, names, batchId))
+    return this.#connection.files.read(session => filesOfBatch(session, names, batchId))
   }
 
   /**
@@ -168,25 +168,29 @@ export class Ledger {
    */
   async offerAgain(row: LedgerFile, file: Offer): Promise<void> {
     const { names, instance } = this.#connection
-    await this.#connection.write(session => offerAgain(session, names, instance, { row, ...file }))
+    await this.#connection.files.write(session =>
+      offerAgain(session, names, instance, { row, ...file }),
+    )
   }
 
   /** Files of this parser that were settled before their rows have come where they are now. */
   toBeMoved(limit: number, behind: bigint): Promise<LedgerFile[]> {
     const { names, instance } = this.#connection
-    return this.#connection.read(session => toBeMoved(session, names, instance, { limit, behind }))
+    return this.#connection.files.read(session =>
+      toBeMoved(session, names, instance, { limit, behind }),
+    )
   }
 
   /** Files that a person decides about, of whichever parser. */
   heldFiles(limit: number): ReturnType<typeof heldFiles> {
     const { names } = this.#connection
-    return this.#connection.read(session => heldFiles(session, names, limit))
+    return this.#connection.files.read(session => heldFiles(session, names, limit))
   }
 
   /** It stands where its row says, unless that says something else by now. */
   async moved(row: LedgerFile): Promise<void> {
     const { names } = this.#connection
-    await this.#connection.write(session => forgetMove(session, names, row))
+    await this.#connection.files.write(session => forgetMove(session, names, row))
   }
 
   /** A file of this parser was counted, by whomever: each connection from now on must lead to its row. */
@@ -197,25 +201,25 @@ export class Ledger {
   /** Names of files just counted that were counted with other contents too: how many each has. */
   namesakesOf(files: readonly Named[]): Promise<ReadonlyMap<string, number>> {
     const { names } = this.#connection
-    return this.#connection.read(session => namesakesOf(session, names, files))
+    return this.#connection.files.read(session => namesakesOf(session, names, files))
   }
 
   /** Of these files those whose name another content has that is counted, or may be: that one, each by hash in hex. */
   otherContentsOf(files: readonly Named[]): Promise<ReadonlyMap<string, Buffer>> {
     const { names } = this.#connection
-    return this.#connection.read(session => otherContentsOf(session, names, files))
+    return this.#connection.files.read(session => otherContentsOf(session, names, files))
   }
 
   /** Writes down a file that was not counted; once per work file, however often it is called. */
   async sight(sighting: Sighting): Promise<void> {
     const { names, instance } = this.#connection
-    await this.#connection.write(session => writeSighting(session, names, instance, sighting))
+    await this.#connection.files.write(session => writeSighting(session, names, instance, sighting))
   }
 
   /** What was written down of a work file of our own state directory. */
   sightingOf(name: string, workSequence: number): Promise<KeptSighting | undefined> {
     const { names, instance } = this.#connection
-    return this.#connection.read(session =>
+    return this.#connection.files.read(session =>
       readSighting(session, names, instance, { name, workSequence }),
     )
   }
@@ -223,7 +227,7 @@ export class Ledger {
   /** Writes down that a content's file changed after it was counted. */
   async sightGrowth(growth: Growth): Promise<void> {
     const { names } = this.#connection
-    await this.#connection.write(session => writeGrowth(session, names, growth))
+    await this.#connection.files.write(session => writeGrowth(session, names, growth))
   }
 
   /** Lets another parser count at once. */

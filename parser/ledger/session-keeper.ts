@@ -26,7 +26,7 @@ export class SessionKeeper {
   readonly #onLongStatement: (statement: LongStatement | undefined) => void
   readonly #random: () => number
   #session: Session | undefined
-  #wasFit = false
+  #wasFit: boolean
 
   constructor(options: {
     hosts: Hosts
@@ -38,6 +38,8 @@ export class SessionKeeper {
     onChange?: (availability: Availability) => void
     /** Told while a statement takes long, and what it waits for. */
     onLongStatement?: (statement: LongStatement | undefined) => void
+    /** A session was found fit before: it begins by working. */
+    wasFit?: boolean
     random?: () => number
   }) {
     this.#hosts = options.hosts
@@ -45,6 +47,7 @@ export class SessionKeeper {
     this.#inspect = options.inspect ?? (async () => {})
     this.#onChange = options.onChange ?? (() => {})
     this.#onLongStatement = options.onLongStatement ?? (() => {})
+    this.#wasFit = options.wasFit ?? false
     this.#random = options.random ?? Math.random
   }
 

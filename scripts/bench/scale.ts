@@ -23,6 +23,8 @@ export interface Scale {
   readonly applyRepetitions: number
   /** The quick run has as many consumers fewer as its files are smaller. */
   readonly backlog: { readonly files: number; readonly bytes: number; readonly consumers: number }
+  /** Files that come without a pause, with usage by time and without. */
+  readonly stream: { readonly files: number; readonly bytes: number; readonly consumers: number }
   readonly smallFiles: number
   readonly oneCounter: {
     readonly files: number
@@ -83,6 +85,7 @@ export const FULL: Scale = {
   applyPairs: 1_000_000,
   applyRepetitions: 5,
   backlog: { files: 64, bytes: 8 * MB, consumers: 1_000_000 },
+  stream: { files: 256, bytes: 8 * MB, consumers: 1_000_000 },
   smallFiles: 10_000,
   oneCounter: { files: 100, bytes: 8 * MB, consumers: 1_000_000 },
   proof: { contents: 100, consumers: 1_000_000 },
@@ -124,6 +127,7 @@ export const QUICK: Scale = {
   applyPairs: 200_000,
   applyRepetitions: 2,
   backlog: { files: 64, bytes: 0.8 * MB, consumers: 100_000 },
+  stream: { files: 64, bytes: 0.8 * MB, consumers: 100_000 },
   smallFiles: 2_000,
   oneCounter: { files: 40, bytes: 0.8 * MB, consumers: 100_000 },
   proof: { contents: 10, consumers: 1_000_000 },

@@ -67,7 +67,7 @@ export class Counter {
 
   /** Takes the lease, or keeps it. @returns whether this parser counts. */
   async takeLease(): Promise<boolean> {
-    return this.isCounter || this.#connection.write(session => this.#lease.take(session))
+    return this.isCounter || this.#connection.counting.write(session => this.#lease.take(session))
   }
 
   /** Lets somebody else count at once. */
@@ -116,7 +116,7 @@ export class Counter {
   /** Recorded contents that wait to be counted, in no order that means anything. */
   waiting(limit: number): Promise<LedgerFile[]> {
     const { names } = this.#connection
-    return this.#connection.read(session =>
+    return this.#connection.counting.read(session =>
       session.query<LedgerFile>(
         `SELECT ${fileColumns(names)} FROM ${names.file}
           WHERE state = 'staged' AND sequence IN (SELECT file_sequence FROM
@@ -149,7 +149,7 @@ export class Counter {
   /** What people have asked for and nobody has begun to carry out, oldest first. */
   waitingOrders(limit: number, behind?: Order): Promise<Order[]> {
     const { names } = this.#connection
-    return this.#connection.read(session => waitingOrders(session, names, limit, behind))
+    return this.#connection.counting.read(session => waitingOrders(session, names, limit, behind))
   }
 
   /**
@@ -169,7 +169,7 @@ export class Counter {
 
   /** What was counted and is in no period yet; undefined: usage is not kept by time. */
   unrolled(): Promise<Unrolled | undefined> {
-    return this.#connection.read(session => this.#usage.unrolled(session))
+    return this.#connection.counting.read(session => this.#usage.unrolled(session))
   }
 
   /**
@@ -212,7 +212,7 @@ export class Counter {
 
   /** Runs what counts; a lease that is lost is a result and no error. */
   async #counting<T>(action: (session: Session) => Promise<T>): Promise<T | { kind: 'recorder' }> {
-    return this.#connection.write(async session => {
+    return this.#connection.counting.write(async session => {
       try {
         return await action(session)
       } catch (error) {
@@ -225,7 +225,7 @@ export class Counter {
   #optionsOn(session: Session): LongCountOptions {
     const { names, instance, config, identity } = this.#connection
     const between = async (): Promise<void> => {
-      await this.#connection.between()
+      await this.#connection.counting.between()
       await this.#lease.keep(session)
     }
     const periods = this.#usage.isKept

@@ -37,7 +37,7 @@ export class Recorder {
   /** The same of a file that is in a batch already. @returns whether all of its sums are there now */
   recordBegun(row: LedgerFile, sums: Sums): Promise<boolean> {
     return this.#turns.take(() =>
-      this.#connection.write(s => recordBegun(s, row, sums, this.#options)),
+      this.#connection.files.write(s => recordBegun(s, row, sums, this.#options)),
     )
   }
 
@@ -51,12 +51,14 @@ export class Recorder {
       const areAll =
         pairs <= this.#connection.config.chunkPairsMax &&
         some.every(isPlain) &&
-        (await this.#connection.write(s => recordTogether(s, some, this.#options)))
+        (await this.#connection.files.write(s => recordTogether(s, some, this.#options)))
       for (const file of some) {
         results.push(
           areAll
             ? { kind: 'staged' }
-            : await this.#connection.write(s => recordOne(s, file, mayTakeOver, this.#options)),
+            : await this.#connection.files.write(s =>
+                recordOne(s, file, mayTakeOver, this.#options),
+              ),
         )
       }
     }
@@ -85,7 +87,7 @@ export class Recorder {
     const { names, instance, config } = this.#connection
     return {
       ...{ names, instance, kernel: this.#kernel, chunkPairsMax: config.chunkPairsMax },
-      between: () => this.#connection.between(),
+      between: () => this.#connection.files.between(),
     }
   }
 }

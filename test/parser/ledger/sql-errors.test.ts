@@ -75,6 +75,7 @@ t.test('the same while it starts', async t => {
 t.test('our own fault ends the process, and is not waited for', async t => {
   const { ledger, proxy, count } = await sceneThrough()
   await ledger.open()
+  await ledger.counter.takeLease()
   proxy.refuse({ number: 1064, state: '42000', message: 'near nonsense', times: 1 })
   t.match(await failureOf(count(batchFor([[1n, 1n]]))), {
     code: 'DATABASE_FAILED',
