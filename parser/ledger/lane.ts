@@ -33,6 +33,11 @@ export class Lane {
     this.#inspectAnew = options.inspectAnew
   }
 
+  /** Makes its connection. @throws what stands in the way, at the first try */
+  open(): Promise<void> {
+    return this.#turns.take(() => this.#keeper.open())
+  }
+
   /**
    * Runs an action once the others before it have ended; see `SessionKeeper.run`. It must be safe to
    * run again after a lost connection.

@@ -12,7 +12,7 @@ import { type LedgerNames, ledgerNames } from './schema/tables.ts'
 import { NewestCounted } from './schema/witnesses.ts'
 import { limitIdleTransactions } from './session-settings.ts'
 import { SideSession } from './side-session.ts'
-import { databaseUnavailable } from './sql-errors.ts'
+import { databaseUnavailable, hasNoneLeft, judgeSqlError } from './sql-errors.ts'
 import type { DatabaseAddress } from './way-in.ts'
 
 export interface LedgerConnectionOptions {
@@ -39,8 +39,7 @@ export class LedgerConnection {
   readonly signal: AbortSignal
   /** For all that is about files: their rows, their sums, what was seen of them. The first to be used. */
   readonly files: Lane
-  /** For what moves totals. */
-  readonly counting: Lane
+  #counting: Lane
   readonly #hosts: Hosts
   readonly #counted = new NewestCounted()
   readonly #side: SideSession
@@ -58,8 +57,25 @@ export class LedgerConnection {
     this.signal = options.signal
     this.#hosts = new Hosts(options.address, host => options.events.emit('host', host))
     this.files = this.#lane('files', { wasFit: false })
-    this.counting = this.#lane('counting', { wasFit: true })
+    this.#counting = this.#lane('counting', { wasFit: true })
     this.#side = new SideSession(this.#hosts, session => this.#inspect(session))
+  }
+
+  /** For what moves totals. */
+  get counting(): Lane {
+    return this.#counting
+  }
+
+  /** First of all: connects. An account that may have one connection only has one for everything. */
+  async open(): Promise<LedgerIdentity> {
+    await this.files.read(async () => {})
+    try {
+      await this.#counting.open()
+    } catch (error) {
+      if (hasNoneLeft(error)) this.#counting = this.files
+      else if (judgeSqlError(error) === undefined) throw error
+    }
+    return this.identity
   }
 
   /** What is known of the ledger from before: each connection from now on must lead to that one. */
@@ -105,7 +121,8 @@ export class LedgerConnection {
 
   /** @param last what whoever counts does before, if there is a connection. */
   async close(last: (session: Session) => Promise<void>): Promise<void> {
-    await Promise.all([this.counting.close(last), this.files.close(), this.#side.close()])
+    await this.#counting.close(last)
+    await Promise.all([this.files.close(), this.#side.close()])
   }
 
   #lane(name: string, { wasFit }: { readonly wasFit: boolean }): Lane {

@@ -62,7 +62,7 @@ export class Ledger {
    */
   async open(known: Known = NOTHING_KNOWN): Promise<LedgerIdentity> {
     this.#connection.expect(known)
-    return this.#connection.files.read(async () => this.#connection.identity)
+    return this.#connection.open()
   }
 
   /**

@@ -79,6 +79,11 @@ export class SessionKeeper {
     }
   }
 
+  /** Opens the session, if there is none. @throws what stands in the way, at the first try */
+  async open(): Promise<void> {
+    await this.#fitSession()
+  }
+
   /** @param last what is done before, if there is a connection; nothing waits for it to succeed. */
   async close(last?: (session: Session) => Promise<void>): Promise<void> {
     const session = this.#session

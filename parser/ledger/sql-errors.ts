@@ -70,8 +70,8 @@ const BY_NUMBER: ReadonlyMap<number, Entry> = new Map([
     1129: 'the server blocks this host',
     1135: 'the server cannot make a thread',
     1146: 'a table is away',
-    1203: 'this account has no connection left (the parser keeps one open)',
-    1226: 'this account has reached a limit, as of its connections (the parser keeps one open)',
+    1203: 'this account has no connection left (the parser keeps two open, or one)',
+    1226: 'this account has reached a limit, as of its connections (the parser keeps two open, or one)',
     1290: 'the server is read only',
     1461: 'the server has no room for prepared statements',
     1792: 'the transaction is read only',
@@ -222,6 +222,11 @@ function wordsOf(error: Error): string {
 export function sqlNumber(thrown: unknown): number {
   const errno = thrown instanceof Error && 'errno' in thrown ? thrown.errno : undefined
   return typeof errno === 'number' ? errno : 0
+}
+
+/** Whether the server has no further connection, for this account or at all; also one of several hosts. */
+export function hasNoneLeft(thrown: unknown): boolean {
+  return /\b(1040|1203|1226)\b/.test(judgeSqlError(thrown)?.reason ?? '')
 }
 
 /** Numbers that single statements ask for. */

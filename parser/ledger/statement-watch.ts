@@ -17,7 +17,7 @@
 
 import type { LongStatement } from '../../shared/events.ts'
 import { Session } from './connection.ts'
-import { judgeSqlError } from './sql-errors.ts'
+import { hasNoneLeft, judgeSqlError } from './sql-errors.ts'
 
 export interface StatementWatch {
   stop(): void
@@ -86,10 +86,8 @@ async function probe({ address, serverThread: of }: Session): Promise<Finding> {
   try {
     second = await Session.open(address)
   } catch (error) {
-    const judged = judgeSqlError(error)
     // The server answered, though it did not let us in.
-    const isRefused = judged === undefined || /\b(1040|1203|1226)\b/.test(judged.reason)
-    return isRefused
+    return judgeSqlError(error) === undefined || hasNoneLeft(error)
       ? { kind: 'unknown', why: 'a second connection to ask what it does is refused' }
       : { kind: 'away', why: 'MariaDB does not answer' }
   }

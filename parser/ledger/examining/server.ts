@@ -70,8 +70,8 @@ function lookAtPackets({ packetBytesMax }: Session): Finding {
       )
 }
 
-/** The service's own, a question beside it, and one that asks what a statement waits for. */
-const CONNECTIONS_NEEDED = 3
+/** Of whoever counts and of files, for each one that asks what a statement waits for, and a question beside. */
+const CONNECTIONS_NEEDED = 5
 
 async function lookAtConnections(session: Session): Promise<string | Finding> {
   const [limits] = await session.query<{ most: bigint | number; ofUser: bigint | number }>(

@@ -5,6 +5,7 @@ import { failureOf } from '../../shared/helpers.ts'
 import {
   asTotals,
   batchFor,
+  databaseOf,
   openLedgerScene,
   openSession,
   type Pairs,
@@ -62,6 +63,22 @@ t.test('who counts holds up nobody who records', async t => {
     t.same([...first.outages, ...second.outages], [])
     t.equal(alone?.length, 1)
   }
+})
+
+t.test('an account that may have one connection records and counts in turns', async t => {
+  const address = await server.database()
+  const [name, user] = [databaseOf(address), `one_${databaseOf(address)}`]
+  await server.admin.execute(`CREATE USER ${user}@localhost WITH MAX_USER_CONNECTIONS 1`)
+  await server.admin.execute(`GRANT ALL ON ${name}.* TO ${user}@localhost`)
+  const through = { url: `mariadb://${user}@localhost/${name}?socketPath=${server.socketPath}` }
+  const { ledger, record, count, totals, outages } = await openLedgerScene(t, address, { through })
+  await ledger.open()
+  t.match(await record(batchFor([[1n, 5n]]).files), [{ state: 'staged' }])
+  t.match(await count(batchFor([[2n, 6n]])), { kind: 'applied' })
+  const files = await ledger.counter.waiting(9)
+  const id = Buffer.alloc(16, 5)
+  t.match(await ledger.counter.countStaged({ id, files }), { kind: 'applied' })
+  t.same([await totals(), outages], [{ 1: '5', 2: '6' }, []])
 })
 
 t.test('a content that is just being counted is claimed for whoever records it', async t => {
