@@ -6,7 +6,7 @@ import { assertEverythingAddsUp } from '../helpers/invariants.ts'
 import { type RunningParser, startParser, stopProgram } from '../helpers/parser.ts'
 import type { Site } from '../helpers/state-dir.ts'
 import { type Mischief, startProxy } from './proxy.ts'
-import { applied, COMMITS, chunkedFile, tinySite, untilAgreed } from './scene.ts'
+import { applied, COMMITS, chunkedFile, NO_USAGE, tinySite, untilAgreed } from './scene.ts'
 import { batchesOf, type Trouble, waitInThirdChunk } from './sql.ts'
 
 // What a connection, a lock or the server can do in the middle of a batch.
@@ -16,7 +16,7 @@ t.jobs = 3
 t.setTimeout(600_000)
 
 t.test('the answer to a COMMIT is lost', { buffered: true }, async t => {
-  const site = await tinySite(t, server)
+  const site = await tinySite(t, server, NO_USAGE)
   const proxy = await startProxy(t, site)
   const parser = await startParser(t, site, proxy.env)
   await untilAgreed(site)
@@ -118,7 +118,7 @@ t.test(
   'a server that is gone at COMMIT, and the parser killed too',
   { buffered: true },
   async t => {
-    const site = await tinySite(t, server)
+    const site = await tinySite(t, server, NO_USAGE)
     const proxy = await startProxy(t, site)
     const file = chunkedFile('file', 1)
     const first = await startParser(t, site, proxy.env)

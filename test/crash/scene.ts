@@ -123,6 +123,9 @@ export async function settleAll(
   return parser
 }
 
+/** For sites whose COMMITs are counted: those of usage by time come whenever nothing else waits. */
+export const NO_USAGE = { COUNTERSINK_USAGE: 'off' } as const
+
 /** Its start is over: no COMMIT comes now but those of files. */
 export async function untilAgreed(site: Site): Promise<void> {
   await eventually('it counts', async () => (await pingParser(site.paths))?.state === 'running')

@@ -18,7 +18,7 @@ import { ledgerFaults } from '../helpers/ledger-faults.ts'
 import { pingParser, startParser, stopProgram, untilSettled } from '../helpers/parser.ts'
 import { makeNeighbour, type Site } from '../helpers/state-dir.ts'
 import { type Mischief, startProxy } from './proxy.ts'
-import { COMMITS, chunkedFile, spawnDoomed, tinySite, untilAgreed } from './scene.ts'
+import { COMMITS, chunkedFile, NO_USAGE, spawnDoomed, tinySite, untilAgreed } from './scene.ts'
 import { batchesOf, holdLease, waitingOf } from './sql.ts'
 
 // Several hosts, each with a state directory of its own, that count into one database: one of them
@@ -143,7 +143,7 @@ const STOPPED_AT: readonly (readonly [keyof typeof COMMITS | 'all', Mischief, le
 ]
 
 t.test('who counts is stopped, replaced, and goes on', { buffered: true }, async t => {
-  const site = await tinySite(t, server)
+  const site = await tinySite(t, server, NO_USAGE)
   const neighbour = await makeNeighbour(t, site)
   const proxy = await startProxy(t, site)
   const stopped = await startParser(t, site, proxy.env)

@@ -27,6 +27,7 @@ import { makeSite, type Site } from '../helpers/state-dir.ts'
 import { entryOf, settlementOf } from '../parser/journal/helpers.ts'
 import { batchFor, pairSource } from '../parser/ledger/helpers.ts'
 import { failureOf } from '../shared/helpers.ts'
+import { untilAgreed } from './scene.ts'
 
 // Everything that a start may find, at once: each combination of how far a file had come, what became
 // of it and of its sealed sums, and what the ledger has of its content.
@@ -209,8 +210,10 @@ t.test('a start takes up every combination as its tables say', async t => {
   const site = await makeSite(t, server, {
     ...{ COUNTERSINK_CHUNK_PAIRS_MAX: '1', COUNTERSINK_TAKEOVER_MS: '3600000' },
   })
-  // For its directories, its ledger and its name.
-  await stopProgram(await startParser(t, site))
+  // For its directories, its ledger and its name, until the journal knows which ledger is its own.
+  const first = await startParser(t, site)
+  await untilAgreed(site)
+  await stopProgram(first)
   await lay(t, site)
   const fates = CASES.map(expected)
   const settled = fates.filter(fate => fate !== 'waits').length

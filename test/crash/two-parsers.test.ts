@@ -24,6 +24,7 @@ import {
   applied,
   COMMITS,
   chunkedFile,
+  NO_USAGE,
   settleAll,
   tinySite,
   untilAgreed,
@@ -101,7 +102,7 @@ for (const [where, mischief] of STOPPED_AT) {
     `a zombie, stopped at the COMMIT of ${where} (${mischief})`,
     { buffered: true },
     async t => {
-      const site = await tinySite(t, server)
+      const site = await tinySite(t, server, NO_USAGE)
       const proxy = await startProxy(t, site)
       const files = [chunkedFile('a-wide', 1), seededFile('b-small', 2), seededFile('c-small', 3)]
       const zombie = await startParser(t, site, proxy.env)
