@@ -1,42 +1,22 @@
-import { parseArgs } from 'node:util'
-import { configOf } from '../shared/config.ts'
-import { defaultDirectory } from '../shared/config-places.ts'
-import { LiveConfig } from '../shared/config-reload.ts'
 import { CountersinkError, toError } from '../shared/errors.ts'
-import { fatal, runService, type Service } from '../shared/lifecycle.ts'
-import { createLog, type LogSettings } from '../shared/log.ts'
-import { earlyLogSettings } from '../shared/log-settings.ts'
-import { statePaths } from '../shared/paths.ts'
+import { fatal } from '../shared/lifecycle.ts'
+import { createLog } from '../shared/log.ts'
+import { runConfigured, type ServiceArguments, serviceArguments } from '../shared/service-main.ts'
 import { startGenerator } from './generator.ts'
 
-let live: LiveConfig | undefined
-let early: LogSettings | undefined
-const log = createLog('generator', undefined, () => live?.config ?? early)
-const { dir, supervised } = readArguments()
-early = earlyLogSettings(dir, process.env)
+const given = readArguments()
 
-await runService(log, supervised, start, () => {
-  const reload = live?.reload()
-  if (reload !== undefined) log[reload.isRefused ? 'warn' : 'notice'](reload.text)
+await runConfigured('generator', given, ({ config, log }) => {
+  const runId = process.env.COUNTERSINK_RUN_ID
+  return startGenerator({ ...{ dir: given.dir, runId, log }, config })
 })
 
-function start(): Promise<Service> {
-  live = new LiveConfig(() => configOf(statePaths(dir).dir, process.env))
-  const runId = process.env.COUNTERSINK_RUN_ID
-  return startGenerator({ ...{ dir, runId, log }, config: live.config })
-}
-
-function readArguments(): { dir: string; supervised: boolean } {
+function readArguments(): ServiceArguments {
   try {
-    return parseArgs({
-      options: {
-        dir: { type: 'string', default: defaultDirectory(process.env) },
-        supervised: { type: 'boolean', default: false },
-      },
-    }).values
+    return serviceArguments()
   } catch (error) {
     fatal(
-      log,
+      createLog('generator'),
       new CountersinkError('USAGE', toError(error).message, {
         advice: 'Usage: main.js [--dir DIRECTORY] [--supervised]',
       }),

@@ -10,7 +10,7 @@ import { ROOT } from './helpers/root.ts'
 
 const COUNTS = join(ROOT, '.tap', 'coverage')
 const SUMMARY = join(ROOT, '.tap', 'report', 'coverage-summary.json')
-const ROOMS = ['crash', 'generator', 'integration', 'parser', 'scripts', 'shared']
+const ROOMS = ['corrections', 'crash', 'generator', 'integration', 'parser', 'scripts', 'shared']
 
 interface Lines {
   readonly total: number

@@ -9,7 +9,7 @@
 
 import assert from 'node:assert/strict'
 import type { Config } from '../../shared/config.ts'
-import type { ByteRange } from '../../shared/settings.ts'
+import type { ByteRange } from '../../shared/setting-forms.ts'
 import {
   type ConsumerIds,
   type ConsumerSampler,

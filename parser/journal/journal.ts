@@ -1,22 +1,12 @@
 /**
- * The parser's durable memory in LMDB: the queue, the index of contents, and what was processed.
+ * The parser's durable memory: what becomes of the queue, the index of contents, and what was
+ * processed, at each step of a file. How that is committed, and by whom, is in `owned-journal.ts`.
  *
  * It is progress, queue and index, never the proof: MariaDB's ledger decides what has been counted,
- * and a deleted journal is rebuilt from it. What a commit promises:
- *
- * - It is durable when the call returns: `transactionSync` with `overlappingSync: false`. (lmdb-js
- *   3.5.6 with its default can report success for a commit whose last write failed, and after a
- *   failed one its asynchronous calls never settle; this combination throws.)
- * - It belongs to the living owner: opening raises an epoch, every commit checks it. A process that
- *   was replaced, or whose environment was deleted under it, ends (OWNERSHIP_LOST, JOURNAL_FAILED).
- * - Any other failure is JOURNAL_FAILED and ends the process: LMDB must not be used after one.
+ * and a deleted journal is rebuilt from it.
  */
 
 import assert from 'node:assert/strict'
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
-import { open, type RootDatabase } from 'lmdb'
-import { CountersinkError } from '../../shared/errors.ts'
 import type { Counts, Outcome, ProcessedFile } from '../../shared/protocol.ts'
 import type { Checkpoint, CheckpointTally, DigestFacts, QueueEntry } from '../facts.ts'
 import {
@@ -26,53 +16,20 @@ import {
   recordContent,
   unlearnContent,
 } from './content-index.ts'
-import { isJournalThere } from './damage.ts'
 import { orJournalFailed } from './failure.ts'
-import { countIn, countOut, newState } from './journal-state.ts'
-import { allotLockFile } from './lock-file.ts'
+import { countIn, countOut } from './journal-state.ts'
+import { OwnedJournal, openEnvironment } from './owned-journal.ts'
 import { afterEvent, type EntryEvent } from './queue-entry-states.ts'
 import { type EntryProgress, encodeQueueEntry } from './queue-records.ts'
-import { decodeState, encodeProcessed, encodeState, type JournalState } from './records.ts'
+import { encodeProcessed } from './records.ts'
 import { numberKey } from './sealed-record.ts'
 import { processedFile, type Settlement } from './settlement.ts'
-import { openTables, STATE_KEY, type Tables } from './tables.ts'
-import { JournalView } from './views.ts'
+import type { Tables } from './tables.ts'
 
-export class Journal extends JournalView {
-  readonly #root: RootDatabase
-  readonly #dataPath: string
-  readonly #inode: bigint
-  readonly #recordedSequence: number
-  #state: JournalState
-  #firstUncommittedSequence: number
-  /** Entries whose file has left work/: deleted with the next commit, which comes anyway. */
-  #moved: number[] = []
+export class Journal extends OwnedJournal {
   readonly #sinceStart = {
     ...{ applied: 0, duplicate: 0, quarantined: 0, reverted: 0, held: 0 },
     ...{ bytes: 0, lines: 0, rejectedLines: 0 },
-  }
-  /** Whether there was nothing at this path, so that the index must be made from the ledger. */
-  readonly isNew: boolean
-
-  private constructor(root: RootDatabase, path: string, nowMs: number) {
-    const tables = openTables(root)
-    super(tables)
-    this.#root = root
-    this.#dataPath = join(path, 'data.mdb')
-    this.#inode = statSync(this.#dataPath, { bigint: true }).ino
-    const record = tables.state.get(STATE_KEY)
-    this.isNew = record === undefined
-    const before = record === undefined ? newState() : decodeState(record)
-    this.#recordedSequence = before.nextSequence
-    this.#state = {
-      ...before,
-      epoch: before.epoch + 1,
-      nextSequence: Math.max(before.nextSequence, nowMs),
-    }
-    orJournalFailed('start', () => {
-      root.transactionSync(() => tables.state.putSync(STATE_KEY, encodeState(this.#state)))
-    })
-    this.#firstUncommittedSequence = this.isNew ? this.#state.nextSequence : before.nextSequence
   }
 
   /**
@@ -82,24 +39,7 @@ export class Journal extends JournalView {
    * @throws CountersinkError JOURNAL_FAILED, JOURNAL_UNREADABLE
    */
   static open(path: string, nowMs = Date.now()): Journal {
-    return orJournalFailed('open', () => {
-      isJournalThere(path)
-      allotLockFile(path)
-      const root = open({
-        path,
-        overlappingSync: false,
-        maxDbs: 4,
-        mapSize: 64 * 2 ** 20,
-        encoding: 'binary',
-        keyEncoding: 'binary',
-        cache: false,
-      })
-      return new Journal(root, path, nowMs)
-    })
-  }
-
-  get state(): JournalState {
-    return this.#state
+    return orJournalFailed('open', () => new Journal(openEnvironment(path), path, nowMs))
   }
 
   get sinceStart(): Counts {
@@ -108,57 +48,13 @@ export class Journal extends JournalView {
 
   get ever(): Counts {
     const { applied, duplicate, quarantined, reverted, held, bytes, lines, rejectedLines } =
-      this.#state
+      this.state
     return { applied, duplicate, quarantined, reverted, held, bytes, lines, rejectedLines }
-  }
-
-  /**
-   * The sequence for the next claim. Used up once a claim with it is committed or its file stands
-   * in work/; see `skipSequences`.
-   */
-  get nextSequence(): number {
-    return this.#state.nextSequence
-  }
-
-  /**
-   * Files claimed under this sequence or a later one, before this start, are unknown here: if the
-   * ledger has any, this journal is older than the ledger (restored from a backup).
-   */
-  get recordedSequence(): number {
-    return this.#recordedSequence
-  }
-
-  /** Sequences from here on are in no commit; those below were given out in one. */
-  get firstUncommittedSequence(): number {
-    return this.#firstUncommittedSequence
-  }
-
-  /** Makes sure that sequences found in work/ are not given out again. In memory until a commit. */
-  skipSequences(highest: number): void {
-    const nextSequence = Math.max(this.#state.nextSequence, highest + 1)
-    this.#state = { ...this.#state, nextSequence }
-  }
-
-  /**
-   * To be called before files are moved: a parser that was replaced must not touch them. Costs no
-   * commit; what happens right after it is caught by the commit that follows.
-   *
-   * @throws CountersinkError OWNERSHIP_LOST
-   */
-  assertOwner(): void {
-    const record = this.tables.state.get(STATE_KEY)
-    const epoch = record === undefined ? 0 : decodeState(record).epoch
-    if (epoch === this.#state.epoch) return
-    throw new CountersinkError(
-      'OWNERSHIP_LOST',
-      `another parser has taken over this state directory (epoch ${epoch}, mine is ${this.#state.epoch})`,
-      { advice: 'Nothing was lost or counted twice. Run one parser per state directory.' },
-    )
   }
 
   /** P1: the files stand in work/ under their sequences. */
   claim(entries: readonly QueueEntry[]): void {
-    this.#commit('claim', (tables, state) => {
+    this.commit('claim', (tables, state) => {
       let { nextSequence } = state
       for (const entry of entries) {
         this.#bring(tables, entry, 'claim')
@@ -170,7 +66,7 @@ export class Journal extends JournalView {
 
   /** P2: the runs up to here are durable. Of an entry that is settled by now it is nothing. */
   checkpoint(sequence: number, checkpoint: Checkpoint): void {
-    this.#commit('checkpoint', (tables, state) => {
+    this.commit('checkpoint', (tables, state) => {
       const entry = this.queued(sequence)
       if (entry === undefined) return state
       const isRead = entry.stage === 'claimed'
@@ -197,7 +93,7 @@ export class Journal extends JournalView {
         checkpoint: undefined,
       }),
     )
-    this.#commit('digest', (tables, state) => {
+    this.commit('digest', (tables, state) => {
       for (const [i, entry] of entries.entries()) {
         this.#bring(tables, entry, 'digest')
         claimContent(tables, files[i]!.digest.sha256, entry.sequence)
@@ -213,7 +109,7 @@ export class Journal extends JournalView {
    */
   undigest(entry: QueueEntry): QueueEntry {
     const claimed: QueueEntry = { ...entry, ...{ stage: 'claimed', runName: undefined } }
-    this.#commit('undigest', (tables, state) => {
+    this.commit('undigest', (tables, state) => {
       this.#bring(tables, claimed, 'undigest')
       return state
     })
@@ -226,7 +122,7 @@ export class Journal extends JournalView {
    */
   settle(settlements: readonly Settlement[]): ProcessedFile[] {
     const files: ProcessedFile[] = []
-    this.#commit('settlement', (tables, state) => {
+    this.commit('settlement', (tables, state) => {
       let next = state
       for (const settlement of settlements) {
         const { entry, outcome, facts } = settlement
@@ -254,14 +150,9 @@ export class Journal extends JournalView {
     return files
   }
 
-  /** P8 is done: forgets the entry, durably with the next commit (a second move is harmless). */
-  moved(sequence: number): void {
-    this.#moved.push(sequence)
-  }
-
   /** First contact with a ledger: from now on only this one will do. */
   bindLedger(ledgerUuid: string): void {
-    this.#commit('ledger', (_tables, state) => ({ ...state, ledgerUuid }))
+    this.commit('ledger', (_tables, state) => ({ ...state, ledgerUuid }))
   }
 
   /**
@@ -270,7 +161,7 @@ export class Journal extends JournalView {
    * @param rebuiltTo how far the ledger has been gone through for a new journal, if it has.
    */
   learn(files: readonly Omit<ProcessedFile, 'number'>[], rebuiltTo?: bigint): void {
-    this.#commit('rebuild', (tables, state) => {
+    this.commit('rebuild', (tables, state) => {
       let next = state
       for (const facts of files) {
         const file: ProcessedFile = { ...facts, number: next.nextNumber }
@@ -283,7 +174,7 @@ export class Journal extends JournalView {
 
   /** The file that has brought this content stands elsewhere in the ledger than when it was settled. */
   recast(sha256: Uint8Array, outcome: Outcome, reason: string | undefined): void {
-    this.#commit('outcome', (tables, state) => {
+    this.commit('outcome', (tables, state) => {
       const number = contentOf(tables, sha256)?.applied ?? 0
       const was = number === 0 ? undefined : this.processed(number)
       if (was === undefined || was.outcome === outcome) return state
@@ -296,16 +187,10 @@ export class Journal extends JournalView {
 
   /** The ledger does not have this content, whatever the index says: it can be claimed again. */
   unlearn(sha256: Uint8Array): void {
-    this.#commit('index', (tables, state) => {
+    this.commit('index', (tables, state) => {
       unlearnContent(tables, sha256)
       return state
     })
-  }
-
-  /** Makes the last moves durable and closes. */
-  async close(): Promise<void> {
-    if (this.#moved.length > 0) this.#commit('close', (_tables, state) => state)
-    await this.#root.close()
   }
 
   /** A file that is not what it was found to be before claims that content no longer. */
@@ -339,35 +224,5 @@ export class Journal extends JournalView {
     const progress = { stage, checkpoints }
     tables.queue.putSync(numberKey(entry.sequence), encodeQueueEntry(entry, progress))
     return progress
-  }
-
-  #forget(tables: Tables, sequence: number): void {
-    afterEvent(sequence, this.progressOf(sequence), 'move')
-    tables.queue.removeSync(numberKey(sequence))
-  }
-
-  #commit(what: string, change: (tables: Tables, state: JournalState) => JournalState): void {
-    const moved = this.#moved
-    orJournalFailed(what, () => {
-      let next = this.#state
-      this.#root.transactionSync(() => {
-        this.assertOwner()
-        for (const sequence of moved) this.#forget(this.tables, sequence)
-        next = change(this.tables, this.#state)
-        this.tables.state.putSync(STATE_KEY, encodeState(next))
-      })
-      this.#state = next
-      this.#firstUncommittedSequence = next.nextSequence
-      this.#moved = []
-      this.#checkStillThere()
-    })
-  }
-
-  /** A deleted environment goes on working for who has it open; nothing in it would be found again. */
-  #checkStillThere(): void {
-    const there = statSync(this.#dataPath, { bigint: true, throwIfNoEntry: false })
-    if (there?.ino !== this.#inode) {
-      throw new CountersinkError('JOURNAL_FAILED', `${this.#dataPath} was removed or replaced`)
-    }
   }
 }

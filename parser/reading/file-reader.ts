@@ -19,33 +19,27 @@ import type { Config } from '../../shared/config.ts'
 import { closeQuietly } from '../../shared/durable.ts'
 import { describeError, explainError, hasCode } from '../../shared/errors.ts'
 import type { ParserEventMap, ParserEvents } from '../../shared/events.ts'
-import type { FileIdentity } from '../../shared/file-identity.ts'
 import type { Log } from '../../shared/log.ts'
 import { statsIfLookedAt } from '../../shared/looks.ts'
-import { rejectDraftName, type StatePaths, workName } from '../../shared/paths.ts'
-import { mayReject } from '../../shared/reject-limit.ts'
+import type { StatePaths } from '../../shared/paths.ts'
 import { changeSinceClaim, changeSinceRead } from '../changes.ts'
-import { type Digest, type DigestOptions, DigestWorkers, SmallFiles } from '../digest/index.ts'
+import { SmallFiles } from '../digest/index.ts'
 import type { DiskWatch } from '../disk-watch.ts'
 import { loggedFile, type QueueEntry, type Reason } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
-import type { OwnDirectories } from '../own-directories.ts'
 import { RunSums } from '../sums/index.ts'
+import {
+  type DigestedFile,
+  FileDigester,
+  type FileDigesterOptions,
+  type Reading,
+  workPath,
+} from './file-digester.ts'
 import { Judge } from './judge.ts'
-import { rejectLimitOf } from './reject-limit-of.ts'
 import { REOPENING } from './reopening-cases.ts'
 import { smallOnes } from './small-ones.ts'
 import { closeAll, nothingRead, type Verdict } from './verdict.ts'
-import { isShortage, openWorkFile, sameIdentity, type WorkFile } from './work-file.ts'
-
-/** What is being read now, for `status`. */
-export interface Reading {
-  readonly name: string
-  readonly positionBytes: number
-  readonly sizeBytes: number
-  /** The sums of what stands before were taken from a checkpoint; it is only hashed again. */
-  readonly resumedFromBytes: number
-}
+import { isShortage, type WorkFile } from './work-file.ts'
 
 /** How far the reading of some files has come. */
 export interface FilesRead {
@@ -55,18 +49,10 @@ export interface FilesRead {
   readonly left?: { readonly entries: readonly QueueEntry[]; readonly reason: string }
 }
 
-export interface FileReaderOptions {
-  readonly paths: StatePaths
-  readonly config: Config
-  readonly journal: Journal
+export interface FileReaderOptions extends FileDigesterOptions {
   readonly disk: DiskWatch
-  readonly events: ParserEvents
-  readonly directories: OwnDirectories
-  readonly log: Log
   /** Its content is known, and its row in the ledger decides: its sums are not needed. */
   readonly isDecidedByRow: (entry: QueueEntry) => boolean
-  /** What the sums of its files may take in memory. */
-  readonly sumBytesMax: number
 }
 
 export class FileReader {
@@ -75,13 +61,11 @@ export class FileReader {
   readonly #journal: Journal
   readonly #disk: DiskWatch
   readonly #events: ParserEvents
-  readonly #directories: OwnDirectories
   readonly #log: Log
   readonly #isDecidedByRow: FileReaderOptions['isDecidedByRow']
   readonly #judge: Judge
-  readonly #workers: DigestWorkers
+  readonly #digester: FileDigester
   readonly #smallFiles = new SmallFiles()
-  #reading: Reading | undefined
 
   constructor(options: FileReaderOptions) {
     const { config } = options
@@ -90,17 +74,15 @@ export class FileReader {
     this.#journal = options.journal
     this.#disk = options.disk
     this.#events = options.events
-    this.#directories = options.directories
     this.#log = options.log
     this.#isDecidedByRow = options.isDecidedByRow
     this.#judge = new Judge(options.journal, config)
-    const { sumBytesMax } = options
-    this.#workers = new DigestWorkers({ sumThreads: config.sumThreads, sumBytesMax })
+    this.#digester = new FileDigester(options)
   }
 
   /** undefined: nothing, or small files. */
   get reading(): Reading | undefined {
-    return this.#reading
+    return this.#digester.reading
   }
 
   /** How many of these entries, the first of them at least, are best read in one go. */
@@ -138,13 +120,13 @@ export class FileReader {
       }
       throw error
     } finally {
-      this.#reading = undefined
+      this.#digester.done()
     }
   }
 
   /** Ends its threads. */
   async close(): Promise<void> {
-    await Promise.all([this.#workers.close(), this.#smallFiles.close()])
+    await Promise.all([this.#digester.close(), this.#smallFiles.close()])
   }
 
   /** Verdicts on the first file or, if they are small, on as many as can be read at once. */
@@ -171,7 +153,7 @@ export class FileReader {
   async #readTogether(entries: readonly QueueEntry[], signal: AbortSignal): Promise<Verdict[]> {
     const startedAtMs = Date.now()
     const digests = await this.#smallFiles.digest({
-      paths: entries.map(entry => this.#pathOf(entry)),
+      paths: entries.map(entry => workPath(this.#paths, entry)),
       pairsMax: this.#smallPairsMax,
       signal,
     })
@@ -188,15 +170,11 @@ export class FileReader {
     )
   }
 
-  #pathOf({ sequence, name }: QueueEntry): string {
-    return join(this.#paths.work, workName(sequence, name))
-  }
-
   /** A file that was digested before a restart, from its sealed sums; see `reopening-cases.ts`. */
   async #reopen(entry: QueueEntry, signal: AbortSignal): Promise<Verdict | undefined> {
     const { digest, runName } = entry
     if (entry.stage !== 'digested' || digest === undefined) return undefined
-    const stats = statsIfLookedAt(this.#pathOf(entry))
+    const stats = statsIfLookedAt(workPath(this.#paths, entry))
     const change = stats && changeSinceRead(entry, digest, stats)
     const file = stats === undefined ? 'gone' : change === undefined ? 'the same' : 'changed'
     if (change !== undefined) {
@@ -242,7 +220,7 @@ export class FileReader {
     }
     let isMissing = true
     try {
-      file = await this.#open(entry, signal)
+      file = await this.#digester.open(entry, signal)
     } catch (error) {
       if (!hasCode(error, 'FILE_UNFIT')) throw error
       reason = unfit(error)
@@ -253,9 +231,9 @@ export class FileReader {
       ...{ evidence: {}, isMissing },
     })
     if (file === undefined) return unread(reason, isMissing)
-    let read: { digest: Digest; identity: FileIdentity } | undefined
+    let read: DigestedFile | undefined
     try {
-      read = await this.#digestUnchanged(entry, file, signal)
+      read = await this.#digester.digest(entry, file, signal)
     } catch (error) {
       if (!hasCode(error, 'FILE_UNFIT')) throw error
       return unread(unfit(error), false)
@@ -264,88 +242,6 @@ export class FileReader {
     }
     const [verdict] = await this.#judge.judge([{ entry, read, startedAtMs }])
     return verdict!
-  }
-
-  /** undefined: it is not in work/, which is what it was. */
-  async #open(entry: QueueEntry, signal: AbortSignal): Promise<WorkFile | undefined> {
-    const file = await openWorkFile(this.#pathOf(entry))
-    if (file !== undefined) return file
-    await this.#directories.ready(signal)
-    return openWorkFile(this.#pathOf(entry))
-  }
-
-  /** undefined: it changed while it was read, twice. */
-  async #digestUnchanged(
-    entry: QueueEntry,
-    file: WorkFile,
-    signal: AbortSignal,
-  ): Promise<{ digest: Digest; identity: FileIdentity } | undefined> {
-    for (let reading = 1; reading <= READINGS_MAX; reading += 1) {
-      const identity = await file.identity()
-      const digest = await this.#digest(entry, file.handle.fd, Number(identity.size), signal)
-      if (digest !== undefined) {
-        if (sameIdentity(identity, await file.identity())) return { digest, identity }
-        await digest.discard()
-      }
-      this.#log.warn('the file changed while it was read', {
-        ...{ name: entry.name, code: 'FILE_CHANGED', reading },
-      })
-    }
-    return undefined
-  }
-
-  /** How its bad lines are put aside; undefined: none may be. */
-  #rejectsOf(entry: QueueEntry): DigestOptions['rejects'] {
-    const limit = rejectLimitOf(entry, this.#config)
-    if (!mayReject(limit)) return undefined
-    const { name, sequence } = entry
-    return { limit, name, draftPath: join(this.#paths.rejects, rejectDraftName(sequence)) }
-  }
-
-  /** undefined: it became shorter while it was read. */
-  async #digest(
-    entry: QueueEntry,
-    fd: number,
-    sizeBytes: number,
-    signal: AbortSignal,
-  ): Promise<Digest | undefined> {
-    const { name, sequence } = entry
-    const resume = this.#journal.queued(sequence)?.checkpoint
-    const resumedFromBytes = resume?.resumeBytes ?? 0
-    this.#reading = { name, positionBytes: 0, sizeBytes, resumedFromBytes }
-    if (resume !== undefined) {
-      this.#log.info('goes on from a checkpoint', { name, resumedFromBytes, sizeBytes })
-    }
-    try {
-      const digest = await this.#workers.digest({
-        ...{ fd, sizeBytes, signal },
-        pairsMax: this.#config.pairsMax,
-        memoryPairsMax: this.#config.memoryPairsMax,
-        checkpointBytes: this.#config.checkpointBytes,
-        runsDirectory: this.#paths.runs,
-        runsPrefix: workName(sequence, 'sums'),
-        rejects: this.#rejectsOf(entry),
-        ...(resume === undefined ? {} : { resume }),
-        onCheckpoint: checkpoint => {
-          this.#journal.checkpoint(sequence, checkpoint)
-          const { positionBytes } = checkpoint
-          this.#events.emit('checkpointed', { name, sequence, positionBytes })
-        },
-        onProgress: positionBytes => {
-          this.#reading = { name, positionBytes, sizeBytes, resumedFromBytes }
-          this.#events.emit('reading', { name, positionBytes, sizeBytes })
-        },
-      })
-      if (digest.checkpointDropped !== undefined) {
-        this.#log.warn('a checkpoint was dropped', {
-          ...{ name, code: 'CHECKPOINT_DROPPED', because: digest.checkpointDropped },
-        })
-      }
-      return digest
-    } catch (error) {
-      if (hasCode(error, 'FILE_CHANGED')) return undefined
-      throw error
-    }
   }
 }
 
@@ -362,6 +258,3 @@ function digested({ kind, entry, digest }: Verdict): ParserEventMap['digested'][
 function unfit(error: unknown): Reason {
   return { code: 'FILE_UNFIT', text: explainError(error) }
 }
-
-/** A file that changes is read once more; if it changes again, somebody is still writing it. */
-const READINGS_MAX = 2

@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 import type { QueueEntry } from '../facts.ts'
 import type { Journal } from '../journal/index.ts'
-import type { FileReader, FilesRead, Reading } from './file-reader.ts'
+import type { Reading } from './file-digester.ts'
+import type { FileReader, FilesRead } from './file-reader.ts'
 
 /** What one reader has in hand. */
 interface Going {

@@ -3,9 +3,12 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type BatchFile, type Ledger, newBatchId } from '../../parser/ledger/index.ts'
 import { MemorySums } from '../../parser/sums/index.ts'
-import type { Pairs } from './pairs-table.ts'
+import { formatCount } from '../../shared/numbers.ts'
+import { ledgerOf } from './apply-once.ts'
+import type { Bench } from './bench-context.ts'
+import { makeSumsOfLines, type Pairs } from './pairs-table.ts'
 import { mustEqual } from './row.ts'
-import type { Site } from './site.ts'
+import { Site } from './site.ts'
 
 /** Contents with blocks, recorded and counted by the ledger's own code: no file is made or read. */
 
@@ -13,6 +16,24 @@ import type { Site } from './site.ts'
 const RECORDED_AT_ONCE = 50
 /** As many as the parser merges into one batch. */
 const COUNTED_AT_ONCE = 64
+
+/** A site whose ledger has counted so many contents of as many consumers each; the ledger is open. */
+export async function countedSite(bench: Bench, contents: number, consumers: number) {
+  const site = await Site.make(bench.workspace)
+  const ledger = await openLedger(site)
+  bench.say(`recording ${formatCount(contents)} contents of ${formatCount(consumers)} consumers`)
+  const sums = makeSumsOfLines(consumers)
+  await countContents(ledger, sums, contents)
+  return { site, ledger, sums }
+}
+
+/** As a parser does before it counts. */
+export async function openLedger(site: Site): Promise<Ledger> {
+  const ledger = ledgerOf(site)
+  await ledger.open()
+  await ledger.takeOpening()
+  return ledger
+}
 
 /** The same sums again and again, as contents that nobody has seen. */
 export async function countContents(

@@ -1,16 +1,7 @@
-import { objectionToUndo, orderOf } from '../../parser/ledger/index.ts'
+import { objectionToUndo } from '../../parser/ledger/index.ts'
 import { command, one } from '../command-table/index.ts'
-import { askAndWait, contentMeant, withLedger } from '../mariadb/index.ts'
-import { environment } from '../terminal/index.ts'
-import {
-  CORRECTION_EXITS,
-  CORRECTION_SHAPE,
-  DRY_RUN,
-  patience,
-  REASON,
-  TIMEOUT,
-  tellCorrection,
-} from './correction.ts'
+import { CONTENT_WORDS, correct } from './correct.ts'
+import { CORRECTION_EXITS, CORRECTION_SHAPE, DRY_RUN, REASON, TIMEOUT } from './correction.ts'
 
 export const undo = command({
   name: 'undo',
@@ -22,10 +13,7 @@ emptied it or somebody else has lowered it; then nothing is changed, and the con
 
 The file goes to reverted/. Its content is not counted again when it is published again, unless
 "countersink redo" says so.`,
-  words: {
-    ...{ kind: 'file', value: 'SHA256|PREFIX', min: 1, max: 1 },
-    missing: 'at least 8 digits of the SHA-256 of the content',
-  },
+  words: CONTENT_WORDS,
   options: { reason: REASON, 'dry-run': DRY_RUN, timeout: TIMEOUT },
   exits: CORRECTION_EXITS,
   examples: [
@@ -33,30 +21,18 @@ The file goes to reverted/. Its content is not counted again when it is publishe
     { line: 'countersink undo 3f2a91c0 --dry-run', what: 'whether that can be done' },
   ],
   answer: one(CORRECTION_SHAPE),
-  async run({ values, positionals, answer }) {
-    const { paths } = environment(values.dir)
-    const isDryRun = values['dry-run']
-    const told = await withLedger(paths, async ledger => {
-      const { session, config, uuid } = ledger
-      const row = await contentMeant(ledger, positionals[0]!)
-      const common = { do: 'undo' as const, row, isDryRun, order: null }
-      if (row.state === 'reverted') {
-        return { ...common, state: 'done' as const, answer: 'it was taken back before' }
-      }
-      if (isDryRun) {
-        const why = await objectionToUndo(session, config, row)
-        return {
-          ...common,
-          state: why === undefined ? ('possible' as const) : ('refused' as const),
-          answer: why ?? null,
-        }
-      }
-      const request = orderOf('undo', uuid, row, values.reason)
-      const standing = await askAndWait(ledger, request, patience(paths, values.timeout))
-      return { ...common, ...standing, order: request.id.toString('hex') }
-    })
-    return tellCorrection(told, values.json ? answer : undefined, {
-      ...{ done: 'taken back', possible: 'can be taken back', cannot: 'cannot be taken back' },
-    })
-  },
+  run: asked =>
+    correct(
+      {
+        kind: 'undo',
+        words: {
+          ...{ done: 'taken back', possible: 'can be taken back', cannot: 'cannot be taken back' },
+        },
+        whatIsDone: ({ state }) =>
+          state === 'reverted' ? { answer: 'it was taken back before' } : undefined,
+        objection: (row, { session, config }) => objectionToUndo(session, config, row),
+        isDoneOnceCounted: false,
+      },
+      asked,
+    ),
 })

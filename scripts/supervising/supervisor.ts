@@ -13,7 +13,6 @@
  * when nobody holds its lifeline any more. What needs a person it tells `Alerts` of.
  */
 
-import { existsSync } from 'node:fs'
 import type { Reload } from '../../shared/config-reload.ts'
 import { makeDirectories } from '../../shared/durable.ts'
 import { describeError, hasCode, toError } from '../../shared/errors.ts'
@@ -30,10 +29,11 @@ import {
 } from '../../shared/state-directory.ts'
 import { StateMachine } from '../../shared/state-table.ts'
 import { MariadbKeeper } from '../mariadb/index.ts'
-import { StateLock, type SupervisorState, type SupervisorStatus } from '../state/index.ts'
+import type { SupervisorState, SupervisorStatus } from '../state/index.ts'
 import { Alerts } from './alerts.ts'
 import { type ChildName, childCommand } from './child-command.ts'
 import { HealthWatch } from './health-watch.ts'
+import { KeptLock } from './kept-lock.ts'
 import { Logs } from './logs.ts'
 import { ManagedProcess } from './managed-process.ts'
 import { StatusFile } from './status-file.ts'
@@ -41,7 +41,6 @@ import type { SupervisorOptions } from './supervisor-options.ts'
 import { SUPERVISOR_STATES, type SupervisorEvent } from './supervisor-states.ts'
 
 const CHILD_STOP_TIMEOUT_MS = { generator: 20_000, parser: 120_000, serving: 10_000 }
-const LOCK_INTERVAL_MS = 1_000
 /** With less MariaDB does not come up, which is no fault of its own. */
 const MARIADB_ROOM = { reserveBytes: 64 * 2 ** 20, reserveInodes: 100 }
 
@@ -64,8 +63,7 @@ export class Supervisor {
   readonly #alerts: Alerts
   readonly #statusFile: StatusFile
   readonly #logs: Logs
-  #lock: StateLock | undefined
-  #lockTimer: NodeJS.Timeout | undefined
+  #lock: KeptLock | undefined
   #mariadb: MariadbKeeper | undefined
   #parser: ManagedProcess | undefined
   #generator: ManagedProcess | undefined
@@ -116,8 +114,14 @@ export class Supervisor {
     await makeDirectories(paths.dir, paths.run, paths.log)
     await refuseDirectoriesOfOthers(paths.dir, paths.run, paths.log)
     this.#place = placeOf(paths.dir)
-    this.#lock = await StateLock.take(paths.supervisorLock, paths.supervisorStatus)
-    this.#lockTimer = setInterval(() => void this.#mindLock(), LOCK_INTERVAL_MS)
+    this.#lock = await KeptLock.take(paths, {
+      onTakenAgain: text => {
+        this.#notice(text)
+        this.#changed()
+      },
+      onLost: error => this.#failure.reject(error),
+      onStatusGone: () => this.#changed(),
+    })
     this.#logs.open()
     this.#changed()
     if (config.serve !== '' || config.metricsFile !== '') this.#startServing()
@@ -188,7 +192,7 @@ export class Supervisor {
       await step().catch(error => failures.push(toError(error)))
     }
     await this.#alerts.close()
-    clearInterval(this.#lockTimer)
+    this.#lock?.stopLooking()
     this.#states.on('all ended')
     await this.#statusFile.written()
     this.#logs.close()
@@ -209,20 +213,6 @@ export class Supervisor {
     mariadb.failed.catch(error => this.#failure.reject(error))
     this.#mariadb = mariadb
     await mariadb.start()
-  }
-
-  /** Somebody removed it, or put another in its place: nobody else may have come in meanwhile. */
-  async #mindLock(): Promise<void> {
-    const { paths } = this.#options
-    if (!existsSync(paths.supervisorStatus)) this.#changed()
-    if (this.#lock === undefined || this.#lock.isInPlace()) return
-    try {
-      await this.#lock.takeAgain()
-      this.#notice(`${paths.supervisorLock} was removed or replaced; it is locked again`)
-      this.#changed()
-    } catch (error) {
-      this.#failure.reject(toError(error))
-    }
   }
 
   /** The log files have been moved away. */

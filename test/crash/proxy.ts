@@ -1,6 +1,6 @@
-import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Teardown } from '../helpers/processes.ts'
+import { startRelay } from '../helpers/relay.ts'
 import type { Site } from '../helpers/state-dir.ts'
 
 /** What happens to a COMMIT on its way. */
@@ -29,7 +29,6 @@ export async function startProxy(t: Teardown, site: Site): Promise<Proxy> {
   const url = new URL(site.config.databaseUrl)
   const serverSocket = url.searchParams.get('socketPath') ?? ''
   const path = join(site.paths.dir, 'proxy')
-  const sockets = new Set<Socket>()
   let armed: { mischief: Mischief; left: number } | undefined
   let done = 0
   const releases: (() => void)[] = []
@@ -44,20 +43,8 @@ export async function startProxy(t: Teardown, site: Site): Promise<Proxy> {
     return mischief
   }
 
-  const server = createServer(client => {
-    const upstream = connect(serverSocket)
+  await startRelay(t, path, serverSocket, (client, upstream) => {
     let answers: ((answer: Buffer) => void) | undefined
-    for (const socket of [client, upstream]) {
-      sockets.add(socket)
-      socket.on('error', () => {
-        // It is for the parser to mind.
-      })
-      socket.on('close', () => {
-        sockets.delete(socket)
-        client.destroy()
-        upstream.destroy()
-      })
-    }
     // The driver does not pipeline: a packet is a chunk, and the next comes after its answer.
     client.on('data', packet => {
       const mischief = due(packet)
@@ -80,11 +67,6 @@ export async function startProxy(t: Teardown, site: Site): Promise<Proxy> {
       if (answers === undefined) client.write(answer)
       else answers(answer)
     })
-  })
-  await new Promise<void>(resolve => server.listen(path, resolve))
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
   })
   url.searchParams.set('socketPath', path)
   return {

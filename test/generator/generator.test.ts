@@ -9,7 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { startGenerator } from '../../generator/generator.ts'
 import { readGeneratorState, runNames } from '../../generator/state.ts'
 import { EXIT_CONFIG } from '../../shared/errors.ts'
@@ -36,6 +36,15 @@ async function startHere(t: Teardown, paths: StatePaths, env: Record<string, str
   })
   t.teardown(() => service.stop())
   return service
+}
+
+/** A directory on another filesystem; where there is none, that is said. */
+function elsewhereThan(t: Test, dir: string): string | undefined {
+  const elsewhere = mkdtempSync('/dev/shm/cg-')
+  t.teardown(() => rmSync(elsewhere, { recursive: true }))
+  if (statSync(elsewhere).dev !== statSync(dir).dev) return elsewhere
+  t.comment('not tried: /dev/shm is where the temporary files are')
+  return undefined
 }
 
 t.test('makes the files it was asked for, waits until they are settled, and ends', async t => {
@@ -127,12 +136,8 @@ t.test('waits for the disk', async t => {
 
 t.test('waits for an inbox that cannot be reached, also with a file that is made', async t => {
   const paths = stateDirectory(t)
-  const elsewhere = mkdtempSync('/dev/shm/cg-')
-  t.teardown(() => rmSync(elsewhere, { recursive: true }))
-  if (statSync(elsewhere).dev === statSync(paths.dir).dev) {
-    t.comment('not tried: /dev/shm is where the temporary files are')
-    return
-  }
+  const elsewhere = elsewhereThan(t, paths.dir)
+  if (elsewhere === undefined) return
   await startHere(t, paths, { COUNTERSINK_FILE_SIZE: '1KiB', COUNTERSINK_RATE: '2KiB' })
   const reasonIs = (reason: RegExp) =>
     eventually(`${reason}`, async () => reason.test((await ping(paths))?.reason ?? ''))
@@ -223,12 +228,8 @@ t.test('what has no sense is refused', async t => {
 
 t.test('an inbox on another filesystem is refused', async t => {
   const paths = stateDirectory(t)
-  const elsewhere = mkdtempSync('/dev/shm/cg-')
-  t.teardown(() => rmSync(elsewhere, { recursive: true }))
-  if (statSync(elsewhere).dev === statSync(paths.dir).dev) {
-    t.comment('not tried: /dev/shm is where the temporary files are')
-    return
-  }
+  const elsewhere = elsewhereThan(t, paths.dir)
+  if (elsewhere === undefined) return
   rmdirSync(paths.inbox)
   symlinkSync(elsewhere, paths.inbox)
   await t.rejects(startHere(t, paths), { code: 'STATE_DIRECTORY_UNFIT' })

@@ -1,10 +1,10 @@
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { makeRelay, type Relay } from './relay.ts'
 
 /** A port that leads to a server's socket while it is open. */
 export class ProxiedHost {
   readonly socketPath: string
-  readonly #sockets = new Set<Socket>()
-  #server: Server | undefined
+  #relay: Relay | undefined
   #port = 0
 
   constructor(socketPath: string) {
@@ -16,26 +16,16 @@ export class ProxiedHost {
   }
 
   async open(): Promise<void> {
-    this.#server = createServer(client => {
-      const upstream = connect(this.socketPath)
+    const relay = makeRelay(this.socketPath, (client, upstream) => {
       client.pipe(upstream).pipe(client)
-      for (const socket of [client, upstream]) {
-        this.#sockets.add(socket)
-        socket.on('error', () => {})
-        socket.on('close', () => {
-          this.#sockets.delete(socket)
-          client.destroy()
-          upstream.destroy()
-        })
-      }
     })
-    await new Promise<void>(done => this.#server?.listen(this.#port, '127.0.0.1', done))
-    this.#port = (this.#server.address() as AddressInfo).port
+    this.#relay = relay
+    await new Promise<void>(done => relay.server.listen(this.#port, '127.0.0.1', done))
+    this.#port = (relay.server.address() as AddressInfo).port
   }
 
   /** As when its host loses its network: also for those that are connected. */
   close(): void {
-    this.#server?.close()
-    for (const socket of this.#sockets) socket.destroy()
+    this.#relay?.close()
   }
 }

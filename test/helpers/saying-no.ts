@@ -1,5 +1,5 @@
-import { connect, createServer, type Socket } from 'node:net'
 import type { Teardown } from './processes.ts'
+import { startRelay } from './relay.ts'
 
 /** What is answered to a command in the server's place. */
 export interface Refusal {
@@ -36,7 +36,6 @@ export async function startSayingNo(
   serverSocket: string,
 ): Promise<SayingNo> {
   const state = { refused: 0, connections: 0 }
-  const sockets = new Set<Socket>()
   let refusal: Refusal | undefined
   let left = 0
   let isSwallowing = false
@@ -52,20 +51,8 @@ export async function startSayingNo(
     return refusal
   }
 
-  const server = createServer(client => {
+  await startRelay(t, listenAt, serverSocket, (client, upstream) => {
     state.connections += 1
-    const upstream = connect(serverSocket)
-    for (const socket of [client, upstream]) {
-      sockets.add(socket)
-      socket.on('error', () => {
-        // The clients under test mind it.
-      })
-      socket.on('close', () => {
-        sockets.delete(socket)
-        client.destroy()
-        upstream.destroy()
-      })
-    }
     let pending: Buffer = Buffer.alloc(0)
     client.on('data', data => {
       if (isSwallowing) return
@@ -83,11 +70,6 @@ export async function startSayingNo(
     upstream.on('data', data => {
       if (!isSwallowing) client.write(data)
     })
-  })
-  await new Promise<void>(resolve => server.listen(listenAt, resolve))
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
   })
   return {
     refuse(next) {

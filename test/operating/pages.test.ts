@@ -32,9 +32,9 @@ const OPERATORS =
 
 /** What is not typed, and which test runs it. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
-  'countersink prune --keep 400d': 'integration/closing.test.ts',
+  'countersink prune --keep 400d': 'corrections/closing.test.ts',
   'countersink rejects': 'integration/rejects.test.ts',
-  'countersink requeue --with': 'integration/requeue.test.ts',
+  'countersink requeue --with': 'corrections/requeue.test.ts',
   'countersink status --json': 'operating/json.test.ts',
   'countersink help COMMAND --json-schema': 'operating/json.test.ts',
   'countersink systemd --once': 'operating/systemd-units.test.ts',
@@ -62,10 +62,10 @@ t.test('README', { skip }, async t => {
   await follow({ t, host, counted: [] }, 'README.md', {
     'Two commands': [inTheBuild],
     'Usage by time': [triedBy('integration/usage.test.ts')],
-    Corrections: [triedBy('integration/corrections.test.ts')],
+    Corrections: [triedBy('corrections/corrections.test.ts')],
     'Your own files': [
-      triedBy('integration/held-files.test.ts'),
-      triedBy('integration/requeue.test.ts'),
+      triedBy('corrections/held-files.test.ts'),
+      triedBy('corrections/requeue.test.ts'),
     ],
     Configuration: [said(/quietMs/)],
     Cron: [readmeCron],

@@ -14,18 +14,19 @@
  */
 
 import assert from 'node:assert/strict'
-import { receiveMessageOnPort } from 'node:worker_threads'
 import { NOTHING_REJECTED } from '../../../shared/reject-limit.ts'
-import { PairTally } from '../../sums/index.ts'
 import { type HelpedSums, LEADER, SegmentBoard } from '../segment-board.ts'
 import type { SumKernel } from '../sum-kernel.ts'
-import type { SumEvent, SumJob, SumResult, SumVerdict } from '../worker-messages.ts'
+import type { SumEvent, SumJob, SumResult } from '../worker-messages.ts'
 import { BoundedSums, type Run } from './bounded-sums.ts'
 import { firstBadLine } from './first-bad-line.ts'
 import { FirstOverflow, type Refusal } from './first-overflow.ts'
+import { handedOver } from './help.ts'
 import { Rejects } from './rejects.ts'
 import { SumOverflow } from './run-merge.ts'
-import { Segment, type Span, segmentsOf } from './segment.ts'
+import { Segment, type Span, segmentsOf, spansOf } from './segment.ts'
+import { SpanTally } from './span-tally.ts'
+import { sumsInMemory, sumsInRun } from './sums-found.ts'
 import type { FileSource } from './worker-side.ts'
 
 /** A span of fewer segments is not shared: helpers would come when it is over. */
@@ -54,12 +55,9 @@ export class FileSums {
   readonly #rejects: Rejects | undefined
   /** Lines were put aside in the span before. */
   #wasMarred = false
-  /** What was known where the present span begins. */
-  #before: { lines: number; amount: bigint; runs: readonly Run[] }
-  /** What helpers have added since. */
-  #helped = { lines: 0, amount: 0n }
-  /** Lines that helpers have summed of the spans before. */
-  #helpedLinesBefore = 0
+  readonly #tally: SpanTally
+  /** The runs there were where the present span begins. */
+  #runsBefore: readonly Run[] = []
   #windowPlaced = false
   /** Where the next line begins that is to be summed: those before are well formed. */
   #resumeBytes: number
@@ -74,7 +72,7 @@ export class FileSums {
     this.#segment = new Segment(kernel, job)
     this.#board = job.team && new SegmentBoard(job.team.shared, job.readBytes)
     this.#rejects = job.rejects && new Rejects(job.rejects, job.sizeBytes)
-    this.#before = { lines: job.lines, amount: job.amount, runs: [] }
+    this.#tally = new SpanTally(kernel, job)
     this.#resumeBytes = job.startBytes
     this.#sums = new BoundedSums({
       table: kernel,
@@ -95,7 +93,7 @@ export class FileSums {
     try {
       const found = this.#found()
       this.#file.throwIfCancelled()
-      const helpedLines = Math.min(this.#helpedLinesBefore + this.#helped.lines, found.lines)
+      const helpedLines = Math.min(this.#tally.helpedLines, found.lines)
       return { ...found, helpedLines, sumMs: performance.now() - startMs }
     } finally {
       this.#rejects?.close()
@@ -131,7 +129,7 @@ export class FileSums {
       if (span.endBytes < sizeBytes) this.#checkpoint(span.endBytes)
     }
     this.#resumeBytes = sizeBytes // a last line without a line end is no cut one
-    return this.#rejects?.isOverAtEnd(this.#lines) ? { endBytes: sizeBytes } : undefined
+    return this.#rejects?.isOverAtEnd(this.#tally.lines) ? { endBytes: sizeBytes } : undefined
   }
 
   #sumSpan(span: Span): End | undefined {
@@ -179,7 +177,7 @@ export class FileSums {
       board.close()
     }
     board.waitUntilAlone(this.#file.throwIfCancelled)
-    const parts = this.#handedOver()
+    const parts = handedOver(this.#job.team?.ports ?? [])
     if (!board.wasHelped) {
       if (overflow !== undefined) throw overflow
       if (end === undefined || this.#rejects === undefined) return end
@@ -206,17 +204,6 @@ export class FileSums {
     }
   }
 
-  #handedOver(): HelpedSums[] {
-    const parts: HelpedSums[] = []
-    for (const port of this.#job.team?.ports ?? []) {
-      for (let got = receiveMessageOnPort(port); got !== undefined; ) {
-        parts.push(got.message as HelpedSums)
-        got = receiveMessageOnPort(port)
-      }
-    }
-    return parts
-  }
-
   /** Adds what helpers have made. False: some sum would become too large, or a line is bad. */
   #addParts(parts: readonly HelpedSums[]): boolean {
     try {
@@ -228,8 +215,7 @@ export class FileSums {
           if (stop === 'full') this.#seal()
           else if (stop !== 'done') return false
         }
-        this.#helped.lines += part.lines
-        this.#helped.amount += part.amount
+        this.#tally.addHelped(part)
         if (part.left === undefined) continue
         this.#file.throwIfCancelled()
         this.#segment.open(part.left, true)
@@ -254,10 +240,10 @@ export class FileSums {
       if (stop === 'done') return undefined
       if (stop === 'full') this.#seal()
       else if (stop === 'bad' && rejects !== undefined) {
-        rejects.put(segment, this.#lines)
+        rejects.put(segment, this.#tally.lines)
         this.#windowPlaced = this.#kernel.pairs > 0 || rejects.rejected.lines > HEADING_LINES_MAX
       } else {
-        const lines = this.#lines
+        const lines = this.#tally.lines
         const rejected = this.#rejects?.rejected.lines ?? 0
         return { bad: segment.badLine(stop, lines + rejected), lines }
       }
@@ -276,8 +262,8 @@ export class FileSums {
       kind: 'checkpoint',
       positionBytes,
       resumeBytes: this.#resumeBytes,
-      lines: this.#lines,
-      amount: this.#amount,
+      lines: this.#tally.lines,
+      amount: this.#tally.amount,
       runs: this.#sums.runs,
       rejects: this.#rejects?.sync(),
     })
@@ -285,38 +271,24 @@ export class FileSums {
 
   /** A span begins, with nothing in the table. */
   #begin(): void {
-    this.#before = { lines: this.#lines, amount: this.#amount, runs: this.#sums.state }
-    this.#helpedLinesBefore += this.#helped.lines
-    this.#helped = { lines: 0, amount: 0n }
-    this.#kernel.resetTotals()
+    this.#runsBefore = this.#sums.state
+    this.#tally.begin()
   }
 
   /** The same span once more. Its checkpoint's runs are still there: nothing newer is committed. */
   #beginAgain(): void {
-    this.#sums.goBackTo(this.#before.runs)
-    this.#helped = { lines: 0, amount: 0n }
-    this.#kernel.resetTotals()
+    this.#sums.goBackTo(this.#runsBefore)
+    this.#tally.beginAgain()
     this.#windowPlaced = false
   }
 
   #finish(): Found {
-    const lines = this.#lines
-    const amount = this.#amount
+    const { lines, amount } = this.#tally
     const rejected = this.#rejects?.rejected ?? NOTHING_REJECTED
-    let verdict: SumVerdict
-    if (this.#sums.runs.length === 0 && this.#kernel.pairs <= this.#job.memoryPairsMax) {
-      const sums = this.#kernel.sortedArrays()
-      const tally = new PairTally()
-      tally.add(sums)
-      assert.equal(tally.amount, amount, 'the sums hold another amount than the lines')
-      verdict = { ok: true, amount, largestSum: tally.largestSum, sums }
-    } else {
-      const { name: runName, largestSum, amount: found } = this.#sums.finish()
-      assert.equal(found, amount, 'the runs hold another amount than the lines')
-      verdict = { ok: true, amount, largestSum, sums: { runName } }
-    }
+    const isSmall = this.#sums.runs.length === 0 && this.#kernel.pairs <= this.#job.memoryPairsMax
+    const sums = isSmall ? sumsInMemory(this.#kernel, amount) : sumsInRun(this.#sums, amount)
     this.#rejects?.finish()
-    return { lines, rejected, verdict }
+    return { lines, rejected, verdict: { ok: true, amount, ...sums } }
   }
 
   #refuse(end: End): Found {
@@ -335,23 +307,5 @@ export class FileSums {
       this.#toldBytes = positionBytes
       this.#file.tellPosition(positionBytes)
     } else if (positionBytes < this.#toldBytes) this.#file.tell({ kind: 'alive' })
-  }
-
-  get #lines(): number {
-    return this.#before.lines + this.#helped.lines + this.#kernel.lines
-  }
-
-  get #amount(): bigint {
-    return this.#before.amount + this.#helped.amount + this.#kernel.amount
-  }
-}
-
-/** What is summed between two checkpoints, or to the end. */
-function* spansOf({ startBytes, sizeBytes, checkpointBytes, resumedBytes }: SumJob) {
-  for (let start = startBytes; start < sizeBytes; ) {
-    const passed = Math.floor(Math.max(start, resumedBytes) / checkpointBytes)
-    const end = Math.min((passed + 1) * checkpointBytes, sizeBytes)
-    yield { startBytes: start, endBytes: end }
-    start = end
   }
 }

@@ -4,6 +4,7 @@
  * at the end of each span, and writes nothing.
  */
 
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { CountersinkError } from '../../../shared/errors.ts'
 import { type Help, type HelpedSums, SegmentBoard } from '../segment-board.ts'
 import { SumKernel } from '../sum-kernel.ts'
@@ -76,4 +77,16 @@ function sumClaimed(
   }
   const { lines, amount } = kernel
   return { lines, amount, ...kernel.sortedArrays(), left }
+}
+
+/** The other end, once nobody is inside: what helpers have made of a span. */
+export function handedOver(ports: readonly MessagePort[]): HelpedSums[] {
+  const parts: HelpedSums[] = []
+  for (const port of ports) {
+    for (let got = receiveMessageOnPort(port); got !== undefined; ) {
+      parts.push(got.message as HelpedSums)
+      got = receiveMessageOnPort(port)
+    }
+  }
+  return parts
 }

@@ -37,6 +37,24 @@ export function* segmentsOf({ startBytes, endBytes }: Span, bytes: number): Gene
   }
 }
 
+/** What is summed between two checkpoints, or to the end. */
+export function* spansOf({
+  startBytes,
+  sizeBytes,
+  checkpointBytes,
+  resumedBytes,
+}: SegmentFile & {
+  readonly checkpointBytes: number
+  readonly resumedBytes: number
+}): Generator<Span> {
+  for (let start = startBytes; start < sizeBytes; ) {
+    const passed = Math.floor(Math.max(start, resumedBytes) / checkpointBytes)
+    const end = Math.min((passed + 1) * checkpointBytes, sizeBytes)
+    yield { startBytes: start, endBytes: end }
+    start = end
+  }
+}
+
 export class Segment {
   readonly #kernel: SumKernel
   readonly #file: SegmentFile

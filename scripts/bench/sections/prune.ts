@@ -1,12 +1,9 @@
 import { askFor, findOrder, ledgerNames, pruneOrder } from '../../../parser/ledger/index.ts'
 import { formatCount } from '../../../shared/numbers.ts'
-import { ledgerOf } from '../apply-once.ts'
 import { PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
-import { makeSumsOfLines } from '../pairs-table.ts'
 import { processMemory } from '../process-memory.ts'
-import { countContents } from '../recorded.ts'
+import { countedSite } from '../recorded.ts'
 import { judge, mustEqual } from '../row.ts'
-import { Site } from '../site.ts'
 import { until } from '../until.ts'
 
 const PEAK_BYTES_MAX = 256 * 2 ** 20
@@ -18,13 +15,7 @@ export const prune: Section = {
   diskBytes: ({ pruned }) => pruned.contents * pruned.consumers * 4 + 2 * PRIVATE_MARIADB_BYTES,
   async run(bench) {
     const { contents, consumers } = bench.scale.pruned
-    const site = await Site.make(bench.workspace)
-    const ledger = ledgerOf(site)
-    await ledger.open()
-    await ledger.takeOpening()
-    bench.say(`recording ${contents} contents of ${formatCount(consumers)} consumers`)
-    const sums = makeSumsOfLines(consumers)
-    await countContents(ledger, sums, contents)
+    const { site, ledger, sums } = await countedSite(bench, contents, consumers)
     await ledger.close()
     const parser = await site.startParser()
     const idleBytes = processMemory(parser.pid)?.peakRssBytes ?? 0

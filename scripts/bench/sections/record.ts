@@ -1,11 +1,9 @@
-import type { Ledger } from '../../../parser/ledger/index.ts'
 import { LEDGER_TABLES } from '../../../shared/config.ts'
 import { formatCount } from '../../../shared/numbers.ts'
-import { ledgerOf } from '../apply-once.ts'
 import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import { makeSumsOfLines } from '../pairs-table.ts'
 import { builtFile, runProgram } from '../programs.ts'
-import { countContents, tableFileBytes } from '../recorded.ts'
+import { countContents, countedSite, openLedger, tableFileBytes } from '../recorded.ts'
 import { judge, mustEqual, twoDigits } from '../row.ts'
 import { Site } from '../site.ts'
 import { medianOf, spreadOf } from '../statistics.ts'
@@ -77,11 +75,7 @@ async function provenContents(bench: Bench): Promise<void> {
 
 async function explainedConsumer(bench: Bench): Promise<void> {
   const { contents, consumers } = bench.scale.explained
-  const site = await Site.make(bench.workspace)
-  const ledger = await openLedger(site)
-  const sums = makeSumsOfLines(consumers)
-  bench.say(`recording ${formatCount(contents)} contents of ${formatCount(consumers)} consumers`)
-  await countContents(ledger, sums, contents)
+  const { site, ledger, sums } = await countedSite(bench, contents, consumers)
   await ledger.close()
   const id = consumers >> 1
   const asked = await askThrice(bench, site, ['explain', '--consumer', String(id), '--json'])
@@ -101,14 +95,6 @@ async function explainedConsumer(bench: Bench): Promise<void> {
     figures: figuresOf(asked),
   })
   await site.stopServer()
-}
-
-/** As a parser does before it counts. */
-async function openLedger(site: Site): Promise<Ledger> {
-  const ledger = ledgerOf(site)
-  await ledger.open()
-  await ledger.takeOpening()
-  return ledger
 }
 
 interface Asked {

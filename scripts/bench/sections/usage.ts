@@ -1,12 +1,9 @@
 import { ledgerNames } from '../../../parser/ledger/index.ts'
 import { formatCount } from '../../../shared/numbers.ts'
-import { ledgerOf } from '../apply-once.ts'
 import { PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
-import { makeSumsOfLines } from '../pairs-table.ts'
 import { cpuSeconds } from '../process-cpu.ts'
-import { countContents } from '../recorded.ts'
+import { countedSite } from '../recorded.ts'
 import { judge, mustEqual } from '../row.ts'
-import { Site } from '../site.ts'
 
 const CPU_SECONDS_MAX = 8
 
@@ -17,13 +14,7 @@ export const usage: Section = {
   diskBytes: ({ rolled }) => rolled.contents * rolled.consumers * 4 + 2 * PRIVATE_MARIADB_BYTES,
   async run(bench) {
     const { contents, consumers } = bench.scale.rolled
-    const site = await Site.make(bench.workspace)
-    const ledger = ledgerOf(site)
-    await ledger.open()
-    await ledger.takeOpening()
-    bench.say(`recording ${contents} contents of ${formatCount(consumers)} consumers`)
-    const sums = makeSumsOfLines(consumers)
-    await countContents(ledger, sums, contents)
+    const { site, ledger, sums } = await countedSite(bench, contents, consumers)
     bench.say('rolling them up')
     const before = { client: cpuSeconds('self'), server: site.serverCpuSeconds() }
     const startedMs = performance.now()

@@ -2,6 +2,7 @@ import type { Test } from 'tap'
 import { askFor, type OrderRequest, orderStanding } from '../../../parser/ledger/asking/orders.ts'
 import type { BatchFile } from '../../../parser/ledger/batch.ts'
 import { newBatchId } from '../../../parser/ledger/batch.ts'
+import type { Session } from '../../../parser/ledger/connection.ts'
 import { membersOf } from '../../../parser/ledger/counting/signed-chunks.ts'
 import type { Ledger } from '../../../parser/ledger/index.ts'
 import {
@@ -11,9 +12,40 @@ import {
 import { type Proof, prove } from '../../../parser/ledger/proving/verify.ts'
 import { ledgerNames } from '../../../parser/ledger/schema/tables.ts'
 import type { DatabaseAddress } from '../../../parser/ledger/way-in.ts'
+import { U64_MAX } from '../../../shared/limits.ts'
 import { fileOf, type LedgerScene, openLedgerScene, openSession, type Pairs } from './helpers.ts'
 
 // What empties the totals and what closes the books, asked for and carried out as a service does.
+
+/** Sums of some consumers, of whom two have much. */
+export const firstPairs = (much: bigint): Pairs => [
+  [0n, 5n],
+  [1n, 0n],
+  [2n, much],
+  [7n, 2n ** 53n + 1n],
+  [9n, 1n],
+  [2n ** 63n, 3n],
+  [U64_MAX, much],
+]
+export const SECOND: Pairs = [
+  [2n, 1n],
+  [3n, 4n],
+  [U64_MAX, 6n],
+]
+
+/** Totals that somebody else has made, with amounts that no files can have. */
+export async function foreignTotals(
+  t: Test,
+  address: DatabaseAddress,
+  { idType, isNullable = false, rows }: { idType: string; isNullable?: boolean; rows: string },
+): Promise<Session> {
+  const session = await openSession(t, address)
+  await session.execute(
+    `CREATE TABLE consumption (id ${idType} PRIMARY KEY, resource_consumption DECIMAL(30,0) ${isNullable ? 'NULL' : 'NOT NULL'})`,
+  )
+  await session.execute(`INSERT INTO consumption VALUES ${rows}`)
+  return session
+}
 
 export interface ClosingScene extends LedgerScene {
   readonly address: DatabaseAddress

@@ -1,4 +1,4 @@
-import { connect, createServer, type Socket } from 'node:net'
+import { startRelay } from '../../helpers/relay.ts'
 import type { Teardown } from '../../shared/helpers.ts'
 
 /** The packet that carries this statement as text. */
@@ -12,19 +12,8 @@ function holds(chunk: Buffer, statement: string): boolean {
  */
 export async function commitCutter(t: Teardown, listenAt: string, serverSocket: string) {
   const state = { cut: 'never' as 'never' | 'before' | 'after', spare: 0, cuts: 0 }
-  const sockets = new Set<Socket>()
-  const server = createServer(client => {
-    const upstream = connect(serverSocket)
+  await startRelay(t, listenAt, serverSocket, (client, upstream) => {
     let answersHeld = false
-    for (const socket of [client, upstream]) {
-      sockets.add(socket)
-      socket.on('error', () => {})
-      socket.on('close', () => {
-        sockets.delete(socket)
-        client.destroy()
-        upstream.destroy()
-      })
-    }
     client.on('data', chunk => {
       if (state.cut === 'never' || !holds(chunk, 'COMMIT')) {
         upstream.write(chunk)
@@ -50,11 +39,6 @@ export async function commitCutter(t: Teardown, listenAt: string, serverSocket: 
       if (answersHeld) client.destroy()
       else client.write(chunk)
     })
-  })
-  await new Promise<void>(resolve => server.listen(listenAt, resolve))
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
   })
   return state
 }

@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { Session } from '../../../parser/ledger/connection.ts'
 import { eventually, failureOf, within } from '../../shared/helpers.ts'
 import { batchFor, openLedgerScene, startServer } from './helpers.ts'
@@ -28,17 +28,20 @@ async function copyTables(session: Session, from: string, to: string): Promise<v
   }
 }
 
+/** A batch was counted after the state in which the database is now; both are kept. */
+async function setBack(t: Test) {
+  const s = await openLedgerScene(t, await server.database())
+  await s.ledger.open()
+  await s.count(batchFor([[1n, 100n]]))
+  await copyTables(s.session, '', 'old_')
+  await s.count(batchFor([[1n, 20n]]))
+  await copyTables(s.session, '', 'new_')
+  await copyTables(s.session, 'old_', '')
+  return s
+}
+
 t.test('an older state of the database is noticed on the next connection', async t => {
-  const { ledger, session, outages, totals, rows, count } = await openLedgerScene(
-    t,
-    await server.database(),
-  )
-  await ledger.open()
-  await count(batchFor([[1n, 100n]]))
-  await copyTables(session, '', 'old_')
-  await count(batchFor([[1n, 20n]]))
-  await copyTables(session, '', 'new_')
-  await copyTables(session, 'old_', '')
+  const { ledger, session, outages, totals, rows, count } = await setBack(t)
   // Somebody else goes on with it first, and is given the sequence that was given before.
   const other = await openLedgerScene(t, await databaseOf(session), {
     instance: Buffer.alloc(16, 8),
@@ -76,16 +79,7 @@ t.test('a database that is put back to before its opening balance has it taken a
 })
 
 t.test('a dump that is loaded under a connection that stays is noticed too', async t => {
-  const { ledger, session, outages, totals, rows, count } = await openLedgerScene(
-    t,
-    await server.database(),
-  )
-  await ledger.open()
-  await count(batchFor([[1n, 100n]]))
-  await copyTables(session, '', 'old_')
-  await count(batchFor([[1n, 20n]]))
-  await copyTables(session, '', 'new_')
-  await copyTables(session, 'old_', '')
+  const { session, outages, totals, rows, count } = await setBack(t)
   const waiting = count(batchFor([[1n, 3n]]))
   await eventually('it is told', () => outages.at(-1)?.startsWith('LEDGER_BEHIND'))
   t.same([await totals(), await rows('batch')], [{ 1: '100' }, 1], 'nothing is written')

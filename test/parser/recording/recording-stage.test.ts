@@ -1,159 +1,24 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { LedgerFile } from '../../../parser/ledger/file-rows.ts'
-import type { ReadFile } from '../../../parser/recording/decider.ts'
 import { workName } from '../../../shared/paths.ts'
-import { eventually, failureOf } from '../../shared/helpers.ts'
+import { eventually } from '../../shared/helpers.ts'
+import { asTotals, type Pairs, startServer } from '../ledger/helpers.ts'
 import {
-  asTotals,
-  batchFor,
-  fileOf,
-  openLedgerScene,
-  type Pairs,
-  pairSource,
-  startServer,
-} from '../ledger/helpers.ts'
-import { stagesScene } from './stages-scene.ts'
+  FATES,
+  type Fate,
+  giveBack,
+  PAIRS,
+  ROWS,
+  rowsScene,
+  SUM,
+  type Whose,
+} from './rows-scene.ts'
 
 // What becomes of a file whose content has a row: the row decides. Here somebody else counts.
 
 const server = await startServer(t)
-const PAIRS: Pairs = [
-  [1n, 5n],
-  [2n, 6n],
-  [3n, 7n],
-]
-const SUM = asTotals(PAIRS)
-const OTHER = Buffer.alloc(16, 8)
-const DYING = pairSource(PAIRS, () => {
-  throw new Error('the process ends')
-})
-
-/** This parser records; another one, on the same ledger, holds the lease. */
-async function scene(t: Test, options: { filesMax?: number } = {}) {
-  const address = await server.database()
-  const env = { COUNTERSINK_CHUNK_PAIRS_MAX: '2', COUNTERSINK_TAKEOVER_MS: '86400000' }
-  const other = await openLedgerScene(t, address, { env, instance: OTHER })
-  await other.ledger.open()
-  await other.ledger.counter.takeLease()
-  const ours = await stagesScene(t, address, {
-    ...options,
-    env: { COUNTERSINK_TAKEOVER_MS: '400' },
-  })
-  return {
-    ...ours,
-    other,
-    /** What the other parser does with all that waits. */
-    async countAll(): Promise<void> {
-      const files = await other.ledger.counter.waiting(99)
-      if (files.length === 0) return
-      await other.ledger.counter.countStaged({ id: batchFor([]).id, files })
-    },
-    waiting: (count: number) =>
-      eventually(`${count} wait`, () => ours.decider.reason?.startsWith(`${count} wait`)),
-  }
-}
-
-type Scene = Awaited<ReturnType<typeof scene>>
-type Whose = 'ours' | 'other'
-
-/** Brings the row of a file of ours, or of the same content of another, into each state. */
-const ROWS: Record<
-  LedgerFile['state'],
-  (s: Scene, file: ReadFile, whose: Whose) => Promise<unknown>
-> = {
-  async staging(s, file, whose) {
-    const dying = { ...rowFile(file, whose), sums: DYING }
-    await failureOf(recorderOf(s, whose).recorder.record([dying], () => false))
-  },
-  staged: (s, file, whose) =>
-    recorderOf(s, whose).recorder.record([rowFile(file, whose)], () => false),
-  async applying(s, file, whose) {
-    await ROWS.staged(s, file, whose)
-    await s.session.execute("UPDATE countersink_file SET state = 'applying'")
-    await s.session.execute('DELETE FROM countersink_todo')
-  },
-  async applied(s, file, whose) {
-    await ROWS.staged(s, file, whose)
-    await s.countAll()
-  },
-  async refused(s, file, whose) {
-    await ROWS.staged(s, file, whose)
-    await s.session.execute(
-      "UPDATE countersink_file SET state = 'refused', reason = 'TOTAL_OVERFLOW: too much'",
-    )
-    await s.session.execute('DELETE FROM countersink_todo')
-  },
-  async reverting(s, file, whose) {
-    await ROWS.applied(s, file, whose)
-    await s.session.execute("UPDATE countersink_file SET state = 'reverting'")
-  },
-  async reverted(s, file, whose) {
-    await ROWS.applied(s, file, whose)
-    await s.session.execute(
-      "UPDATE countersink_file SET state = 'reverted', reason = 'wrong month'",
-    )
-  },
-  async held(s, file, whose) {
-    await ROWS.staged(s, file, whose)
-    await s.session.execute("UPDATE countersink_file SET state = 'held', reason = 'words'")
-    await s.session.execute('DELETE FROM countersink_todo')
-  },
-}
-
-function recorderOf(s: Scene, whose: Whose) {
-  return whose === 'ours' ? s.ledger : s.other.ledger
-}
-
-function rowFile({ digest, entry }: ReadFile, whose: Whose) {
-  return fileOf(PAIRS, {
-    ...{ sha256: digest.sha256, sizeBytes: digest.sizeBytes, name: entry.name },
-    workSequence: whose === 'ours' ? entry.sequence : 5,
-  })
-}
-
-/** In the end; `waits` is what is seen before the other parser counts what it can. */
-interface Fate {
-  readonly first: 'waits' | 'settled'
-  readonly end: 'applied' | 'duplicate' | 'quarantined' | 'reverted' | 'held'
-}
-
-const FATES: Record<LedgerFile['state'], Record<Whose, Fate>> = {
-  staging: {
-    ours: { first: 'waits', end: 'applied' },
-    // Once it stands still, it is recorded here, and so is this file.
-    other: { first: 'waits', end: 'applied' },
-  },
-  staged: {
-    ours: { first: 'waits', end: 'applied' },
-    other: { first: 'waits', end: 'duplicate' },
-  },
-  applying: {
-    ours: { first: 'waits', end: 'applied' },
-    other: { first: 'waits', end: 'duplicate' },
-  },
-  applied: {
-    ours: { first: 'settled', end: 'applied' },
-    other: { first: 'settled', end: 'duplicate' },
-  },
-  refused: {
-    ours: { first: 'settled', end: 'quarantined' },
-    other: { first: 'waits', end: 'applied' },
-  },
-  reverting: {
-    ours: { first: 'waits', end: 'reverted' },
-    other: { first: 'waits', end: 'reverted' },
-  },
-  reverted: {
-    ours: { first: 'settled', end: 'reverted' },
-    other: { first: 'settled', end: 'reverted' },
-  },
-  held: {
-    ours: { first: 'settled', end: 'held' },
-    other: { first: 'settled', end: 'held' },
-  },
-}
 
 for (const [state, fates] of Object.entries(FATES) as [
   LedgerFile['state'],
@@ -161,7 +26,7 @@ for (const [state, fates] of Object.entries(FATES) as [
 ][]) {
   for (const [whose, { first, end }] of Object.entries(fates) as [Whose, Fate][]) {
     t.test(`${state}, of ${whose}: ${first}, in the end ${end}`, async t => {
-      const s = await scene(t)
+      const s = await rowsScene(t, server)
       const file = s.read('it', PAIRS)
       await ROWS[state](s, file, whose)
       await s.hand(file)
@@ -200,7 +65,7 @@ for (const [state, fates] of Object.entries(FATES) as [
 }
 
 t.test('refused while it waits for it, of other: refused as well', async t => {
-  const s = await scene(t)
+  const s = await rowsScene(t, server)
   const file = s.read('it', PAIRS)
   const { entry, digest } = file
   await ROWS.staged(s, file, 'other')
@@ -220,7 +85,7 @@ t.test('refused while it waits for it, of other: refused as well', async t => {
 t.test(
   'counted there, and gone from the database since: nothing more is written to it',
   async t => {
-    const s = await scene(t)
+    const s = await rowsScene(t, server)
     await s.hand(s.read('it', PAIRS))
     await s.waiting(1)
     await s.countAll()
@@ -235,15 +100,8 @@ t.test(
   },
 )
 
-async function giveBack(s: Scene): Promise<void> {
-  await s.session.execute("UPDATE countersink_file SET state = 'staged'")
-  await s.session.execute(
-    "INSERT INTO countersink_todo SELECT 'count', sequence FROM countersink_file",
-  )
-}
-
 t.test('none: recorded here, counted there, settled here', async t => {
-  const s = await scene(t)
+  const s = await rowsScene(t, server)
   const large: Pairs = Array.from({ length: 9 }, (_, i) => [BigInt(i), 1n])
   await s.hand(s.read('small', [[1n, 1n]]), s.read('large', large))
   await s.waiting(2)
@@ -255,7 +113,7 @@ t.test('none: recorded here, counted there, settled here', async t => {
 })
 
 t.test('equal contents that are read together: one is counted, one a duplicate', async t => {
-  const s = await scene(t)
+  const s = await rowsScene(t, server)
   const first = s.read('first', PAIRS)
   await s.hand(first, s.read('second', PAIRS, { digest: first.digest }))
   await s.waiting(2)
@@ -266,7 +124,7 @@ t.test('equal contents that are read together: one is counted, one a duplicate',
 })
 
 t.test('what the journal calls counted, and the ledger does not have, is read again', async t => {
-  const s = await scene(t)
+  const s = await rowsScene(t, server)
   const { entry, digest } = s.read('absent', PAIRS)
   const facts = { ...digest, sha256: Buffer.from(digest.sha256).toString('hex'), amount: '18' }
   s.journal.learn([
@@ -282,7 +140,7 @@ t.test('what the journal calls counted, and the ledger does not have, is read ag
 })
 
 t.test('what the journal calls counted, and somebody else has begun to record', async t => {
-  const s = await scene(t)
+  const s = await rowsScene(t, server)
   const file = s.read('begun', PAIRS)
   const { entry, digest } = file
   await ROWS.staging(s, file, 'other')
@@ -299,7 +157,7 @@ t.test('what the journal calls counted, and somebody else has begun to record', 
 })
 
 t.test('the file is missing, its sums are in the ledger: it waits for them', async t => {
-  const s = await scene(t)
+  const s = await rowsScene(t, server)
   const file = s.read('gone', PAIRS)
   const { entry, digest } = file
   await ROWS.staged(s, file, 'ours')
@@ -312,46 +170,8 @@ t.test('the file is missing, its sums are in the ledger: it waits for them', asy
   t.same(s.outcomes, { gone: 'applied' })
 })
 
-/** By the state of its content's row, which another parser has let in without the bad lines. */
-const STRICT_FATES: Record<LedgerFile['state'], Fate> = {
-  ...(Object.fromEntries(
-    Object.entries(FATES).map(([state, { other }]) => [state, other]),
-  ) as Record<LedgerFile['state'], Fate>),
-  // Once that stands still, it is read again, and nothing is recorded of it.
-  staging: { first: 'waits', end: 'quarantined' },
-  refused: { first: 'settled', end: 'quarantined' },
-}
-
-for (const [state, { first, end }] of Object.entries(STRICT_FATES) as [
-  LedgerFile['state'],
-  Fate,
-][]) {
-  t.test(`bad lines, and its good ones are ${state}: ${first}, in the end ${end}`, async t => {
-    const s = await scene(t)
-    const file = s.read('it', PAIRS)
-    await ROWS[state](s, file, 'other')
-    const { entry, digest } = file
-    const reason = { code: 'AMOUNT_MISSING', text: 'line 2' } as const
-    const strict = { kind: 'quarantine', isForItsLines: true, reason, evidence: {} } as const
-    await s.hand({ ...strict, entry, digest })
-    if (first === 'waits') {
-      await s.waiting(1)
-      if (state === 'applying') await giveBack(s)
-      if (state === 'reverting') {
-        await s.session.execute("UPDATE countersink_file SET state = 'reverted'")
-      } else if (state === 'staging') {
-        await eventually('it is read again', () => s.readAgain.length > 0)
-        await s.hand({ ...strict, entry, digest })
-      } else await s.countAll()
-    }
-    await s.settled(1)
-    t.same(s.outcomes, { it: end })
-    if (end === 'quarantined') t.match(s.journal.processed(1)?.reason, /^AMOUNT_MISSING: line 2/)
-  })
-}
-
 t.test('too many that wait hold up what comes, and nothing is lost', async t => {
-  const s = await scene(t, { filesMax: 2 })
+  const s = await rowsScene(t, server, { filesMax: 2 })
   const names = Array.from({ length: 12 }, (_, i) => `f${i}`)
   const files = names.map((name, i) => s.read(name, [[BigInt(i), 1n]]))
   const handing = s.hand(...files)

@@ -6,76 +6,20 @@ import {
   readFileSync,
   rmdirSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from 'node:fs'
-import { basename, dirname, join, relative } from 'node:path'
-import t, { type Test } from 'tap'
-import { DiskWatch } from '../../../parser/disk-watch.ts'
+import { join } from 'node:path'
+import t from 'tap'
 import type { QueueEntry } from '../../../parser/facts.ts'
-import { QueueTally } from '../../../parser/intake/queue-tally.ts'
-import { OwnDirectories } from '../../../parser/own-directories.ts'
-import { ArchiveLimit } from '../../../parser/settling/archive-limit.ts'
-import { GrowthWatch } from '../../../parser/settling/growth-watch.ts'
-import { Settler } from '../../../parser/settling/settler.ts'
 import { Unmoved } from '../../../parser/settling/unmoved.ts'
-import { archiveDay, archivedName } from '../../../shared/archive.ts'
-import { publishedName, settledName, workName } from '../../../shared/paths.ts'
+import { archivedName } from '../../../shared/archive.ts'
+import { settledName, workName } from '../../../shared/paths.ts'
 import { eventually, failureOf } from '../../shared/helpers.ts'
-import { drop, eventsToldTo, manifestOf, openScene } from '../helpers.ts'
-import { digestOf, entryOf, hashOf, settlementOf } from '../journal/helpers.ts'
-
-/** Where the archive has it: the journal keeps the time from which its day is taken. */
-function ofItsDay({ name, settledAtMs, digest }: QueueEntry, sequence?: number): string {
-  return join(archiveDay(settledAtMs!), archivedName(name, digest!.sha256, sequence))
-}
-
-/** Everything in it, from there on. */
-function filesBelow(directory: string): string[] {
-  const entries = readdirSync(directory, { recursive: true, withFileTypes: true })
-  return entries
-    .filter(entry => entry.isFile())
-    .map(entry => relative(directory, join(entry.parentPath, entry.name)))
-    .sort()
-}
-
-async function scene(t: Test, archiveBytesMax = 1_000) {
-  const { paths, journal, log } = openScene(t)
-  const queue = new QueueTally()
-  const told: [string, number][] = []
-  const archiveLimit = await ArchiveLimit.open(paths.archiveDisposable, archiveBytesMax, log)
-  const growth = new GrowthWatch({ paths, journal, log })
-  const stop = new AbortController()
-  t.teardown(() => stop.abort(new Error('stopped')))
-  const events = eventsToldTo(log)
-  events.on('settled', ({ file, sequence }) => told.push([file.name, sequence]))
-  const directories = new OwnDirectories(paths, events, log)
-  const disk = new DiskWatch({ directories: [], reserveBytes: 0, events })
-  const settler = new Settler({
-    ...{ paths, journal, queue, archiveLimit, growth, log },
-    ...{ directories, disk, signal: stop.signal },
-    events,
-  })
-  return {
-    ...{ paths, journal, queue, settler, told, log, directories },
-    /** A claimed file in work/, with a manifest. */
-    claimed(sequence: number, facts: Partial<QueueEntry> = {}): QueueEntry {
-      const entry = entryOf(sequence, { name: `f${sequence}`, ...facts })
-      drop(paths.work, workName(sequence, entry.name), '1 2\n', manifestOf('1 2\n'))
-      journal.claim([entry])
-      queue.add(entry)
-      return entry
-    },
-    /** P7 is done, and nothing after it: as a crash leaves it. */
-    settling(entry: QueueEntry): QueueEntry {
-      journal.settle([settlementOf({ ...entry, digest: digestOf('x') }, 'applied')])
-      return journal.queued(entry.sequence)!
-    },
-  }
-}
+import { digestOf, entryOf, hashOf } from '../journal/helpers.ts'
+import { ofItsDay, settlerScene } from './settler-scene.ts'
 
 t.test('each outcome has its place, under a name that carries the hash', async t => {
-  const { paths, journal, queue, settler, told, claimed } = await scene(t)
+  const { paths, journal, queue, settler, told, claimed } = await settlerScene(t)
   const cases = [
     [claimed(1), 'applied', paths.archive],
     [claimed(2, { disposable: true }), 'applied', paths.archiveDisposable],
@@ -101,7 +45,7 @@ t.test('each outcome has its place, under a name that carries the hash', async t
 })
 
 t.test('a quarantined file has a sidecar that says why', async t => {
-  const { paths, settler, claimed, journal } = await scene(t)
+  const { paths, settler, claimed, journal } = await settlerScene(t)
   const expected = { sha256: 'ab'.repeat(32), sizeBytes: 9, lines: 3, amount: 2n ** 100n }
   const reason = `BAD: ${'r'.repeat(400)}`
   await settler.settle([
@@ -120,7 +64,7 @@ t.test('a quarantined file has a sidecar that says why', async t => {
 })
 
 t.test('nothing is overwritten, whatever name and content', async t => {
-  const { paths, settler, claimed } = await scene(t)
+  const { paths, settler, claimed } = await settlerScene(t)
   for (const [sequence, text] of [
     [1, 'x'],
     [2, 'y'],
@@ -142,7 +86,7 @@ t.test('nothing is overwritten, whatever name and content', async t => {
 })
 
 t.test('one file under several names is settled once for each, and leaves work/', async t => {
-  const { paths, settler, claimed } = await scene(t)
+  const { paths, settler, claimed } = await settlerScene(t)
   const mine = join(paths.dir, 'mine')
   writeFileSync(mine, '1 2\n')
   for (const [sequence, outcome] of [
@@ -161,7 +105,7 @@ t.test('one file under several names is settled once for each, and leaves work/'
 })
 
 t.test('what cannot be moved stays, is told once, holds up nobody, and is tried again', async t => {
-  const { paths, settler, claimed, log, queue, journal } = await scene(t)
+  const { paths, settler, claimed, log, queue, journal } = await settlerScene(t)
   const blocks = [undefined, 1].map(sequence =>
     join(paths.duplicate, settledName('f1', hashOf('x'), sequence)),
   )
@@ -187,7 +131,7 @@ t.test('what cannot be moved stays, is told once, holds up nobody, and is tried 
 })
 
 t.test('of very many that cannot be moved none is forgotten', async t => {
-  const { log } = await scene(t)
+  const { log } = await settlerScene(t)
   const unmoved = new Unmoved(log)
   const entries = Array.from({ length: 1_500 }, (_, i) => entryOf(i, { stage: 'settling' }))
   for (const entry of entries) unmoved.add(entry, 'no way')
@@ -218,7 +162,7 @@ t.test('of very many that cannot be moved none is forgotten', async t => {
 t.test(
   'a directory that is gone is made again, another thing in its place is waited for',
   async t => {
-    const { paths, settler, claimed, directories, log } = await scene(t)
+    const { paths, settler, claimed, directories, log } = await settlerScene(t)
     const ending = (sequence: number) => ({
       ...{ entry: claimed(sequence), outcome: 'duplicate' as const, digest: digestOf('x') },
     })
@@ -239,7 +183,7 @@ t.test(
 )
 
 t.test('a sidecar that cannot be written holds its own file, and both are tried again', async t => {
-  const { paths, settler, claimed, log, journal } = await scene(t)
+  const { paths, settler, claimed, log, journal } = await settlerScene(t)
   const name = settledName('f1', hashOf('x'))
   const inTheWay = join(paths.quarantine, `.${name}.reason.json.tmp`)
   mkdirSync(inTheWay)
@@ -263,7 +207,7 @@ t.test('a sidecar that cannot be written holds its own file, and both are tried 
 })
 
 t.test('many are settled in one commit, whatever became of each', async t => {
-  const { paths, journal, settler, told, claimed } = await scene(t)
+  const { paths, journal, settler, told, claimed } = await settlerScene(t)
   const endings = (['applied', 'quarantined', 'duplicate', 'applied'] as const).map(
     (outcome, i) => ({
       ...{ entry: claimed(i + 1), outcome, digest: digestOf(`x${i}`), reason: `r${i}` },
@@ -300,7 +244,7 @@ t.test('many are settled in one commit, whatever became of each', async t => {
 })
 
 t.test('a start moves what a crash left; what was moved is not missed', async t => {
-  const { paths, journal, settler, settling, claimed } = await scene(t)
+  const { paths, journal, settler, settling, claimed } = await settlerScene(t)
   const left = settling(claimed(1))
   await settler.move([left])
   t.ok(existsSync(join(paths.archive, '2023/11/14', archivedName('f1', hashOf('x')))))
@@ -309,88 +253,4 @@ t.test('a start moves what a crash left; what was moved is not missed', async t 
   t.equal(journal.queued(1), undefined)
   const half = { ...claimed(2), stage: 'settling' } as const
   t.match(await failureOf(settler.move([half])), { code: 'JOURNAL_UNREADABLE' })
-})
-
-t.test('a file goes to the day on which it was settled, also when it is moved later', async t => {
-  const { paths, settler, settling, claimed } = await scene(t)
-  const left = settling(claimed(1, { name: 'calls.txt' }))
-  const place = ofItsDay(left)
-  t.match(place, /^2023.11.14.calls\.[0-9a-f]{12}\.txt$/)
-  // A crash has left it under both names.
-  mkdirSync(dirname(join(paths.archive, place)), { recursive: true })
-  const inWork = join(paths.work, workName(1, 'calls.txt'))
-  linkSync(inWork, join(paths.archive, place))
-  await settler.move([left])
-  t.notOk(existsSync(inWork))
-  t.same(filesBelow(paths.archive), [place])
-
-  const another = settling(claimed(2, { name: 'calls.txt' }))
-  await settler.move([another])
-  const own = ofItsDay(another, 2)
-  t.same(filesBelow(paths.archive), [place, own].sort(), 'nothing is overwritten')
-
-  const published = settling(
-    claimed(3, { name: publishedName('day', hashOf('x').toString('hex')) }),
-  )
-  await settler.move([published])
-  t.match(filesBelow(paths.archive).join(' '), /2023.11.14.day\.[0-9a-f]{12}$/, 'as it was given')
-})
-
-t.test('what an earlier version has settled goes where that has put it', async t => {
-  const { paths, settler, settling, claimed } = await scene(t)
-  const { settledAtMs, ...left } = settling(claimed(1))
-  t.ok(settledAtMs)
-  await settler.move([left])
-  t.same(filesBelow(paths.archive), [settledName('f1', hashOf('x'))])
-})
-
-t.test('a day that cannot be made holds its own files, one that is gone is made again', async t => {
-  const { paths, settler, settling, claimed } = await scene(t)
-  writeFileSync(join(paths.archive, '2023'), 'of somebody')
-  const first = settling(claimed(1))
-  const { outcome, digest } = first
-  await settler.move([first])
-  t.match(settler.unmoved, { files: 1, first: [{ name: 'f1', why: /2023.* cannot be made/ }] })
-  await settler.settle([{ entry: claimed(2), outcome: outcome!, digest: digest! }])
-  t.match(settler.unmoved, { files: 1 }, 'its neighbour of another day')
-  rmSync(join(paths.archive, '2023'))
-  await settler.move([first])
-  t.equal(settler.unmoved, undefined)
-  rmSync(join(paths.archive, '2023'), { recursive: true })
-  const third = settling(claimed(3))
-  await settler.move([third])
-  t.ok(existsSync(join(paths.archive, ofItsDay(third))))
-})
-
-t.test('moving again what is archived does not count it twice against the limit', async t => {
-  const { paths, settler, settling, claimed, log } = await scene(t, 15)
-  const entry = settling(claimed(1, { disposable: true }))
-  await settler.move([entry])
-  // As after a crash behind the move: it stands in the archive and the journal does not know.
-  await settler.move([entry])
-  t.same(filesBelow(paths.archiveDisposable), [ofItsDay(entry)], 'it is kept')
-  t.same(
-    log.lines.filter(({ message }) => message.startsWith('deleted')),
-    [],
-  )
-})
-
-t.test('the archive limit deletes the oldest disposable files only', async t => {
-  const { paths, settler, claimed, log } = await scene(t, 25)
-  writeFileSync(join(paths.archive, 'yours'), 'x'.repeat(1_000))
-  for (const sequence of [1, 2, 3]) {
-    const entry = claimed(sequence, { disposable: true })
-    await settler.settle([{ entry, outcome: 'applied', digest: digestOf(`t${sequence}`) }])
-    const other = claimed(sequence + 10)
-    await settler.settle([{ entry: other, outcome: 'applied', digest: digestOf(`c${sequence}`) }])
-  }
-  const kept = [2, 3].map(i => archivedName(`f${i}`, hashOf(`t${i}`)))
-  const names = filesBelow(paths.archiveDisposable).map(path => basename(path))
-  t.same(names.sort(), kept.sort(), 'ten bytes each')
-  t.equal(filesBelow(paths.archive).length, 6, 'these, yours, and three of yours')
-  const again = await ArchiveLimit.open(paths.archiveDisposable, 5, log)
-  t.equal(filesBelow(paths.archiveDisposable).length, 1, 'a start finds those of all days')
-  await again.added(join('2023', '11', '14', 'none'), 100)
-  t.same(filesBelow(paths.archiveDisposable), [])
-  t.ok(statSync(join(paths.archive, 'yours')).size === 1_000)
 })

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { U64_MAX } from '../../../shared/limits.ts'
-import { openSession, type Pairs, startServer } from './helpers.ts'
-import { NEW, named, OLD, OTHER, ordersScene, sums, zeros } from './orders-scene.ts'
+import { U64_MAX } from '../../shared/limits.ts'
+import { openSession, type Pairs, startServer } from '../parser/ledger/helpers.ts'
+import { NEW, named, OLD, OTHER, ordersScene, sums, zeros } from '../parser/ledger/orders-scene.ts'
 
 // A content is counted in place of another one: of each consumer the difference is moved, or nothing is.
 

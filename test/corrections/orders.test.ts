@@ -1,11 +1,11 @@
 import t, { type Test } from 'tap'
-import { askFor, orderOf } from '../../../parser/ledger/asking/orders.ts'
-import { isFileOrder } from '../../../parser/ledger/counting/carry-out.ts'
-import { prove } from '../../../parser/ledger/proving/verify.ts'
-import { ledgerNames } from '../../../parser/ledger/schema/tables.ts'
-import { checkWitnesses } from '../../../parser/ledger/schema/witnesses.ts'
-import { openLedgerScene, openSession, startServer } from './helpers.ts'
-import { NEW, named, OLD, OTHER, ordersScene, sums, zeros } from './orders-scene.ts'
+import { askFor, orderOf } from '../../parser/ledger/asking/orders.ts'
+import { isFileOrder } from '../../parser/ledger/counting/carry-out.ts'
+import { prove } from '../../parser/ledger/proving/verify.ts'
+import { ledgerNames } from '../../parser/ledger/schema/tables.ts'
+import { checkWitnesses } from '../../parser/ledger/schema/witnesses.ts'
+import { openLedgerScene, openSession, startServer } from '../parser/ledger/helpers.ts'
+import { NEW, named, OLD, OTHER, ordersScene, sums, zeros } from '../parser/ledger/orders-scene.ts'
 
 // Corrections are orders in the ledger, and each is carried out as a batch like any other: exactly once.
 

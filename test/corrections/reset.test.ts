@@ -1,27 +1,14 @@
 import t from 'tap'
-import { orderOf, resetOrder } from '../../../parser/ledger/asking/orders.ts'
-import { U64_MAX } from '../../../shared/limits.ts'
-import { closingScene } from './closing-scene.ts'
-import { asTotals, openLedgerScene, openSession, type Pairs, startServer } from './helpers.ts'
+import { orderOf, resetOrder } from '../../parser/ledger/asking/orders.ts'
+import { U64_MAX } from '../../shared/limits.ts'
+import { closingScene, firstPairs, foreignTotals, SECOND } from '../parser/ledger/closing-scene.ts'
+import { asTotals, openLedgerScene, type Pairs, startServer } from '../parser/ledger/helpers.ts'
 
 // Emptied by a batch like any other: exactly what is in the totals is taken, once, and can be given back.
 
 const server = await startServer(t)
 
-const FIRST: Pairs = [
-  [0n, 5n],
-  [1n, 0n],
-  [2n, 2n ** 63n],
-  [7n, 2n ** 53n + 1n],
-  [9n, 1n],
-  [2n ** 63n, 3n],
-  [U64_MAX, 2n ** 63n],
-]
-const SECOND: Pairs = [
-  [2n, 1n],
-  [3n, 4n],
-  [U64_MAX, 6n],
-]
+const FIRST = firstPairs(2n ** 63n)
 const zeros = (...all: readonly Pairs[]): Record<string, string> =>
   asTotals(all.flat().map(([id]) => [id, 0n]))
 
@@ -92,13 +79,10 @@ t.test('a total that would become too large is not given back, and none is', asy
 
 t.test('beside others who write, and with totals that no file has made', async t => {
   const address = await server.database()
-  const foreign = await openSession(t, address)
-  await foreign.execute(
-    'CREATE TABLE consumption (id BIGINT PRIMARY KEY, resource_consumption DECIMAL(30,0) NULL)',
-  )
-  await foreign.execute(
-    `INSERT INTO consumption VALUES (-3, 8), (-2, 0), (1, 10), (2, NULL), (3, -4), (4, ${2n ** 64n}), (5, 6)`,
-  )
+  const foreign = await foreignTotals(t, address, {
+    ...{ idType: 'BIGINT', isNullable: true },
+    rows: `(-3, 8), (-2, 0), (1, 10), (2, NULL), (3, -4), (4, ${2n ** 64n}), (5, 6)`,
+  })
   let chunks = 0
   const s = await closingScene(t, address, {
     chunkPairs: 2,

@@ -4,34 +4,27 @@ import {
   orderOf,
   pruneOrder,
   resetOrder,
-} from '../../../parser/ledger/asking/orders.ts'
-import { prune } from '../../../parser/ledger/closing/prune.ts'
-import type { Session } from '../../../parser/ledger/connection.ts'
-import type { LedgerFile } from '../../../parser/ledger/file-rows.ts'
-import { fromSqlTime } from '../../../parser/ledger/schema/tables.ts'
-import { U64_MAX } from '../../../shared/limits.ts'
-import { type ClosingScene, closingScene } from './closing-scene.ts'
-import { countOptionsOf } from './count-options.ts'
-import { openLedgerScene, openSession, type Pairs, startServer } from './helpers.ts'
+} from '../../parser/ledger/asking/orders.ts'
+import { prune } from '../../parser/ledger/closing/prune.ts'
+import type { Session } from '../../parser/ledger/connection.ts'
+import type { LedgerFile } from '../../parser/ledger/file-rows.ts'
+import { fromSqlTime } from '../../parser/ledger/schema/tables.ts'
+import { U64_MAX } from '../../shared/limits.ts'
+import {
+  type ClosingScene,
+  closingScene,
+  firstPairs,
+  foreignTotals,
+  SECOND,
+} from '../parser/ledger/closing-scene.ts'
+import { countOptionsOf } from '../parser/ledger/count-options.ts'
+import { openLedgerScene, startServer } from '../parser/ledger/helpers.ts'
 
 // What was counted before a time becomes part of the opening balance: no total changes, each still adds up.
 
 const server = await startServer(t)
 
-const FIRST: Pairs = [
-  [0n, 5n],
-  [1n, 0n],
-  [2n, 2n ** 62n],
-  [7n, 2n ** 53n + 1n],
-  [9n, 1n],
-  [2n ** 63n, 3n],
-  [U64_MAX, 2n ** 62n],
-]
-const SECOND: Pairs = [
-  [2n, 1n],
-  [3n, 4n],
-  [U64_MAX, 6n],
-]
+const FIRST = firstPairs(2n ** 62n)
 
 /** By the clock of the server. */
 async function nowMs(session: Session): Promise<number> {
@@ -59,13 +52,9 @@ async function undone(s: ClosingScene, t: Test, row: LedgerFile): Promise<void> 
 
 t.test('counted, taken back, emptied, given back: all of it is closed', async t => {
   const address = await server.database()
-  const foreign = await openSession(t, address)
-  await foreign.execute(
-    'CREATE TABLE consumption (id BIGINT UNSIGNED PRIMARY KEY, resource_consumption DECIMAL(30,0) NOT NULL)',
-  )
-  await foreign.execute(
-    `INSERT INTO consumption VALUES (2, 100), (4, -7), (5, ${2n ** 70n}), (6, 8)`,
-  )
+  await foreignTotals(t, address, {
+    ...{ idType: 'BIGINT UNSIGNED', rows: `(2, 100), (4, -7), (5, ${2n ** 70n}), (6, 8)` },
+  })
   const s = await closingScene(t, address)
   const files = [await s.counted(FIRST), await s.counted(SECOND), await s.counted(SECOND)]
   await undone(s, t, await rowOf(s, files[1]!))
