@@ -3,7 +3,8 @@
  * and renamed into place, so that a socket that a crash has left is no hindrance; one at which somebody
  * answers is.
  *
- * Whoever is slow, or sends or holds too much, loses the connection; what a connection can hold is bounded.
+ * Whoever is slow, or sends or holds too much, loses the connection; what a connection can hold is bounded. Where
+ * all places are taken (`door-places.ts`), the newcomer gets that of who has asked for nothing for longest.
  */
 
 import { chmodSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
@@ -11,8 +12,8 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import { connect } from 'node:net'
 import { CountersinkError, hasCode, systemReason } from '../../shared/errors.ts'
 import { addressText, hostAndPort, type ServeAddress } from '../../shared/serve-address.ts'
+import { DoorPlaces } from './door-places.ts'
 
-const CONNECTIONS_MAX = 256
 const HEADER_BYTES_MAX = 8_192
 const HEADER_MS_MAX = 10_000
 const REQUEST_MS_MAX = 15_000
@@ -33,15 +34,18 @@ export class HttpDoor {
 
   /** @throws CountersinkError ALREADY_RUNNING: it is taken; CONFIG_INVALID: there is no such place. */
   static async open(address: ServeAddress, onRequest: RequestListener): Promise<HttpDoor> {
+    const places = new DoorPlaces()
     const server = createServer(
       {
         ...{ maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADER_MS_MAX },
         ...{ requestTimeout: REQUEST_MS_MAX, keepAliveTimeout: KEPT_OPEN_MS },
         connectionsCheckingInterval: 1_000,
       },
-      onRequest,
+      (request, response) => {
+        if (places.isTaken(request, response)) onRequest(request, response)
+      },
     )
-    server.maxConnections = CONNECTIONS_MAX
+    server.on('connection', socket => places.enter(socket))
     server.timeout = SILENT_MS_MAX
     try {
       if (address.kind === 'unix') await listenAtPath(server, address.path)
