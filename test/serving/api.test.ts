@@ -1,8 +1,9 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { readConsumer } from '../../parser/ledger/index.ts'
 import { countersink, jsonLines } from '../helpers/cli.ts'
-import { startDatabaseServer } from '../helpers/database.ts'
+import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { dataFile, drop, sha256Of } from '../helpers/files.ts'
 import { startParser, stopProgram } from '../helpers/parser.ts'
@@ -32,8 +33,14 @@ const files = [
   dataFile('second.txt', '1 6\n2 1\n'),
   ...HOSTILE.map((name, i) => dataFile(name, `1 ${i + 10}\n`)),
 ]
-drop(paths, files)
-await parser.untilSettled(files.length)
+for (const [first, end] of [
+  [0, 2],
+  [2, 5],
+  [5, files.length],
+]) {
+  drop(paths, files.slice(first, end))
+  await parser.untilSettled(end!)
+}
 writeFileSync(join(paths.inbox, 'bad <b>.txt'), '1 5\n1 <img src=x>\n')
 drop(paths, [dataFile('later.txt', '9 9\n')])
 await parser.untilSettled(files.length + 2)
@@ -133,7 +140,8 @@ t.test('a consumer, with totals past 2^53', async t => {
     const [opening, total] = [lines[0], lines.at(-1)]
     const postings = lines.slice(1, -1)
     const whole = await web.get(`/api/v1/consumers/${id}`)
-    t.same(whole, { opening, postings, next: null, total }, `${id}`)
+    const totalNow = total?.total
+    t.same(whole, { opening, totalNow, postings, next: null, total }, `${id}`)
     t.same(await pages(`/api/v1/consumers/${id}?limit=1`, 'postings'), postings)
   }
   const two = await web.get('/api/v1/consumers/2')
@@ -142,10 +150,51 @@ t.test('a consumer, with totals past 2^53', async t => {
   const lines = await said(t, 'explain', '--consumer', '1', '--until', until)
   t.same(await web.get(`/api/v1/consumers/1?until=${until}`), {
     ...{ opening: lines[0], after: lines[1], postings: [], next: null, total: lines[2] },
+    totalNow: lines[2]?.total,
   })
   t.match(await web.get('/api/v1/consumers/777'), { total: { total: null }, postings: [] })
   t.match(await web.ask('/api/v1/consumers/18446744073709551616'), { status: 400 })
-  t.match(await web.ask(`/api/v1/consumers/1?after=ab-${'ab'.repeat(32)}-%2b`), { status: 404 })
+  const key = (batch: string): string => `${batch}.1.1.1.5.0.0.0.0`
+  t.match(await web.ask(`/api/v1/consumers/1?after=${key('ab'.repeat(16))}`), { status: 404 })
+  t.match(await web.ask(`/api/v1/consumers/1?after=${key('ab')}`), { status: 400 })
+})
+
+t.test('a page of postings costs what a page is, and its running totals are right', async t => {
+  const lines = await said(t, 'explain', '--consumer', '1')
+  const postings = lines.slice(1, -1)
+  const middle = `${postings[2]?.time}`
+  const until = ['--until', `${postings.at(-1)?.time}`]
+  const narrow = await said(t, 'explain', '--consumer', '1', '--since', middle, ...until)
+  const found = []
+  const query = `since=${middle}&until=${until[1]}&limit=1`
+  for (let after = ''; ; ) {
+    const page = await web.get(`/api/v1/consumers/1?${query}${after}`)
+    const { before, after: behind, total, next } = page
+    found.push(...[before, ...(page.postings as Line[]), behind, total].filter(line => line))
+    if (next === null) break
+    t.notOk(total, 'whether it adds up is told at the end')
+    t.equal(page.totalNow, lines.at(-1)?.total)
+    after = `&after=${next}`
+  }
+  t.same(found, narrow.slice(1))
+  t.ok(postings.length >= 6, `${postings.length} postings`)
+  const last = `file_sequence = (SELECT sequence FROM countersink_file WHERE sha256 = x'${postings.at(-1)?.sha256}')`
+  const change = (by: string) =>
+    withSession(site, session =>
+      session.execute(`UPDATE countersink_sums SET crc = crc ${by} WHERE ${last}`),
+    )
+  await change('^ 1')
+  t.match(await web.get('/api/v1/consumers/1?limit=2'), { postings: postings.slice(0, 2) })
+  t.match(await web.ask('/api/v1/consumers/1'), { status: 500, text: /BLOCK_UNREADABLE/ })
+  await change('^ 1')
+  const written = await withSession(site, async session => {
+    await readConsumer(session, site.config, 1n, account => account.part(undefined, 2))
+    const [row] = await session.query<{ Value: string }>(
+      "SHOW SESSION STATUS LIKE 'Handler_tmp_write'",
+    )
+    return row?.Value
+  })
+  t.equal(written, '0', 'nor are all put aside by MariaDB, to be sorted')
 })
 
 t.test('quarantine, with the first bad line', async t => {

@@ -136,15 +136,17 @@ export interface Posting {
 
 export interface Consumer {
   readonly opening: { readonly amount: string | null }
+  readonly totalNow: string | null
   readonly postings: readonly Posting[]
   readonly next: string | null
-  readonly total: {
+  /** With the last page. */
+  readonly total?: {
     readonly postings: number
     readonly expected: string
     readonly total: string | null
     readonly difference: string | null
     readonly addsUp: boolean | null
-  } | null
+  }
 }
 
 export interface Step {
