@@ -94,7 +94,7 @@ export function manyFiles(total: number) {
       if ((query.get('outcome') ?? file.outcome) !== file.outcome) continue
       if (file.sha256.startsWith(query.get('hash') ?? '')) found.push(file)
     }
-    return { files: found, next: n < total ? `${n}` : null }
+    return { timeZone: 'Europe/Berlin', files: found, next: n < total ? `${n}` : null }
   }
 }
 
@@ -246,7 +246,7 @@ export const NOTHING_YET: Answers = {
     sinceStart: { ...counts, applied: 0, quarantined: 0, bytes: 0, lines: 0 },
     ever: { ...counts, applied: 0, quarantined: 0, bytes: 0, lines: 0 },
   },
-  files: { files: [], next: null },
+  files: { timeZone: 'UTC', files: [], next: null },
   quarantine: { files: [], next: null },
   usage: (query: URLSearchParams) => usage(query.get('by') ?? 'day', () => 0n),
   'consumers/7': {

@@ -118,7 +118,7 @@ t.test('views', { skip: whyNoBrowser() }, async t => {
     await page.getByText('usage-2026-11-000001.txt').waitFor()
     await page.getByLabel('Name').fill('-0000')
     await page.getByLabel('Outcome').selectOption('quarantined')
-    await page.getByLabel('Day (UTC)').fill('2026-11-26')
+    await page.getByLabel('Day').fill('2026-11-26')
     await page.getByRole('button', { name: 'Show' }).click()
     await page.getByRole('heading', { name: 'Found' }).waitFor()
     await page.getByText('usage-2026-11-000005.txt').waitFor()
@@ -129,6 +129,7 @@ t.test('views', { skip: whyNoBrowser() }, async t => {
       'it is the service that searches',
     )
     t.match(await text(), 'AMOUNT_NOT_DIGITS')
+    t.match(await text(), '2026-11-26 by the clocks of Europe/Berlin.')
     await page.getByLabel('Name').fill('none such')
     await page.keyboard.press('Enter')
     await page.getByText('No such file.').waitFor()

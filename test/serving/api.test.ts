@@ -1,13 +1,15 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { readConsumer } from '../../parser/ledger/index.ts'
+import { LocalClock } from '../../shared/local-clock.ts'
 import { countersink, jsonLines } from '../helpers/cli.ts'
 import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { dataFile, drop, sha256Of } from '../helpers/files.ts'
-import { startParser, stopProgram } from '../helpers/parser.ts'
+import { startParser, stopProgram, untilSettled } from '../helpers/parser.ts'
 import { makeSite } from '../helpers/state-dir.ts'
+import { startUp } from '../helpers/up.ts'
 import { startServe } from './http.ts'
 
 // What the API answers is what the command line says, and as the OpenAPI document has it (`ask` compares each
@@ -95,8 +97,19 @@ t.test('files, a page at a time, and looked for', async t => {
     const found = await pages(`/api/v1/files?hash=${hash.slice(0, digits)}`, 'files')
     t.match(found, [{ sha256: hash, name: 'second.txt' }])
   }
-  const today = String(all[0]?.time).slice(0, 10)
-  t.same(await pages(`/api/v1/files?day=${today}`, 'files'), all)
+  // At any time one of them has another day than UTC.
+  for (const zone of ['Pacific/Kiritimati', 'Etc/GMT+12']) {
+    const there = await startServe(t, {
+      ...site,
+      env: { ...site.env, COUNTERSINK_TIME_ZONE: zone },
+    })
+    const clock = new LocalClock(zone)
+    const dayOf = (file: Line): string => clock.minuteAt(Date.parse(`${file.time}`)).slice(0, 10)
+    const day = dayOf(all[0]!)
+    t.same(await there.get(`/api/v1/files?day=${day}`), {
+      ...{ timeZone: zone, files: all.filter(file => dayOf(file) === day), next: null },
+    })
+  }
   t.same(await pages('/api/v1/files?day=2001-02-03', 'files'), [])
 })
 
@@ -315,4 +328,21 @@ t.test('of a directory in which nothing was ever counted', async t => {
   t.same(await web.get('/api/v1/quarantine'), { files: [], next: null })
   t.match(await web.ask(`/api/v1/files/${'cd'.repeat(32)}`), { status: 503 })
   t.match(await web.ask('/readyz'), { status: 503 })
+})
+
+t.test('no question starts a private MariaDB', async t => {
+  const own = await makeSite(t)
+  const { paths } = own
+  const up = await startUp(t, own, '--no-generator')
+  const file = dataFile('own.txt', '1 5\n')
+  drop(paths, [file])
+  await untilSettled(own, 1)
+  t.match(await stopProgram(up), { code: 0 })
+  const log = join(paths.log, 'mariadb.log')
+  const before = readFileSync(log, 'utf8')
+  const web = await startServe(t, own)
+  for (const path of [`files/${sha256Of(file.content)}`, 'consumers/1', 'usage', 'usage/top']) {
+    t.match(await web.ask(`/api/v1/${path}`), { status: 503, text: /MariaDB does not run/ }, path)
+  }
+  t.equal(readFileSync(log, 'utf8'), before)
 })

@@ -7,14 +7,12 @@
 import { CONSUMER_POSTING, consumerJson, OPENING, OUTSIDE, TOTAL } from '../../answers/index.ts'
 import { withConsumer } from '../../asking/index.ts'
 import { digits, fields, list, orNull, text } from '../../command-table/index.ts'
-import { serviceDatabase } from '../../mariadb/index.ts'
 import { AccountTeller, tallyFrom } from '../../reports/index.ts'
-import { readSupervisor } from '../../state/index.ts'
-import { cannot } from '../../terminal/index.ts'
 import { consumerId, goneKey, LIMIT_DEFAULT, limit, matching, timeParam } from '../params.ts'
 import { badRequest } from '../problem.ts'
-import { type Ground, route } from '../route.ts'
+import { route } from '../route.ts'
 import { ACCOUNT_KEY, accountKey, parseAccountKey } from './account-key.ts'
+import { refuseAtRest } from './at-rest.ts'
 
 /** Of so many files the block is looked into for a page, which may be short, or empty, with more behind it. */
 const BLOCKS_MAX = 5_000
@@ -90,10 +88,3 @@ export const consumer = route({
     )
   },
 })
-
-/** The command line would start the private MariaDB for its question; a reader of a page must not. */
-export async function refuseAtRest({ paths, asking }: Ground): Promise<void> {
-  const { config } = await serviceDatabase(paths, asking.env)
-  if (config.databaseUrl !== '' || (await readSupervisor(paths)) !== undefined) return
-  throw cannot('the private MariaDB does not run', 'Start the service: countersink up.')
-}

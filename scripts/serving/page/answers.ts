@@ -97,6 +97,8 @@ export interface SettledFile {
 
 /** `next`: what to ask for with `after` to go on; null at the end. */
 export interface Files {
+  /** Of the day that is asked for. */
+  readonly timeZone: string
   readonly files: readonly SettledFile[]
   readonly next: string | null
 }
