@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -230,6 +231,26 @@ t.test('quarantine, with the first bad line', async t => {
     { entry: 'c' },
   ])
   for (const path of strange) rmSync(path)
+  const long = join(paths.quarantine, 'z'.repeat(255))
+  const odd = ['d', 'e', 'f'].map(name => join(paths.quarantine, name))
+  for (const path of [long, ...odd]) writeFileSync(path, 'x')
+  mkdirSync(`${odd[0]}.reason.json`)
+  execFileSync('mkfifo', [`${odd[1]}.reason.json`])
+  writeFileSync(`${odd[2]}.reason.json`, JSON.stringify({ reason: 'x'.repeat(100_000) }))
+  for (let n = 0; n < 6; n += 1) {
+    const { text } = await web.ask(`/api/v1/quarantine?limit=${n + 100}`)
+    t.match(JSON.parse(text), {
+      files: [
+        ...[{}, { entry: 'd', reason: null }, { entry: 'e', reason: null }],
+        ...[
+          { entry: 'f', reason: /^x{2000}…$/ },
+          { entry: 'z'.repeat(255), reason: null },
+        ],
+      ],
+    })
+  }
+  for (const path of [long, ...odd]) rmSync(path)
+  for (const path of odd) rmSync(`${path}.reason.json`, { recursive: true })
 })
 
 t.test('what was proved last', async t => {
