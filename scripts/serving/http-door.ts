@@ -25,11 +25,14 @@ const GOODBYE_MS = 3_000
 export class HttpDoor {
   readonly #server: Server
   readonly #address: ServeAddress
+  /** In the file system: another one may stand there by now. */
+  readonly #socket: FileIdentity | undefined
   #closing: Promise<void> | undefined
 
-  private constructor(server: Server, address: ServeAddress) {
+  private constructor(server: Server, address: ServeAddress, socket: FileIdentity | undefined) {
     this.#server = server
     this.#address = address
+    this.#socket = socket
   }
 
   /** @throws CountersinkError ALREADY_RUNNING: it is taken; CONFIG_INVALID: there is no such place. */
@@ -47,13 +50,14 @@ export class HttpDoor {
     )
     server.on('connection', socket => places.enter(socket))
     server.timeout = SILENT_MS_MAX
+    let socket: FileIdentity | undefined
     try {
-      if (address.kind === 'unix') await listenAtPath(server, address.path)
+      if (address.kind === 'unix') socket = await listenAtPath(server, address.path)
       else await listening(server, () => server.listen(address.port, address.host))
     } catch (error) {
       throw whyNot(address, error)
     }
-    return new HttpDoor(server, address)
+    return new HttpDoor(server, address, socket)
   }
 
   /** As somebody would type it, with the port that was free. */
@@ -74,13 +78,13 @@ export class HttpDoor {
         resolve()
       })
       this.#server.closeIdleConnections()
-      if (this.#address.kind === 'unix') removeSocket(this.#address.path)
+      if (this.#address.kind === 'unix') removeSocket(this.#address.path, this.#socket)
     })
     return this.#closing
   }
 }
 
-async function listenAtPath(server: Server, path: string): Promise<void> {
+async function listenAtPath(server: Server, path: string): Promise<FileIdentity> {
   const found = lstatSync(path, { throwIfNoEntry: false })
   if (found !== undefined && !found.isSocket()) {
     throw new CountersinkError('CONFIG_INVALID', `${path} is there, and is no socket`, {
@@ -95,7 +99,14 @@ async function listenAtPath(server: Server, path: string): Promise<void> {
   await listening(server, () => server.listen(bound))
   // Whoever may not use it must not come in between.
   chmodSync(bound, 0o600)
+  const { dev, ino } = lstatSync(bound, { bigint: true })
   renameSync(bound, path)
+  return { dev, ino }
+}
+
+interface FileIdentity {
+  readonly dev: bigint
+  readonly ino: bigint
 }
 
 function listening(server: Server, listen: () => void): Promise<void> {
@@ -121,9 +132,12 @@ function isAnswered(path: string): Promise<boolean> {
   })
 }
 
-function removeSocket(path: string): void {
+/** @param ours no other one is removed. */
+function removeSocket(path: string, ours?: FileIdentity): void {
   try {
-    if (lstatSync(path).isSocket()) unlinkSync(path)
+    const found = lstatSync(path, { bigint: true })
+    const isOurs = ours === undefined || (found.dev === ours.dev && found.ino === ours.ino)
+    if (found.isSocket() && isOurs) unlinkSync(path)
   } catch (error) {
     // It has gone, or is out of reach: nobody is harmed by one at which nobody listens.
     if (!(error instanceof Error && 'syscall' in error)) throw error

@@ -1,4 +1,12 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -125,6 +133,14 @@ t.test('a place that is taken is refused, one that a crash has left is not', asy
   next.signal('SIGTERM')
   t.match(await next.ended, { code: 0 })
   t.notOk(existsSync(path), 'it takes its socket with it')
+  const earlier = await startServe(t, site, '--listen', listen)
+  rmSync(path)
+  const later = await startServe(t, site, '--listen', listen)
+  earlier.signal('SIGTERM')
+  t.match(await earlier.ended, { code: 0 })
+  t.match(await later.ask('/livez'), { status: 200 }, "and nobody else's")
+  later.signal('SIGTERM')
+  await later.ended
   writeFileSync(path, 'precious')
   t.match(await countersink(t, site, 'serve', '--listen', listen), { code: 2, stderr: /no socket/ })
   const taken = createServer().listen(0, '127.0.0.1')
