@@ -63,6 +63,7 @@ export type { Unrolled } from './periods/upkeep.ts'
 export {
   type ConsumerAccount,
   type ConsumerPosting,
+  type PostingPlace,
   readConsumer,
 } from './proving/consumer-account.ts'
 export { LEDGER_CHECKS } from './proving/ledger-proof.ts'

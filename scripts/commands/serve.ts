@@ -3,6 +3,7 @@ import { configOf } from '../../shared/config.ts'
 import { LiveConfig } from '../../shared/config-reload.ts'
 import { runService } from '../../shared/lifecycle.ts'
 import { createLog } from '../../shared/log.ts'
+import { statePaths } from '../../shared/paths.ts'
 import { SERVE_DEFAULT, SERVE_FORM } from '../../shared/serve-address.ts'
 import { SETTINGS } from '../../shared/settings.ts'
 import { command } from '../command-table/index.ts'
@@ -34,16 +35,21 @@ stands in the file that ${SETTINGS.serveTokenFile.variable} names.`,
     { line: 'countersink serve --listen unix:/run/stats.sock', what: 'for a proxy beside it' },
   ],
   async run({ values }) {
-    const { paths, config: said } = environment(values.dir)
-    const listen = values.listen ?? (said.serve === '' ? SERVE_DEFAULT : undefined)
-    const given = { listen, 'token-file': absolute(values['token-file']) }
+    const tokenFile = absolute(values['token-file'])
     const settings = { listen: SETTINGS.serve, 'token-file': SETTINGS.serveTokenFile }
-    const env = {
+    const envOf = (listen: string | undefined): NodeJS.ProcessEnv => ({
       ...process.env,
-      ...variablesOf({ ...values, ...given }, { ...settings, ...LOG_SETTINGS }),
+      ...variablesOf(
+        { ...values, listen, 'token-file': tokenFile },
+        { ...settings, ...LOG_SETTINGS },
+      ),
       // That file is the service's.
       [SETTINGS.metricsFile.variable]: '',
-    }
+    })
+    // What is typed wrongly is told first, whatever stands there or does not.
+    configOf(statePaths(values.dir).dir, envOf(values.listen))
+    const { paths, config: said } = environment(values.dir)
+    const env = envOf(values.listen ?? (said.serve === '' ? SERVE_DEFAULT : undefined))
     const live = new LiveConfig(() => configOf(paths.dir, env))
     const log = createLog('serving', undefined, () => live.config)
     const options = { paths, config: live.config, env, log, isSupervised: false }

@@ -3,10 +3,10 @@
  * or that somebody has written into, is no reason not to find the file.
  */
 
-import { readdir, readFile, realpath } from 'node:fs/promises'
+import { readdir, realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { replaceFile } from '../../shared/durable.ts'
-import { CountersinkError, hasCode } from '../../shared/errors.ts'
+import { CountersinkError, hasCode, toError } from '../../shared/errors.ts'
 import { statsIfLookedAt } from '../../shared/looks.ts'
 import {
   givenName,
@@ -17,6 +17,7 @@ import {
   sidecarPath,
 } from '../../shared/paths.ts'
 import { printableLines } from '../../shared/printable.ts'
+import { readSmallFile } from '../../shared/secret-file.ts'
 import { parseUsedAt } from '../../shared/terms.ts'
 
 export interface Quarantined {
@@ -136,15 +137,21 @@ function quarantinedAs(
 }
 
 /** What a sidecar says; undefined: there is none that can be read. */
+/** undefined: nothing of ours stands there. Whatever else does is not read to its end, nor waited for. */
 async function fieldsOf(path: string): Promise<Record<string, unknown> | undefined> {
   try {
-    const fields: unknown = JSON.parse(await readFile(path, 'utf8'))
+    const fields: unknown = JSON.parse(readSmallFile(path, 'the reason').text)
     return typeof fields === 'object' && fields !== null ? { ...fields } : undefined
   } catch (error) {
-    if (error instanceof SyntaxError || hasCode(error, 'ENOENT', 'EACCES')) return undefined
+    if (error instanceof SyntaxError) return undefined
+    const cause = hasCode(error, 'CONFIG_INVALID') ? toError(error).cause : error
+    // A name of 255 bytes has no room for a reason beside it.
+    if (cause === undefined || hasCode(cause, ...NOTHING_THERE)) return undefined
     throw error
   }
 }
+
+const NOTHING_THERE = ['ENOENT', 'EACCES', 'ENAMETOOLONG', 'ELOOP', 'ENXIO'] as const
 
 async function entriesOf(directory: string): Promise<string[]> {
   const names = await namesIn(directory)

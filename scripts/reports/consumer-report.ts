@@ -4,74 +4,11 @@
  * as it is read.
  */
 
-import type { ConsumerAccount, ConsumerPosting } from '../../parser/ledger/index.ts'
+import type { ConsumerPosting } from '../../parser/ledger/index.ts'
 import { formatCount, formatCountOf } from '../../shared/numbers.ts'
 import { printable, quotedName } from '../../shared/printable.ts'
 import { columnsOf, preciseTime, print, shorten, timeText, wrapText } from '../terminal/index.ts'
-
-/** Which postings are shown one by one; the others are summed up. */
-export interface Period {
-  /** From here on. */
-  readonly sinceMs: number
-  /** Before this. */
-  readonly untilMs: number
-}
-
-export interface ConsumerLines {
-  /** undefined: not known. */
-  opening(amount: bigint | undefined): Promise<void>
-  /** Postings outside of the period, together. */
-  outside(which: 'before' | 'after', postings: number, amount: bigint, total: bigint): Promise<void>
-  posting(posting: ConsumerPosting, total: bigint): Promise<void>
-  end(result: ConsumerResult): Promise<void>
-}
-
-export interface ConsumerResult {
-  readonly postings: number
-  /** What the postings say, on top of the opening, or of nothing where that is unknown. */
-  readonly expected: bigint
-  readonly total: bigint | undefined
-  /** What the total has more than that; undefined: the opening is unknown. */
-  readonly difference: bigint | undefined
-}
-
-/** Goes through an account once. */
-export async function tellConsumer(
-  { opening, total, postings }: ConsumerAccount,
-  { sinceMs, untilMs }: Period,
-  lines: ConsumerLines,
-): Promise<ConsumerResult> {
-  let expected = opening ?? 0n
-  let count = 0
-  const outside = { before: { count: 0, amount: 0n }, after: { count: 0, amount: 0n } }
-  let isBefore = true
-  await lines.opening(opening)
-  const endBefore = async (): Promise<void> => {
-    const { count, amount } = outside.before
-    if (isBefore && count > 0) await lines.outside('before', count, amount, expected)
-    isBefore = false
-  }
-  for await (const posting of postings) {
-    count += 1
-    // What is being counted comes last, and ends now.
-    const atMs = posting.isBatchOpen ? Date.now() : posting.atMs
-    const side = atMs < sinceMs ? 'before' : atMs >= untilMs ? 'after' : undefined
-    if (side !== 'before') await endBefore()
-    expected += posting.amount
-    if (side === undefined) await lines.posting(posting, expected)
-    else {
-      outside[side].count += 1
-      outside[side].amount += posting.amount
-    }
-  }
-  await endBefore()
-  const { after } = outside
-  if (after.count > 0) await lines.outside('after', after.count, after.amount, expected)
-  const difference = opening === undefined ? undefined : (total ?? 0n) - expected
-  const result = { postings: count, expected, total, difference }
-  await lines.end(result)
-  return result
-}
+import type { ConsumerLines, ConsumerResult, Period } from './account-teller.ts'
 
 /** What somebody has asked for, behind what it has moved. */
 function whyText(order: ConsumerPosting['order'], amount: bigint): string {

@@ -2,13 +2,16 @@
  * What is told in many lines: the end of `up --files`, and why a number is what it is.
  */
 
-export { type ClosingReport, closingReport } from './closing-report.ts'
 export {
+  type AccountTally,
+  AccountTeller,
   type ConsumerLines,
-  consumerTable,
   type Period,
+  tallyFrom,
   tellConsumer,
-} from './consumer-report.ts'
+} from './account-teller.ts'
+export { type ClosingReport, closingReport } from './closing-report.ts'
+export { consumerTable } from './consumer-report.ts'
 export { addsUp, proofLines } from './proof-report.ts'
 export { placeOf } from './trail-place.ts'
 export { namesakeLines, severalLines, trailLines } from './trail-report.ts'

@@ -16,8 +16,8 @@ import { Problem } from './problem.ts'
 export function refuseOtherNames(request: IncomingMessage, address: ServeAddress): void {
   // No browser reaches a socket in the file system.
   if (address.kind === 'unix') return
-  const { host } = request.headers
-  const name = host === undefined ? undefined : hostName(host)
+  const [host, another] = request.headersDistinct.host ?? []
+  const name = host === undefined || another !== undefined ? undefined : hostName(host)
   const names = ['localhost', '127.0.0.1', '::1', address.host, request.socket.localAddress]
   if (name !== undefined && names.includes(name)) return
   throw new Problem(

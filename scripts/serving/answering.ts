@@ -17,7 +17,7 @@ import { openApi } from './open-api.ts'
 import type { PageFile, PageFiles } from './page-files.ts'
 import { readParams } from './params.ts'
 import { badRequest, Problem, problemOf } from './problem.ts'
-import { type Reply, send, sendProblem } from './reply.ts'
+import { type Reply, send, sendProblem, tagged } from './reply.ts'
 import type { Cost, Ground, Route } from './route.ts'
 import { SharedAnswers } from './shared-answers.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -67,7 +67,13 @@ export class Answering {
   ): Promise<void> {
     this.#requests += 1
     const gone = new AbortController()
-    response.once('close', () => gone.abort(new Error('who asked has gone')))
+    const leave = (): void => gone.abort(new Error('who asked has gone'))
+    // What waits behind another answer on its connection is told nothing by its response.
+    request.socket.once('close', leave)
+    response.once('close', () => {
+      request.socket.off('close', leave)
+      leave()
+    })
     try {
       refuseOtherNames(request, door.address)
       if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -99,7 +105,10 @@ export class Answering {
 
   async #reply({ pathname, searchParams }: URL, gone: AbortSignal): Promise<Reply> {
     if (pathname === '/metrics') {
-      return { type: METRICS_TYPE, body: metricsText(await this.#ground.snapshot()) }
+      const { snapshot } = this.#ground
+      return this.#shared.get(pathname, async () => {
+        return { type: METRICS_TYPE, body: Buffer.from(metricsText(await snapshot())) }
+      })
     }
     if (pathname === '/readyz') return readiness(await this.#ground.snapshot())
     if (pathname === '/api/v1/openapi.json') return json(openApi())
@@ -141,13 +150,14 @@ function urlOf({ url = '' }: IncomingMessage): URL {
 }
 
 function json(answer: object): Reply {
-  return { type: JSON_TYPE, body: `${JSON.stringify(answer)}\n`, isTagged: true }
+  // As bytes: whoever gets the same answer, and reads it slowly, holds the same ones.
+  return tagged({ type: JSON_TYPE, body: Buffer.from(`${JSON.stringify(answer)}\n`) })
 }
 
 function pageReply({ type, body, hash }: PageFile, version: string | null): Reply {
   if (type.startsWith('text/html')) return { type, body }
   const isNamed = version === hash
-  return { type, body, isTagged: true, ...(isNamed ? { caching: FOR_EVER } : {}) }
+  return tagged({ type, body, ...(isNamed ? { caching: FOR_EVER } : {}) })
 }
 
 const FOR_EVER = 'public, max-age=31536000, immutable'

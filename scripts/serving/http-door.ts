@@ -3,7 +3,8 @@
  * and renamed into place, so that a socket that a crash has left is no hindrance; one at which somebody
  * answers is.
  *
- * Whoever is slow, or sends or holds too much, loses the connection; what a connection can hold is bounded.
+ * Whoever is slow, or sends or holds too much, loses the connection; what a connection can hold is bounded. Where
+ * all places are taken (`door-places.ts`), the newcomer gets that of who has asked for nothing for longest.
  */
 
 import { chmodSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
@@ -11,8 +12,8 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import { connect } from 'node:net'
 import { CountersinkError, hasCode, systemReason } from '../../shared/errors.ts'
 import { addressText, hostAndPort, type ServeAddress } from '../../shared/serve-address.ts'
+import { DoorPlaces } from './door-places.ts'
 
-const CONNECTIONS_MAX = 256
 const HEADER_BYTES_MAX = 8_192
 const HEADER_MS_MAX = 10_000
 const REQUEST_MS_MAX = 15_000
@@ -24,32 +25,39 @@ const GOODBYE_MS = 3_000
 export class HttpDoor {
   readonly #server: Server
   readonly #address: ServeAddress
+  /** In the file system: another one may stand there by now. */
+  readonly #socket: FileIdentity | undefined
   #closing: Promise<void> | undefined
 
-  private constructor(server: Server, address: ServeAddress) {
+  private constructor(server: Server, address: ServeAddress, socket: FileIdentity | undefined) {
     this.#server = server
     this.#address = address
+    this.#socket = socket
   }
 
   /** @throws CountersinkError ALREADY_RUNNING: it is taken; CONFIG_INVALID: there is no such place. */
   static async open(address: ServeAddress, onRequest: RequestListener): Promise<HttpDoor> {
+    const places = new DoorPlaces()
     const server = createServer(
       {
         ...{ maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADER_MS_MAX },
         ...{ requestTimeout: REQUEST_MS_MAX, keepAliveTimeout: KEPT_OPEN_MS },
         connectionsCheckingInterval: 1_000,
       },
-      onRequest,
+      (request, response) => {
+        if (places.isTaken(request, response)) onRequest(request, response)
+      },
     )
-    server.maxConnections = CONNECTIONS_MAX
+    server.on('connection', socket => places.enter(socket))
     server.timeout = SILENT_MS_MAX
+    let socket: FileIdentity | undefined
     try {
-      if (address.kind === 'unix') await listenAtPath(server, address.path)
+      if (address.kind === 'unix') socket = await listenAtPath(server, address.path)
       else await listening(server, () => server.listen(address.port, address.host))
     } catch (error) {
       throw whyNot(address, error)
     }
-    return new HttpDoor(server, address)
+    return new HttpDoor(server, address, socket)
   }
 
   /** As somebody would type it, with the port that was free. */
@@ -70,13 +78,13 @@ export class HttpDoor {
         resolve()
       })
       this.#server.closeIdleConnections()
-      if (this.#address.kind === 'unix') removeSocket(this.#address.path)
+      if (this.#address.kind === 'unix') removeSocket(this.#address.path, this.#socket)
     })
     return this.#closing
   }
 }
 
-async function listenAtPath(server: Server, path: string): Promise<void> {
+async function listenAtPath(server: Server, path: string): Promise<FileIdentity> {
   const found = lstatSync(path, { throwIfNoEntry: false })
   if (found !== undefined && !found.isSocket()) {
     throw new CountersinkError('CONFIG_INVALID', `${path} is there, and is no socket`, {
@@ -91,7 +99,14 @@ async function listenAtPath(server: Server, path: string): Promise<void> {
   await listening(server, () => server.listen(bound))
   // Whoever may not use it must not come in between.
   chmodSync(bound, 0o600)
+  const { dev, ino } = lstatSync(bound, { bigint: true })
   renameSync(bound, path)
+  return { dev, ino }
+}
+
+interface FileIdentity {
+  readonly dev: bigint
+  readonly ino: bigint
 }
 
 function listening(server: Server, listen: () => void): Promise<void> {
@@ -117,9 +132,12 @@ function isAnswered(path: string): Promise<boolean> {
   })
 }
 
-function removeSocket(path: string): void {
+/** @param ours no other one is removed. */
+function removeSocket(path: string, ours?: FileIdentity): void {
   try {
-    if (lstatSync(path).isSocket()) unlinkSync(path)
+    const found = lstatSync(path, { bigint: true })
+    const isOurs = ours === undefined || (found.dev === ours.dev && found.ino === ours.ino)
+    if (found.isSocket() && isOurs) unlinkSync(path)
   } catch (error) {
     // It has gone, or is out of reach: nobody is harmed by one at which nobody listens.
     if (!(error instanceof Error && 'syscall' in error)) throw error

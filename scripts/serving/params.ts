@@ -107,20 +107,17 @@ export function oneOfWords<const W extends readonly string[]>(
   }
 }
 
-/** A day, as the milliseconds at which it begins and ends. */
+/** A day of the calendar; when it begins is told by a clock. */
 export const day = {
   in: 'query',
-  help: 'of this day in UTC',
+  help: 'of this day, by the time zone that "timeZone" names in the answer',
   schema: { type: 'string', pattern: String.raw`^\d{4}-\d\d-\d\d$` },
   allowed: 'a day such as 2026-01-31',
   parse(text) {
-    const fromMs = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(`${text}T00:00:00.000Z`) : Number.NaN
-    if (!Number.isFinite(fromMs) || !new Date(fromMs).toISOString().startsWith(text)) {
-      return undefined
-    }
-    return { fromMs, untilMs: fromMs + 86_400_000 }
+    const ms = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(`${text}T00:00:00.000Z`) : Number.NaN
+    return Number.isFinite(ms) && new Date(ms).toISOString().startsWith(text) ? text : undefined
   },
-} as const satisfies Param<{ readonly fromMs: number; readonly untilMs: number }>
+} as const satisfies Param<string>
 
 export function timeParam(help: string): Param<number> & { in: 'query' } {
   return {

@@ -14,8 +14,12 @@ export interface Reply {
   readonly body: string | Buffer
   /** @default no-store, but for what carries a hash: that is asked for anew each time */
   readonly caching?: string
-  /** Whether it is told by its hash. */
-  readonly isTagged?: boolean
+  /** Its hash, by which it is told. */
+  readonly tag?: string
+}
+
+export function tagged(reply: Reply): Reply {
+  return { ...reply, tag: tagOf(reply.body) }
 }
 
 const COMMON_HEADERS = {
@@ -26,11 +30,10 @@ const COMMON_HEADERS = {
 }
 
 export function send(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
-  const { status = 200, type, body, isTagged = false } = reply
-  const tag = isTagged ? tagOf(body) : undefined
+  const { status = 200, type, body, tag } = reply
   const headers: Record<string, string | number> = {
     ...COMMON_HEADERS,
-    'Cache-Control': reply.caching ?? (isTagged ? 'private, no-cache' : 'no-store'),
+    'Cache-Control': reply.caching ?? (tag === undefined ? 'no-store' : 'private, no-cache'),
     ...(tag === undefined ? {} : { ETag: tag }),
   }
   if (tag !== undefined && isNamed(request.headers['if-none-match'], tag)) {

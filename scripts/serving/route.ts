@@ -17,6 +17,8 @@ export interface Ground {
   readonly paths: StatePaths
   readonly asking: Asking
   readonly snapshot: () => Promise<Snapshot>
+  /** Of days, as far as no ledger is asked: that of the settings. */
+  readonly timeZone: () => string
 }
 
 export interface Route {

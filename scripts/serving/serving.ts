@@ -77,7 +77,9 @@ export class Serving implements Service {
     const looks = new SharedAnswers<Snapshot>(SNAPSHOT_MS, 1)
     const snapshot = () =>
       looks.get('', () => takeSnapshot(paths, config, () => this.#pulse.health()))
-    this.#answering = new Answering({ ground: { paths, env, snapshot }, page: readPage(), log })
+    const timeZone = (): string => config.timeZone || 'UTC'
+    const ground = { paths, env, snapshot, timeZone }
+    this.#answering = new Answering({ ground, page: readPage(), log })
     if (config.metricsFile !== '') {
       const text = async () => metricsText(await snapshot())
       this.#metricsFile = new MetricsFile(config.metricsFile, text, log)

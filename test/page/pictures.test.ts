@@ -35,6 +35,9 @@ t.test('each view fits, in both themes and both widths', { skip: whyNoBrowser() 
         await look.page.setViewportSize(viewport)
         await holds(look.page, DRAWN)
         t.ok((await overflowPx(look.page)) <= 0, `${name}, ${view} fits ${viewport.width} px`)
+        const cut =
+          "Array.from(document.querySelectorAll('input')).filter(i => i.scrollWidth > i.clientWidth).length"
+        t.equal(await look.page.evaluate(cut), 0, `${view} shows all of what was typed`)
         const path = `${PICTURES}${name}-${view}-${viewport.width}-${colorScheme}.png`
         await look.page.screenshot({ path, fullPage: true })
       }

@@ -94,7 +94,7 @@ export function manyFiles(total: number) {
       if ((query.get('outcome') ?? file.outcome) !== file.outcome) continue
       if (file.sha256.startsWith(query.get('hash') ?? '')) found.push(file)
     }
-    return { files: found, next: n < total ? `${n}` : null }
+    return { timeZone: 'Europe/Berlin', files: found, next: n < total ? `${n}` : null }
   }
 }
 
@@ -141,12 +141,9 @@ function postings(many: number) {
 
 export const consumer = {
   opening: { kind: 'opening', id: U64_MAX, amount: '9007199254740993' },
+  totalNow: U64_MAX,
   postings: postings(24),
-  next: 'ab-cd-+',
-  total: {
-    ...{ kind: 'total', postings: 24, expected: U64_MAX, total: U64_MAX },
-    ...{ difference: '0', addsUp: true },
-  },
+  next: 'ab.12.1',
 }
 
 export function trail(name = 'usage-2026-11-000001.txt') {
@@ -249,11 +246,12 @@ export const NOTHING_YET: Answers = {
     sinceStart: { ...counts, applied: 0, quarantined: 0, bytes: 0, lines: 0 },
     ever: { ...counts, applied: 0, quarantined: 0, bytes: 0, lines: 0 },
   },
-  files: { files: [], next: null },
+  files: { timeZone: 'UTC', files: [], next: null },
   quarantine: { files: [], next: null },
   usage: (query: URLSearchParams) => usage(query.get('by') ?? 'day', () => 0n),
   'consumers/7': {
-    ...{ opening: { kind: 'opening', id: '7', amount: '0' }, postings: [], next: null },
+    ...{ opening: { kind: 'opening', id: '7', amount: '0' }, totalNow: null, postings: [] },
+    next: null,
     total: {
       kind: 'total',
       postings: 0,

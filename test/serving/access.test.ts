@@ -1,4 +1,12 @@
-import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -30,6 +38,14 @@ t.test('a stranger that lets its name point here is not answered', async t => {
   }
   t.match(await raw(web, 'GET /livez HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 421 /, 'no name at all')
   t.match(await raw(web, 'GET /livez HTTP/1.1\r\nHost:\r\n\r\n'), /^HTTP\/1\.1 421 /)
+  for (const [one, other] of [
+    ['localhost', 'evil.example'],
+    ['evil.example', 'localhost'],
+    ['localhost', 'localhost'],
+  ]) {
+    const text = `GET /livez HTTP/1.1\r\nHost: ${one}\r\nHost: ${other}\r\n\r\n`
+    t.match(await raw(web, text), /^HTTP\/1\.1 421 /, `${one} and ${other}`)
+  }
   t.match(await raw(web, `GET http://x/livez HTTP/1.1\r\nHost: localhost\r\n\r\n`), / 400 /)
 })
 
@@ -83,6 +99,10 @@ t.test('an open door is refused', async t => {
   t.match(await serve(t, ...everywhere), { code: 2, stderr: /COUNTERSINK_SERVE_TOKEN_FILE/ })
   t.match(await serve(t, '--listen', '[::]:0'), { code: 2 })
   t.match(await serve(t, '--listen', 'nonsense'), { code: 2, stderr: /--listen must be/ })
+  const nowhere = ['--dir', join(dir, 'nowhere')]
+  const both = await serve(t, '--listen', 'nonsense', ...nowhere)
+  t.match(both, { code: 2, stderr: /--listen must be/ }, 'what is mistyped is told first')
+  t.match(await serve(t, ...nowhere), { code: 3, stderr: /no state directory/ })
   const loose = join(dir, 'loose')
   writeFileSync(loose, TOKEN)
   chmodSync(loose, 0o644)
@@ -113,6 +133,14 @@ t.test('a place that is taken is refused, one that a crash has left is not', asy
   next.signal('SIGTERM')
   t.match(await next.ended, { code: 0 })
   t.notOk(existsSync(path), 'it takes its socket with it')
+  const earlier = await startServe(t, site, '--listen', listen)
+  rmSync(path)
+  const later = await startServe(t, site, '--listen', listen)
+  earlier.signal('SIGTERM')
+  t.match(await earlier.ended, { code: 0 })
+  t.match(await later.ask('/livez'), { status: 200 }, "and nobody else's")
+  later.signal('SIGTERM')
+  await later.ended
   writeFileSync(path, 'precious')
   t.match(await countersink(t, site, 'serve', '--listen', listen), { code: 2, stderr: /no socket/ })
   const taken = createServer().listen(0, '127.0.0.1')
@@ -143,18 +171,47 @@ t.test('who sends too much loses the connection, and the others are answered', a
   t.match(await web.ended, { code: 0 }, 'it ends in spite of who holds connections')
 })
 
+t.test('who holds all places, and asks nothing or takes no answer, makes room', async t => {
+  const web = await startServe(t, site)
+  const { pid } = web
+  const head = `GET /livez HTTP/1.1\r\nHost: localhost\r\n`
+  await Promise.all(Array.from({ length: 300 }, () => hold(t, web, head)))
+  t.match(await web.ask('/livez'), { status: 200 }, 'beside requests that never end')
+  await Promise.all(Array.from({ length: 300 }, () => hold(t, web, `${head}\r\n`)))
+  t.match(await web.ask('/livez'), { status: 200 }, 'beside connections that are kept')
+  const memoryMb = (): number => {
+    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024
+  }
+  const beforeMb = memoryMb()
+  const asked = `GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(5_000)
+  for (let n = 0; n < 20; n += 1) {
+    const socket = connect(portOf(web), '127.0.0.1', () => socket.write(asked))
+    const closed = new Promise(resolve => socket.once('close', resolve))
+    socket.on('error', () => {}).pause()
+    t.teardown(() => void socket.destroy())
+    if (n % 10 === 0) t.match(await web.ask('/livez'), { status: 200 })
+    socket.resume()
+    await closed
+  }
+  t.ok(memoryMb() < beforeMb + 150, `100,000 requests at once: ${beforeMb} to ${memoryMb()} MB`)
+  const two = `${head}\r\nGET /favicon.ico HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`
+  t.match(await raw(web, two, Number.POSITIVE_INFINITY), /"alive":true.*HTTP\/1\.1 204/s)
+  web.signal('SIGTERM')
+  t.match(await web.ended, { code: 0 })
+})
+
 function portOf({ output }: { output(): string }): number {
   return Number(/serving at=\S+:(\d+)/.exec(output())?.[1])
 }
 
 /** What comes back of bytes that no client would send. */
-function raw(web: { output(): string }, text: string): Promise<string> {
+function raw(web: { output(): string }, text: string, heads = 1): Promise<string> {
   return new Promise((resolve, reject) => {
     let found = ''
     const socket = connect(portOf(web), '127.0.0.1', () => socket.write(text))
     socket.setEncoding('utf8').on('data', part => {
       found += part
-      if (found.includes('\r\n\r\n')) socket.destroy()
+      if (found.split('\r\n\r\n').length > heads) socket.destroy()
     })
     socket.once('error', error => (found === '' ? reject(error) : resolve(found)))
     socket.once('close', () => resolve(found))

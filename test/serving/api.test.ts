@@ -1,12 +1,16 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { readConsumer } from '../../parser/ledger/index.ts'
+import { LocalClock } from '../../shared/local-clock.ts'
 import { countersink, jsonLines } from '../helpers/cli.ts'
-import { startDatabaseServer } from '../helpers/database.ts'
+import { startDatabaseServer, withSession } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { dataFile, drop, sha256Of } from '../helpers/files.ts'
-import { startParser, stopProgram } from '../helpers/parser.ts'
+import { startParser, stopProgram, untilSettled } from '../helpers/parser.ts'
 import { makeSite } from '../helpers/state-dir.ts'
+import { startUp } from '../helpers/up.ts'
 import { startServe } from './http.ts'
 
 // What the API answers is what the command line says, and as the OpenAPI document has it (`ask` compares each
@@ -32,8 +36,14 @@ const files = [
   dataFile('second.txt', '1 6\n2 1\n'),
   ...HOSTILE.map((name, i) => dataFile(name, `1 ${i + 10}\n`)),
 ]
-drop(paths, files)
-await parser.untilSettled(files.length)
+for (const [first, end] of [
+  [0, 2],
+  [2, 5],
+  [5, files.length],
+]) {
+  drop(paths, files.slice(first, end))
+  await parser.untilSettled(end!)
+}
 writeFileSync(join(paths.inbox, 'bad <b>.txt'), '1 5\n1 <img src=x>\n')
 drop(paths, [dataFile('later.txt', '9 9\n')])
 await parser.untilSettled(files.length + 2)
@@ -88,8 +98,19 @@ t.test('files, a page at a time, and looked for', async t => {
     const found = await pages(`/api/v1/files?hash=${hash.slice(0, digits)}`, 'files')
     t.match(found, [{ sha256: hash, name: 'second.txt' }])
   }
-  const today = String(all[0]?.time).slice(0, 10)
-  t.same(await pages(`/api/v1/files?day=${today}`, 'files'), all)
+  // At any time one of them has another day than UTC.
+  for (const zone of ['Pacific/Kiritimati', 'Etc/GMT+12']) {
+    const there = await startServe(t, {
+      ...site,
+      env: { ...site.env, COUNTERSINK_TIME_ZONE: zone },
+    })
+    const clock = new LocalClock(zone)
+    const dayOf = (file: Line): string => clock.minuteAt(Date.parse(`${file.time}`)).slice(0, 10)
+    const day = dayOf(all[0]!)
+    t.same(await there.get(`/api/v1/files?day=${day}`), {
+      ...{ timeZone: zone, files: all.filter(file => dayOf(file) === day), next: null },
+    })
+  }
   t.same(await pages('/api/v1/files?day=2001-02-03', 'files'), [])
 })
 
@@ -133,7 +154,8 @@ t.test('a consumer, with totals past 2^53', async t => {
     const [opening, total] = [lines[0], lines.at(-1)]
     const postings = lines.slice(1, -1)
     const whole = await web.get(`/api/v1/consumers/${id}`)
-    t.same(whole, { opening, postings, next: null, total }, `${id}`)
+    const totalNow = total?.total
+    t.same(whole, { opening, totalNow, postings, next: null, total }, `${id}`)
     t.same(await pages(`/api/v1/consumers/${id}?limit=1`, 'postings'), postings)
   }
   const two = await web.get('/api/v1/consumers/2')
@@ -142,10 +164,51 @@ t.test('a consumer, with totals past 2^53', async t => {
   const lines = await said(t, 'explain', '--consumer', '1', '--until', until)
   t.same(await web.get(`/api/v1/consumers/1?until=${until}`), {
     ...{ opening: lines[0], after: lines[1], postings: [], next: null, total: lines[2] },
+    totalNow: lines[2]?.total,
   })
   t.match(await web.get('/api/v1/consumers/777'), { total: { total: null }, postings: [] })
   t.match(await web.ask('/api/v1/consumers/18446744073709551616'), { status: 400 })
-  t.match(await web.ask(`/api/v1/consumers/1?after=ab-${'ab'.repeat(32)}-%2b`), { status: 404 })
+  const key = (batch: string): string => `${batch}.1.1.1.5.0.0.0.0`
+  t.match(await web.ask(`/api/v1/consumers/1?after=${key('ab'.repeat(16))}`), { status: 404 })
+  t.match(await web.ask(`/api/v1/consumers/1?after=${key('ab')}`), { status: 400 })
+})
+
+t.test('a page of postings costs what a page is, and its running totals are right', async t => {
+  const lines = await said(t, 'explain', '--consumer', '1')
+  const postings = lines.slice(1, -1)
+  const middle = `${postings[2]?.time}`
+  const until = ['--until', `${postings.at(-1)?.time}`]
+  const narrow = await said(t, 'explain', '--consumer', '1', '--since', middle, ...until)
+  const found = []
+  const query = `since=${middle}&until=${until[1]}&limit=1`
+  for (let after = ''; ; ) {
+    const page = await web.get(`/api/v1/consumers/1?${query}${after}`)
+    const { before, after: behind, total, next } = page
+    found.push(...[before, ...(page.postings as Line[]), behind, total].filter(line => line))
+    if (next === null) break
+    t.notOk(total, 'whether it adds up is told at the end')
+    t.equal(page.totalNow, lines.at(-1)?.total)
+    after = `&after=${next}`
+  }
+  t.same(found, narrow.slice(1))
+  t.ok(postings.length >= 6, `${postings.length} postings`)
+  const last = `file_sequence = (SELECT sequence FROM countersink_file WHERE sha256 = x'${postings.at(-1)?.sha256}')`
+  const change = (by: string) =>
+    withSession(site, session =>
+      session.execute(`UPDATE countersink_sums SET crc = crc ${by} WHERE ${last}`),
+    )
+  await change('^ 1')
+  t.match(await web.get('/api/v1/consumers/1?limit=2'), { postings: postings.slice(0, 2) })
+  t.match(await web.ask('/api/v1/consumers/1'), { status: 500, text: /BLOCK_UNREADABLE/ })
+  await change('^ 1')
+  const written = await withSession(site, async session => {
+    await readConsumer(session, site.config, 1n, account => account.part(undefined, 2))
+    const [row] = await session.query<{ Value: string }>(
+      "SHOW SESSION STATUS LIKE 'Handler_tmp_write'",
+    )
+    return row?.Value
+  })
+  t.equal(written, '0', 'nor are all put aside by MariaDB, to be sorted')
 })
 
 t.test('quarantine, with the first bad line', async t => {
@@ -168,6 +231,26 @@ t.test('quarantine, with the first bad line', async t => {
     { entry: 'c' },
   ])
   for (const path of strange) rmSync(path)
+  const long = join(paths.quarantine, 'z'.repeat(255))
+  const odd = ['d', 'e', 'f'].map(name => join(paths.quarantine, name))
+  for (const path of [long, ...odd]) writeFileSync(path, 'x')
+  mkdirSync(`${odd[0]}.reason.json`)
+  execFileSync('mkfifo', [`${odd[1]}.reason.json`])
+  writeFileSync(`${odd[2]}.reason.json`, JSON.stringify({ reason: 'x'.repeat(100_000) }))
+  for (let n = 0; n < 6; n += 1) {
+    const { text } = await web.ask(`/api/v1/quarantine?limit=${n + 100}`)
+    t.match(JSON.parse(text), {
+      files: [
+        ...[{}, { entry: 'd', reason: null }, { entry: 'e', reason: null }],
+        ...[
+          { entry: 'f', reason: /^x{2000}…$/ },
+          { entry: 'z'.repeat(255), reason: null },
+        ],
+      ],
+    })
+  }
+  for (const path of [long, ...odd]) rmSync(path)
+  for (const path of odd) rmSync(`${path}.reason.json`, { recursive: true })
 })
 
 t.test('what was proved last', async t => {
@@ -266,4 +349,21 @@ t.test('of a directory in which nothing was ever counted', async t => {
   t.same(await web.get('/api/v1/quarantine'), { files: [], next: null })
   t.match(await web.ask(`/api/v1/files/${'cd'.repeat(32)}`), { status: 503 })
   t.match(await web.ask('/readyz'), { status: 503 })
+})
+
+t.test('no question starts a private MariaDB', async t => {
+  const own = await makeSite(t)
+  const { paths } = own
+  const up = await startUp(t, own, '--no-generator')
+  const file = dataFile('own.txt', '1 5\n')
+  drop(paths, [file])
+  await untilSettled(own, 1)
+  t.match(await stopProgram(up), { code: 0 })
+  const log = join(paths.log, 'mariadb.log')
+  const before = readFileSync(log, 'utf8')
+  const web = await startServe(t, own)
+  for (const path of [`files/${sha256Of(file.content)}`, 'consumers/1', 'usage', 'usage/top']) {
+    t.match(await web.ask(`/api/v1/${path}`), { status: 503, text: /MariaDB does not run/ }, path)
+  }
+  t.equal(readFileSync(log, 'utf8'), before)
 })

@@ -1,18 +1,22 @@
 /**
- * Why a consumer's total is what it is, a page of postings at a time. The running total of each needs all that
- * came before it, so each page reads them all, in one snapshot, and keeps its own part: the memory is a page's.
+ * Why a consumer's total is what it is, a page of postings at a time. A page costs what a page is, however many
+ * there are: its key says where it goes on, and what all before it make, so that nothing is added up again.
+ * Whether the total is what they make shows with the last one.
  */
 
 import { CONSUMER_POSTING, consumerJson, OPENING, OUTSIDE, TOTAL } from '../../answers/index.ts'
 import { withConsumer } from '../../asking/index.ts'
-import { fields, list, orNull, text } from '../../command-table/index.ts'
-import { serviceDatabase } from '../../mariadb/index.ts'
-import { tellConsumer } from '../../reports/index.ts'
-import { readSupervisor } from '../../state/index.ts'
-import { cannot } from '../../terminal/index.ts'
+import { digits, fields, list, orNull, text } from '../../command-table/index.ts'
+import { AccountTeller, tallyFrom } from '../../reports/index.ts'
 import { consumerId, goneKey, LIMIT_DEFAULT, limit, matching, timeParam } from '../params.ts'
 import { badRequest } from '../problem.ts'
-import { type Ground, route } from '../route.ts'
+import { route } from '../route.ts'
+import { ACCOUNT_KEY, accountKey, parseAccountKey } from './account-key.ts'
+import { refuseAtRest } from './at-rest.ts'
+
+/** Of so many files the block is looked into for a page, which may be short, or empty, with more behind it. */
+const BLOCKS_MAX = 5_000
+const BLOCKS_AT_ONCE_MAX = 1_000
 
 export const consumer = route({
   path: '/api/v1/consumers/{id}',
@@ -20,12 +24,7 @@ export const consumer = route({
   cost: 'consumer',
   params: {
     id: consumerId,
-    after: matching(
-      'query',
-      'goes on behind this posting',
-      /^[0-9a-f]{1,64}-[0-9a-f]{64}-[+-]$/,
-      'a key from "next"',
-    ),
+    after: matching('query', 'goes on behind this key', ACCOUNT_KEY, 'a key from "next"'),
     limit,
     since: timeParam('postings before then are told together'),
     until: timeParam('and those from then on'),
@@ -33,11 +32,11 @@ export const consumer = route({
   answer: fields(
     {
       opening: OPENING,
+      totalNow: orNull(digits(), 'null: it has none'),
       postings: list(CONSUMER_POSTING),
       next: orNull(text('to go on from there; null: this is all')),
-      total: TOTAL,
     },
-    { before: OUTSIDE, after: OUTSIDE },
+    { before: OUTSIDE, after: OUTSIDE, total: TOTAL },
   ),
   problems: [404, 503],
   async run({ id, after, limit = LIMIT_DEFAULT, since, until }, ground) {
@@ -45,67 +44,47 @@ export const consumer = route({
     const untilMs = until ?? Number.POSITIVE_INFINITY
     if (sinceMs >= untilMs) throw badRequest('since must be before until')
     await refuseAtRest(ground)
-    const page = new Page(after, limit)
     const period = { sinceMs, untilMs }
-    await withConsumer(
+    const from = after === undefined ? undefined : parseAccountKey(after)
+    const others: Partial<Record<string, object>> = {}
+    const postings: object[] = []
+    const lines = consumerJson(id, period, async line => {
+      const { kind } = line as { readonly kind: string }
+      if (kind === 'posting') postings.push(line)
+      else others[kind] = line
+    })
+    return withConsumer(
       ground.paths,
       id,
-      account =>
-        tellConsumer(
-          account,
-          period,
-          consumerJson(id, period, async line => page.add(line as Line)),
-        ),
+      async account => {
+        const teller = new AccountTeller(period, lines, from?.tally ?? tallyFrom(account.opening))
+        await lines.opening(account.opening)
+        const told = (next: string | null) => ({
+          ...others,
+          ...{ totalNow: account.total?.toString() ?? null, postings, next },
+        })
+        let place = from?.place
+        let atOnce = limit + 1
+        for (let looked = 0; looked < BLOCKS_MAX; ) {
+          const part = await account.part(place, atOnce)
+          if (part === undefined) throw goneKey(after ?? '')
+          for (const posting of part.postings) {
+            const isFull = postings.length === limit && teller.sideOf(posting) === undefined
+            if (isFull && place !== undefined) return told(accountKey(place, teller.tally))
+            await teller.add(posting)
+            place = posting.place
+          }
+          if (part.to === undefined) {
+            await teller.end(account)
+            return told(null)
+          }
+          place = part.to
+          looked += atOnce
+          atOnce = Math.min(BLOCKS_AT_ONCE_MAX, atOnce * 4)
+        }
+        return told(place === undefined ? null : accountKey(place, teller.tally))
+      },
       ground.asking,
     )
-    return page.told()
   },
 })
-
-interface Line {
-  readonly kind: 'opening' | 'before' | 'after' | 'posting' | 'total'
-  readonly batch?: string
-  readonly sha256?: string
-  readonly amount?: string
-}
-
-class Page {
-  readonly #after: string | undefined
-  readonly #limit: number
-  readonly #others: Partial<Record<Line['kind'], Line>> = {}
-  readonly #postings: Line[] = []
-  #isReached: boolean
-  #hasMore = false
-
-  constructor(after: string | undefined, limit: number) {
-    this.#after = after
-    this.#limit = limit
-    this.#isReached = after === undefined
-  }
-
-  add(line: Line): void {
-    if (line.kind !== 'posting') this.#others[line.kind] = line
-    else if (!this.#isReached) this.#isReached = keyOf(line) === this.#after
-    else if (this.#postings.length < this.#limit) this.#postings.push(line)
-    else this.#hasMore = true
-  }
-
-  told(): object {
-    if (!this.#isReached) throw goneKey(this.#after ?? '')
-    const last = this.#postings.at(-1)
-    const next = this.#hasMore && last !== undefined ? keyOf(last) : null
-    return { ...this.#others, postings: this.#postings, next }
-  }
-}
-
-/** A batch may take a content back that it has counted. */
-function keyOf({ batch, sha256, amount }: Line): string {
-  return `${batch}-${sha256}-${amount?.startsWith('-') ? '-' : '+'}`
-}
-
-/** The command line would start the private MariaDB for its question; a reader of a page must not. */
-export async function refuseAtRest({ paths, asking }: Ground): Promise<void> {
-  const { config } = await serviceDatabase(paths, asking.env)
-  if (config.databaseUrl !== '' || (await readSupervisor(paths)) !== undefined) return
-  throw cannot('the private MariaDB does not run', 'Start the service: countersink up.')
-}

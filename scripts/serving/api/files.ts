@@ -4,6 +4,7 @@
  * empty with more behind it.
  */
 
+import { LocalClock } from '../../../shared/local-clock.ts'
 import { OUTCOMES, type ProcessedFile } from '../../../shared/protocol.ts'
 import { FILE_SHAPE, fields, fileJson, list, orNull, text } from '../../command-table/index.ts'
 import { withAnswers } from '../../terminal/index.ts'
@@ -34,11 +35,15 @@ export const files = route({
     day,
   },
   answer: fields({
+    timeZone: text('of "day"'),
     files: list(FILE_SHAPE),
     next: orNull(text('to go on from there; null: this is all')),
   }),
   problems: [503],
-  async run({ after, limit = LIMIT_DEFAULT, outcome, name, hash, day }, { paths, asking }) {
+  async run({ after, limit = LIMIT_DEFAULT, outcome, name, hash, day: wanted }, ground) {
+    const { paths, asking } = ground
+    const timeZone = ground.timeZone()
+    const day = wanted === undefined ? undefined : dayOf(wanted, timeZone)
     const isWanted = (file: ProcessedFile): boolean =>
       (outcome === undefined || file.outcome === outcome) &&
       (name === undefined || file.name.includes(name)) &&
@@ -49,17 +54,29 @@ export const files = route({
       async ask => {
         if (hash !== undefined && hash.length >= 8 && after === undefined) {
           const found = (await ofContent(ask, hash)).filter(isWanted)
-          return { files: found.slice(0, limit).map(fileJson), next: null }
+          return { timeZone, files: found.slice(0, limit).map(fileJson), next: null }
         }
         const start = after === undefined ? await startOf(ask, day?.untilMs) : Number(after)
         const page = await lookThrough(ask, { start, limit, isWanted, fromMs: day?.fromMs })
-        return { files: page.found.map(fileJson), next: page.next?.toString() ?? null }
+        return {
+          ...{ timeZone, files: page.found.map(fileJson) },
+          next: page.next?.toString() ?? null,
+        }
       },
       undefined,
       asking,
     )
   },
 })
+
+/** From its first moment to the first of the next one: 23, 24 or 25 hours. */
+function dayOf(day: string, timeZone: string) {
+  const clock = new LocalClock(timeZone)
+  const next = new Date(Date.parse(`${day}T00:00:00.000Z`) + DAY_MS).toISOString().slice(0, 10)
+  return { fromMs: clock.msAt(`${day}T00:00`), untilMs: clock.msAt(`${next}T00:00`) }
+}
+
+const DAY_MS = 86_400_000
 
 async function ofContent(ask: Ask, prefix: string): Promise<ProcessedFile[]> {
   const { matches } = await ask({ kind: 'content', prefix })

@@ -45,10 +45,15 @@ function factsJson({ entry, name, sha256, sizeBytes, fields }: QuarantinedFacts)
   const { reason, quarantinedAt, whatNow } = fields
   const isTime = typeof quarantinedAt === 'string' && ISO.test(quarantinedAt)
   return {
-    ...{ entry, name, size: sizeBytes, reason: typeof reason === 'string' ? reason : null },
+    ...{
+      entry,
+      name,
+      size: sizeBytes,
+      reason: typeof reason === 'string' ? bounded(reason) : null,
+    },
     ...(sha256 === undefined ? {} : { sha256 }),
     ...(isTime ? { time: quarantinedAt } : {}),
-    ...(typeof whatNow === 'string' ? { whatNow } : {}),
+    ...(typeof whatNow === 'string' ? { whatNow: bounded(whatNow) } : {}),
     ...badLineJson(fields),
   }
 }
@@ -64,10 +69,17 @@ function badLineJson({
     badLine: {
       ...{ line, offset: lineOffset },
       ...(isCount(byteInLine) ? { byte: byteInLine } : {}),
-      ...(typeof firstBytes === 'string' ? { text: firstBytes } : {}),
+      ...(typeof firstBytes === 'string' ? { text: bounded(firstBytes) } : {}),
     },
   }
 }
+
+/** Ours are shorter. */
+function bounded(text: string): string {
+  return text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text
+}
+
+const TEXT_MAX = 2_000
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0

@@ -13,6 +13,7 @@ import { undecided } from '../../terminal/index.ts'
 import { matching } from '../params.ts'
 import { Problem } from '../problem.ts'
 import { route } from '../route.ts'
+import { refuseAtRest } from './at-rest.ts'
 
 export const timeline = route({
   path: '/api/v1/files/{sha256}',
@@ -28,7 +29,9 @@ export const timeline = route({
   },
   answer: { anyOf: [TRAIL, SEVERAL, IN_INBOX] },
   problems: [404, 503],
-  async run({ sha256: prefix }, { paths, asking }) {
+  async run({ sha256: prefix }, ground) {
+    await refuseAtRest(ground)
+    const { paths, asking } = ground
     const question = { kind: 'trail', prefix } as const
     const { trail, several, hasMore, ledgerSilentBecause } = await findTrail(
       paths,

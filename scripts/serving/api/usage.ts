@@ -10,7 +10,7 @@ import { type GivenTime, givenTime } from '../../terminal/index.ts'
 import { consumerId, oneOfWords, type Param } from '../params.ts'
 import { badRequest } from '../problem.ts'
 import { type Ground, route } from '../route.ts'
-import { refuseAtRest } from './consumer.ts'
+import { refuseAtRest } from './at-rest.ts'
 
 const LINES_MAX = 2_500
 const TOP_MAX = 100

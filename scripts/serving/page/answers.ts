@@ -97,6 +97,8 @@ export interface SettledFile {
 
 /** `next`: what to ask for with `after` to go on; null at the end. */
 export interface Files {
+  /** Of the day that is asked for. */
+  readonly timeZone: string
   readonly files: readonly SettledFile[]
   readonly next: string | null
 }
@@ -136,15 +138,17 @@ export interface Posting {
 
 export interface Consumer {
   readonly opening: { readonly amount: string | null }
+  readonly totalNow: string | null
   readonly postings: readonly Posting[]
   readonly next: string | null
-  readonly total: {
+  /** With the last page. */
+  readonly total?: {
     readonly postings: number
     readonly expected: string
     readonly total: string | null
     readonly difference: string | null
     readonly addsUp: boolean | null
-  } | null
+  }
 }
 
 export interface Step {

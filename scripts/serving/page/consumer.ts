@@ -67,32 +67,35 @@ export function consumer({ of: id, query }: Route): View {
 }
 
 function accountNodes(
-  { opening, postings, next, total }: Consumer,
+  { opening, totalNow, postings, next, total }: Consumer,
   id: string,
   query: Route['query'],
 ): Node[] {
   const isFirst = query.after === undefined
-  if (isFirst && postings.length === 0 && total?.total == null) {
+  if (isFirst && postings.length === 0 && next === null && totalNow === null) {
     return [empty('Nothing was ever counted for this consumer.')]
   }
   const nodes = [
-    total === null
-      ? undefined
-      : figures(
-          ['Total today', total.total === null ? 'none' : amountText(total.total)],
-          ...(total.addsUp === false && total.difference !== null
-            ? [['Differs from its files by', amountText(total.difference)] as const]
-            : []),
-        ),
+    figures(
+      ['Total today', totalNow === null ? 'none' : amountText(totalNow)],
+      ...(total?.addsUp === false && total.difference !== null
+        ? [['Differs from its files by', amountText(total.difference)] as const]
+        : []),
+    ),
     facts(
       isFirst
         ? ['Opening balance', opening.amount === null ? 'not known' : amountText(opening.amount)]
         : undefined,
-      total === null
-        ? undefined
-        : ['Adds up', { true: 'yes', false: 'no', null: 'cannot be said' }[`${total.addsUp}`]],
+      [
+        'Adds up',
+        total === undefined
+          ? 'the last page tells'
+          : { true: 'yes', false: 'no', null: 'cannot be said' }[`${total.addsUp}`],
+      ],
     ),
-    table('Postings', POSTINGS, postings),
+    postings.length === 0 && next !== null
+      ? empty('None in the files looked through.', 'The next page looks further on.')
+      : table('Postings', POSTINGS, postings),
     pageLinks('consumer', id, query, next),
   ]
   return nodes.filter(node => node !== undefined)

@@ -24,7 +24,7 @@ export function files({ query }: Route): View {
             pattern: '\\s*[0-9a-fA-F]{1,64}\\s*',
           },
           { name: 'outcome', label: 'Outcome', value: outcome, choices: OUTCOMES },
-          { name: 'day', label: 'Day (UTC)', value: day, type: 'date' },
+          { name: 'day', label: 'Day', value: day, type: 'date' },
         ],
         given => addressOf('files', undefined, { ...given, hash: given.hash?.toLowerCase() }),
       ),
@@ -34,8 +34,11 @@ export function files({ query }: Route): View {
         'settled',
         isSearch ? 'Found' : 'Settled, newest first',
         api => api.get<Files>('files', { name, hash, outcome, day, after, limit: '25' }),
-        ({ files, next }) =>
+        ({ timeZone, files, next }) =>
           [
+            day === undefined
+              ? undefined
+              : h('p', { class: 'quiet' }, `${day} by the clocks of ${timeZone}.`),
             files.length > 0 ? table('Files', FILES, files) : noFile(isSearch, next !== null),
             pageLinks('files', undefined, query, next),
           ].filter(node => node !== undefined),
