@@ -7,11 +7,12 @@
 import { Calendar, monthOf } from '../../../shared/time-zone.ts'
 import type { Session } from '../connection.ts'
 import type { Granularity, LedgerNames } from '../schema/tables.ts'
-import { beginRollUp, chooseMembers, type Members, UNROLLED } from './members.ts'
+import { beginRollUp, chooseMembers, UNROLLED } from './members.ts'
+import type { Move } from './moves.ts'
 import { makePartitions } from './partitions.ts'
 import { keptFrom } from './period-sums.ts'
 import { dropOldPeriods, type Keeping } from './retention.ts'
-import { beginRezoning, setTimeZone } from './rezone.ts'
+import { beginRezoning, chooseRezoned, setTimeZone } from './rezone.ts'
 import { bringToItsEnd, type RollOptions } from './roll.ts'
 import { openRollUp } from './rollup-row.ts'
 
@@ -81,6 +82,8 @@ export async function* keepUp(
     const open = await openRollUp(session, names)
     if (open !== undefined) yield* bringToItsEnd(session, open, options)
   }
+  const makePartitionsOf = async ({ moves }: { moves: readonly Move[] }): Promise<boolean> =>
+    makePartitions(session, names, periodsOf(moves), await keptFrom(session, names))
   let { timeZone, rezonedTo } = await readZone(session, names)
   if (timeZone === null && options.usage !== 'on') return 'done'
   yield* finish()
@@ -92,9 +95,9 @@ export async function* keepUp(
   const calendar = new Calendar(wanted)
   yield* dropOldPeriods(session, { ...options, timeZone: wanted }, options)
   while (rezonedTo !== null) {
-    if (await beginRezoning(session, { timeZone: wanted, behind: rezonedTo }, options)) {
-      yield* finish()
-    }
+    const rezoning = await chooseRezoned(session, names, { timeZone: wanted, behind: rezonedTo })
+    if (!(await makePartitionsOf(rezoning))) return 'later'
+    if (await beginRezoning(session, rezoning, options)) yield* finish()
     ;({ rezonedTo } = await readZone(session, names))
     yield
     await between()
@@ -102,8 +105,7 @@ export async function* keepUp(
   while (options.rollUps !== 'none') {
     const members = await chooseMembers(session, names, calendar)
     if (members === undefined) return 'done'
-    const kept = await keptFrom(session, names)
-    if (!(await makePartitions(session, names, periodsOf(members), kept))) return 'later'
+    if (!(await makePartitionsOf(members))) return 'later'
     await beginRollUp(session, members, options)
     yield
     await between()
@@ -115,7 +117,7 @@ export async function* keepUp(
   return 'done'
 }
 
-function periodsOf({ moves }: Members): ReadonlyMap<Granularity, Iterable<string>> {
+function periodsOf(moves: readonly Move[]): ReadonlyMap<Granularity, Iterable<string>> {
   return new Map<Granularity, Iterable<string>>([
     ['hour', moves.flatMap(({ hour }) => hour ?? [])],
     ['day', new Set(moves.map(({ day }) => day))],

@@ -1,6 +1,8 @@
 import t from 'tap'
+import { partitionsOf } from '../../../../parser/ledger/periods/partitions.ts'
+import { ledgerNames } from '../../../../parser/ledger/schema/tables.ts'
 import { U64_MAX } from '../../../../shared/limits.ts'
-import { type Pairs, startServer } from '../helpers.ts'
+import { openSession, type Pairs, startServer } from '../helpers.ts'
 import { usageScene } from './usage-scene.ts'
 
 // Days and months go by a time zone, which may become another one.
@@ -41,3 +43,36 @@ for (const timeZone of ['Europe/Berlin', 'Asia/Kolkata', 'America/Sao_Paulo']) {
     await s.agrees(t)
   })
 }
+
+t.test('days that another time zone brings have partitions, and so have those behind', async t => {
+  const address = await server.database()
+  const s = await usageScene(t, address, { chunkPairs: 1_000 })
+  const names = ledgerNames(s.config)
+  const named = async (granularity: 'hour' | 'day' | 'month') =>
+    (await partitionsOf(s.session, names, granularity)).map(({ name }) => name)
+  for (let hour = 20; hour < 24; hour += 1) await s.used(SPARSE, `2026-12-31T${hour}:30:00.000Z`)
+  t.equal(await s.roll({ timeZone: 'UTC' }), 'done')
+  const before = { day: await named('day'), month: await named('month') }
+  t.same(before.day, ['to_20261201', 'to_20270101', 'others'])
+  const reader = await openSession(t, address)
+  await reader.execute('START TRANSACTION')
+  await reader.query('SELECT * FROM countersink_usage_day')
+  t.equal(await s.roll({ timeZone: 'Europe/Berlin' }), 'later', 'while somebody reads')
+  t.same(await named('day'), before.day)
+  await s.proven(t)
+  await reader.execute('COMMIT')
+  // It takes long: it has begun, and a day and a month go by until it goes on.
+  const parts = await s.parts({ timeZone: 'Europe/Berlin', rowsMax: 1 })
+  await parts.next()
+  t.same(await named('day'), ['to_20261201', 'to_20270101', 'to_20270201', 'others'])
+  t.same(await named('month'), ['to_20260101', 'to_20270101', 'to_20280101', 'others'])
+  await s.session.execute('UPDATE countersink_lease SET epoch = 1')
+  await s.used(SPARSE, '2027-01-02T00:30:00.000Z')
+  await s.used(SPARSE, '2027-02-15T00:30:00.000Z')
+  t.equal(await s.roll({ timeZone: 'Europe/Berlin' }), 'done')
+  const dayOf = (usedAt: string) =>
+    new Date(usedAt).toLocaleDateString('sv-SE', { timeZone: 'Europe/Berlin' })
+  await s.agrees(t, dayOf)
+  t.same((await named('day')).slice(1), ['to_20270101', 'to_20270201', 'to_20270301', 'others'])
+  t.same((await named('hour')).slice(-4), ['to_20270103', 'to_20270215', 'to_20270216', 'others'])
+})
