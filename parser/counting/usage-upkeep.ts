@@ -47,6 +47,7 @@ export class UsageUpkeep {
   /** Of what is new. */
   #isRollUpDue = false
   #blocked: { readonly why: string; readonly tries: number } | undefined
+  #leftOutSaid: ReadonlySet<string> = new Set()
   /** By the clock of `performance.now`. */
   #lookAtMs = 0
   #upkeepAtMs = 0
@@ -67,11 +68,11 @@ export class UsageUpkeep {
 
   /** For `status`, as far as it was looked here; undefined: nothing waits. */
   get report(): Health | undefined {
-    const why = this.#blocked?.why
-    const { postings = 0, ageMs = 0 } = this.#unrolled ?? {}
+    const { postings = 0, ageMs = 0, leftOut = [] } = this.#unrolled ?? {}
+    const why = this.#blocked?.why ?? leftOutText(leftOut)
     if (postings === 0 && why === undefined) return undefined
     return {
-      postings,
+      postings: postings + leftOut.length,
       ageSeconds: Math.round(ageMs / 1_000),
       ...(why === undefined ? {} : { why }),
     }
@@ -85,6 +86,7 @@ export class UsageUpkeep {
     if (nowMs >= this.#lookAtMs) {
       this.#lookAtMs = nowMs + this.#pace.lookMs
       this.#unrolled = await this.#ledger.counter.unrolled()
+      this.#sayLeftOut(this.#unrolled?.leftOut ?? [])
     }
     if (this.#unrolled === undefined) return false
     const { postings, pairs, ageMs } = this.#unrolled
@@ -126,6 +128,19 @@ export class UsageUpkeep {
     this.#upkeepAtMs = performance.now() + this.#pace.upkeepMs
   }
 
+  #sayLeftOut(names: readonly string[]): void {
+    for (const name of names) {
+      if (this.#leftOutSaid.has(name)) continue
+      this.#log.error(
+        'a file cannot be brought into its periods; all others are, and its totals stand',
+        {
+          ...{ code: 'BLOCK_UNREADABLE', name },
+        },
+      )
+    }
+    this.#leftOutSaid = new Set(names)
+  }
+
   #noteFailed(why: string): void {
     const tries = (this.#blocked?.tries ?? 0) + 1
     this.#retryAtMs =
@@ -139,4 +154,12 @@ export class UsageUpkeep {
   }
 }
 
+function leftOutText(names: readonly string[]): string | undefined {
+  if (names.length === 0) return undefined
+  const named = names.slice(0, NAMED_MAX).join(', ')
+  const others = names.length > NAMED_MAX ? ', and others' : ''
+  return `BLOCK_UNREADABLE: left out, as the sums recorded of them are not what they were: ${named}${others}`
+}
+
+const NAMED_MAX = 5
 const RETRY_DOUBLINGS_MAX = 6

@@ -4,9 +4,11 @@
  * anew, then what is new.
  */
 
+import { hasCode } from '../../../shared/errors.ts'
 import { Calendar, monthOf } from '../../../shared/time-zone.ts'
 import type { Session } from '../connection.ts'
 import type { Granularity, LedgerNames } from '../schema/tables.ts'
+import { type LeftOut, leaveOut } from './left-out.ts'
 import { beginRollUp, chooseMembers, UNROLLED } from './members.ts'
 import type { Move } from './moves.ts'
 import { makePartitions } from './partitions.ts'
@@ -25,6 +27,7 @@ export interface UpkeepOptions extends RollOptions {
   /** Empty: as the ledger has it. */
   readonly timeZone: string
   readonly keeping: Keeping
+  readonly leftOut: LeftOut
   readonly nowMs?: number
 }
 
@@ -34,6 +37,8 @@ export interface Unrolled {
   readonly pairs: number
   /** Since the oldest of them was counted. */
   readonly ageMs: number
+  /** Files beside these, whose blocks cannot be read. */
+  readonly leftOut: readonly string[]
 }
 
 /** No time zone: usage is not kept by time. */
@@ -50,6 +55,7 @@ export async function readZone(
 export async function readUnrolled(
   session: Session,
   { posting, batch, file, rollup }: LedgerNames,
+  leftOut: LeftOut,
 ): Promise<Unrolled> {
   const [row] = await session.query<Record<'postings' | 'pairs' | 'ageMs', bigint | string>>(
     `SELECT COUNT(*) + (SELECT COUNT(*) FROM ${rollup} WHERE state = 'applying') AS postings,
@@ -57,11 +63,12 @@ export async function readUnrolled(
             COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(at), UTC_TIMESTAMP(3)), 0) DIV 1000 AS ageMs
        FROM (SELECT f.pairs, b.ended_at AS at FROM ${posting} p FORCE INDEX (by_rollup)
                JOIN ${batch} b ON b.id = p.batch_id JOIN ${file} f ON f.sequence = p.file_sequence
-              WHERE ${UNROLLED} ORDER BY p.file_sequence, p.n LIMIT ${LOOKED_AT_MAX}) AS waiting`,
+              WHERE ${UNROLLED} AND ${leftOut.others} ORDER BY p.file_sequence, p.n LIMIT ${LOOKED_AT_MAX}) AS waiting`,
   )
   return {
     ...{ postings: Number(row!.postings), pairs: Number(row!.pairs) },
     ageMs: Math.max(0, Number(row!.ageMs)),
+    leftOut: leftOut.names,
   }
 }
 
@@ -76,11 +83,22 @@ export async function* keepUp(
   session: Session,
   options: UpkeepOptions,
 ): AsyncGenerator<void, 'done' | 'later'> {
-  const { names, between } = options
+  const { names, between, leftOut } = options
+  let failure: unknown
   if (options.usage === 'off') return 'done'
   const finish = async function* (): AsyncGenerator<void> {
-    const open = await openRollUp(session, names)
-    if (open !== undefined) yield* bringToItsEnd(session, open, options)
+    for (;;) {
+      const open = await openRollUp(session, names)
+      if (open === undefined) return
+      try {
+        yield* bringToItsEnd(session, open, options)
+      } catch (error) {
+        if (!hasCode(error, 'BLOCK_UNREADABLE')) throw error
+        const left = await leaveOut(session, leftOut, options)
+        if (left === undefined) throw error
+        if (left === 'given up') failure = error
+      }
+    }
   }
   const makePartitionsOf = async ({ moves }: { moves: readonly Move[] }): Promise<boolean> =>
     makePartitions(session, names, periodsOf(moves), await keptFrom(session, names))
@@ -94,7 +112,7 @@ export async function* keepUp(
   }
   const calendar = new Calendar(wanted)
   yield* dropOldPeriods(session, { ...options, timeZone: wanted }, options)
-  while (rezonedTo !== null) {
+  while (rezonedTo !== null && failure === undefined) {
     const rezoning = await chooseRezoned(session, names, { timeZone: wanted, behind: rezonedTo })
     if (!(await makePartitionsOf(rezoning))) return 'later'
     if (await beginRezoning(session, rezoning, options)) yield* finish()
@@ -103,8 +121,8 @@ export async function* keepUp(
     await between()
   }
   while (options.rollUps !== 'none') {
-    const members = await chooseMembers(session, names, calendar)
-    if (members === undefined) return 'done'
+    const members = await chooseMembers(session, names, calendar, leftOut.others)
+    if (members === undefined) break
     if (!(await makePartitionsOf(members))) return 'later'
     await beginRollUp(session, members, options)
     yield
@@ -114,6 +132,8 @@ export async function* keepUp(
     yield
     await between()
   }
+  // What is new is rolled up all the same.
+  if (failure !== undefined) throw failure
   return 'done'
 }
 

@@ -6,6 +6,7 @@ import type { Lease } from '../counting/lease.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { sqlNumber } from '../sql-errors.ts'
 import { type ChunkTools, chunkTools } from './chunk.ts'
+import { LeftOut } from './left-out.ts'
 import { keepUp, type RollUps, readUnrolled, readZone, type Unrolled } from './upkeep.ts'
 
 /** What came of a while of it. */
@@ -25,6 +26,7 @@ export class UsageKeeper {
   readonly #config: Config
   readonly #lease: Lease
   readonly #kernel: KernelExports
+  readonly #leftOut = new LeftOut()
   #tools: ChunkTools | undefined
   #work:
     | {
@@ -57,7 +59,8 @@ export class UsageKeeper {
     if (usage === 'off') return undefined
     const { timeZone } = await readZone(session, this.#names)
     if (timeZone === null && usage !== 'on') return undefined
-    return readUnrolled(session, this.#names)
+    await this.#leftOut.lookAgain(session, this.#names, this.#config.rollUpMs * 2)
+    return readUnrolled(session, this.#names, this.#leftOut)
   }
 
   /** @throws CountersinkError LEASE_LOST; the signal's reason; what passes with another connection. */
@@ -98,6 +101,7 @@ export class UsageKeeper {
     return keepUp(session, {
       ...{ names, lease, kernel, ...options },
       tools: () => (this.#tools ??= chunkTools(names, kernel)),
+      leftOut: this.#leftOut,
       ...{ usage: config.usage, timeZone: config.timeZone, rollUps },
       keeping: { hour: config.keepHours, day: config.keepDays, month: config.keepMonths },
     })

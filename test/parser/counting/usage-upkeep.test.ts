@@ -36,7 +36,7 @@ function upkeepScene({ pace = {}, pauseMs = 0 }: { pace?: Partial<UsagePace>; pa
 }
 
 const waiting = (postings: number, pairs: number, ageMs: number): Unrolled => ({
-  ...{ postings, pairs, ageMs },
+  ...{ postings, pairs, ageMs, leftOut: [] },
 })
 
 t.test('a pace is told by one setting', async t => {

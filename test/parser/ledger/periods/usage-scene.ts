@@ -5,6 +5,7 @@ import type { BatchFile } from '../../../../parser/ledger/batch.ts'
 import type { Session } from '../../../../parser/ledger/connection.ts'
 import { chunkTools } from '../../../../parser/ledger/periods/chunk.ts'
 import { hourSeed } from '../../../../parser/ledger/periods/hour-seed.ts'
+import { LeftOut } from '../../../../parser/ledger/periods/left-out.ts'
 import { keepUp, type UpkeepOptions } from '../../../../parser/ledger/periods/upkeep.ts'
 import { type BlockRow, blockOf } from '../../../../parser/ledger/recording/blocks.ts'
 import { ledgerNames } from '../../../../parser/ledger/schema/tables.ts'
@@ -26,6 +27,7 @@ export interface Usage {
 }
 
 export interface UsageScene extends ClosingScene {
+  readonly leftOut: LeftOut
   used(pairs: Pairs, usedAt: string, facts?: Partial<BatchFile>): Promise<BatchFile>
   correct(kind: 'undo' | 'redo', file: BatchFile): Promise<void>
   /** Brings all of it to its periods. */
@@ -48,7 +50,9 @@ export async function usageScene(
   const { session, config, uuid } = scene
   const names = ledgerNames(config)
   const files: { file: BatchFile; pairs: Pairs; usedAt: string; isCounted: boolean }[] = []
+  const leftOut = new LeftOut()
   const s: UsageScene = {
+    leftOut,
     ...scene,
     async used(pairs, usedAt, facts = {}) {
       const file = await scene.counted(pairs, {
@@ -84,6 +88,7 @@ export async function usageScene(
         tools: () => chunkTools(names, options.kernel),
         ...{ usage: 'auto', timeZone: '', rollUps: 'all' },
         keeping: { hour: 'forever', day: 'forever', month: 'forever' },
+        leftOut,
         ...more,
       })
     },
