@@ -48,6 +48,7 @@ export class UsageUpkeep {
   #isRollUpDue = false
   #blocked: { readonly why: string; readonly tries: number } | undefined
   #leftOutSaid: ReadonlySet<string> = new Set()
+  #zonesSaid: string | undefined
   /** By the clock of `performance.now`. */
   #lookAtMs = 0
   #upkeepAtMs = 0
@@ -68,8 +69,8 @@ export class UsageUpkeep {
 
   /** For `status`, as far as it was looked here; undefined: nothing waits. */
   get report(): Health | undefined {
-    const { postings = 0, ageMs = 0, leftOut = [] } = this.#unrolled ?? {}
-    const why = this.#blocked?.why ?? leftOutText(leftOut)
+    const { postings = 0, ageMs = 0, leftOut = [], zones } = this.#unrolled ?? {}
+    const why = this.#blocked?.why ?? leftOutText(leftOut) ?? zonesText(zones)
     if (postings === 0 && why === undefined) return undefined
     return {
       postings: postings + leftOut.length,
@@ -87,6 +88,7 @@ export class UsageUpkeep {
       this.#lookAtMs = nowMs + this.#pace.lookMs
       this.#unrolled = await this.#ledger.counter.unrolled()
       this.#sayLeftOut(this.#unrolled?.leftOut ?? [])
+      this.#sayZones(this.#unrolled?.zones)
     }
     if (this.#unrolled === undefined) return false
     const { postings, pairs, ageMs } = this.#unrolled
@@ -141,6 +143,12 @@ export class UsageUpkeep {
     this.#leftOutSaid = new Set(names)
   }
 
+  #sayZones(zones: Unrolled['zones']): void {
+    const text = zonesText(zones)
+    if (text !== undefined && text !== this.#zonesSaid) this.#log.warn(text)
+    this.#zonesSaid = text
+  }
+
   #noteFailed(why: string): void {
     const tries = (this.#blocked?.tries ?? 0) + 1
     this.#retryAtMs =
@@ -159,6 +167,12 @@ function leftOutText(names: readonly string[]): string | undefined {
   const named = names.slice(0, NAMED_MAX).join(', ')
   const others = names.length > NAMED_MAX ? ', and others' : ''
   return `BLOCK_UNREADABLE: left out, as the sums recorded of them are not what they were: ${named}${others}`
+}
+
+function zonesText(zones: Unrolled['zones']): string | undefined {
+  if (zones === undefined) return undefined
+  const { ledger, setting } = zones
+  return `TIME_ZONE_DIFFERS: days and months are those of ${ledger}, and COUNTERSINK_TIME_ZONE is ${setting} here: another parser of this ledger goes by that, or was told so later; set it to the same for all`
 }
 
 const NAMED_MAX = 5

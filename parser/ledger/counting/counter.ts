@@ -48,12 +48,14 @@ export class Counter {
   readonly #orders: OrderCarrier
   readonly #usage: UsageKeeper
 
-  constructor(connection: LedgerConnection) {
+  /** @param zonePath where it is remembered which time zone this parser was told. */
+  constructor(connection: LedgerConnection, zonePath?: string) {
     this.#connection = connection
     const { names, instance, config } = connection
     this.#lease = new Lease({ names, instance, lengthMs: () => config.takeoverMs })
     this.#writer = new TotalsWriter(names)
-    this.#usage = new UsageKeeper({ names, config, lease: this.#lease, kernel: this.#kernel })
+    const [lease, kernel] = [this.#lease, this.#kernel]
+    this.#usage = new UsageKeeper({ names, config, lease, kernel, zonePath })
     this.#orders = new OrderCarrier(this.#lease, {
       optionsOn: session => this.#optionsOn(session),
       bringToEnd: (session, batch, begin) => this.#bringToEnd(session, batch, begin),
@@ -229,7 +231,7 @@ export class Counter {
       await this.#lease.keep(session)
     }
     const periods = this.#usage.isKept
-      ? { bringIntoPeriods: () => this.#usage.parts(session, { instance, between }, 'all') }
+      ? { bringIntoPeriods: () => this.#usage.allParts(session, { instance, between }) }
       : {}
     return {
       ...{ between, ...periods },

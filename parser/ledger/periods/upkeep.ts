@@ -24,8 +24,8 @@ export type RollUps = 'none' | 'one' | 'all'
 export interface UpkeepOptions extends RollOptions {
   readonly rollUps: RollUps
   readonly usage: 'auto' | 'on' | 'off'
-  /** Empty: as the ledger has it. */
-  readonly timeZone: string
+  /** @param there the time zone that the ledger has. */
+  readonly wantedZone: (there: string | null) => Promise<string>
   readonly keeping: Keeping
   readonly leftOut: LeftOut
   readonly nowMs?: number
@@ -39,6 +39,8 @@ export interface Unrolled {
   readonly ageMs: number
   /** Files beside these, whose blocks cannot be read. */
   readonly leftOut: readonly string[]
+  /** Days are those of another time zone than this parser was told. */
+  readonly zones?: { readonly ledger: string; readonly setting: string }
 }
 
 /** No time zone: usage is not kept by time. */
@@ -105,7 +107,7 @@ export async function* keepUp(
   let { timeZone, rezonedTo } = await readZone(session, names)
   if (timeZone === null && options.usage !== 'on') return 'done'
   yield* finish()
-  const wanted = options.timeZone || timeZone || 'UTC'
+  const wanted = await options.wantedZone(timeZone)
   if (wanted !== timeZone) {
     await setTimeZone(session, { from: timeZone, to: wanted }, options)
     ;({ timeZone, rezonedTo } = await readZone(session, names))

@@ -137,6 +137,21 @@ t.test('what fails is said once, and tried again after growing pauses', async t 
   }
 })
 
+t.test('what is left out, and another time zone, are said once and stand in status', async t => {
+  const { counter, upkeep, lines } = upkeepScene({})
+  const zones = { ledger: 'UTC', setting: 'Asia/Kolkata' }
+  counter.waiting = { ...waiting(0, 0, 0), zones }
+  for (let look = 0; look < 3; look += 1) await upkeep.isDue(false)
+  t.match(upkeep.report, { postings: 0, why: /^TIME_ZONE_DIFFERS: .* UTC, .* Asia\/Kolkata here/ })
+  counter.waiting = { ...waiting(1, 1, 0), leftOut: ['a', 'b', 'c', 'd', 'e', 'f'], zones }
+  for (let look = 0; look < 3; look += 1) await upkeep.isDue(false)
+  t.match(upkeep.report, { postings: 7, why: /^BLOCK_UNREADABLE: .*: a, b, c, d, e, and others$/ })
+  t.equal(lines.length, 1 + 6)
+  counter.waiting = waiting(0, 0, 0)
+  await upkeep.isDue(false)
+  t.equal(upkeep.report, undefined)
+})
+
 t.test('whoever only records looks again soon', async t => {
   const { counter, upkeep } = upkeepScene({})
   counter.waiting = waiting(2_048, 1, 0)

@@ -31,10 +31,12 @@ export interface UsageScene extends ClosingScene {
   used(pairs: Pairs, usedAt: string, facts?: Partial<BatchFile>): Promise<BatchFile>
   correct(kind: 'undo' | 'redo', file: BatchFile): Promise<void>
   /** Brings all of it to its periods. */
-  roll(more?: Partial<UpkeepOptions> & { readonly as?: Session }): Promise<'done' | 'later'>
+  roll(
+    more?: Partial<UpkeepOptions> & { readonly as?: Session; readonly timeZone?: string },
+  ): Promise<'done' | 'later'>
   /** Part by part. */
   parts(
-    more?: Partial<UpkeepOptions> & { readonly as?: Session },
+    more?: Partial<UpkeepOptions> & { readonly as?: Session; readonly timeZone?: string },
   ): Promise<AsyncGenerator<void, 'done' | 'later'>>
   usage(): Promise<Usage>
   /** All agrees with what the files tell, by this calendar, and the proof with all of it. */
@@ -78,7 +80,7 @@ export async function usageScene(
       const known = files.find(one => one.file === file)!
       known.isCounted = kind === 'redo'
     },
-    async parts({ as = session, ...more } = {}) {
+    async parts({ as = session, timeZone = '', ...more } = {}) {
       const options = await countOptionsOf({
         ...{ ...scene, session: as },
         ledger: { open: async () => ({ ...IDENTITY, uuid }) } as never,
@@ -86,7 +88,8 @@ export async function usageScene(
       return keepUp(as, {
         ...options,
         tools: () => chunkTools(names, options.kernel),
-        ...{ usage: 'auto', timeZone: '', rollUps: 'all' },
+        ...{ usage: 'auto', rollUps: 'all' },
+        wantedZone: async there => timeZone || there || 'UTC',
         keeping: { hour: 'forever', day: 'forever', month: 'forever' },
         leftOut,
         ...more,
