@@ -169,6 +169,11 @@ export class Counter {
     return this.#counting(session => this.#orders.decline(session, order, why))
   }
 
+  /** First of all calls at a start: what was set may be another than the last time. */
+  noteSettings(): Promise<void> {
+    return this.#usage.noteSettings()
+  }
+
   /** What was counted and is in no period yet; undefined: usage is not kept by time. */
   unrolled(): Promise<Unrolled | undefined> {
     return this.#connection.read(session => this.#usage.unrolled(session))

@@ -57,6 +57,11 @@ export class UsageKeeper {
     return this.#config.usage !== 'off'
   }
 
+  /** Before anything is asked of the ledger. */
+  async noteSettings(): Promise<void> {
+    await this.#zone.note(this.#config.timeZone)
+  }
+
   /** undefined: usage is not kept by time. */
   async unrolled(session: Session): Promise<Unrolled | undefined> {
     const { usage } = this.#config

@@ -36,6 +36,11 @@ export class ZoneSetting {
     return this.#memory?.isAgreed === true
   }
 
+  /** At a start: a setting that is changed, and changed back before it could decide anything, was changed. */
+  async note(setting: string): Promise<void> {
+    await this.#remembered(setting)
+  }
+
   /**
    * The time zone that the ledger is to have.
    *

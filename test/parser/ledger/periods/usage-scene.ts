@@ -38,6 +38,8 @@ export interface UsageScene extends ClosingScene {
   parts(
     more?: Partial<UpkeepOptions> & { readonly as?: Session; readonly timeZone?: string },
   ): Promise<AsyncGenerator<void, 'done' | 'later'>>
+  /** Up to the first chunk of a roll-up of several. */
+  rollPartly(more?: Parameters<UsageScene['parts']>[0]): Promise<void>
   usage(): Promise<Usage>
   /** All agrees with what the files tell, by this calendar, and the proof with all of it. */
   agrees(t: Test, dayOf?: (usedAt: string) => string): Promise<void>
@@ -103,6 +105,16 @@ export async function usageScene(
       while (step.done !== true) step = await parts.next()
       await session.execute('UPDATE countersink_lease SET epoch = ?', [lease!.epoch])
       return step.value
+    },
+    async rollPartly(more) {
+      const parts = await s.parts(more)
+      for (;;) {
+        t.not((await parts.next()).done, true)
+        const moved = await session.query(
+          "SELECT 1 FROM countersink_rollup WHERE state = 'applying' AND cursor_id IS NOT NULL",
+        )
+        if (moved.length > 0) return
+      }
     },
     usage: () => readUsage(session),
     async agrees(t, dayOf = usedAt => new Date(usedAt).toISOString().slice(0, 10)) {
