@@ -66,6 +66,8 @@ export const CRASH_POINTS = [
   'U4-kept-from-raised',
   'U5-partition-dropped',
   'U6-zone-set',
+  'U7-before-commit',
+  'U7-left-out',
   'P7-sidecar-written',
   'P7-rejects-published',
   'P7-before-journalled',

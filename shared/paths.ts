@@ -25,6 +25,8 @@ export interface StatePaths {
   readonly rejects: string
   readonly parser: string
   readonly instance: string
+  /** Which time zone this parser was told, and whether its ledger has had it. */
+  readonly timeZone: string
   /** Which database, and which ledger in it, this directory belongs to. */
   readonly rememberedLedger: string
   readonly journal: string
@@ -72,6 +74,7 @@ export function statePaths(dir: string): StatePaths {
     rejects: join(root, 'rejects'),
     parser: join(root, 'parser'),
     instance: join(root, 'parser', 'instance.json'),
+    timeZone: join(root, 'parser', 'time-zone.json'),
     rememberedLedger: join(root, 'parser', 'ledger.json'),
     journal: join(root, 'parser', 'journal'),
     runs: join(root, 'parser', 'runs'),

@@ -72,7 +72,7 @@ export const rejectLines: Setting<RejectLimit> = {
 export const timeZone: Setting<string> = {
   variable: 'COUNTERSINK_TIME_ZONE',
   meaning:
-    'where days and months begin, as Europe/Berlin; another one than the ledger has: its days and months are made anew. Empty: the one that the ledger has, of a new one UTC',
+    'where days and months begin, as Europe/Berlin; another one than the ledger has: its days and months are made anew. Of several hosts that share a ledger the one whose setting was changed last decides. Empty: the one that the ledger has, of a new one UTC',
   default: '',
   allowed: 'the IANA name of a time zone such as Europe/Berlin or UTC',
   schema: {

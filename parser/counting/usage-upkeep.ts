@@ -49,6 +49,8 @@ export class UsageUpkeep {
   /** Of what is new. */
   #isRollUpDue = false
   #blocked: { readonly why: string; readonly tries: number } | undefined
+  #leftOutSaid: ReadonlySet<string> = new Set()
+  #zonesSaid: string | undefined
   /** By the clock of `performance.now`. */
   #lookAtMs = 0
   #upkeepAtMs = 0
@@ -69,11 +71,11 @@ export class UsageUpkeep {
 
   /** For `status`, as far as it was looked here; undefined: nothing waits. */
   get report(): Health | undefined {
-    const why = this.#blocked?.why
-    const { postings = 0, ageMs = 0 } = this.#unrolled ?? {}
+    const { postings = 0, ageMs = 0, leftOut = [], zones } = this.#unrolled ?? {}
+    const why = this.#blocked?.why ?? leftOutText(leftOut) ?? zonesText(zones)
     if (postings === 0 && why === undefined) return undefined
     return {
-      postings,
+      postings: postings + leftOut.length,
       ageSeconds: Math.round(ageMs / 1_000),
       ...(why === undefined ? {} : { why }),
     }
@@ -87,6 +89,8 @@ export class UsageUpkeep {
     if (nowMs >= this.#lookAtMs) {
       this.#lookAtMs = nowMs + this.#pace.lookMs
       this.#unrolled = await this.#ledger.counter.unrolled()
+      this.#sayLeftOut(this.#unrolled?.leftOut ?? [])
+      this.#sayZones(this.#unrolled?.zones)
     }
     if (this.#unrolled === undefined) return false
     const { postings, pairs, ageMs } = this.#unrolled
@@ -129,6 +133,25 @@ export class UsageUpkeep {
     this.#upkeepAtMs = performance.now() + this.#pace.upkeepMs
   }
 
+  #sayLeftOut(names: readonly string[]): void {
+    for (const name of names) {
+      if (this.#leftOutSaid.has(name)) continue
+      this.#log.error(
+        'a file cannot be brought into its periods; all others are, and its totals stand',
+        {
+          ...{ code: 'BLOCK_UNREADABLE', name },
+        },
+      )
+    }
+    this.#leftOutSaid = new Set(names)
+  }
+
+  #sayZones(zones: Unrolled['zones']): void {
+    const text = zonesText(zones)
+    if (text !== undefined && text !== this.#zonesSaid) this.#log.warn(text)
+    this.#zonesSaid = text
+  }
+
   #noteFailed(why: string): void {
     const tries = (this.#blocked?.tries ?? 0) + 1
     this.#retryAtMs =
@@ -142,4 +165,18 @@ export class UsageUpkeep {
   }
 }
 
+function leftOutText(names: readonly string[]): string | undefined {
+  if (names.length === 0) return undefined
+  const named = names.slice(0, NAMED_MAX).join(', ')
+  const others = names.length > NAMED_MAX ? ', and others' : ''
+  return `BLOCK_UNREADABLE: left out, as the sums recorded of them are not what they were: ${named}${others}`
+}
+
+function zonesText(zones: Unrolled['zones']): string | undefined {
+  if (zones === undefined) return undefined
+  const { ledger, setting } = zones
+  return `TIME_ZONE_DIFFERS: days and months are those of ${ledger}, and COUNTERSINK_TIME_ZONE is ${setting} here: another parser of this ledger goes by that, or was told so later; set it to the same for all`
+}
+
+const NAMED_MAX = 5
 const RETRY_DOUBLINGS_MAX = 6

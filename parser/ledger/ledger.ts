@@ -1,3 +1,4 @@
+import type { StatePaths } from '../../shared/paths.ts'
 import type { TrailQuestion } from '../../shared/protocol.ts'
 import type { Growth } from '../facts.ts'
 import { contentsWithPrefix, type KnownContent } from './asking/contents.ts'
@@ -47,10 +48,12 @@ export class Ledger {
   readonly counter: Counter
   readonly #connection: LedgerConnection
 
-  constructor(options: LedgerConnectionOptions) {
+  constructor(
+    options: LedgerConnectionOptions & { readonly paths?: Pick<StatePaths, 'timeZone'> },
+  ) {
     this.#connection = new LedgerConnection(options)
     this.recorder = new Recorder(this.#connection)
-    this.counter = new Counter(this.#connection)
+    this.counter = new Counter(this.#connection, options.paths?.timeZone)
   }
 
   /**

@@ -191,6 +191,7 @@ function isBehind({ ageSeconds, why }: UsageUpkeep): boolean {
 
 function usageText({ postings, ageSeconds, why }: UsageUpkeep): string {
   const waits = `${formatCountOf(postings, 'file')} not rolled up yet, for ${formatDuration(ageSeconds * 1_000)}`
+  if (postings === 0 && why !== undefined) return why
   return why === undefined ? waits : `${waits}: ${why}`
 }
 

@@ -1,5 +1,5 @@
 /**
- * countersink as a library: `import { publish, check, totals, verify, explain } from 'countersink'`.
+ * countersink as a library: `import { publish, check, totals, usage, verify, explain } from 'countersink'`.
  *
  * The commands of these names, for programs, from the same functions. Each asks the service of a state
  * directory, running or not, and answers with plain data (`types.ts`). None prints, ends the process,
@@ -20,6 +20,8 @@ import type {
   PublishOptions,
   Total,
   TotalsOptions,
+  UsageOptions,
+  Used,
   Verified,
   VerifyOptions,
 } from './types.ts'
@@ -59,6 +61,18 @@ export async function check(options: CheckOptions): Promise<Checked> {
 export async function* totals(options: TotalsOptions): AsyncGenerator<Total, void, void> {
   const { totalsForProgram } = await import('./totals.ts')
   yield* totalsForProgram(options)
+}
+
+/**
+ * What was used in each hour, day or month, as of one moment: by all consumers together, by one, by the
+ * largest or by each, period after period, as they are read. A loop that is left early ends the question.
+ *
+ * @throws CountersinkError STOPPED when usage by time is not kept; BLOCK_UNREADABLE, DATABASE_UNAVAILABLE, USAGE,
+ *   CONFIG_INVALID
+ */
+export async function* usage(options: UsageOptions): AsyncGenerator<Used, void, void> {
+  const { usageForProgram } = await import('./usage.ts')
+  yield* usageForProgram(options)
 }
 
 /**

@@ -118,6 +118,60 @@ export interface Total {
   readonly amount: bigint
 }
 
+// --- usage -----------------------------------------------------------------------------------
+
+/** Without `id`, `top` and `each` it is of all consumers together; only one of them can be given. */
+export interface UsageOptions extends ServiceOptions {
+  /** Of this consumer. */
+  readonly id?: bigint
+  /** Of each period the largest, so many, largest first, equal ones by id. */
+  readonly top?: number
+  /** Of each period every consumer that has something there, by id. */
+  readonly each?: boolean
+  /** How long a period is; `day` if not given. Where such are not kept any more, longer ones are told. */
+  readonly by?: 'hour' | 'day' | 'month'
+  /**
+   * The first of it, and where it ends: a Date, a text with its zone, or one like `2026-11-01` or
+   * `2026-11-01T10:00` by the clocks of the ledger's time zone. If not given, 48 hours, 30 days or 12 months
+   * before the end, and until now. A period that one of them falls into is told whole.
+   */
+  readonly from?: Date | string
+  readonly to?: Date | string
+  /** Told before the first line. */
+  readonly onFacts?: (facts: UsageFacts) => void
+}
+
+/** What one period has. */
+export interface Used {
+  readonly fromMs: number
+  /** Not in it any more. */
+  readonly toMs: number
+  /** undefined: all consumers together. */
+  readonly id: bigint | undefined
+  readonly amount: bigint
+}
+
+/** What is told, as of one moment. */
+export interface UsageFacts {
+  /** Of the periods that are told: longer than was asked for where those are not kept any more. */
+  readonly by: 'hour' | 'day' | 'month'
+  /** Of days and months. */
+  readonly timeZone: string
+  readonly fromMs: number
+  readonly toMs: number
+  readonly asOfMs: number
+  /** undefined: nothing is rolled up yet. */
+  readonly rolledUpAtMs: number | undefined
+  /** Of this time; what they have brought is among the amounts. */
+  readonly filesNotRolledUp: number
+  /** The time zone has changed, and days and months are being made anew. */
+  readonly isRezoning: boolean
+  /** undefined: all that there ever were. */
+  readonly hoursKeptFromMs: number | undefined
+  readonly daysKeptFromMs: number | undefined
+  readonly monthsKeptFromMs: number | undefined
+}
+
 // --- verify ----------------------------------------------------------------------------------
 
 export interface VerifyOptions extends ServiceOptions {

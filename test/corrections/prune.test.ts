@@ -184,7 +184,7 @@ t.test('a file that is taken back meanwhile, and one that cannot be read', async
   )
   await s.ask(request)
   t.same(await s.carryOut(second.ledger), ['declined'])
-  t.match(await s.standing(request), { state: 'refused', answer: /3 pairs are missing/ })
+  t.match(await s.standing(request), { state: 'refused', answer: /^BLOCK_UNREADABLE: f2: / })
   t.ok(block)
   t.equal(await blocksOf(s, 'opening'), 0, 'nothing is left of it')
 })

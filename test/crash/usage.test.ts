@@ -16,7 +16,8 @@ t.jobs = 2
 t.setTimeout(600_000)
 
 const FILES = [chunkedFile('a', 1), chunkedFile('b', 2)]
-const ROLLING = CRASH_POINTS.filter(name => name.startsWith('U'))
+const ROLLING = CRASH_POINTS.filter(name => /^U[1-6]/.test(name))
+const LEAVING = CRASH_POINTS.filter(name => name.startsWith('U7'))
 const ON = {
   ...{ COUNTERSINK_USAGE: 'on', COUNTERSINK_KEEP_HOURS: '1d', COUNTERSINK_ROLL_UP_MS: '100' },
 }
@@ -32,14 +33,56 @@ for (const point of ROLLING) {
 for (const point of ['U1-begun', 'U2-before-commit', 'U6-zone-set'] as const) {
   t.test(`brought to the days of another time zone, killed at ${point}`, async t => {
     const site = await counted(t)
-    await killedAndGoneOnWith(t, site, 'U3-rolled', ON)
     await withSession(site, session =>
       // As if it was used when that zone had the next day already.
       session.execute(
         "UPDATE countersink_file SET used_at = DATE_FORMAT(used_at, '%Y-%m-%d 12:00')",
       ),
     )
+    await killedAndGoneOnWith(t, site, 'U3-rolled', ON)
     await killedAndGoneOnWith(t, site, point, ELSEWHERE)
+  })
+}
+
+for (const point of LEAVING) {
+  t.test(`a file that cannot be read left out, killed at ${point}`, async t => {
+    const site = await counted(t)
+    const flip = () =>
+      withSession(site, session =>
+        session.execute(
+          `UPDATE countersink_sums SET block = INSERT(block, 12, 1, CHAR(ASCII(SUBSTR(block, 12)) ^ 1))
+            WHERE file_sequence = 1 ORDER BY first_id LIMIT 1`,
+        ),
+      )
+    const waiting = () =>
+      withSession(site, session =>
+        session.query<{ sequence: bigint }>(
+          'SELECT file_sequence AS sequence FROM countersink_posting WHERE rolled IS NULL',
+        ),
+      )
+    t.equal(await flip(), 1)
+    await (await spawnDoomed(t, site, point, { env: ON })).died()
+    const neighbour = await makeNeighbour(t, site)
+    const other = await startParser(t, neighbour, ON)
+    await eventually('only that one is left', async () => {
+      const rows = await waiting()
+      return rows.length === 1 && rows[0]!.sequence === 1n
+    })
+    await eventually('it is named', async () => {
+      const { stdout } = await countersink(t, neighbour, 'status', '--json')
+      return /left out, as the sums recorded of them are not what they were: [ab]/.test(stdout)
+    })
+    t.match(await countersink(t, neighbour, 'usage', '--all'), {
+      code: 3,
+      stderr: /BLOCK_UNREADABLE|[ab].*: block of the ids/,
+    })
+    const broken = await countersink(t, site, 'verify', '--full')
+    t.match(broken.stdout, /[ab] \([0-9a-f]{16}\): .*CRC is wrong/)
+    t.equal(await flip(), 1)
+    await eventually('it is rolled up too', async () => (await waiting()).length === 0)
+    t.match(await stopProgram(other), { code: 0 })
+    const proven = await countersink(t, site, 'verify', '--full')
+    t.match(proven, { code: 0 }, proven.stdout)
   })
 }
 

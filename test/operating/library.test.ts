@@ -66,7 +66,7 @@ t.test('a program that is compiled against it, and run', async t => {
   t.same([compiled.stdout, compiled.status], ['', 0], 'compiled')
 
   const site = await makeSite(t, server)
-  const parser = await startParser(t, site)
+  const parser = await startParser(t, site, { COUNTERSINK_KEEP_HOURS: 'forever' })
   const content = '1 5\n2 18446744073709551600\n'
   const files = Object.entries({ 'day.txt': content, 'bad.txt': 'what\n', 'again.txt': content })
   const paths = files.map(([name, text]) => {
@@ -87,6 +87,13 @@ t.test('a program that is compiled against it, and run', async t => {
     ['2n', '18446744073709551600n'],
   ])
   t.match(told, { sum: '18446744073709551605n', largest: ['2n'], read: 1, none: [], share: 1 })
+  const hourMs = Date.parse('2026-10-31T12:00:00Z')
+  t.same(told.used, [
+    [hourMs, '1n', '5n'],
+    [hourMs, '2n', '18446744073709551600n'],
+  ])
+  t.same(told.usedBy, ['5n', '18446744073709551600n', '18446744073709551605n'])
+  t.match(told.facts, { by: 'hour', timeZone: 'UTC', fromMs: hourMs, isRezoning: false })
   t.match(told.proof, { addsUp: true, sums: { files: 1, opening: '0n' }, differences: 0 })
   t.match(told.file, { kind: 'content', name: 'day.txt', sha256, isCounted: true })
   t.ok(told.file.steps.every(({ atMs }: { atMs: unknown }) => typeof atMs === 'number'))
@@ -95,7 +102,8 @@ t.test('a program that is compiled against it, and run', async t => {
   t.match(told.unknown, { kind: 'unknown', namesakes: [] })
   t.same(told.codes, {
     ...{ noDirectory: 'STOPPED', noFile: 'USAGE', noPath: 'USAGE', setting: 'CONFIG_INVALID' },
-    ...{ givenUp: 'STOPPED', givenUpTotals: 'STOPPED', deep: 'none' },
+    ...{ givenUp: 'STOPPED', givenUpTotals: 'STOPPED', givenUpUsage: 'STOPPED', deep: 'none' },
+    ...{ usedBy: 'USAGE', usedFrom: 'USAGE', usedWhen: 'USAGE' },
   })
   t.equal(told.stopped, 'STOPPED')
   t.ok(told.isUntouched, 'no variable, listener or exit status of the process')
@@ -125,7 +133,7 @@ t.test('what it takes to import it', async t => {
   const { status, stdout } = runNode(dir, 'import.js')
   t.equal(status, 0)
   const { names, tookMs, resources, loaded } = JSON.parse(stdout)
-  t.same(names, ['CountersinkError', 'check', 'explain', 'publish', 'totals', 'verify'])
+  t.same(names, ['CountersinkError', 'check', 'explain', 'publish', 'totals', 'usage', 'verify'])
   t.ok(tookMs < 1_000, `${tookMs} ms`)
   t.same(loaded, [], 'no database is loaded')
   t.notOk(resources.some((one: string) => /TCP|Timeout|Worker|FSEvent|Process/.test(one)))

@@ -7,6 +7,7 @@
 import { U64_MAX } from '../../../shared/limits.ts'
 import type { IdRange } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
+import { opening } from '../periods/file-blocks.ts'
 import { hourSeed } from '../periods/hour-seed.ts'
 import { type PostedBlocks, postedBlocks } from '../proving/posted-blocks.ts'
 import { type TotalRow, TotalsWindow, type WindowLimits } from '../proving/totals-window.ts'
@@ -102,7 +103,9 @@ export class PeriodPairs {
     // What was counted is put on, not taken away.
     const take = ({ posted, blocks }: PostedBlocks): void => {
       window.take({ posted: { ...posted, isBack: !posted.isBack }, blocks }, error => {
-        throw error
+        return opening({ name: posted.name ?? `the hour of ${start}` }, () => {
+          throw error
+        })
       })
     }
     if (by === 'hour') {

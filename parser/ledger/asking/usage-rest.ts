@@ -3,9 +3,11 @@
  * the one that is under way what lies beyond its cursor. Of a batch that is being counted, what it has moved.
  */
 
+import { CountersinkError } from '../../../shared/errors.ts'
 import { BlockDecoder } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import { isBack } from '../file-rows.ts'
+import { opening } from '../periods/file-blocks.ts'
 import { BLOCK_COLUMNS, type BlockRow, blockOf } from '../recording/blocks.ts'
 import { type Granularity, type LedgerNames, sqlTime } from '../schema/tables.ts'
 
@@ -62,7 +64,7 @@ export async function restsOfAll(
     for await (const row of sums) add(row, BigInt(row.amount ?? 0), Number(row.files))
     // The block in which a part begins or ends.
     const cut = session.stream<SlotRow & PartRow>(
-      `SELECT ${SLOT} AS slot, p.day, p.n, f.sign, f.sha256, b.state, b.from_id AS fromId,
+      `SELECT ${SLOT} AS slot, p.day, p.n, f.sign, f.name, f.sha256, b.state, b.from_id AS fromId,
               b.cursor_id AS cursorId, ${BLOCK_COLUMNS}
          ${within} JOIN ${n.sums} s ON s.file_sequence = f.sequence AND ${blocks.cut}
         WHERE ${part.where}`,
@@ -70,7 +72,8 @@ export async function restsOfAll(
     for await (const row of cut) {
       const { after, to } = part.range(row)
       decoder ??= BlockDecoder.alone()
-      const { ids, amounts } = decoder.unpack(row.sha256, blockOf(row))
+      const unpack = decoder.unpack.bind(decoder, row.sha256, blockOf(row))
+      const { ids, amounts } = opening(row, unpack)
       let amount = 0n
       for (let i = 0; i < ids.length; i += 1) {
         if (ids[i]! > after && (to === undefined || ids[i]! <= to)) amount += amounts[i]!
@@ -93,7 +96,7 @@ export async function restsOfOne(
   const isOpenToo = open !== undefined && (open.cursorId === null || open.cursorId < id)
   for (const which of isOpenToo ? (['none', 'open'] as const) : (['none'] as const)) {
     const rows = session.stream<OneRow>(
-      `SELECT STRAIGHT_JOIN f.used_at AS usedAt, p.day, p.n, f.sign, f.sha256, ${BLOCK_COLUMNS}
+      `SELECT STRAIGHT_JOIN f.used_at AS usedAt, p.day, p.n, f.sign, f.name, f.sha256, ${BLOCK_COLUMNS}
          ${restOf(
            question,
            which,
@@ -108,13 +111,39 @@ export async function restsOfOne(
     )
     for await (const row of rows) {
       decoder ??= BlockDecoder.alone()
-      const amount = decoder.find(row.sha256, blockOf(row), id)
+      const find = decoder.find.bind(decoder, row.sha256, blockOf(row), id)
+      const amount = opening(row, find)
       if (amount === undefined) continue
       const start = startOf(Date.parse(`${row.usedAt.replace(' ', 'T')}Z`), row.day?.slice(0, 10))
       rests.set(start, (rests.get(start) ?? 0n) + (isBack(row) ? -amount : amount))
     }
   }
   return rests
+}
+
+/**
+ * A file of the rest some of whose blocks are gone: of its consumers not all can be told.
+ *
+ * @throws CountersinkError BLOCK_UNREADABLE, which names it.
+ */
+export async function assertRestThere(session: Session, question: RestQuestion): Promise<void> {
+  const { names: n, open } = question
+  for (const which of open === undefined ? (['none'] as const) : (['none', 'open'] as const)) {
+    const [file] = await session.query<{ name: string; missing: string }>(
+      `SELECT f.name, f.pairs - COALESCE(SUM(s.pairs), 0) AS missing
+         FROM (SELECT DISTINCT f.sequence, f.name, f.pairs ${restOf(question, which)}) f
+         LEFT JOIN ${n.sums} s ON s.file_sequence = f.sequence
+        GROUP BY f.sequence, f.name, f.pairs HAVING missing <> 0 LIMIT 1`,
+    )
+    if (file === undefined) continue
+    throw new CountersinkError(
+      'BLOCK_UNREADABLE',
+      `${file.name}: ${file.missing} pairs are missing`,
+      {
+        advice: 'Something else has removed them from the ledger: have its rows restored.',
+      },
+    )
+  }
 }
 
 /** A condition for postings `p` of files `f` that are the rest of a time: none of a roll-up, or of the open one. */
@@ -185,6 +214,7 @@ interface SlotRow {
 interface PartRow extends BlockRow {
   readonly n: bigint | number
   readonly sign: number
+  readonly name: string
   readonly sha256: Buffer
   readonly fromId: bigint | null
   readonly cursorId: bigint | null
@@ -195,5 +225,6 @@ interface OneRow extends BlockRow {
   readonly day: string | null
   readonly n: bigint | number
   readonly sign: number
+  readonly name: string
   readonly sha256: Buffer
 }

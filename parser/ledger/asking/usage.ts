@@ -30,7 +30,13 @@ import {
   startOf,
   type UsagePeriod,
 } from './usage-periods.ts'
-import { type OpenRollup, type RestQuestion, restsOfAll, restsOfOne } from './usage-rest.ts'
+import {
+  assertRestThere,
+  type OpenRollup,
+  type RestQuestion,
+  restsOfAll,
+  restsOfOne,
+} from './usage-rest.ts'
 import { rolledOf, rolledSums, type StartedAmount, type StartRange } from './usage-rolled.ts'
 
 /** All together; one consumer; the largest of each period; each of each period. */
@@ -156,6 +162,7 @@ async function accountOf(
   async function* lines(): AsyncGenerator<UsageLine> {
     const { of } = question
     if (of === 'all') return yield* sums()
+    await assertRestThere(session, rest)
     if (of !== 'each' && 'id' in of) {
       const own = new Map(await restsOfOne(session, rest, of.id))
       // Blocks first, then what they have no place for.

@@ -48,12 +48,14 @@ export class Counter {
   readonly #orders: OrderCarrier
   readonly #usage: UsageKeeper
 
-  constructor(connection: LedgerConnection) {
+  /** @param zonePath where it is remembered which time zone this parser was told. */
+  constructor(connection: LedgerConnection, zonePath?: string) {
     this.#connection = connection
     const { names, instance, config } = connection
     this.#lease = new Lease({ names, instance, lengthMs: () => config.takeoverMs })
     this.#writer = new TotalsWriter(names)
-    this.#usage = new UsageKeeper({ names, config, lease: this.#lease, kernel: this.#kernel })
+    const [lease, kernel] = [this.#lease, this.#kernel]
+    this.#usage = new UsageKeeper({ names, config, lease, kernel, zonePath })
     this.#orders = new OrderCarrier(this.#lease, {
       optionsOn: session => this.#optionsOn(session),
       bringToEnd: (session, batch, begin) => this.#bringToEnd(session, batch, begin),
@@ -167,6 +169,11 @@ export class Counter {
     return this.#counting(session => this.#orders.decline(session, order, why))
   }
 
+  /** First of all calls at a start: what was set may be another than the last time. */
+  noteSettings(): Promise<void> {
+    return this.#usage.noteSettings()
+  }
+
   /** What was counted and is in no period yet; undefined: usage is not kept by time. */
   unrolled(): Promise<Unrolled | undefined> {
     return this.#connection.counting.read(session => this.#usage.unrolled(session))
@@ -229,7 +236,7 @@ export class Counter {
       await this.#lease.keep(session)
     }
     const periods = this.#usage.isKept
-      ? { bringIntoPeriods: () => this.#usage.parts(session, { instance, between }, 'all') }
+      ? { bringIntoPeriods: () => this.#usage.allParts(session, { instance, between }) }
       : {}
     return {
       ...{ between, ...periods },

@@ -4,7 +4,8 @@
  */
 
 import { CountersinkError, explainError, hasCode } from '../../../shared/errors.ts'
-import { firstAfter, type IdRange, type PackedBlock } from '../../sums/index.ts'
+import { U64_MAX } from '../../../shared/limits.ts'
+import { BlockDecoder, firstAfter, type IdRange, type PackedBlock } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import { BLOCK_COLUMNS, type BlockRow, blockOf } from '../recording/blocks.ts'
 import type { LedgerNames } from '../schema/tables.ts'
@@ -123,6 +124,28 @@ export class FileBlocks {
   }
 
   /**
+   * Reads all blocks of these files.
+   *
+   * @yields between two portions. @throws CountersinkError BLOCK_UNREADABLE
+   */
+  async *assertReadable(
+    session: Session,
+    names: LedgerNames,
+    moves: readonly Move[],
+  ): AsyncGenerator<void> {
+    const files = new Map(moves.map(move => [move.sequence, move]))
+    const decoder = BlockDecoder.alone()
+    const all = { after: undefined, to: U64_MAX }
+    for await (const portion of this.portions(session, names, [...files.keys()], all)) {
+      for (const { sequence, block } of portion) {
+        const file = files.get(sequence)!
+        opening(file, () => decoder.unpack(file.sha256, block))
+      }
+      yield
+    }
+  }
+
+  /**
    * The blocks of these files that have ids of a range, in portions of some megabytes.
    *
    * @throws CountersinkError BLOCK_UNREADABLE where one is gone.
@@ -168,7 +191,7 @@ export class FileBlocks {
 }
 
 /** Runs what opens a block of a file. @throws CountersinkError BLOCK_UNREADABLE, which says of which */
-export function opening<T>({ name }: Move, open: () => T): T {
+export function opening<T>({ name }: Pick<Move, 'name'>, open: () => T): T {
   try {
     return open()
   } catch (error) {

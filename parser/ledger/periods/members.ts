@@ -49,6 +49,8 @@ export async function chooseMembers(
   session: Session,
   { posting, batch, file }: LedgerNames,
   calendar: Calendar,
+  /** A condition for a posting `p`. */
+  among: string,
   limits = MEMBER_LIMITS,
 ): Promise<Members | undefined> {
   const rows = await session.query<Row>(
@@ -58,7 +60,7 @@ export async function chooseMembers(
                 AND q.rolled IS NOT NULL) AS dayThen
        FROM ${posting} p FORCE INDEX (by_rollup)
        JOIN ${batch} b ON b.id = p.batch_id JOIN ${file} f ON f.sequence = p.file_sequence
-      WHERE ${UNROLLED} ORDER BY p.file_sequence, p.n LIMIT ${limits.postings}`,
+      WHERE ${UNROLLED} AND ${among} ORDER BY p.file_sequence, p.n LIMIT ${limits.postings}`,
   )
   const files: (RolledFile & { last: number })[] = []
   const postings: Posting[] = []

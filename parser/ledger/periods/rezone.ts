@@ -14,7 +14,7 @@ import type { Lease } from '../counting/lease.ts'
 import { fromSqlTime, type LedgerNames } from '../schema/tables.ts'
 import { transaction } from '../transaction.ts'
 import { MEMBER_LIMITS } from './members.ts'
-import { movesOf, planOfMoves, type RolledFile } from './moves.ts'
+import { type Move, movesOf, planOfMoves, type RolledFile } from './moves.ts'
 import { insertRollUp, unlike } from './rollup-row.ts'
 
 interface Options {
@@ -42,19 +42,29 @@ export async function setTimeZone(
   crashPoint('U6-zone-set')
 }
 
-/**
- * The next files whose days are another.
- *
- * @param behind the last file that was looked at.
- * @returns whether a roll-up was begun.
- */
-export async function beginRezoning(
+/** Files whose days are another, and how far they were looked for. */
+export interface Rezoning {
+  readonly moves: readonly Move[]
+  readonly postings: readonly RezonedPosting[]
+  readonly behind: bigint
+  /** The last file that was looked at; null: there are no more behind it, and none whose day is another. */
+  readonly to: bigint | null
+}
+
+interface RezonedPosting {
+  readonly sequence: bigint
+  readonly n: number
+  readonly day: string
+  readonly dayBefore: string
+}
+
+/** The next ones. @param behind the last file that was looked at. */
+export async function chooseRezoned(
   session: Session,
+  { posting, file }: LedgerNames,
   { timeZone, behind }: { timeZone: string; behind: bigint },
-  { names, lease, instance }: Options,
-): Promise<boolean> {
+): Promise<Rezoning> {
   const calendar = new Calendar(timeZone)
-  const { posting, file, meta } = names
   const rows = await session.query<Row>(
     `SELECT p.file_sequence AS sequence, p.n, p.day, f.name, f.sha256, f.pairs, f.amount,
             f.largest_sum AS largestSum, f.used_at AS usedAt
@@ -65,44 +75,57 @@ export async function beginRezoning(
       ORDER BY p.file_sequence LIMIT ${MEMBER_LIMITS.postings}`,
     [behind],
   )
-  const files: (RolledFile & { n: number })[] = []
+  const files: RolledFile[] = []
+  const postings: RezonedPosting[] = []
   let [largest, pairs, to] = [0n, 0n, behind]
   const days = new Set<string>()
   for (const row of rows) {
+    const { sequence, day: dayBefore } = row
     const day = calendar.dayOf(fromSqlTime(row.usedAt))
-    if (day !== row.day) {
+    if (day !== dayBefore) {
       largest += row.largestSum
       pairs += row.pairs
-      days.add(day).add(row.day)
+      days.add(day).add(dayBefore)
       const fits =
         largest <= U64_MAX && pairs <= MEMBER_LIMITS.pairs && days.size <= MEMBER_LIMITS.days
       if (!fits && files.length > 0) break
       const n = Number(row.n)
-      files.push({ ...row, n, day, dayBefore: row.day, first: n, last: n })
+      files.push({ ...row, day, dayBefore, first: n, last: n })
+      postings.push({ sequence, n, day, dayBefore })
     }
-    to = row.sequence
+    to = sequence
   }
   const isEnd = rows.length < MEMBER_LIMITS.postings && to === (rows.at(-1)?.sequence ?? behind)
+  const isNothing = files.length === 0
+  return { moves: movesOf(files, true), postings, behind, to: isEnd && isNothing ? null : to }
+}
+
+/** @returns whether a roll-up was begun; else it is only known how far they were looked for. */
+export async function beginRezoning(
+  session: Session,
+  { moves, postings, behind, to }: Rezoning,
+  { names, lease, instance }: Options,
+): Promise<boolean> {
+  const { posting, meta } = names
   await transaction(session, async () => {
     await lease.fence(session)
-    if (files.length === 0) {
+    if (postings.length === 0) {
       await session.execute(
         `UPDATE ${meta} SET rezoned_to = ? WHERE only_row = 1 AND rezoned_to = ?`,
-        [isEnd ? null : to, behind],
+        [to, behind],
       )
       return
     }
-    const plan = planOfMoves(movesOf(files, true))
-    await insertRollUp(session, names, { ...plan, instance, rezonesTo: to })
+    await insertRollUp(session, names, { ...planOfMoves(moves), instance, rezonesTo: to })
     await session.executeEach(
       `UPDATE ${posting} SET day_before = day, day = ?
         WHERE file_sequence = ? AND n = ? AND day = ? AND folded = 0`,
-      files.map(({ day, sequence, n, dayBefore }) => [day, sequence, n, dayBefore]),
+      postings.map(({ day, sequence, n, dayBefore }) => [day, sequence, n, dayBefore]),
     )
     crashPoint('U1-before-commit')
   })
-  if (files.length > 0) crashPoint('U1-begun')
-  return files.length > 0
+  if (postings.length > 0) crashPoint('U1-begun')
+  return postings.length > 0
 }
 
 /** With the last chunk. */

@@ -53,6 +53,13 @@ export async function* bringToItsEnd(
     const options = { blocks, moves, after: behind, rowsMax }
     const range = await beginWindow(session, names, tools.window, options)
     const isLast = range === undefined || blocks.firstBehind(range.to) === undefined
+    if (after === null && !isLast) {
+      // What was moved already could not be left out any more.
+      for await (const _ of blocks.assertReadable(session, names, moves)) {
+        yield
+        await between()
+      }
+    }
     await transaction(session, async () => {
       await lease.fence(session)
       if (range !== undefined) {

@@ -14,6 +14,8 @@ import {
   publish,
   type ServiceOptions,
   totals,
+  type UsageFacts,
+  usage,
   type Verified,
   verify,
 } from 'countersink'
@@ -43,7 +45,10 @@ function stateOfProcess(): string {
 }
 
 const [first = '', ...others] = files
-const published: readonly Published[] = await publish({ ...service, files, wait: true })
+const published: readonly Published[] = await publish({
+  ...{ ...service, files, wait: true },
+  usedAt: '2026-10-31T12:30:00Z',
+})
 const checked: Checked = await check({ ...service, subject: first })
 let sum = 0n
 const all: [bigint, bigint][] = []
@@ -60,6 +65,25 @@ for await (const _ of totals(service)) {
 }
 const none: bigint[] = []
 for await (const { id } of totals({ ...service, id: 2n ** 64n - 1n })) none.push(id)
+const used: [number, bigint | undefined, bigint][] = []
+let facts: UsageFacts | undefined
+const one = {
+  ...service,
+  by: 'hour',
+  from: '2026-10-31T12:00Z',
+  to: new Date('2026-10-31T13:00Z'),
+} as const
+for await (const { fromMs, id, amount } of usage({
+  ...one,
+  each: true,
+  onFacts: told => (facts = told),
+})) {
+  used.push([fromMs, id, amount])
+}
+const usedBy: bigint[] = []
+for await (const { amount } of usage({ ...one, id: 1n, by: 'month' })) usedBy.push(amount)
+for await (const { amount } of usage({ ...one, top: 1 })) usedBy.push(amount)
+for await (const { amount } of usage(one)) usedBy.push(amount)
 let share = 0
 const proof: Verified = await verify({ ...service, full: true, onProgress: part => (share = part) })
 const file = await explain({ ...service, subject: first })
@@ -74,6 +98,10 @@ const codes = {
   setting: await codeOf(verify({ ...service, env: { COUNTERSINK_QUIET_MS: 'soon' } })),
   givenUp: await codeOf(verify({ ...service, signal: giveUp })),
   givenUpTotals: await codeOf(totals({ ...service, signal: giveUp }).next()),
+  usedBy: await codeOf(usage({ ...one, each: true, id: 1n }).next()),
+  usedFrom: await codeOf(usage({ ...one, from: '2026-11-02' }).next()),
+  usedWhen: await codeOf(usage({ ...one, from: new Date('never') }).next()),
+  givenUpUsage: await codeOf(usage({ ...one, signal: giveUp }).next()),
   deep: await codeOf(
     // @ts-expect-error: what is not exported has no types either.
     import('countersink/dist/shared/errors.js').catch(({ code }) => {
@@ -94,6 +122,7 @@ const told = {
     one.outcome,
     one.outcome === 'refused' ? one.error.code : one.reasons.length > 0,
   ]),
+  ...{ used, usedBy, facts },
   ...{ checked, all, sum, largest, read, none, share, file, consumer, unknown, codes, stopped },
   proof: { addsUp: proof.addsUp, sums: proof.sums, differences: proof.differencesCount },
   isUntouched: stateOfProcess() === before,

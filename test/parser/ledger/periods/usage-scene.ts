@@ -5,6 +5,7 @@ import type { BatchFile } from '../../../../parser/ledger/batch.ts'
 import type { Session } from '../../../../parser/ledger/connection.ts'
 import { chunkTools } from '../../../../parser/ledger/periods/chunk.ts'
 import { hourSeed } from '../../../../parser/ledger/periods/hour-seed.ts'
+import { LeftOut } from '../../../../parser/ledger/periods/left-out.ts'
 import { keepUp, type UpkeepOptions } from '../../../../parser/ledger/periods/upkeep.ts'
 import { type BlockRow, blockOf } from '../../../../parser/ledger/recording/blocks.ts'
 import { ledgerNames } from '../../../../parser/ledger/schema/tables.ts'
@@ -26,14 +27,19 @@ export interface Usage {
 }
 
 export interface UsageScene extends ClosingScene {
+  readonly leftOut: LeftOut
   used(pairs: Pairs, usedAt: string, facts?: Partial<BatchFile>): Promise<BatchFile>
   correct(kind: 'undo' | 'redo', file: BatchFile): Promise<void>
   /** Brings all of it to its periods. */
-  roll(more?: Partial<UpkeepOptions> & { readonly as?: Session }): Promise<'done' | 'later'>
+  roll(
+    more?: Partial<UpkeepOptions> & { readonly as?: Session; readonly timeZone?: string },
+  ): Promise<'done' | 'later'>
   /** Part by part. */
   parts(
-    more?: Partial<UpkeepOptions> & { readonly as?: Session },
+    more?: Partial<UpkeepOptions> & { readonly as?: Session; readonly timeZone?: string },
   ): Promise<AsyncGenerator<void, 'done' | 'later'>>
+  /** Up to the first chunk of a roll-up of several. */
+  rollPartly(more?: Parameters<UsageScene['parts']>[0]): Promise<void>
   usage(): Promise<Usage>
   /** All agrees with what the files tell, by this calendar, and the proof with all of it. */
   agrees(t: Test, dayOf?: (usedAt: string) => string): Promise<void>
@@ -48,7 +54,9 @@ export async function usageScene(
   const { session, config, uuid } = scene
   const names = ledgerNames(config)
   const files: { file: BatchFile; pairs: Pairs; usedAt: string; isCounted: boolean }[] = []
+  const leftOut = new LeftOut()
   const s: UsageScene = {
+    leftOut,
     ...scene,
     async used(pairs, usedAt, facts = {}) {
       const file = await scene.counted(pairs, {
@@ -74,7 +82,7 @@ export async function usageScene(
       const known = files.find(one => one.file === file)!
       known.isCounted = kind === 'redo'
     },
-    async parts({ as = session, ...more } = {}) {
+    async parts({ as = session, timeZone = '', ...more } = {}) {
       const options = await countOptionsOf({
         ...{ ...scene, session: as },
         ledger: { open: async () => ({ ...IDENTITY, uuid }) } as never,
@@ -82,8 +90,10 @@ export async function usageScene(
       return keepUp(as, {
         ...options,
         tools: () => chunkTools(names, options.kernel),
-        ...{ usage: 'auto', timeZone: '', rollUps: 'all' },
+        ...{ usage: 'auto', rollUps: 'all' },
+        wantedZone: async there => timeZone || there || 'UTC',
         keeping: { hour: 'forever', day: 'forever', month: 'forever' },
+        leftOut,
         ...more,
       })
     },
@@ -95,6 +105,16 @@ export async function usageScene(
       while (step.done !== true) step = await parts.next()
       await session.execute('UPDATE countersink_lease SET epoch = ?', [lease!.epoch])
       return step.value
+    },
+    async rollPartly(more) {
+      const parts = await s.parts(more)
+      for (;;) {
+        t.not((await parts.next()).done, true)
+        const moved = await session.query(
+          "SELECT 1 FROM countersink_rollup WHERE state = 'applying' AND cursor_id IS NOT NULL",
+        )
+        if (moved.length > 0) return
+      }
     },
     usage: () => readUsage(session),
     async agrees(t, dayOf = usedAt => new Date(usedAt).toISOString().slice(0, 10)) {
