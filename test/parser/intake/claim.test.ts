@@ -14,6 +14,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { type Candidate, claimFiles } from '../../../parser/intake/claim.ts'
 import { Journal } from '../../../parser/journal/journal.ts'
+import { OwnedJournal } from '../../../parser/journal/owned-journal.ts'
 import { identityOf } from '../../../shared/file-identity.ts'
 import { formatManifest } from '../../../shared/manifest.ts'
 import { MANIFEST_SUFFIX, type StatePaths, workName } from '../../../shared/paths.ts'
@@ -193,7 +194,7 @@ t.test('a manifest that came in the moment of the claim follows, if it fits', as
   }
   drop(paths.inbox, 'fits')
   drop(paths.inbox, 'other')
-  const next = Object.getOwnPropertyDescriptor(Journal.prototype, 'nextSequence')!
+  const next = Object.getOwnPropertyDescriptor(OwnedJournal.prototype, 'nextSequence')!
   // Asked for when it is known that there is no manifest, and before the rename.
   let moment = (): void => {}
   Object.defineProperty(journal, 'nextSequence', {
