@@ -1,12 +1,12 @@
 import { readdir } from 'node:fs/promises'
-import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Bench, PRIVATE_MARIADB_BYTES, type Section } from '../bench-context.ts'
 import { cutFile, type Piece } from '../data/cut-file.ts'
 import type { KnownFile } from '../data/make-file.ts'
+import type { HttpAnswers } from '../http-child.ts'
 import { processMemory } from '../process-memory.ts'
-import { builtFile, startProgram } from '../programs.ts'
-import { judge, sizeText, WrongResult } from '../row.ts'
+import { builtFile, runForJson, startProgram } from '../programs.ts'
+import { judge, sizeText } from '../row.ts'
 import { Announcer, Site } from '../site.ts'
 import { percentileOf, slopeOf } from '../statistics.ts'
 import { until } from '../until.ts'
@@ -15,8 +15,11 @@ const CONSUMERS = { kind: 'uniform', count: 10_000 } as const
 const PIECE_BYTES = 256
 const PIECE_EVERY_MS = 25
 const REQUESTS_PER_SECOND = 200
+/** For this share of the time nobody asks, for comparison. */
+const UNASKED = 0.5
 /** What a page that is open, and who scrapes, ask for. */
 const ASKED = ['/api/v1/status', '/api/v1/files', '/metrics', '/api/v1/quarantine', '/readyz']
+const NONE: HttpAnswers = { tookMs: [], busy: 0 }
 const AIM_MS = 10
 /** Flat: the line through the samples after the first third grows by no more than this share of its mean. */
 const GROWTH_MAX = 0.05
@@ -32,7 +35,7 @@ export const serving: Section = {
     const { workspace, scale } = bench
     const { seconds, bytes } = scale.serving
     const large = await bench.newFile(bytes, CONSUMERS)
-    const count = Math.ceil((seconds * 1_000) / PIECE_EVERY_MS) + 10
+    const count = Math.ceil(((seconds + seconds * UNASKED) * 1_000) / PIECE_EVERY_MS) + 10
     const small = await bench.newFile(PIECE_BYTES * count * 0.95, CONSUMERS)
     const pieces = await cutFile(small, PIECE_BYTES, workspace.path('pieces'), () => true)
     const site = await Site.make(workspace)
@@ -40,16 +43,28 @@ export const serving: Section = {
     const socketPath = workspace.path('web.sock')
     const args = ['serve', '--dir', site.paths.dir, '--listen', `unix:${socketPath}`]
     const web = startProgram(workspace, [builtFile('../countersink'), ...args], site.env)
+    const asked = (seconds: number, paths: readonly string[]): Promise<HttpAnswers> => {
+      const args = [socketPath, String(seconds), String(REQUESTS_PER_SECOND), ...paths]
+      return runForJson<HttpAnswers>(workspace, 'http-child', args)
+    }
     await until('it serves', async () => {
       if (!web.isRunning()) throw new Error(`serve ended: ${web.output()}`)
-      return (await ask(socketPath, '/readyz').catch(() => undefined)) === 200 ? true : undefined
+      const { tookMs, busy } = await asked(1 / REQUESTS_PER_SECOND, ['/readyz']).catch(() => NONE)
+      return tookMs.length > busy ? true : undefined
     })
     const announcer = await Announcer.connect(site)
+    const left = pieces.values()
+    bench.say('asking nothing at first')
+    const isBegun = over(seconds * UNASKED)
+    const [unaskedMs] = await Promise.all([
+      acknowledgements(site, announcer, left, isBegun),
+      keepReading(site, large, isBegun),
+    ])
     bench.say(`asking ${REQUESTS_PER_SECOND} times a second for ${seconds} s`)
     const isOver = over(seconds)
     const measured = Promise.all([
-      acknowledgements(site, announcer, pieces, isOver),
-      askAllTheTime(socketPath, isOver),
+      acknowledgements(site, announcer, left, isOver),
+      asked(seconds, ASKED),
       sampleMemory(web.pid, seconds, isOver),
       keepReading(site, large, isOver),
     ])
@@ -57,11 +72,10 @@ export const serving: Section = {
       throw new Error(`it was not answered: ${web.output()}`, { cause: error })
     })
     announcer.close()
-    agent.destroy()
     await web.stop()
     await parser.stop('SIGKILL')
     await site.stopServer()
-    report(bench, large, acksMs, answers, memory)
+    report(bench, large, { acksMs, unaskedMs, answers, memory })
   },
 }
 
@@ -73,7 +87,7 @@ function over(seconds: number): () => boolean {
 async function acknowledgements(
   site: Site,
   announcer: Announcer,
-  pieces: readonly Piece[],
+  pieces: Iterable<Piece>,
   isOver: () => boolean,
 ): Promise<number[]> {
   const tookMs: number[] = []
@@ -86,47 +100,6 @@ async function acknowledgements(
     await sleep(PIECE_EVERY_MS)
   }
   return tookMs
-}
-
-interface Answers {
-  readonly tookMs: number[]
-  busy: number
-}
-
-async function askAllTheTime(socketPath: string, isOver: () => boolean): Promise<Answers> {
-  const answers: Answers = { tookMs: [], busy: 0 }
-  const underWay = new Set<Promise<void>>()
-  const startedMs = performance.now()
-  for (let n = 0; !isOver(); n += 1) {
-    const askedMs = performance.now()
-    const one = ask(socketPath, ASKED[n % ASKED.length]!).then(status => {
-      if (status === 503) answers.busy += 1
-      else if (status !== 200) throw new WrongResult(`a request was answered with ${status}`)
-      answers.tookMs.push(performance.now() - askedMs)
-      underWay.delete(one)
-    })
-    one.catch(() => {
-      // Told at the end, with the others.
-    })
-    underWay.add(one)
-    const dueMs = startedMs + ((n + 1) * 1_000) / REQUESTS_PER_SECOND
-    await sleep(Math.max(0, dueMs - performance.now()))
-  }
-  await Promise.all(underWay)
-  return answers
-}
-
-/** As browsers and Prometheus, which keep their connections. */
-const agent = new Agent({ keepAlive: true, maxSockets: 16 })
-
-/** @returns the status of the answer, which is read to its end. */
-function ask(socketPath: string, path: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const asked = request({ socketPath, path, agent }, response => {
-      response.once('end', () => resolve(response.statusCode ?? 0)).resume()
-    })
-    asked.once('error', reject).end()
-  })
 }
 
 /** One is being read, and one waits. All but the first are duplicates, which is known when they are read. */
@@ -164,10 +137,15 @@ async function sampleMemory(
 function report(
   bench: Bench,
   large: KnownFile,
-  acksMs: readonly number[],
-  { tookMs, busy }: Answers,
-  memory: readonly MemorySample[],
+  measured: {
+    readonly acksMs: readonly number[]
+    readonly unaskedMs: readonly number[]
+    readonly answers: HttpAnswers
+    readonly memory: readonly MemorySample[]
+  },
 ): void {
+  const { acksMs, unaskedMs, memory } = measured
+  const { tookMs, busy } = measured.answers
   const beside = `${REQUESTS_PER_SECOND} requests a second over HTTP and files of ${sizeText(large.sizeBytes)} one after the other`
   bench.row({
     section: 'serving',
@@ -182,6 +160,8 @@ function report(
       samples: acksMs.length,
       ackP50Ms: percentileOf(acksMs, 0.5),
       ackP99Ms: percentileOf(acksMs, 0.99),
+      unaskedAckP50Ms: percentileOf(unaskedMs, 0.5),
+      unaskedAckP99Ms: percentileOf(unaskedMs, 0.99),
       requests: tookMs.length,
       requestsRefused: busy,
       requestP50Ms: percentileOf(tookMs, 0.5),
