@@ -110,7 +110,7 @@ const machine: Machine = {
 
 function row(name: string, reached: string, verdict: Row['verdict']): Row {
   const figures = { seconds: 0.123456, turns: [1, 2] }
-  return { section: 's', name, what: `what ${name} is`, reached, wanted: '≤ 1', verdict, figures }
+  return { section: 's', name, what: `what ${name} is`, reached, wanted: 'flat (≤ 1 %)', verdict, figures }
 }
 
 t.test('a page keeps what a run did not measure, and what a person explained', async t => {
@@ -125,13 +125,13 @@ t.test('a page keeps what a run did not measure, and what a person explained', a
     machine,
     'full',
   )
-  t.match(first, '| one | what one is | 2 | ≤ 1 | **missed** | 2026-01-02 abc1234 |')
-  t.match(first, '- **one** (2, wanted ≤ 1): not explained yet.')
+  t.match(first, '| one | what one is | 2 | flat (≤ 1 %) | **missed** | 2026-01-02 abc1234 |')
+  t.match(first, '- **one** (2, wanted flat (≤ 1 %)): not explained yet.')
   t.match(first, '- **two**: seconds 0.1235, turns 1/2')
   const explained = first.replace('not explained yet.', 'the disk: see there.')
   const again = updatePage(explained, [row('one', '3', 'missed')], machine, 'quick')
-  t.match(again, '- **one** (3, wanted ≤ 1): the disk: see there.')
-  t.match(again, '| one | what one is | 3 | ≤ 1 | **missed** | 2026-01-02 abc1234 quick |')
+  t.match(again, '- **one** (3, wanted flat (≤ 1 %)): the disk: see there.')
+  t.match(again, '| one | what one is | 3 | flat (≤ 1 %) | **missed** | 2026-01-02 abc1234 quick |')
   t.match(again, '| two | what two is | 1 |', 'an old row stays')
   const mended = updatePage(again, [row('one', '1', 'reached')], machine, 'full')
   t.notMatch(mended, 'the disk', 'what is reached needs no explanation')

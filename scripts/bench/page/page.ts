@@ -58,7 +58,7 @@ function table(before: readonly string[], rows: readonly Row[], measured: string
 
 function missed(before: readonly string[], rows: readonly Row[]): string[] {
   const names = new Set(rows.map(({ name }) => name))
-  const pattern = /^- \*\*(\S+)\*\* \([^)]*\): (.*)$/
+  const pattern = /^- \*\*(\S+)\*\* \(.*?\): (.*)$/
   const explained = new Map<string, string>()
   for (const line of before) {
     const match = pattern.exec(line)
