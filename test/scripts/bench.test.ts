@@ -110,7 +110,15 @@ const machine: Machine = {
 
 function row(name: string, reached: string, verdict: Row['verdict']): Row {
   const figures = { seconds: 0.123456, turns: [1, 2] }
-  return { section: 's', name, what: `what ${name} is`, reached, wanted: 'flat (≤ 1 %)', verdict, figures }
+  return {
+    section: 's',
+    name,
+    what: `what ${name} is`,
+    reached,
+    wanted: 'flat (≤ 1 %)',
+    verdict,
+    figures,
+  }
 }
 
 t.test('a page keeps what a run did not measure, and what a person explained', async t => {
