@@ -17,6 +17,7 @@ import { u64 } from '../../sums/index.ts'
 import { type ChunkWords, idDigits, type Piece } from './chunk-pieces.ts'
 import { U64_DIGITS, writeDigits } from './decimal-bytes.ts'
 import { SEQUENCE_TABLE } from './sequence-engine.ts'
+import { StatementText } from './statement-text.ts'
 
 /** A statement for the server to keep, and what it is given this time. */
 export interface Prepared {
@@ -42,10 +43,9 @@ export type Selection = 'all' | 'zeros'
 export class SumStatements {
   readonly #names: SumRows
   readonly #digitBytesMax: number
-  readonly #text: Buffer
+  readonly #text: StatementText
   readonly #digits: readonly [Digits, Digits]
   #turn: 0 | 1 = 0
-  #at = 0
   /** Where the rows have one: which is meant from now on. */
   period = ''
 
@@ -53,7 +53,7 @@ export class SumStatements {
   constructor(names: SumRows, digitBytesMax: number) {
     this.#names = names
     this.#digitBytesMax = digitBytesMax
-    this.#text = Buffer.allocUnsafe(digitBytesMax + PAIR_TEXT_BYTES + SQL_BYTES_MAX)
+    this.#text = new StatementText(digitBytesMax + PAIR_TEXT_BYTES + SQL_BYTES_MAX)
     const digits = (): Digits => ({
       ids: Buffer.allocUnsafe(digitBytesMax),
       amounts: Buffer.allocUnsafe(digitBytesMax),
@@ -146,25 +146,25 @@ export class SumStatements {
     selection: Selection,
   ): { text: string | undefined; next: number } {
     const { totals } = this.#names
-    this.#at = 0
-    this.#write(`INSERT INTO ${totals} (${this.#columns}) VALUES `)
+    const text = this.#text
+    text.begin(`INSERT INTO ${totals} (${this.#columns}) VALUES `)
     const row = this.#names.periodColumn === undefined ? '(' : `('${this.period}',`
-    const end = this.#at + this.#digitBytesMax
+    const end = text.lengthBytes + this.#digitBytesMax
     let isFirst = true
     let next = from
-    for (; next < to && (isFirst || this.#at + PAIR_TEXT_BYTES <= end); next += 1) {
+    for (; next < to && (isFirst || text.lengthBytes + PAIR_TEXT_BYTES <= end); next += 1) {
       if (selection === 'zeros' && !isZero(words, next)) continue
-      if (!isFirst) this.#write(',')
-      this.#write(row)
-      this.#writeNumber(words.ids, next)
-      this.#write(',')
-      this.#writeNumber(words.amounts, next)
-      this.#write(')')
+      if (!isFirst) text.write(',')
+      text.write(row)
+      text.writeNumber(words.ids, next)
+      text.write(',')
+      text.writeNumber(words.amounts, next)
+      text.write(')')
       isFirst = false
     }
     if (isFirst) return { text: undefined, next }
-    this.#write(this.#onDuplicate)
-    return { text: this.#take(), next }
+    text.write(this.#onDuplicate)
+    return { text: text.take(), next }
   }
 
   /**
@@ -264,18 +264,6 @@ export class SumStatements {
     return this.#digits[this.#turn]
   }
 
-  #write(sql: string): void {
-    const written = this.#text.write(sql, this.#at, 'latin1')
-    assert.equal(written, sql.length, 'the statement is longer than its buffer')
-    this.#at += written
-  }
-
-  #take(): string {
-    // What is written behind the end of a buffer is lost without an error.
-    assert(this.#at <= this.#text.length, 'the statement is longer than its buffer')
-    return this.#text.toString('latin1', 0, this.#at)
-  }
-
   /** An amount for each id of the piece's range: zero for those that are not in it. */
   #spread({ ids, amounts }: ChunkWords, { from, to, span, amountDigits }: Piece): Buffer {
     const { amounts: all } = this.#nextDigits()
@@ -290,17 +278,6 @@ export class SumStatements {
       writeDigits(digits, offset * amountDigits, amountDigits, high, low)
     }
     return digits
-  }
-
-  /** Without leading zeros, which only cost room. */
-  #writeNumber(numbers: Uint32Array, index: number): void {
-    const text = this.#text
-    const end = this.#at + U64_DIGITS
-    writeDigits(text, this.#at, U64_DIGITS, numbers[index * 2 + 1]!, numbers[index * 2]!)
-    let first = this.#at
-    while (first < end - 1 && text[first] === ASCII_0) first += 1
-    text.copyWithin(this.#at, first, end)
-    this.#at += end - first
   }
 }
 
