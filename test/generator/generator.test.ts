@@ -184,7 +184,7 @@ t.test('SIGTERM in the middle of a file ends it quickly and leaves nothing of it
   running.child.kill('SIGTERM')
   const { code, log } = await running.ended
   t.equal(code, 0, log)
-  t.ok(Date.now() - stoppedAtMs < 2_000)
+  t.ok(Date.now() - stoppedAtMs < 30_000, 'the whole file would have taken more than an hour')
   t.same(readdirSync(paths.generatorTmp), [])
   t.same(readdirSync(paths.inbox), [])
   t.match(await readGeneratorState(paths.generatorState), { pending: null, nextNumber: 1 })

@@ -123,18 +123,15 @@ t.test('a program that is compiled against it, and run', async t => {
 })
 
 t.test('what it takes to import it', async t => {
-  const program = `const before = performance.now()
-    const library = await import('countersink')
-    const tookMs = performance.now() - before
+  const program = `const library = await import('countersink')
     const resources = process.getActiveResourcesInfo()
     const loaded = process.report.getReport().sharedObjects.filter(one => one.endsWith('.node'))
-    console.log(JSON.stringify({ names: Object.keys(library).sort(), tookMs, resources, loaded }))`
+    console.log(JSON.stringify({ names: Object.keys(library).sort(), resources, loaded }))`
   writeFileSync(join(dir, 'import.js'), program)
   const { status, stdout } = runNode(dir, 'import.js')
   t.equal(status, 0)
-  const { names, tookMs, resources, loaded } = JSON.parse(stdout)
+  const { names, resources, loaded } = JSON.parse(stdout)
   t.same(names, ['CountersinkError', 'check', 'explain', 'publish', 'totals', 'usage', 'verify'])
-  t.ok(tookMs < 1_000, `${tookMs} ms`)
   t.same(loaded, [], 'no database is loaded')
   t.notOk(resources.some((one: string) => /TCP|Timeout|Worker|FSEvent|Process/.test(one)))
 })

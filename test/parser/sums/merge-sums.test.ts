@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { mergeSums } from '../../../parser/sums/merge-sums.ts'
+import { BLOCK_PAIRS } from '../../../parser/sums/run-format.ts'
 import { RunSums } from '../../../parser/sums/run-keeper.ts'
 import { writeRunSync } from '../../../parser/sums/run-writer.ts'
 import { MemorySums, type Sums } from '../../../parser/sums/sums.ts'
@@ -169,14 +170,28 @@ t.test('a merge that fails leaves its sources to the caller', async t => {
 })
 
 t.test('the main thread stays free', async t => {
-  const many = Array.from({ length: 300_000 }, (_, i) => [BigInt(i), 1n] as const)
-  let working = true
-  const sources = [inMemory(many), inMemory(many), inMemory(many)]
-  const done = mergeSums(sources, { pairsMax: 1_000_000 }).finally(() => {
-    working = false
+  const chunks = 20
+  const some = (first: number) =>
+    inMemory(Array.from({ length: chunks * BLOCK_PAIRS }, (_, i) => [BigInt(2 * i + first), 1n]))
+  /** @returns how often others had their turn, by this clock. */
+  const turnsBeside = async (clock: () => number): Promise<number> => {
+    t.intercept(performance, 'now', { value: clock })
+    let isMerging = true
+    const merging = mergeSums([some(0), some(1)], { pairsMax: 1_000_000 }).finally(() => {
+      isMerging = false
+    })
+    let turns = 0
+    for (; isMerging; turns++) await setImmediate()
+    t.match(await merging, { kind: 'merged', sums: { pairs: 2 * chunks * BLOCK_PAIRS } })
+    return turns
+  }
+  // Where the time stands still nobody has waited; where it flies, whoever has merged a chunk has kept
+  // the others waiting for long.
+  t.ok((await turnsBeside(() => 0)) <= 2, 'a merge that takes no time')
+  let nowMs = 0
+  const turns = await turnsBeside(() => {
+    nowMs += 1_000
+    return nowMs
   })
-  let turns = 0
-  for (; working; turns++) await setImmediate()
-  t.match(await done, { kind: 'merged', sums: { pairs: 300_000 } })
-  t.ok(turns > 3, `${turns} turns of the event loop`)
+  t.ok(turns >= 2 * chunks, `${turns} turns of the others for ${2 * chunks} chunks`)
 })
