@@ -136,7 +136,7 @@ export class Parser implements Service {
 
   async #countOnceAgreed(): Promise<void> {
     const { signal } = this.#ground
-    const { readingStage, recordingStage, countingStage, follower, held } = this.#parts
+    const { readingStage, recordingStage, countingStage, usage, follower, held } = this.#parts
     try {
       await goOnFromLedger({ ...this.#ground, ...this.#parts })
     } catch (error) {
@@ -148,6 +148,7 @@ export class Parser implements Service {
       readingStage.run(signal),
       recordingStage.run(signal),
       countingStage.run(signal),
+      usage.run(signal),
       follower.run(signal),
       held.run(signal),
     ])

@@ -131,14 +131,15 @@ function makeCounting(
   })
   const staged = new StagedBatches({ ledger, earlier, log, pauseMs: () => config.takeoverMs })
   const orders = new Orders({ ledger, log })
+  const countingStage = new CountingStage({
+    ...{ ...common, input: read, staged, orders },
+    record: files => recordingStage.record(files),
+    onCounted: () => recordingStage.lookSoon(),
+  })
   const usage = new UsageUpkeep({
     ...{ ledger, log, pauseMs: () => config.takeoverMs },
     pace: usagePace(config.rollUpMs),
-  })
-  const countingStage = new CountingStage({
-    ...{ ...common, input: read, staged, orders, usage },
-    record: files => recordingStage.record(files),
-    onCounted: () => recordingStage.lookSoon(),
+    isIdle: () => countingStage.isIdle,
   })
   const follower = new Follower({ ...ground, ledger })
   const held = new HeldFilesWatch({ ledger })

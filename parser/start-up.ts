@@ -49,7 +49,7 @@ export async function goOnFromJournal(parts: StartUpParts): Promise<void> {
  */
 export async function goOnFromLedger(parts: StartUpParts): Promise<void> {
   const { paths, config, journal, ledger, staged, log } = parts
-  await ledger.counter.noteSettings()
+  await ledger.roller.noteSettings()
   await reconcileWithLedger(journal, ledger, log, { path: paths.rememberedLedger, config })
   // What was begun is finished first; where somebody else counts, that is his.
   if (await ledger.counter.takeLease()) await staged.finishOpen()

@@ -14,7 +14,6 @@ import { closeAll } from '../reading/index.ts'
 import type { Decider, ReadFile, Refuser } from '../recording/index.ts'
 import type { Orders } from './orders.ts'
 import type { StagedBatches } from './staged-batches.ts'
-import type { UsageUpkeep } from './usage-upkeep.ts'
 import { attemptWhole } from './whole-batch.ts'
 
 export class CountingStage {
@@ -24,11 +23,11 @@ export class CountingStage {
   readonly #refuser: Refuser
   readonly #staged: StagedBatches
   readonly #orders: Orders
-  readonly #usage: UsageUpkeep
   readonly #record: (files: readonly ReadFile[]) => Promise<void>
   readonly #filesMax: number
   readonly #chunkPairsMax: number
   readonly #onCounted: () => void
+  #isWaiting = false
 
   constructor(options: {
     input: Handoff<ReadFile>
@@ -37,7 +36,6 @@ export class CountingStage {
     refuser: Refuser
     staged: StagedBatches
     orders: Orders
-    usage: UsageUpkeep
     /** For files that cannot be counted here now. */
     record: (files: readonly ReadFile[]) => Promise<void>
     filesMax: number
@@ -51,24 +49,27 @@ export class CountingStage {
     this.#refuser = options.refuser
     this.#staged = options.staged
     this.#orders = options.orders
-    this.#usage = options.usage
     this.#record = options.record
     this.#filesMax = options.filesMax
     this.#chunkPairsMax = options.chunkPairsMax
     this.#onCounted = options.onCounted
   }
 
+  /** Nothing waits to be counted, as far as was looked. */
+  get isIdle(): boolean {
+    return this.#isWaiting && this.#input.isEmpty
+  }
+
   /** The loop; ends when the signal is raised. */
   async run(signal: AbortSignal): Promise<void> {
-    let hasMore = false
+    let hasMore = true
     let lookAgainMs = 0
     try {
       while (!signal.aborted) {
-        const files = await this.#input.takeAll(
-          this.#filesMax,
-          signal,
-          hasMore ? 0 : LOOK_INTERVAL_MS,
-        )
+        this.#isWaiting = !hasMore
+        const waitMs = hasMore ? 0 : LOOK_INTERVAL_MS
+        const files = await this.#input.takeAll(this.#filesMax, signal, waitMs)
+        this.#isWaiting = false
         if (signal.aborted) {
           await closeAll(files)
           break
@@ -79,7 +80,6 @@ export class CountingStage {
         lookAgainMs = performance.now() + LOOK_INTERVAL_MS
         hasMore = await this.#countRecorded()
         if (hasMore) this.#onCounted()
-        hasMore = (await this.#keepUsage(!hasMore)) || hasMore
       }
     } catch (error) {
       if (!signal.aborted || error !== signal.reason) throw error
@@ -101,15 +101,6 @@ export class CountingStage {
     const hasOrders = await this.#orders.carryOut()
     if (hasOrders === 'recorder') return false
     return (await this.#staged.countNext()) || hasOrders
-  }
-
-  /** @returns whether there is more to do. */
-  async #keepUsage(hasCountedAll: boolean): Promise<boolean> {
-    const { counter } = this.#ledger
-    if (!(await this.#usage.isDue(hasCountedAll && this.#input.isEmpty))) return false
-    if (await counter.takeLease()) return this.#usage.goOn()
-    this.#usage.leaveToOthers()
-    return false
   }
 
   async #countAll(files: ReadFile[], signal: AbortSignal): Promise<void> {

@@ -1,10 +1,11 @@
 /**
- * Usage by time, kept by whoever counts, when nothing waits to be counted: what was counted since is rolled
- * up together, a little while behind. Under constant load it is so between two batches, once much waits or
- * has waited long. What goes wrong with it is said, and tried again after growing pauses; totals are not
- * held up by it.
+ * Usage by time, kept by whoever counts, beside counting: what was counted since is rolled up together, a
+ * little while behind where nothing waits to be counted, and under constant load once much waits or has
+ * waited long. What goes wrong with it is said, and tried again after growing pauses; totals are not held up
+ * by it.
  */
 
+import { Bell } from '../../shared/handoff.ts'
 import type { UsageUpkeep as Health } from '../../shared/health.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Ledger, Unrolled } from '../ledger/index.ts'
@@ -44,6 +45,7 @@ export class UsageUpkeep {
   readonly #log: Log
   readonly #pace: UsagePace
   readonly #pauseMs: () => number
+  readonly #isIdle: () => boolean
   #unrolled: Unrolled | undefined
   #isUnderWay = false
   /** Of what is new. */
@@ -62,11 +64,14 @@ export class UsageUpkeep {
     /** Before what went wrong is tried again for the first time. */
     pauseMs: () => number
     pace: UsagePace
+    /** Nothing waits to be counted, as far as is known. */
+    isIdle: () => boolean
   }) {
     this.#ledger = options.ledger
     this.#log = options.log
     this.#pauseMs = options.pauseMs
     this.#pace = options.pace
+    this.#isIdle = options.isIdle
   }
 
   /** For `status`, as far as it was looked here; undefined: nothing waits. */
@@ -81,14 +86,35 @@ export class UsageUpkeep {
     }
   }
 
-  /** Whether something is to be done now. @param isIdle nothing waits to be counted. */
-  async isDue(isIdle: boolean): Promise<boolean> {
+  /** The loop; ends when the signal is raised. */
+  async run(signal: AbortSignal): Promise<void> {
+    const untilStopped = new Bell()
+    try {
+      while (!signal.aborted) {
+        const hasMore = await this.goOn()
+        await untilStopped.wait(signal, hasMore ? 0 : LOOK_INTERVAL_MS)
+      }
+    } catch (error) {
+      if (!signal.aborted || error !== signal.reason) throw error
+    }
+  }
+
+  /** Looks whether something is to be done, and does it for a while. @returns whether there is more. */
+  async goOn(): Promise<boolean> {
+    if (!(await this.#isDue())) return false
+    if (await this.#ledger.counter.takeLease()) return this.#keep()
+    // Somebody else counts.
+    this.#upkeepAtMs = performance.now() + this.#pace.upkeepMs
+    return false
+  }
+
+  async #isDue(): Promise<boolean> {
     const nowMs = performance.now()
     if (nowMs < this.#retryAtMs) return false
-    if (this.#isUnderWay && isIdle) return true
+    if (this.#isUnderWay) return true
     if (nowMs >= this.#lookAtMs) {
       this.#lookAtMs = nowMs + this.#pace.lookMs
-      this.#unrolled = await this.#ledger.counter.unrolled()
+      this.#unrolled = await this.#ledger.roller.unrolled()
       this.#sayLeftOut(this.#unrolled?.leftOut ?? [])
       this.#sayZones(this.#unrolled?.zones)
     }
@@ -96,6 +122,7 @@ export class UsageUpkeep {
     const { postings, pairs, ageMs } = this.#unrolled
     const { isCounter } = this.#ledger.counter
     const { due } = this.#pace
+    const isIdle = this.#isIdle()
     const ageMsMax = isIdle && isCounter ? due.ageMs.atLeisure : due.ageMs.underLoad
     this.#isRollUpDue =
       postings > 0 && (ageMs >= ageMsMax || postings >= due.postings || pairs >= due.pairs)
@@ -103,9 +130,8 @@ export class UsageUpkeep {
     return this.#isRollUpDue || (isIdle && nowMs >= this.#upkeepAtMs)
   }
 
-  /** Does it for a while. @returns whether there is more. */
-  async goOn(): Promise<boolean> {
-    const result = await this.#ledger.counter.keepUsage(this.#isRollUpDue ? 'one' : 'none')
+  async #keep(): Promise<boolean> {
+    const result = await this.#ledger.roller.goOn(this.#isRollUpDue ? 'one' : 'none')
     this.#isUnderWay = result.kind === 'goes on'
     // What was known of it is not so any more.
     if (!this.#isUnderWay) this.#lookAtMs = 0
@@ -126,11 +152,6 @@ export class UsageUpkeep {
       case 'goes on':
         return true
     }
-  }
-
-  /** Somebody else counts. */
-  leaveToOthers(): void {
-    this.#upkeepAtMs = performance.now() + this.#pace.upkeepMs
   }
 
   #sayLeftOut(names: readonly string[]): void {
@@ -178,5 +199,6 @@ function zonesText(zones: Unrolled['zones']): string | undefined {
   return `TIME_ZONE_DIFFERS: days and months are those of ${ledger}, and COUNTERSINK_TIME_ZONE is ${setting} here: another parser of this ledger goes by that, or was told so later; set it to the same for all`
 }
 
+const LOOK_INTERVAL_MS = 500
 const NAMED_MAX = 5
 const RETRY_DOUBLINGS_MAX = 6

@@ -194,14 +194,20 @@ export class Session {
   }
 
   /**
-   * A statement for each of these rows of values, sent together: MariaDB's bulk protocol. Each row must
-   * change exactly one row of the table.
+   * A statement for each of these rows of values, sent together: MariaDB's bulk protocol.
+   *
+   * @returns how many rows of the table were changed.
    */
-  async executeEach(sql: string, rows: readonly (readonly unknown[])[]): Promise<void> {
-    if (rows.length === 0) return
+  async changeEach(sql: string, rows: readonly (readonly unknown[])[]): Promise<number> {
+    if (rows.length === 0) return 0
     // One number for all, however many packets they take.
     const batch = this.#connection.batch(withOneResult(sql), rows as unknown[][])
-    const changed = changesOf(await this.#answered(batch as Promise<unknown>))
+    return changesOf(await this.#answered(batch as Promise<unknown>))
+  }
+
+  /** The same where each row of values must change exactly one of the table. */
+  async executeEach(sql: string, rows: readonly (readonly unknown[])[]): Promise<void> {
+    const changed = await this.changeEach(sql, rows)
     if (changed === rows.length) return
     throw new CountersinkError(
       'DATABASE_FAILED',

@@ -28,8 +28,9 @@ export interface LedgerConnectionOptions {
 
 /**
  * The connections of a parser to its ledger, each kept, and looked at whenever it is new: one for whoever
- * counts, whose transactions are long, and one for all that is about files, so that recording goes on
- * beside counting and nobody who asks for a row waits for a batch. All must lead to the same ledger.
+ * counts, whose transactions are long, one for all that is about files, so that recording goes on beside
+ * counting and nobody who asks for a row waits for a batch, and one for what brings usage into its periods.
+ * All must lead to the same ledger.
  */
 export class LedgerConnection {
   readonly names: LedgerNames
@@ -40,6 +41,7 @@ export class LedgerConnection {
   /** For all that is about files: their rows, their sums, what was seen of them. The first to be used. */
   readonly files: Lane
   #counting: Lane
+  #usage: Lane
   readonly #hosts: Hosts
   readonly #counted = new NewestCounted()
   readonly #side: SideSession
@@ -58,6 +60,7 @@ export class LedgerConnection {
     this.#hosts = new Hosts(options.address, host => options.events.emit('host', host))
     this.files = this.#lane('files', { wasFit: false })
     this.#counting = this.#lane('counting', { wasFit: true })
+    this.#usage = this.#lane('usage', { wasFit: true })
     this.#side = new SideSession(this.#hosts, session => this.#inspect(session))
   }
 
@@ -66,15 +69,16 @@ export class LedgerConnection {
     return this.#counting
   }
 
-  /** First of all: connects. An account that may have one connection only has one for everything. */
+  /** For what brings usage into its periods. */
+  get usage(): Lane {
+    return this.#usage
+  }
+
+  /** First of all: connects. Where an account may not have so many, they are shared. */
   async open(): Promise<LedgerIdentity> {
     await this.files.read(async () => {})
-    try {
-      await this.#counting.open()
-    } catch (error) {
-      if (hasNoneLeft(error)) this.#counting = this.files
-      else if (judgeSqlError(error) === undefined) throw error
-    }
+    this.#counting = await opened(this.#counting, this.files)
+    if (this.config.usage !== 'off') this.#usage = await opened(this.#usage, this.#counting)
     return this.identity
   }
 
@@ -121,6 +125,7 @@ export class LedgerConnection {
 
   /** @param last what whoever counts does before, if there is a connection. */
   async close(last: (session: Session) => Promise<void>): Promise<void> {
+    await this.#usage.close()
     await this.#counting.close(last)
     await Promise.all([this.files.close(), this.#side.close()])
   }
@@ -169,4 +174,15 @@ export class LedgerConnection {
     this.#identity = await openLedger(session, this.config, { ...known, mayBegin })
     this.#uuid = this.#identity.uuid
   }
+}
+
+/** @returns the other one, if this may not be. @throws CountersinkError what a person has to mend */
+async function opened(lane: Lane, other: Lane): Promise<Lane> {
+  try {
+    await lane.open()
+  } catch (error) {
+    if (hasNoneLeft(error)) return other
+    if (judgeSqlError(error) === undefined) throw error
+  }
+  return lane
 }

@@ -1,6 +1,7 @@
 import type { StatePaths } from '../../shared/paths.ts'
 import type { TrailQuestion } from '../../shared/protocol.ts'
 import type { Growth } from '../facts.ts'
+import { startPacking } from '../sums/index.ts'
 import { contentsWithPrefix, type KnownContent } from './asking/contents.ts'
 import { type Named, namesakesOf, otherContentsOf } from './asking/namesakes.ts'
 import {
@@ -23,8 +24,11 @@ import {
   wholeTrail,
 } from './asking/trails.ts'
 import { Counter } from './counting/counter.ts'
+import { Lease } from './counting/lease.ts'
 import { type LedgerFile, type Offer, offerAgain, originOf, type Published } from './file-rows.ts'
 import { LedgerConnection, type LedgerConnectionOptions } from './ledger-connection.ts'
+import { Roller } from './periods/roller.ts'
+import { UsageKeeper } from './periods/usage-keeper.ts'
 import { Recorder } from './recording/recorder.ts'
 import { type Known, type LedgerIdentity, NOTHING_KNOWN } from './schema/opening.ts'
 import type { OpeningTaken } from './schema/opening-balance.ts'
@@ -46,6 +50,7 @@ export type { OpenBatch }
 export class Ledger {
   readonly recorder: Recorder
   readonly counter: Counter
+  readonly roller: Roller
   readonly #connection: LedgerConnection
 
   constructor(
@@ -53,7 +58,13 @@ export class Ledger {
   ) {
     this.#connection = new LedgerConnection(options)
     this.recorder = new Recorder(this.#connection)
-    this.counter = new Counter(this.#connection, options.paths?.timeZone)
+    const { names, instance, config, signal } = this.#connection
+    const lease = new Lease({ names, instance, lengthMs: () => config.takeoverMs })
+    const kernel = startPacking()
+    const zonePath = options.paths?.timeZone
+    const usage = new UsageKeeper({ names, config, instance, signal, lease, kernel, zonePath })
+    this.counter = new Counter(this.#connection, { lease, kernel, usage })
+    this.roller = new Roller(this.#connection, usage)
   }
 
   /**

@@ -12,17 +12,21 @@ import { type LedgerNames, sqlTime } from '../schema/tables.ts'
  *
  * @param before UTC, as SQL has it.
  * @param isRolled only what is in its hour, day and month: nothing comes there from the opening balance.
+ *   What is on its way there never does: its sums are read for it.
  */
 export function isFoldable(
   { posting, batch, rollup, meta }: LedgerNames,
   before: string,
   isRolled: boolean,
 ): string {
-  const unrolled = `NOT r.state <=> 'applied' OR q.day_before IS NOT NULL`
-  const inItsPeriods = `(f.sign <> 1 OR (SELECT z.time_zone IS NULL FROM ${meta} z) OR NOT EXISTS
+  const hasNone = (which: string): string => `NOT EXISTS
     (SELECT 1 FROM ${posting} q LEFT JOIN ${rollup} r ON r.n = q.rolled
-      WHERE q.file_sequence = f.sequence AND (${unrolled})))`
-  return `${isRolled ? inItsPeriods : 'TRUE'} AND f.state IN ('applied', 'reverted') AND f.pairs IS NOT NULL AND f.postings > 0
+      WHERE q.file_sequence = f.sequence AND (${which}))`
+  const isChangingDays = 'q.day_before IS NOT NULL'
+  const inItsPeriods = `(f.sign <> 1 OR (SELECT z.time_zone IS NULL FROM ${meta} z)
+    OR ${hasNone(`NOT r.state <=> 'applied' OR ${isChangingDays}`)})`
+  const notOnItsWay = hasNone(`r.state <> 'applied' OR ${isChangingDays}`)
+  return `${isRolled ? inItsPeriods : notOnItsWay} AND f.state IN ('applied', 'reverted') AND f.pairs IS NOT NULL AND f.postings > 0
     AND NOT EXISTS (SELECT 1 FROM ${posting} q LEFT JOIN ${batch} e ON e.id = q.batch_id
                      WHERE q.file_sequence = f.sequence
                        AND (q.folded <> 0 OR NOT e.state <=> 'applied' OR e.ended_at >= '${before}'))`

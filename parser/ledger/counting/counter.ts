@@ -1,13 +1,12 @@
 import { hasCode } from '../../../shared/errors.ts'
 import { hexOf, type Reason } from '../../facts.ts'
-import { startPacking } from '../../sums/index.ts'
+import type { KernelExports } from '../../kernel/index.ts'
 import { TotalsWriter } from '../adding/totals-writer.ts'
 import type { Batch } from '../batch.ts'
 import type { Session } from '../connection.ts'
 import { fileColumns, type LedgerFile } from '../file-rows.ts'
 import type { LedgerConnection } from '../ledger-connection.ts'
-import type { RollUps, Unrolled } from '../periods/upkeep.ts'
-import { UsageKeeper, type UsageResult } from '../periods/usage-keeper.ts'
+import type { UsageKeeper } from '../periods/usage-keeper.ts'
 import { databaseUnavailable } from '../sql-errors.ts'
 import { findBatch } from './batch-row.ts'
 import { overflowAmong, refusal, takeOffGuilty } from './blame.ts'
@@ -15,7 +14,7 @@ import type { FileOrder } from './carry-out.ts'
 import { type BeginResult, beginStaged } from './count-staged.ts'
 import { countWhole, type LongCountOptions, largestSumOf, type WholeResult } from './count-whole.ts'
 import { bringToEnd, type StagedResult as CourseResult } from './course.ts'
-import { Lease } from './lease.ts'
+import type { Lease } from './lease.ts'
 import { type CarriedOut, OrderCarrier } from './order-carrier.ts'
 import { type Order, waitingOrders } from './order-row.ts'
 import type { Overflow } from './overflow.ts'
@@ -44,18 +43,20 @@ export class Counter {
   readonly #connection: LedgerConnection
   readonly #lease: Lease
   readonly #writer: TotalsWriter
-  readonly #kernel = startPacking()
+  readonly #kernel: KernelExports
   readonly #orders: OrderCarrier
   readonly #usage: UsageKeeper
 
-  /** @param zonePath where it is remembered which time zone this parser was told. */
-  constructor(connection: LedgerConnection, zonePath?: string) {
+  /** @param parts.usage what is brought into its periods before the books are closed. */
+  constructor(
+    connection: LedgerConnection,
+    { lease, kernel, usage }: { lease: Lease; kernel: KernelExports; usage: UsageKeeper },
+  ) {
     this.#connection = connection
-    const { names, instance, config } = connection
-    this.#lease = new Lease({ names, instance, lengthMs: () => config.takeoverMs })
-    this.#writer = new TotalsWriter(names)
-    const [lease, kernel] = [this.#lease, this.#kernel]
-    this.#usage = new UsageKeeper({ names, config, lease, kernel, zonePath })
+    this.#lease = lease
+    this.#kernel = kernel
+    this.#usage = usage
+    this.#writer = new TotalsWriter(connection.names)
     this.#orders = new OrderCarrier(this.#lease, {
       optionsOn: session => this.#optionsOn(session),
       bringToEnd: (session, batch, begin) => this.#bringToEnd(session, batch, begin),
@@ -169,28 +170,6 @@ export class Counter {
     return this.#counting(session => this.#orders.decline(session, order, why))
   }
 
-  /** First of all calls at a start: what was set may be another than the last time. */
-  noteSettings(): Promise<void> {
-    return this.#usage.noteSettings()
-  }
-
-  /** What was counted and is in no period yet; undefined: usage is not kept by time. */
-  unrolled(): Promise<Unrolled | undefined> {
-    return this.#connection.counting.read(session => this.#usage.unrolled(session))
-  }
-
-  /**
-   * Keeps usage by time, for a while.
-   *
-   * @param rollUps what is begun, unless something is under way.
-   * @throws the signal's reason between two parts
-   */
-  keepUsage(rollUps: RollUps): Promise<UsageResult | { readonly kind: 'recorder' }> {
-    return this.#counting(session =>
-      this.#usage.goOn(session, this.#optionsOn(session), this.#connection.signal, rollUps),
-    )
-  }
-
   async #bringToEnd(
     session: Session,
     batch: StagedBatch,
@@ -235,9 +214,7 @@ export class Counter {
       await this.#connection.counting.between()
       await this.#lease.keep(session)
     }
-    const periods = this.#usage.isKept
-      ? { bringIntoPeriods: () => this.#usage.allParts(session, { instance, between }) }
-      : {}
+    const periods = this.#usage.isKept ? { bringIntoPeriods: () => this.#usage.all(session) } : {}
     return {
       ...{ between, ...periods },
       ...{ names, instance, lease: this.#lease, kernel: this.#kernel, writer: this.#writer },

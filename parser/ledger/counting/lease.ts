@@ -11,6 +11,9 @@
  * - **lost**: somebody else has taken it. Whoever notices has counted nothing in that transaction, and
  *   goes on as one of those who only record.
  *
+ * The holder may do two things at a time, each on a connection of its own: what goes on beside counting is
+ * bound to one holding (`holding`), and asks for the row last, so that neither waits while the other works.
+ *
  * A holder that is stopped in the middle of a transaction holds up its successor until the server ends
  * the transaction, which it does after the length of the lease (`idle_transaction_timeout`).
  */
@@ -20,7 +23,13 @@ import type { Session } from '../connection.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { transaction } from '../transaction.ts'
 
-export class Lease {
+/** What a transaction that moves something must pass. */
+export interface Fence {
+  /** @throws CountersinkError LEASE_LOST: the transaction must be rolled back. */
+  fence(session: Session): Promise<void>
+}
+
+export class Lease implements Fence {
   readonly #names: LedgerNames
   readonly #instance: Buffer
   readonly #lengthMs: () => number
@@ -89,9 +98,19 @@ export class Lease {
    * @throws CountersinkError LEASE_LOST: somebody else counts now. The transaction must be rolled back.
    */
   async fence(session: Session): Promise<void> {
-    if (this.#epoch !== undefined && (await this.#renew(session))) return
-    this.#epoch = undefined
-    throw new CountersinkError('LEASE_LOST', 'another parser counts now')
+    await this.#pass(session, this.#epoch)
+  }
+
+  /**
+   * The fence of what is read from now on to be written later: it does not pass once the lease was lost,
+   * though it was taken again.
+   *
+   * @throws CountersinkError LEASE_LOST: it is not held.
+   */
+  holding(): Fence {
+    const epoch = this.#epoch
+    if (epoch === undefined) throw leaseLost()
+    return { fence: session => this.#pass(session, epoch) }
   }
 
   /**
@@ -119,18 +138,26 @@ export class Lease {
     )
   }
 
-  async #renew(session: Session): Promise<boolean> {
-    const changed = await session.execute(
-      `UPDATE ${this.#names.lease} SET moves = moves + 1, until = ${UNTIL}
-        WHERE only_row = 1 AND epoch = ?`,
-      [this.#lengthMicroseconds, this.#epoch],
-    )
-    return changed === 1
+  async #pass(session: Session, epoch: bigint | undefined): Promise<void> {
+    if (epoch !== undefined && epoch === this.#epoch) {
+      const changed = await session.execute(
+        `UPDATE ${this.#names.lease} SET moves = moves + 1, until = ${UNTIL}
+          WHERE only_row = 1 AND epoch = ?`,
+        [this.#lengthMicroseconds, epoch],
+      )
+      if (changed === 1) return
+      if (epoch === this.#epoch) this.#epoch = undefined
+    }
+    throw leaseLost()
   }
 
   get #lengthMicroseconds(): number {
     return Math.round(this.#lengthMs() * 1_000)
   }
+}
+
+function leaseLost(): CountersinkError {
+  return new CountersinkError('LEASE_LOST', 'another parser counts now')
 }
 
 const UNTIL = 'UTC_TIMESTAMP(3) + INTERVAL ? MICROSECOND'

@@ -70,8 +70,8 @@ function lookAtPackets({ packetBytesMax }: Session): Finding {
       )
 }
 
-/** Of whoever counts and of files, for each one that asks what a statement waits for, and a question beside. */
-const CONNECTIONS_NEEDED = 5
+/** Of whoever counts, of files and of usage, for each one that asks what a statement waits for, and a question beside. */
+const CONNECTIONS_NEEDED = 7
 
 async function lookAtConnections(session: Session): Promise<string | Finding> {
   const [limits] = await session.query<{ most: bigint | number; ofUser: bigint | number }>(

@@ -7,7 +7,7 @@
 
 import { crashPoint } from '../../../shared/crash-points.ts'
 import type { Session } from '../connection.ts'
-import type { Lease } from '../counting/lease.ts'
+import type { Fence } from '../counting/lease.ts'
 import { BlockSums } from '../recording/block-sums.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { transaction } from '../transaction.ts'
@@ -52,7 +52,7 @@ const FILES_MAX = 500
 
 interface Options {
   readonly names: LedgerNames
-  readonly lease: Lease
+  readonly lease: Fence
 }
 
 /**

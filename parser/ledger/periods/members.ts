@@ -8,7 +8,7 @@ import { crashPoint } from '../../../shared/crash-points.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import type { Calendar } from '../../../shared/time-zone.ts'
 import type { Session } from '../connection.ts'
-import type { Lease } from '../counting/lease.ts'
+import type { Fence } from '../counting/lease.ts'
 import { fromSqlTime, type LedgerNames } from '../schema/tables.ts'
 import { transaction } from '../transaction.ts'
 import { hourOf, type Move, movesOf, planOfMoves, type RolledFile } from './moves.ts'
@@ -110,7 +110,7 @@ interface Row {
 export async function beginRollUp(
   session: Session,
   { postings, moves }: Members,
-  { names, lease, instance }: { names: LedgerNames; lease: Lease; instance: Uint8Array },
+  { names, lease, instance }: { names: LedgerNames; lease: Fence; instance: Uint8Array },
 ): Promise<void> {
   await transaction(session, async () => {
     await lease.fence(session)

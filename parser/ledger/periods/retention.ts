@@ -13,7 +13,7 @@ import { crashPoint } from '../../../shared/crash-points.ts'
 import type { DaysKept } from '../../../shared/setting-kinds.ts'
 import { Calendar } from '../../../shared/time-zone.ts'
 import type { Session } from '../connection.ts'
-import type { Lease } from '../counting/lease.ts'
+import type { Fence } from '../counting/lease.ts'
 import { fromSqlTime, GRANULARITIES, type Granularity, type LedgerNames } from '../schema/tables.ts'
 import { transaction } from '../transaction.ts'
 import { dropPartitions, PERIOD_TABLES, unitOf } from './partitions.ts'
@@ -25,7 +25,7 @@ export type Keeping = Readonly<Record<Granularity, DaysKept>>
 export async function* dropOldPeriods(
   session: Session,
   { timeZone, keeping, nowMs }: { timeZone: string; keeping: Keeping; nowMs?: number },
-  options: { readonly names: LedgerNames; readonly lease: Lease; between: () => Promise<void> },
+  options: { readonly names: LedgerNames; readonly lease: Fence; between: () => Promise<void> },
 ): AsyncGenerator<void> {
   const { names, lease, between } = options
   const now = nowMs ?? (await serverTime(session))
@@ -60,7 +60,7 @@ export async function* dropOldPeriods(
 async function raise(
   session: Session,
   { granularity, from }: { granularity: Granularity; from: string },
-  { names, lease }: { readonly names: LedgerNames; readonly lease: Lease },
+  { names, lease }: { readonly names: LedgerNames; readonly lease: Fence },
 ): Promise<void> {
   const { period, usage } = names
   const before = (await keptFrom(session, names)).from.get(granularity)

@@ -10,7 +10,7 @@ import { crashPoint } from '../../../shared/crash-points.ts'
 import { U64_MAX } from '../../../shared/limits.ts'
 import { Calendar } from '../../../shared/time-zone.ts'
 import type { Session } from '../connection.ts'
-import type { Lease } from '../counting/lease.ts'
+import type { Fence } from '../counting/lease.ts'
 import { fromSqlTime, type LedgerNames } from '../schema/tables.ts'
 import { transaction } from '../transaction.ts'
 import { MEMBER_LIMITS } from './members.ts'
@@ -19,7 +19,7 @@ import { insertRollUp, unlike } from './rollup-row.ts'
 
 interface Options {
   readonly names: LedgerNames
-  readonly lease: Lease
+  readonly lease: Fence
   readonly instance: Uint8Array
 }
 
@@ -100,32 +100,37 @@ export async function chooseRezoned(
   return { moves: movesOf(files, true), postings, behind, to: isEnd && isNothing ? null : to }
 }
 
-/** @returns whether a roll-up was begun; else it is only known how far they were looked for. */
+/**
+ * @returns whether a roll-up was begun; else it is only known how far they were looked for, or the books
+ *   were closed over some of them since: they are to be chosen anew.
+ */
 export async function beginRezoning(
   session: Session,
   { moves, postings, behind, to }: Rezoning,
   { names, lease, instance }: Options,
 ): Promise<boolean> {
   const { posting, meta } = names
-  await transaction(session, async () => {
+  const isBegun = await transaction<boolean>(session, async undo => {
     await lease.fence(session)
     if (postings.length === 0) {
       await session.execute(
         `UPDATE ${meta} SET rezoned_to = ? WHERE only_row = 1 AND rezoned_to = ?`,
         [to, behind],
       )
-      return
+      return false
     }
     await insertRollUp(session, names, { ...planOfMoves(moves), instance, rezonesTo: to })
-    await session.executeEach(
+    const changed = await session.changeEach(
       `UPDATE ${posting} SET day_before = day, day = ?
         WHERE file_sequence = ? AND n = ? AND day = ? AND folded = 0`,
       postings.map(({ day, sequence, n, dayBefore }) => [day, sequence, n, dayBefore]),
     )
+    if (changed !== postings.length) return undo(false)
     crashPoint('U1-before-commit')
+    return true
   })
-  if (postings.length > 0) crashPoint('U1-begun')
-  return postings.length > 0
+  if (isBegun) crashPoint('U1-begun')
+  return isBegun
 }
 
 /** With the last chunk. */

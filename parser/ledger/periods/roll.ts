@@ -5,13 +5,16 @@
  * - **applying** (U2): a chunk of consumers a transaction, with its cursor.
  * - **applied** (U3): with the last chunk, if it has moved what was planned.
  *
- * Every transaction begins with the lease. It is done a part at a time: whoever counts counts in between.
+ * It is done a part at a time, beside counting, and under its lease. A short transaction begins with that; one
+ * that moves a chunk asks for it last, with all that others write too: whoever counts does not wait for the
+ * chunk, and the chunk waits for one of theirs before it is committed. What it has read until then is its own:
+ * of one holding of the lease nobody else changes periods, and of a later one its cursor is not where it was.
  */
 
 import { crashPoint } from '../../../shared/crash-points.ts'
 import type { KernelExports } from '../../kernel/index.ts'
 import type { Session } from '../connection.ts'
-import type { Lease } from '../counting/lease.ts'
+import type { Fence } from '../counting/lease.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { transaction } from '../transaction.ts'
 import { type ChunkTools, rollChunk, rowsOfChunk } from './chunk.ts'
@@ -23,7 +26,8 @@ import { endRollUp, moveRollUp, type RollUp } from './rollup-row.ts'
 
 export interface RollOptions {
   readonly names: LedgerNames
-  readonly lease: Lease
+  /** Of one holding of the lease. */
+  readonly lease: Fence
   readonly instance: Uint8Array
   readonly kernel: KernelExports
   /** Made when there is something to roll up: some dozen megabytes. */
@@ -61,11 +65,12 @@ export async function* bringToItsEnd(
       }
     }
     await transaction(session, async () => {
-      await lease.fence(session)
-      if (range !== undefined) {
-        const step = await rollChunk(session, names, tools, { moves, blocks, range })
-        await moveRollUp(session, names, { ...step, n, after, to: range.to })
-      }
+      const step = await fencedAtItsEnd(session, lease, async () =>
+        range === undefined
+          ? undefined
+          : rollChunk(session, names, tools, { moves, blocks, range }),
+      )
+      if (step !== undefined) await moveRollUp(session, names, { ...step, n, after, to: range!.to })
       if (isLast) {
         if (rollUp.rezonesTo !== null) await endRezoning(session, names, rollUp.rezonesTo)
         await endRollUp(session, names, n)
@@ -79,4 +84,21 @@ export async function* bringToItsEnd(
     await between()
   }
   crashPoint('U3-rolled')
+}
+
+/** @throws CountersinkError LEASE_LOST, also where what somebody else has moved since is found to be unlike */
+async function fencedAtItsEnd<T>(
+  session: Session,
+  lease: Fence,
+  action: () => Promise<T>,
+): Promise<T> {
+  let result: T
+  try {
+    result = await action()
+  } catch (error) {
+    if (session.isUsable) await lease.fence(session)
+    throw error
+  }
+  await lease.fence(session)
+  return result
 }

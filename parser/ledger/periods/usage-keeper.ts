@@ -5,6 +5,7 @@ import type { Session } from '../connection.ts'
 import type { Lease } from '../counting/lease.ts'
 import type { LedgerNames } from '../schema/tables.ts'
 import { sqlNumber } from '../sql-errors.ts'
+import { Turns } from '../turns.ts'
 import { type ChunkTools, chunkTools } from './chunk.ts'
 import { LeftOut } from './left-out.ts'
 import { keepUp, type RollUps, readUnrolled, readZone, type Unrolled } from './upkeep.ts'
@@ -19,21 +20,25 @@ export type UsageResult =
   | { readonly kind: 'failed'; readonly why: string }
 
 /**
- * Keeps usage by time for whoever holds the lease: for a while at once, from where it was left. What goes
- * wrong with it holds up nothing else.
+ * Keeps usage by time for whoever holds the lease: for a while at once, from where it was left, on one
+ * connection at a time. What goes wrong with it holds up nothing else.
  */
 export class UsageKeeper {
   readonly #names: LedgerNames
   readonly #config: Config
+  readonly #instance: Uint8Array
+  readonly #signal: AbortSignal
   readonly #lease: Lease
   readonly #kernel: KernelExports
   readonly #zone: ZoneSetting
   readonly #leftOut = new LeftOut()
+  readonly #turns = new Turns()
   #tools: ChunkTools | undefined
   #work:
     | {
         readonly session: Session
         readonly epoch: bigint | undefined
+        readonly rollUps: RollUps
         readonly parts: AsyncGenerator<void, 'done' | 'later'>
       }
     | undefined
@@ -41,6 +46,9 @@ export class UsageKeeper {
   constructor(options: {
     names: LedgerNames
     config: Config
+    instance: Uint8Array
+    /** Ends it between two parts. */
+    signal: AbortSignal
     lease: Lease
     kernel: KernelExports
     zonePath: string | undefined
@@ -48,6 +56,8 @@ export class UsageKeeper {
     this.#zone = new ZoneSetting(options.zonePath)
     this.#names = options.names
     this.#config = options.config
+    this.#instance = options.instance
+    this.#signal = options.signal
     this.#lease = options.lease
     this.#kernel = options.kernel
   }
@@ -63,11 +73,13 @@ export class UsageKeeper {
   }
 
   /** undefined: usage is not kept by time. */
-  async unrolled(session: Session): Promise<Unrolled | undefined> {
-    const { usage } = this.#config
-    if (usage === 'off') return undefined
+  unrolled(session: Session): Promise<Unrolled | undefined> {
+    return this.#turns.take(() => this.#unrolled(session))
+  }
+
+  async #unrolled(session: Session): Promise<Unrolled | undefined> {
     const { timeZone } = await readZone(session, this.#names)
-    if (timeZone === null && usage !== 'on') return undefined
+    if (timeZone === null && this.#config.usage !== 'on') return undefined
     await this.#leftOut.lookAgain(session, this.#names, this.#config.rollUpMs * 2)
     const unrolled = await readUnrolled(session, this.#names, this.#leftOut)
     const { timeZone: setting } = this.#config
@@ -79,29 +91,11 @@ export class UsageKeeper {
   }
 
   /** @throws CountersinkError LEASE_LOST; the signal's reason; what passes with another connection. */
-  async goOn(
-    session: Session,
-    options: { readonly instance: Uint8Array; readonly between: () => Promise<void> },
-    signal: AbortSignal,
-    rollUps: RollUps,
-  ): Promise<UsageResult> {
-    const { epoch } = this.#lease
-    // Somebody else may have been at it.
-    if (this.#work?.session !== session || this.#work.epoch !== epoch) this.#work = undefined
-    this.#work ??= { session, epoch, parts: this.parts(session, options, rollUps) }
-    const { parts } = this.#work
-    const untilMs = performance.now() + AT_ONCE_MS
+  async goOn(session: Session, rollUps: RollUps): Promise<UsageResult> {
     try {
-      while (performance.now() < untilMs) {
-        const { done, value } = await parts.next()
-        if (done !== true) continue
-        this.#work = undefined
-        return { kind: value }
-      }
-      return { kind: 'goes on' }
+      return { kind: await this.#forAWhile(session, rollUps) }
     } catch (error) {
-      this.#work = undefined
-      if (signal.aborted || hasCode(error, 'LEASE_LOST') || !session.isUsable) throw error
+      if (this.#signal.aborted || hasCode(error, 'LEASE_LOST') || !session.isUsable) throw error
       if (BUSY.has(sqlNumber(error) ?? 0)) return { kind: 'later' }
       return { kind: 'failed', why: describeError(error) }
     }
@@ -110,17 +104,19 @@ export class UsageKeeper {
   /**
    * All that is to be done, as before the books are closed.
    *
-   * @throws CountersinkError as `goOn`; BLOCK_UNREADABLE when a file is left out.
+   * @throws CountersinkError as `goOn`; USAGE_UNLIKE; BLOCK_UNREADABLE when a file is left out.
    */
-  async *allParts(
-    session: Session,
-    options: { readonly instance: Uint8Array; readonly between: () => Promise<void> },
-  ): AsyncGenerator<void, 'done' | 'later'> {
+  async *all(session: Session): AsyncGenerator<void, 'done' | 'later'> {
     for (const _ of this.#leftOut.names) {
-      await this.#leftOut.lookAgain(session, this.#names, 0)
+      await this.#turns.take(() => this.#leftOut.lookAgain(session, this.#names, 0))
       yield
     }
-    const end = yield* this.parts(session, options, 'all')
+    let end: UsageResult['kind']
+    for (;;) {
+      end = await this.#forAWhile(session, 'all')
+      if (end !== 'goes on') break
+      yield
+    }
     const { names } = this.#leftOut
     if (names.length === 0) return end
     const named = names.slice(0, NAMED_MAX).join(', ')
@@ -134,14 +130,37 @@ export class UsageKeeper {
     )
   }
 
-  parts(
-    session: Session,
-    options: { readonly instance: Uint8Array; readonly between: () => Promise<void> },
-    rollUps: RollUps,
-  ): AsyncGenerator<void, 'done' | 'later'> {
-    const [names, lease, kernel, config] = [this.#names, this.#lease, this.#kernel, this.#config]
+  /** Where somebody else was at it meanwhile, it is begun anew by what the ledger says. */
+  #forAWhile(session: Session, rollUps: RollUps): Promise<'done' | 'later' | 'goes on'> {
+    return this.#turns.take(async () => {
+      const { epoch } = this.#lease
+      const isSame =
+        this.#work?.session === session &&
+        this.#work.epoch === epoch &&
+        this.#work.rollUps === rollUps
+      const work = isSame
+        ? this.#work!
+        : { session, epoch, rollUps, parts: this.#parts(session, rollUps) }
+      this.#work = undefined
+      const untilMs = performance.now() + AT_ONCE_MS
+      while (performance.now() < untilMs) {
+        const { done, value } = await work.parts.next()
+        if (done === true) return value
+      }
+      this.#work = work
+      return 'goes on'
+    })
+  }
+
+  #parts(session: Session, rollUps: RollUps): AsyncGenerator<void, 'done' | 'later'> {
+    const [names, kernel, config] = [this.#names, this.#kernel, this.#config]
     return keepUp(session, {
-      ...{ names, lease, kernel, ...options },
+      ...{ names, lease: this.#lease.holding(), kernel, instance: this.#instance },
+      // Nobody else is let go first: they might have to wait for this one to end.
+      between: async () => {
+        this.#signal.throwIfAborted()
+        await this.#lease.keep(session)
+      },
       tools: () => (this.#tools ??= chunkTools(names, kernel)),
       leftOut: this.#leftOut,
       wantedZone: there => this.#zone.wanted(config.timeZone, there),
@@ -156,5 +175,5 @@ const NAMED_MAX = 5
 /** A lock that was not free, a deadlock. */
 const BUSY: ReadonlySet<number> = new Set([1205, 1213])
 
-/** Then what waits to be counted goes first. */
+/** Then whoever has only one connection for everything counts what waits. */
 const AT_ONCE_MS = 250

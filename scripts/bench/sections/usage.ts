@@ -19,7 +19,7 @@ export const usage: Section = {
     const before = { client: cpuSeconds('self'), server: site.serverCpuSeconds() }
     const startedMs = performance.now()
     for (let kind = 'goes on'; kind !== 'done'; ) {
-      kind = (await ledger.counter.keepUsage('all')).kind
+      kind = (await ledger.roller.goOn('all')).kind
       if (kind !== 'goes on') mustEqual('what comes of it', kind, 'done')
     }
     const seconds = (performance.now() - startedMs) / 1_000

@@ -25,6 +25,8 @@ const PAIRS = [
   [2n, 6n],
   [3n, 7n],
 ] as const
+/** Connections of a parser: for files, for whoever counts, for usage. */
+const LANES = 3
 
 t.test('around each COMMIT: of the sums, the beginning of the batch, and every chunk', async t => {
   const database = await server.database()
@@ -179,7 +181,7 @@ t.test('killed by the server in the middle of a transaction', async t => {
     const batch = batchFor(PAIRS, facts)
     const killed = killAt === 'batch' ? { ...batch, sums: source } : batch
     t.match(await within('applying', count(killed)), { kind: 'applied' })
-    t.equal(kills, 2, `${what}: the connection of whoever counts, and that of files`)
+    t.equal(kills, LANES, what)
     t.ok(outages.length > 0)
     t.same(await totals(), asTotals(PAIRS))
     t.same([await rows('batch'), await rows('file'), await rows('sums')], [1, 1, 1])
@@ -200,7 +202,7 @@ t.test('killed while its sums are recorded', async t => {
       kills += await killAllBut(session, databaseOf(address))
     })
     const [row] = (await within('recording', record([fileOf(wide, { sums })]))) ?? []
-    t.equal(kills, 2, 'also the connection of whoever counts')
+    t.equal(kills, LANES, 'also those of who counts and of who rolls up')
     t.ok(outages.length > 0)
     t.match(row, { state: 'staged', pairs: 6_000n, recordedTo: wide.at(-1)![0] })
     const found = await session.query('SELECT SUM(pairs) AS n FROM countersink_sums')
@@ -231,7 +233,7 @@ t.test('killed between two calls, nobody notices', async t => {
   await ledger.open()
   await count(batchFor([[1n, 1n]]))
   const database = databaseOf(address)
-  t.equal(await killAllBut(session, database), 2)
+  t.equal(await killAllBut(session, database), LANES)
   t.match(await count(batchFor([[1n, 1n]])), { kind: 'applied' })
   t.same(await totals(), { 1: '2' })
 })

@@ -65,21 +65,35 @@ t.test('who counts holds up nobody who records', async t => {
   }
 })
 
-t.test('an account that may have one connection records and counts in turns', async t => {
-  const address = await server.database()
-  const [name, user] = [databaseOf(address), `one_${databaseOf(address)}`]
-  await server.admin.execute(`CREATE USER ${user}@localhost WITH MAX_USER_CONNECTIONS 1`)
-  await server.admin.execute(`GRANT ALL ON ${name}.* TO ${user}@localhost`)
-  const through = { url: `mariadb://${user}@localhost/${name}?socketPath=${server.socketPath}` }
-  const { ledger, record, count, totals, outages } = await openLedgerScene(t, address, { through })
-  await ledger.open()
-  t.match(await record(batchFor([[1n, 5n]]).files), [{ state: 'staged' }])
-  t.match(await count(batchFor([[2n, 6n]])), { kind: 'applied' })
-  const files = await ledger.counter.waiting(9)
-  const id = Buffer.alloc(16, 5)
-  t.match(await ledger.counter.countStaged({ id, files }), { kind: 'applied' })
-  t.same([await totals(), outages], [{ 1: '5', 2: '6' }, []])
-})
+for (const most of [1, 2, 3]) {
+  t.test(`an account that may have ${most} connections does all in turns`, async t => {
+    const address = await server.database()
+    const [name, user] = [databaseOf(address), `few_${databaseOf(address)}`]
+    await server.admin.execute(`CREATE USER ${user}@localhost WITH MAX_USER_CONNECTIONS ${most}`)
+    await server.admin.execute(`GRANT ALL ON ${name}.* TO ${user}@localhost`)
+    const through = { url: `mariadb://${user}@localhost/${name}?socketPath=${server.socketPath}` }
+    const scene = await openLedgerScene(t, address, { through })
+    const { ledger, record, count, totals, outages, session } = scene
+    await ledger.open()
+    const used = await session.query(
+      'SELECT 1 FROM information_schema.processlist WHERE user = ?',
+      [user],
+    )
+    t.equal(used.length, most)
+    t.match(await record(batchFor([[1n, 5n]]).files), [{ state: 'staged' }])
+    t.match(await count(batchFor([[2n, 6n]])), { kind: 'applied' })
+    const files = await ledger.counter.waiting(9)
+    const id = Buffer.alloc(16, 5)
+    const [counted, rolled] = await Promise.all([
+      ledger.counter.countStaged({ id, files }),
+      ledger.roller.goOn('all'),
+    ])
+    t.match([counted, rolled], [{ kind: 'applied' }, { kind: 'done' }])
+    t.match(await ledger.roller.goOn('all'), { kind: 'done' })
+    t.match(await ledger.roller.unrolled(), { postings: 0 })
+    t.same([await totals(), outages], [{ 1: '5', 2: '6' }, []])
+  })
+}
 
 t.test('a content that is just being counted is claimed for whoever records it', async t => {
   const pairs: Pairs = [[1n, 5n]]

@@ -3,7 +3,6 @@ import { CountingStage } from '../../../parser/counting/counting-stage.ts'
 import { EarlierBatches } from '../../../parser/counting/earlier-batches.ts'
 import { Orders } from '../../../parser/counting/orders.ts'
 import { type Rest, StagedBatches } from '../../../parser/counting/staged-batches.ts'
-import { UsageUpkeep, usagePace } from '../../../parser/counting/usage-upkeep.ts'
 import { DigestWorkers } from '../../../parser/digest/digest.ts'
 import { DiskWatch } from '../../../parser/disk-watch.ts'
 import type { QueueEntry } from '../../../parser/facts.ts'
@@ -97,10 +96,6 @@ export async function stagesScene(
   })
   const counting = new CountingStage({
     ...{ ...common, input: output, staged, orders: new Orders({ ledger, log }) },
-    usage: new UsageUpkeep({
-      ...{ ledger, log, pauseMs: () => config.takeoverMs },
-      pace: usagePace(config.rollUpMs),
-    }),
     record: files => recording.record(files),
     onCounted: () => recording.lookSoon(),
   })

@@ -134,7 +134,7 @@ t.test('two that count, each for a while', async t => {
   for (let day = 1; day <= 12; day += 1) {
     await s.used(pairs, new Date(Date.UTC(2040, 0, day, 23)).toISOString())
   }
-  const counters = [s.ledger.counter, second.ledger.counter]
+  const ledgers = [s.ledger, second.ledger]
   const cursor = async () =>
     (
       await s.session.query<{ cursorId: bigint | null; instance: Buffer }>(
@@ -144,13 +144,13 @@ t.test('two that count, each for a while', async t => {
   let goneOn = 0
   await s.ledger.counter.releaseLease(s.session)
   for (let turn = 0; ; turn += 1) {
-    const [mine, other] = turn % 2 === 0 ? counters : [...counters].reverse()
-    t.equal(await mine!.takeLease(), true)
+    const [mine, other] = turn % 2 === 0 ? ledgers : [...ledgers].reverse()
+    t.equal(await mine!.counter.takeLease(), true)
     if ((await cursor()) != null) goneOn += 1
-    t.match(await other!.keepUsage('all'), { kind: 'recorder' })
-    const result = await mine!.keepUsage('all')
+    t.match(await other!.roller.goOn('all'), { kind: 'recorder' })
+    const result = await mine!.roller.goOn('all')
     t.match(result, { kind: /^(?:done|goes on)$/ })
-    await mine!.releaseLease(s.session)
+    await mine!.counter.releaseLease(s.session)
     if (result.kind === 'done') break
   }
   t.ok(goneOn > 0, 'one has gone on where the other stood')

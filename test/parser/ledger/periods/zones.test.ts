@@ -125,8 +125,8 @@ t.test('parsers with different settings do not make days anew in turn', async t 
   for (let round = 0; round < 3; round += 1) {
     for (const { ledger, session } of scenes) {
       t.equal(await ledger.counter.takeLease(), true)
-      while ((await ledger.counter.keepUsage('all')).kind !== 'done');
-      await ledger.counter.unrolled()
+      while ((await ledger.roller.goOn('all')).kind !== 'done');
+      await ledger.roller.unrolled()
       await ledger.counter.releaseLease(session)
       const [row] = await session.query<{ changes: number }>(
         'SELECT zone_changes AS changes FROM countersink_meta',
@@ -135,8 +135,8 @@ t.test('parsers with different settings do not make days anew in turn', async t 
     }
   }
   t.same(changes, [0, 1, 1, 1, 1, 1], 'each has decided once')
-  t.match(await scenes[0]!.ledger.counter.unrolled(), {
+  t.match(await scenes[0]!.ledger.roller.unrolled(), {
     zones: { ledger: 'Asia/Kolkata', setting: 'Europe/Berlin' },
   })
-  t.equal((await scenes[1]!.ledger.counter.unrolled())?.zones, undefined)
+  t.equal((await scenes[1]!.ledger.roller.unrolled())?.zones, undefined)
 })
