@@ -275,11 +275,11 @@ export class SumKernel {
    */
   merge(sources: readonly PairSource[], put: (chunk: PairChunk) => void): boolean {
     const kernel = this.#kernel
-    assert(sources.length >= 1 && sources.length <= kernel.MERGED_SOURCES_MAX.value)
+    assert(sources.length >= 1 && sources.length <= MERGED_SOURCES_MAX)
     const buffer = this.input.buffer
-    kernel.beginMerge(sources.length)
+    kernel.beginMerge(sources.length, this.#mergeAt + MERGE_BLOCKS_BYTES)
     for (;;) {
-      const stop = MERGE_STOPS[kernel.merge()]
+      const stop = MERGE_STOPS[kernel.merge(kernel.MERGED_PAIRS_MAX.value)]
       if (stop === 'hungry') {
         this.#supply(sources[kernel.hungry.value]!.next(), kernel.hungry.value)
         continue
@@ -330,8 +330,10 @@ export class SumKernel {
   }
 }
 
-/** A block for each source of a merge. */
-const MERGE_BYTES = 64 * BLOCK_PAIRS * 16
+const MERGED_SOURCES_MAX = 64
+/** Of each source of a merge: a block, and behind all of them what the kernel needs. */
+const MERGE_BLOCKS_BYTES = MERGED_SOURCES_MAX * BLOCK_PAIRS * 16
+const MERGE_BYTES = MERGE_BLOCKS_BYTES + MERGED_SOURCES_MAX * 64
 
 function aligned(address: number): number {
   return Math.ceil(address / 64) * 64

@@ -18,9 +18,9 @@ export interface KernelExports {
   addPairs(first: number, count: number): number
   sort(): void
   nextChunk(): number
-  beginMerge(sources: number): void
+  beginMerge(sources: number, at: number): void
   supply(ids: number, amounts: number, pairs: number): void
-  merge(): number
+  merge(most: number): number
   emptyMerged(): void
   beginPacking(): void
   pack(ids: number, amounts: number, count: number): number
@@ -38,7 +38,11 @@ export interface KernelExports {
   readonly mergedPairs: WebAssembly.Global<'i32'>
   readonly mergedIds: WebAssembly.Global<'i32'>
   readonly mergedAmounts: WebAssembly.Global<'i32'>
-  readonly MERGED_SOURCES_MAX: WebAssembly.Global<'i32'>
+  readonly MERGED_PAIRS_MAX: WebAssembly.Global<'i32'>
+  readonly SOURCE_BYTES: WebAssembly.Global<'i32'>
+  readonly joinedPairs: WebAssembly.Global<'i32'>
+  readonly overflowId: WebAssembly.Global<'i64'>
+  readonly overflowSource: WebAssembly.Global<'i32'>
   readonly CHUNK_PAIRS: WebAssembly.Global<'i32'>
   readonly chunkIds: WebAssembly.Global<'i32'>
   readonly chunkAmounts: WebAssembly.Global<'i32'>

@@ -88,6 +88,7 @@ async function mergeEach(
       await pause()
     }
   } finally {
+    merger.close()
     await Promise.all(readers.map(reader => reader.return?.()))
   }
 }

@@ -1,39 +1,30 @@
 /**
- * Ascending pairs of any number of sources as one ascending sequence, equal ids added together.
- * Pure and without waiting, so that the same loop serves worker threads and the main thread: when
- * a source has used up what was supplied, the merger says so and stops.
- *
- * A loser tree: each inner node keeps the source that lost there, so that the next pair costs one
- * comparison a level. Of equal ids the source of the lower index comes first.
+ * Ascending pairs of any number of sources as one ascending sequence, equal ids added together: by the
+ * kernel (kernel/assembly/merge.ts), a piece of each source at a time, without waiting. When a source has
+ * used up what was supplied, the merger says so and stops.
  */
 
 import assert from 'node:assert/strict'
-import { addWords, type PairBuffer, u64, wordsOf } from './pair-words.ts'
+import { KERNEL_BYTES, type KernelExports, startKernel, unsigned } from '../kernel/index.ts'
+import type { PairBuffer } from './pair-words.ts'
 import type { PairChunk } from './sums.ts'
 
-/** Why `run` stopped. */
-export type MergerState =
-  /** The buffer is full of finished pairs: empty it. */
-  | 'full'
-  /** The source `hungry` has no more pairs here: supply some, or the end. */
-  | 'hungry'
-  /** All sources have ended; what is in the buffer is the last. */
-  | 'ended'
-  /** A sum would pass 2^64 − 1: see `overflow`. */
-  | 'overflow'
+/** Why `run` stopped; the order is that of the numbers in assembly/merge.ts. */
+const STATES = ['full', 'hungry', 'ended', 'overflow'] as const
+/**
+ * `full`: the buffer is full of finished pairs, empty it. `hungry`: the source `hungry` has no more pairs
+ * here, supply some, or the end. `ended`: all sources have, what is in the buffer is the last. `overflow`:
+ * a sum would pass 2^64 − 1.
+ */
+export type MergerState = (typeof STATES)[number]
 
 export class Merger {
   readonly #sources: number
-  /** The source that goes next at [0], the losers of the inner nodes at [1..]. */
-  readonly #tree: Int32Array
-  /** The id that each source is at: low, high. */
-  readonly #heads: Uint32Array
-  readonly #ended: Uint8Array
-  readonly #ids: Uint32Array[]
-  readonly #amounts: Uint32Array[]
-  /** The word that each source is at. */
-  readonly #at: Int32Array
-  #hungry = -1
+  readonly #memory: MergeMemory
+  /** What was supplied of each source, and how much of it the kernel has had. */
+  readonly #supplied: (PairChunk | undefined)[]
+  readonly #taken: Int32Array
+  #hungry = 0
   /** How many sources have been supplied for the first time. */
   #started = 0
   #joined = 0
@@ -42,13 +33,10 @@ export class Merger {
   constructor(sources: number) {
     assert(sources >= 1, 'nothing to merge')
     this.#sources = sources
-    this.#tree = new Int32Array(sources)
-    this.#heads = new Uint32Array(sources * 2)
-    this.#ended = new Uint8Array(sources)
-    this.#ids = new Array(sources).fill(new Uint32Array(0))
-    this.#amounts = new Array(sources).fill(new Uint32Array(0))
-    this.#at = new Int32Array(sources)
-    this.#hungry = 0
+    this.#supplied = new Array(sources).fill(undefined)
+    this.#taken = new Int32Array(sources)
+    this.#memory = MergeMemory.take(sources)
+    this.#memory.begin(sources)
   }
 
   /** The source that must be supplied next; -1 if none. */
@@ -56,7 +44,7 @@ export class Merger {
     return this.#hungry
   }
 
-  /** How many pairs so far were added to one of another source. */
+  /** How many pairs of those in buffers so far were added to one of another source. */
   get joined(): number {
     return this.#joined
   }
@@ -69,119 +57,145 @@ export class Merger {
   supply(chunk: PairChunk | undefined): void {
     const source = this.#hungry
     assert(source >= 0, 'no source is hungry')
-    if (chunk === undefined) this.#ended[source] = 1
-    else {
-      assert(chunk.ids.length > 0, 'a chunk without pairs')
-      this.#ids[source] = wordsOf(chunk.ids)
-      this.#amounts[source] = wordsOf(chunk.amounts)
-      this.#at[source] = 0
-      this.#setHead(source)
-    }
+    assert(chunk === undefined || chunk.ids.length > 0, 'a chunk without pairs')
+    this.#supplied[source] = chunk
+    this.#taken[source] = 0
     this.#hungry = -1
-    if (this.#started === this.#sources) this.#replay(source)
-    else {
-      this.#started += 1
-      if (this.#started < this.#sources) this.#hungry = this.#started
-      else this.#build()
-    }
+    if (!this.#feed(source)) this.#memory.feed(source, undefined, 0)
+    if (this.#started === this.#sources) return
+    this.#started += 1
+    if (this.#started < this.#sources) this.#hungry = this.#started
   }
 
   /** Merges into the buffer, behind what is in it, until one of the states is reached. */
   run(out: PairBuffer): MergerState {
     if (this.#hungry >= 0) return 'hungry'
-    const { idWords, amountWords } = out
-    const tree = this.#tree
-    const capacity = out.capacity * 2
-    let last = out.pairs * 2 - 2
-    let state: MergerState | undefined
-    while (state === undefined) {
-      const source = tree[0]!
-      if (this.#ended[source] === 1) {
-        state = 'ended'
-        break
-      }
-      const at = this.#at[source]!
-      const ids = this.#ids[source]!
-      const amounts = this.#amounts[source]!
-      const low = ids[at]!
-      const high = ids[at + 1]!
-      if (last >= 0 && idWords[last] === low && idWords[last + 1] === high) {
-        if (!addWords(amountWords, last, amounts[at + 1]!, amounts[at]!)) {
-          this.#overflow = { id: u64(high, low), source }
-          state = 'overflow'
-          break
-        }
-        this.#joined += 1
-      } else {
-        // Only now, when a greater id has come, is the last pair in the buffer finished.
-        if (last + 2 === capacity) {
-          state = 'full'
-          break
-        }
-        last += 2
-        idWords[last] = low
-        idWords[last + 1] = high
-        amountWords[last] = amounts[at]!
-        amountWords[last + 1] = amounts[at + 1]!
-      }
-      this.#at[source] = at + 2
-      if (at + 2 === ids.length) {
+    const memory = this.#memory
+    for (;;) {
+      const state = memory.merge(out.capacity - out.pairs)
+      if (state === 'hungry') {
+        const source = memory.hungry
+        if (this.#feed(source)) continue
         this.#hungry = source
-        state = 'hungry'
-      } else {
-        this.#setHead(source)
-        this.#replay(source)
+        return state
       }
-    }
-    out.pairs = last / 2 + 1
-    return state
-  }
-
-  #setHead(source: number): void {
-    const ids = this.#ids[source]!
-    const at = this.#at[source]!
-    this.#heads[source * 2] = ids[at]!
-    this.#heads[source * 2 + 1] = ids[at + 1]!
-  }
-
-  /** Plays all matches for the first time, from the leaves up. */
-  #build(): void {
-    const sources = this.#sources
-    const winners = new Int32Array(sources * 2)
-    for (let source = 0; source < sources; source++) winners[sources + source] = source
-    for (let node = sources - 1; node >= 1; node--) {
-      const left = winners[node * 2]!
-      const right = winners[node * 2 + 1]!
-      const leftWins = this.#goesBefore(left, right)
-      winners[node] = leftWins ? left : right
-      this.#tree[node] = leftWins ? right : left
-    }
-    this.#tree[0] = sources === 1 ? 0 : winners[1]!
-  }
-
-  /** The source has moved on: plays its matches again, up to the top. */
-  #replay(source: number): void {
-    const tree = this.#tree
-    let winner = source
-    for (let node = (source + this.#sources) >> 1; node > 0; node >>= 1) {
-      const loser = tree[node]!
-      if (this.#goesBefore(loser, winner)) {
-        tree[node] = winner
-        winner = loser
+      if (state === 'overflow') {
+        this.#overflow = memory.overflow
+        return state
       }
+      this.#joined += memory.moveTo(out)
+      if (state === 'ended' || out.pairs === out.capacity) return state
     }
-    tree[0] = winner
   }
 
-  #goesBefore(a: number, b: number): boolean {
-    const ended = this.#ended
-    if ((ended[a]! | ended[b]!) !== 0) return ended[a]! < ended[b]!
-    const heads = this.#heads
-    const highA = heads[a * 2 + 1]!
-    const highB = heads[b * 2 + 1]!
-    if (highA !== highB) return highA < highB
-    const lowA = heads[a * 2]!
-    const lowB = heads[b * 2]!
-    return lowA < lowB || (lowA === lowB && a < b)
+  /** Lets go of its memory: nothing is asked of it any more. */
+  close(): void {
+    this.#memory.giveBack()
+  }
+
+  /** Gives the kernel the next piece. @returns false: there is no more. */
+  #feed(source: number): boolean {
+    const chunk = this.#supplied[source]
+    const taken = this.#taken[source]!
+    if (chunk === undefined || taken === chunk.ids.length) return false
+    this.#taken[source] = this.#memory.feed(source, chunk, taken)
+    return true
   }
 }
+
+/** A kernel whose memory holds a piece of each source. */
+class MergeMemory {
+  /** One for all: of several at a time the others are made, and given up. */
+  static #free: MergeMemory | undefined
+  readonly #sourcesMax: number
+  readonly #kernel: KernelExports
+  readonly #treeAt: number
+  readonly #piecesAt: number
+  readonly #pieces: BigUint64Array<ArrayBuffer>
+  readonly #mergedIds: BigUint64Array<ArrayBuffer>
+  readonly #mergedAmounts: BigUint64Array<ArrayBuffer>
+
+  static take(sources: number): MergeMemory {
+    const free = MergeMemory.#free
+    if (free === undefined || free.#sourcesMax < sources) {
+      return new MergeMemory(Math.max(sources, SOURCES_MIN))
+    }
+    MergeMemory.#free = undefined
+    return free
+  }
+
+  private constructor(sourcesMax: number) {
+    this.#sourcesMax = sourcesMax
+    const bytes = KERNEL_BYTES + sourcesMax * (PIECE_PAIRS * 16 + SOURCE_BYTES_MAX)
+    const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE_BYTES) })
+    const kernel = startKernel(memory)
+    assert(kernel.SOURCE_BYTES.value <= SOURCE_BYTES_MAX && kernel.memoryStart() <= KERNEL_BYTES)
+    this.#kernel = kernel
+    this.#piecesAt = KERNEL_BYTES
+    this.#treeAt = KERNEL_BYTES + sourcesMax * PIECE_PAIRS * 16
+    const array = (at: number, length: number) => new BigUint64Array(memory.buffer, at, length)
+    this.#pieces = array(this.#piecesAt, sourcesMax * PIECE_PAIRS * 2)
+    const mergedMax = kernel.MERGED_PAIRS_MAX.value
+    this.#mergedIds = array(kernel.mergedIds.value, mergedMax)
+    this.#mergedAmounts = array(kernel.mergedAmounts.value, mergedMax)
+  }
+
+  giveBack(): void {
+    const free = MergeMemory.#free
+    if (free === undefined || free.#sourcesMax < this.#sourcesMax) MergeMemory.#free = this
+  }
+
+  begin(sources: number): void {
+    this.#kernel.beginMerge(sources, this.#treeAt)
+  }
+
+  get hungry(): number {
+    return this.#kernel.hungry.value
+  }
+
+  get overflow(): { readonly id: bigint; readonly source: number } {
+    return {
+      id: unsigned(this.#kernel.overflowId),
+      source: this.#kernel.overflowSource.value,
+    }
+  }
+
+  /** The hungry source's next piece of a chunk; undefined: it has ended. @returns up to where it was taken. */
+  feed(source: number, chunk: PairChunk | undefined, from: number): number {
+    if (chunk === undefined) {
+      this.#kernel.supply(0, 0, 0)
+      return 0
+    }
+    const to = Math.min(chunk.ids.length, from + PIECE_PAIRS)
+    const at = source * PIECE_PAIRS * 2
+    this.#pieces.set(chunk.ids.subarray(from, to), at)
+    this.#pieces.set(chunk.amounts.subarray(from, to), at + PIECE_PAIRS)
+    const idsAt = this.#piecesAt + at * 8
+    this.#kernel.supply(idsAt, idsAt + PIECE_PAIRS * 8, to - from)
+    return to
+  }
+
+  /** @param most pairs, as far as there is room for them here. */
+  merge(most: number): MergerState {
+    return STATES[this.#kernel.merge(Math.min(most, this.#mergedIds.length))]!
+  }
+
+  /** @returns how many of them were joined. */
+  moveTo(out: PairBuffer): number {
+    const pairs = this.#kernel.mergedPairs.value
+    const joined = this.#kernel.joinedPairs.value
+    out.ids.set(this.#mergedIds.subarray(0, pairs), out.pairs)
+    out.amounts.set(this.#mergedAmounts.subarray(0, pairs), out.pairs)
+    out.pairs += pairs
+    this.#kernel.emptyMerged()
+    return joined
+  }
+}
+
+/** Of each source, in the kernel's memory. */
+const PIECE_PAIRS = 1_024
+/** A multiple of 8. */
+const SOURCE_BYTES_MAX = 40
+/** Room for so many at least. */
+const SOURCES_MIN = 64
+const PAGE_BYTES = 65_536

@@ -7,17 +7,14 @@ import assert from 'node:assert/strict'
 import { endianness } from 'node:os'
 import type { PairChunk } from './sums.ts'
 
-const U32_MAX = 0xffff_ffff
 /** The most pairs in one call of `PairTally.add`: their halves add up to less than 2^53. */
 const TALLIED_AT_ONCE_MAX = 2 ** 20
 
-/** A piece of memory for pairs, with both views of it. */
+/** A piece of memory for pairs. */
 export class PairBuffer {
   readonly capacity: number
   readonly ids: BigUint64Array<ArrayBuffer>
   readonly amounts: BigUint64Array<ArrayBuffer>
-  readonly idWords: Uint32Array
-  readonly amountWords: Uint32Array
   /** How many pairs are in it. */
   pairs = 0
 
@@ -25,8 +22,6 @@ export class PairBuffer {
     this.capacity = capacity
     this.ids = new BigUint64Array(capacity)
     this.amounts = new BigUint64Array(capacity)
-    this.idWords = wordsOf(this.ids)
-    this.amountWords = wordsOf(this.amounts)
   }
 
   /** A view of the pairs in it: valid until they are overwritten. */
@@ -112,19 +107,6 @@ export class PairTally {
     this.#amount += (BigInt(totalHigh) << 32n) + BigInt(totalLow)
     return true
   }
-}
-
-/**
- * Adds a sum to the one at word `at`. Each sum of two halves and a carry stays far below 2^53.
- * False: it would pass 2^64 − 1, and nothing was added.
- */
-export function addWords(words: Uint32Array, at: number, high: number, low: number): boolean {
-  const sumLow = words[at]! + low
-  const sumHigh = words[at + 1]! + high + (sumLow > U32_MAX ? 1 : 0)
-  if (sumHigh > U32_MAX) return false
-  words[at] = sumLow // stored modulo 2^32: the carry is in `sumHigh`
-  words[at + 1] = sumHigh
-  return true
 }
 
 // Pairs of words are read as one 64-bit number, here and in run files.

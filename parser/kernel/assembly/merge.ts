@@ -3,49 +3,59 @@
  * source has used up what was supplied, the merge says so and stops.
  *
  * A loser tree: each inner node keeps the source that lost there, so that the next pair costs one
- * comparison a level. Of equal ids the source of the lower index comes first. (merger.ts is the
- * same for the main thread, where merges are small.)
+ * comparison a level. Of equal ids the source of the lower index comes first.
  */
 
-export const MERGED_SOURCES_MAX: u32 = 64
 /** Merged pairs that are handed out at once: a block of a run. */
 export const MERGED_PAIRS_MAX: u32 = 4096
 export const mergedIds: usize = memory.data(MERGED_PAIRS_MAX * 8, 64)
 export const mergedAmounts: usize = memory.data(MERGED_PAIRS_MAX * 8, 64)
 /** How many are there. */
 export let mergedPairs: u32 = 0
+/** How many were added to one of another source since there was none. */
+export let joinedPairs: u32 = 0
 
 // Why `merge` stopped; the same numbers stand in sum-kernel.ts.
 const FULL: u32 = 0
 const HUNGRY: u32 = 1
 const ENDED: u32 = 2
-/** A sum would pass 2^64 - 1. */
+/** A sum would pass 2^64 - 1: `overflowId`, with what `overflowSource` has of it. */
 const OVERFLOW: u32 = 3
+export let overflowId: u64 = 0
+export let overflowSource: u32 = 0
 
+/** What a merge needs of the memory for each of its sources. */
+export const SOURCE_BYTES: u32 = 36
 /** The id that each source is at; the largest there is if it has ended. */
-const heads: usize = memory.data(MERGED_SOURCES_MAX * 8, 64)
+let heads: usize = 0
 /** Of each source: the address of that id, of the end of its ids, of its amount; whether it ended. */
-const states: usize = memory.data(MERGED_SOURCES_MAX * 16, 64)
-/** The source that goes next, then the losers of the inner nodes. */
-const tree: usize = memory.data(MERGED_SOURCES_MAX * 4, 64)
+let states: usize = 0
 /** For the first round of matches. */
-const winners: usize = memory.data(MERGED_SOURCES_MAX * 8, 64)
+let winners: usize = 0
+/** The source that goes next, then the losers of the inner nodes. */
+let tree: usize = 0
 
 let sources: u32 = 0
 let started: u32 = 0
 /** The source that must be supplied next, or `sources` if none. */
 export let hungry: u32 = 0
 
-export function beginMerge(count: u32): void {
+/** With memory for the sources from `at` on, a multiple of 8. */
+export function beginMerge(count: u32, at: usize): void {
+  heads = at
+  states = heads + (<usize>count << 3)
+  winners = states + (<usize>count << 4)
+  tree = winners + (<usize>count << 3)
   sources = count
   started = 0
   hungry = 0
-  mergedPairs = 0
+  emptyMerged()
 }
 
 /** Makes room for the next pairs. */
 export function emptyMerged(): void {
   mergedPairs = 0
+  joinedPairs = 0
 }
 
 /** Gives the hungry source its next pairs, which must stay as they are; none: it has ended. */
@@ -67,10 +77,11 @@ export function supply(ids: usize, amounts: usize, pairs: u32): void {
   else build()
 }
 
-/** Merges until one of the states is reached, behind what was merged before. */
-export function merge(): u32 {
+/** Merges until one of the states is reached, behind what was merged before: full are `most` pairs. */
+export function merge(most: u32): u32 {
   if (hungry < sources) return HUNGRY
   let count = <usize>mergedPairs
+  let joined = joinedPairs
   let why = ENDED
   for (;;) {
     const source = <usize>load<u32>(tree)
@@ -83,13 +94,16 @@ export function merge(): u32 {
       const at = mergedAmounts + ((count - 1) << 3)
       const sum = load<u64>(at) + amount
       if (sum < amount) {
+        overflowId = id
+        overflowSource = <u32>source
         why = OVERFLOW
         break
       }
       store<u64>(at, sum)
+      joined += 1
     } else {
       // Only now, when a greater id has come, is the last pair finished.
-      if (count == <usize>MERGED_PAIRS_MAX) {
+      if (count == <usize>most) {
         why = FULL
         break
       }
@@ -109,6 +123,7 @@ export function merge(): u32 {
     replay(<u32>source)
   }
   mergedPairs = <u32>count
+  joinedPairs = joined
   return why
 }
 

@@ -32,11 +32,15 @@ export {
   beginMerge,
   emptyMerged,
   hungry,
+  joinedPairs,
   merge,
   mergedAmounts,
   mergedIds,
   mergedPairs,
-  MERGED_SOURCES_MAX,
+  MERGED_PAIRS_MAX,
+  overflowId,
+  overflowSource,
+  SOURCE_BYTES,
   supply,
 } from './merge'
 export {

@@ -56,6 +56,7 @@ export async function* mergedChunks(
       sliceEndMs = performance.now() + SLICE_MS
     }
   } finally {
+    merger.close()
     await Promise.all(readers.map(reader => reader.return(undefined)))
   }
 }

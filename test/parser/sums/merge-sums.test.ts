@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { mergeSums } from '../../../parser/sums/merge-sums.ts'
 import { BLOCK_PAIRS } from '../../../parser/sums/run-format.ts'
 import { RunSums } from '../../../parser/sums/run-keeper.ts'
@@ -127,6 +127,29 @@ t.test('hundreds of small sources, with large ones and runs between them', async
   for (const source of sources) await source.close()
 })
 
+t.test('merges side by side, each of more sources than the one before', async t => {
+  letTimeFly(t)
+  const random = new Random()
+  for (let round = 0; round < 3; round += 1) {
+    const all = Array.from({ length: 4 }, (_, n) => {
+      // Large enough that each is a source by itself, and more than a merge takes in at once.
+      const ids = Array.from({ length: 9_000 }, () => random.u64() >> 48n)
+      return Array.from({ length: [2, 63, 65, 150][n]! }, (): Pairs => {
+        const from = random.pick([0, 2_000, 4_000])
+        const own = [...new Set(ids.slice(from, from + 4_400))].sort((a, b) => (a < b ? -1 : 1))
+        return own.map(id => [id, random.u64() >> 8n])
+      })
+    })
+    const merged = await Promise.all(
+      all.map(sources => mergeSums(sources.map(inMemory), { pairsMax: 100_000 })),
+    )
+    for (const [n, one] of merged.entries()) {
+      if (one.kind !== 'merged') return t.fail(one.kind)
+      t.strictSame(await pairsOf(one.sums, 5_000), modelOf(all[n]!).pairs, `SEED=${random.seed}`)
+    }
+  }
+})
+
 t.test('as many small sums as are added up at once, none twice', async t => {
   const step = MAX / (33n * 4_096n)
   const sources = Array.from({ length: 33 }, (_, source) =>
@@ -142,6 +165,16 @@ t.test('as many small sums as are added up at once, none twice', async t => {
   t.ok(found.every(([id, amount], i) => id === BigInt(i) * step && amount === 1n))
   t.equal(found.length, 33 * 4_096)
 })
+
+/** Each look at the clock finds it a second later. */
+function letTimeFly(t: Test): void {
+  let nowMs = 0
+  const value = (): number => {
+    nowMs += 1_000
+    return nowMs
+  }
+  t.intercept(performance, 'now', { value })
+}
 
 t.test('one source is what it is, and none has nothing', async t => {
   const one = inMemory([[1n, 2n]])
@@ -162,6 +195,7 @@ t.test('a merge that fails leaves its sources to the caller', async t => {
   await bad.close()
 
   const stop = new AbortController()
+  letTimeFly(t)
   const merging = mergeSums([inMemory(many), inMemory(many)], { pairsMax, signal: stop.signal })
   await setImmediate()
   stop.abort()
@@ -173,9 +207,8 @@ t.test('the main thread stays free', async t => {
   const chunks = 20
   const some = (first: number) =>
     inMemory(Array.from({ length: chunks * BLOCK_PAIRS }, (_, i) => [BigInt(2 * i + first), 1n]))
-  /** @returns how often others had their turn, by this clock. */
-  const turnsBeside = async (clock: () => number): Promise<number> => {
-    t.intercept(performance, 'now', { value: clock })
+  /** @returns how often others had their turn. */
+  const turnsBeside = async (): Promise<number> => {
     let isMerging = true
     const merging = mergeSums([some(0), some(1)], { pairsMax: 1_000_000 }).finally(() => {
       isMerging = false
@@ -187,11 +220,9 @@ t.test('the main thread stays free', async t => {
   }
   // Where the time stands still nobody has waited; where it flies, whoever has merged a chunk has kept
   // the others waiting for long.
-  t.ok((await turnsBeside(() => 0)) <= 2, 'a merge that takes no time')
-  let nowMs = 0
-  const turns = await turnsBeside(() => {
-    nowMs += 1_000
-    return nowMs
-  })
+  t.intercept(performance, 'now', { value: () => 0 })
+  t.ok((await turnsBeside()) <= 2, 'a merge that takes no time')
+  letTimeFly(t)
+  const turns = await turnsBeside()
   t.ok(turns >= 2 * chunks, `${turns} turns of the others for ${2 * chunks} chunks`)
 })
