@@ -85,7 +85,7 @@ export const FULL: Scale = {
   applyPairs: 1_000_000,
   applyRepetitions: 5,
   backlog: { files: 64, bytes: 8 * MB, consumers: 1_000_000 },
-  stream: { files: 256, bytes: 8 * MB, consumers: 1_000_000 },
+  stream: { files: 1_024, bytes: 8 * MB, consumers: 1_000_000 },
   smallFiles: 10_000,
   oneCounter: { files: 100, bytes: 8 * MB, consumers: 1_000_000 },
   proof: { contents: 100, consumers: 1_000_000 },
