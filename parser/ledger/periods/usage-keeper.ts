@@ -90,12 +90,16 @@ export class UsageKeeper {
     return { ...unrolled, zones: { ledger: timeZone, setting } }
   }
 
-  /** @throws CountersinkError LEASE_LOST; the signal's reason; what passes with another connection. */
+  /**
+   * @throws CountersinkError LEASE_LOST; IO_FAILED of what is remembered here; the signal's reason; what passes
+   *   with another connection.
+   */
   async goOn(session: Session, rollUps: RollUps): Promise<UsageResult> {
     try {
       return { kind: await this.#forAWhile(session, rollUps) }
     } catch (error) {
-      if (this.#signal.aborted || hasCode(error, 'LEASE_LOST') || !session.isUsable) throw error
+      if (this.#signal.aborted || hasCode(error, 'LEASE_LOST', 'IO_FAILED') || !session.isUsable)
+        throw error
       if (BUSY.has(sqlNumber(error) ?? 0)) return { kind: 'later' }
       return { kind: 'failed', why: describeError(error) }
     }

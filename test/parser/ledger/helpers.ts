@@ -85,6 +85,7 @@ export async function openLedgerScene(
   options: {
     env?: Record<string, string>
     instance?: Uint8Array
+    paths?: { readonly timeZone: string }
     through?: DatabaseAddress | (() => DatabaseAddress)
     onBegun?: () => void
     onChunk?: () => void
@@ -108,6 +109,7 @@ export async function openLedgerScene(
     instance: options.instance ?? Buffer.alloc(16, 7),
     signal: abort.signal,
     events,
+    ...(options.paths === undefined ? {} : { paths: options.paths }),
   })
   t.teardown(async () => {
     abort.abort()

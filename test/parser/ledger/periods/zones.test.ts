@@ -1,10 +1,11 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import t from 'tap'
 import { partitionsOf } from '../../../../parser/ledger/periods/partitions.ts'
 import { ZoneSetting } from '../../../../parser/ledger/periods/zone-setting.ts'
 import { ledgerNames } from '../../../../parser/ledger/schema/tables.ts'
 import { U64_MAX } from '../../../../shared/limits.ts'
+import { tempDir } from '../../../shared/helpers.ts'
 import { openLedgerScene, openSession, type Pairs, startServer } from '../helpers.ts'
 import { usageScene } from './usage-scene.ts'
 
@@ -107,6 +108,27 @@ t.test('a setting decides once, where it has become another one', async t => {
   t.equal(await asks(restarted, 'Europe/Berlin'), 'Europe/Berlin', 'changed, and changed back')
   writeFileSync(path, 'nonsense')
   t.equal(await asks(new ZoneSetting(path), 'UTC'), 'UTC', 'what is not known decides')
+})
+
+t.test('a memory of the time zone that cannot be written ends the parser', async t => {
+  const address = await server.database()
+  const timeZone = `${tempDir(t)}/gone/time-zone.json`
+  mkdirSync(dirname(timeZone))
+  const { ledger } = await openLedgerScene(t, address, {
+    env: { COUNTERSINK_TIME_ZONE: 'Europe/Berlin' },
+    paths: { timeZone },
+  })
+  await ledger.roller.noteSettings()
+  await ledger.open()
+  t.equal(await ledger.counter.takeLease(), true)
+  rmSync(dirname(timeZone), { recursive: true })
+  // Once the ledger has it, that is to be remembered.
+  const twice = async (): Promise<unknown> => [
+    await ledger.roller.goOn('none'),
+    await ledger.roller.goOn('none'),
+  ]
+  await t.rejects(twice(), { code: 'IO_FAILED' })
+  await t.rejects(ledger.roller.unrolled(), { code: 'IO_FAILED' })
 })
 
 t.test('parsers with different settings do not make days anew in turn', async t => {
