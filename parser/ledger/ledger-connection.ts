@@ -125,9 +125,9 @@ export class LedgerConnection {
 
   /** @param last what whoever counts does before, if there is a connection. */
   async close(last: (session: Session) => Promise<void>): Promise<void> {
-    await this.#usage.close()
+    // The first of all: it may be the connection of the others too.
     await this.#counting.close(last)
-    await Promise.all([this.files.close(), this.#side.close()])
+    await Promise.all([this.files.close(), this.#usage.close(), this.#side.close()])
   }
 
   #lane(name: string, { wasFit }: { readonly wasFit: boolean }): Lane {

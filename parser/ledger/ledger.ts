@@ -1,7 +1,6 @@
 import type { StatePaths } from '../../shared/paths.ts'
 import type { TrailQuestion } from '../../shared/protocol.ts'
 import type { Growth } from '../facts.ts'
-import { startPacking } from '../sums/index.ts'
 import { contentsWithPrefix, type KnownContent } from './asking/contents.ts'
 import { type Named, namesakesOf, otherContentsOf } from './asking/namesakes.ts'
 import {
@@ -60,10 +59,9 @@ export class Ledger {
     this.recorder = new Recorder(this.#connection)
     const { names, instance, config, signal } = this.#connection
     const lease = new Lease({ names, instance, lengthMs: () => config.takeoverMs })
-    const kernel = startPacking()
     const zonePath = options.paths?.timeZone
-    const usage = new UsageKeeper({ names, config, instance, signal, lease, kernel, zonePath })
-    this.counter = new Counter(this.#connection, { lease, kernel, usage })
+    const usage = new UsageKeeper({ names, config, instance, signal, lease, zonePath })
+    this.counter = new Counter(this.#connection, lease, usage)
     this.roller = new Roller(this.#connection, usage)
   }
 

@@ -24,6 +24,7 @@ export class BlockEncoder {
   readonly #amounts: BigUint64Array
 
   constructor(kernel: KernelExports, hash: Uint8Array) {
+    packing.set(kernel, this)
     this.#kernel = kernel
     this.#hash = hash
     const { buffer } = kernel.memory
@@ -34,6 +35,7 @@ export class BlockEncoder {
 
   /** Packs these pairs. @returns the blocks that are finished by them */
   add({ ids, amounts }: PairChunk): PackedBlock[] {
+    this.#assertLast()
     const blocks: PackedBlock[] = []
     if (ids.buffer === this.#ids.buffer) {
       this.#add(ids.byteOffset, amounts.byteOffset, ids.length, blocks)
@@ -51,12 +53,18 @@ export class BlockEncoder {
 
   /** @returns the last blocks, none if there was no pair */
   end(): PackedBlock[] {
+    this.#assertLast()
     const blocks: PackedBlock[] = []
     for (;;) {
       this.#kernel.packRest()
       if (!this.#isReady()) return blocks
       blocks.push(this.#block())
     }
+  }
+
+  /** Whoever packs beside it has taken its kernel: what has been packed is gone. */
+  #assertLast(): void {
+    assert(packing.get(this.#kernel) === this, 'a kernel packs for one encoder at a time')
   }
 
   /** Of pairs at these addresses. */
@@ -89,6 +97,9 @@ export class BlockEncoder {
     }
   }
 }
+
+/** The last encoder that was made of each kernel. */
+const packing = new WeakMap<KernelExports, BlockEncoder>()
 
 /** A kernel for encoders alone. */
 export function startPacking(): KernelExports {

@@ -1,6 +1,6 @@
 import { hasCode } from '../../../shared/errors.ts'
 import { hexOf, type Reason } from '../../facts.ts'
-import type { KernelExports } from '../../kernel/index.ts'
+import { startPacking } from '../../sums/index.ts'
 import { TotalsWriter } from '../adding/totals-writer.ts'
 import type { Batch } from '../batch.ts'
 import type { Session } from '../connection.ts'
@@ -43,18 +43,14 @@ export class Counter {
   readonly #connection: LedgerConnection
   readonly #lease: Lease
   readonly #writer: TotalsWriter
-  readonly #kernel: KernelExports
+  readonly #kernel = startPacking()
   readonly #orders: OrderCarrier
   readonly #usage: UsageKeeper
 
-  /** @param parts.usage what is brought into its periods before the books are closed. */
-  constructor(
-    connection: LedgerConnection,
-    { lease, kernel, usage }: { lease: Lease; kernel: KernelExports; usage: UsageKeeper },
-  ) {
+  /** @param usage what is brought into its periods before the books are closed. */
+  constructor(connection: LedgerConnection, lease: Lease, usage: UsageKeeper) {
     this.#connection = connection
     this.#lease = lease
-    this.#kernel = kernel
     this.#usage = usage
     this.#writer = new TotalsWriter(connection.names)
     this.#orders = new OrderCarrier(this.#lease, {

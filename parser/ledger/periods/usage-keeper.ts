@@ -1,6 +1,6 @@
 import type { Config } from '../../../shared/config.ts'
 import { CountersinkError, describeError, hasCode } from '../../../shared/errors.ts'
-import type { KernelExports } from '../../kernel/index.ts'
+import { startPacking } from '../../sums/index.ts'
 import type { Session } from '../connection.ts'
 import type { Lease } from '../counting/lease.ts'
 import type { LedgerNames } from '../schema/tables.ts'
@@ -29,7 +29,8 @@ export class UsageKeeper {
   readonly #instance: Uint8Array
   readonly #signal: AbortSignal
   readonly #lease: Lease
-  readonly #kernel: KernelExports
+  /** Packs hours: those beside who count or record have others. */
+  readonly #kernel = startPacking()
   readonly #zone: ZoneSetting
   readonly #leftOut = new LeftOut()
   readonly #turns = new Turns()
@@ -50,7 +51,6 @@ export class UsageKeeper {
     /** Ends it between two parts. */
     signal: AbortSignal
     lease: Lease
-    kernel: KernelExports
     zonePath: string | undefined
   }) {
     this.#zone = new ZoneSetting(options.zonePath)
@@ -59,7 +59,6 @@ export class UsageKeeper {
     this.#instance = options.instance
     this.#signal = options.signal
     this.#lease = options.lease
-    this.#kernel = options.kernel
   }
 
   /** Whether it is to be, where the ledger has it. */

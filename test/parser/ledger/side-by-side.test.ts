@@ -92,6 +92,12 @@ for (const most of [1, 2, 3]) {
     t.match(await ledger.roller.goOn('all'), { kind: 'done' })
     t.match(await ledger.roller.unrolled(), { postings: 0 })
     t.same([await totals(), outages], [{ 1: '5', 2: '6' }, []])
+    await ledger.close()
+    t.same(
+      await session.query('SELECT until < UTC_TIMESTAMP(3) AS isFree FROM countersink_lease'),
+      [{ isFree: 1n }],
+      'another parser may count at once',
+    )
   })
 }
 

@@ -56,6 +56,15 @@ function copyOf({ ids, amounts }: PairChunk): PairChunk {
   return { ids: ids.slice(), amounts: amounts.slice() }
 }
 
+t.test('a kernel packs for one encoder at a time', async t => {
+  const [first, second] = [new BlockEncoder(kernel, HASH), new BlockEncoder(kernel, HASH)]
+  const pairs = { ids: BigUint64Array.of(1n), amounts: BigUint64Array.of(2n) }
+  t.throws(() => first.add(pairs), { code: 'ERR_ASSERTION' })
+  t.throws(() => first.end(), { code: 'ERR_ASSERTION' })
+  t.same(second.add(pairs), [])
+  t.equal(second.end().length, 1)
+})
+
 t.test('these are the bytes', async t => {
   const ids = BigUint64Array.of(258n, 259n, 262n)
   const amounts = BigUint64Array.of(301n, 300n, 303n)

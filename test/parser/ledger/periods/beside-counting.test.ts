@@ -2,14 +2,18 @@ import t from 'tap'
 import { pruneOrder } from '../../../../parser/ledger/asking/orders.ts'
 import type { Session } from '../../../../parser/ledger/connection.ts'
 import { prove } from '../../../../parser/ledger/proving/verify.ts'
+import type { Sums } from '../../../../parser/sums/sums.ts'
 import { Calendar } from '../../../../shared/time-zone.ts'
 import { eventually } from '../../../shared/helpers.ts'
 import {
   asTotals,
   batchFor,
+  batchOf,
+  fileOf,
   openLedgerScene,
   openSession,
   type Pairs,
+  pairSource,
   startServer,
 } from '../helpers.ts'
 import { type UsageScene, usageScene } from './usage-scene.ts'
@@ -65,6 +69,30 @@ t.test('counting goes on while the chunk of a roll-up takes long', async t => {
   t.same(await s.ledger.roller.goOn('all'), { kind: 'done' })
   t.match(await s.ledger.roller.unrolled(), { postings: 0 })
   t.same((await s.proof()).findings, [])
+})
+
+t.test('what is counted and what is rolled up are packed apart', async t => {
+  const s = await usageScene(t, await server.database())
+  await s.used(PAIRS, DAY)
+  const another: Pairs = [
+    [3n, 4n],
+    [4n, 2n ** 60n],
+  ]
+  const source = pairSource(another)
+  let rolled: object | undefined
+  const sums: Sums = {
+    ...source,
+    async *chunks(pairsMax, after) {
+      yield* source.chunks(pairsMax, after)
+      // Its last block is not packed yet.
+      rolled = await s.ledger.roller.goOn('all')
+    },
+  }
+  const batch = batchOf([fileOf(another, { sums })], pairSource(another))
+  t.match(await s.ledger.counter.countWhole(batch), { kind: 'applied' })
+  t.match(rolled, { kind: 'done' })
+  t.same((await s.proof()).findings, [])
+  t.match((await s.proof()).consumers, { differencesCount: 0, unreadableCount: 0 })
 })
 
 t.test('who loses the lease in the middle of a chunk has moved nothing', async t => {
