@@ -97,8 +97,8 @@ export class UsageKeeper {
     try {
       return { kind: await this.#forAWhile(session, rollUps) }
     } catch (error) {
-      if (this.#signal.aborted || hasCode(error, 'LEASE_LOST', 'IO_FAILED') || !session.isUsable)
-        throw error
+      const isPassedOn = this.#signal.aborted || hasCode(error, 'LEASE_LOST', 'IO_FAILED')
+      if (isPassedOn || !session.isUsable) throw error
       if (BUSY.has(sqlNumber(error) ?? 0)) return { kind: 'later' }
       return { kind: 'failed', why: describeError(error) }
     }
@@ -114,11 +114,10 @@ export class UsageKeeper {
       await this.#turns.take(() => this.#leftOut.lookAgain(session, this.#names, 0))
       yield
     }
-    let end: UsageResult['kind']
-    for (;;) {
-      end = await this.#forAWhile(session, 'all')
-      if (end !== 'goes on') break
+    let end = await this.#forAWhile(session, 'all')
+    while (end === 'goes on') {
       yield
+      end = await this.#forAWhile(session, 'all')
     }
     const { names } = this.#leftOut
     if (names.length === 0) return end
