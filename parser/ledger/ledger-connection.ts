@@ -12,7 +12,7 @@ import { type LedgerNames, ledgerNames } from './schema/tables.ts'
 import { NewestCounted } from './schema/witnesses.ts'
 import { limitIdleTransactions } from './session-settings.ts'
 import { SideSession } from './side-session.ts'
-import { databaseUnavailable, hasNoneLeft, judgeSqlError } from './sql-errors.ts'
+import { databaseUnavailable, hasNoneLeft, isUnfit, judgeSqlError } from './sql-errors.ts'
 import type { DatabaseAddress } from './way-in.ts'
 
 export interface LedgerConnectionOptions {
@@ -176,13 +176,18 @@ export class LedgerConnection {
   }
 }
 
-/** @returns the other one, if this may not be. @throws CountersinkError what a person has to mend */
+/**
+ * Once one lane's connection was found fit. What stands in the way of this one's is waited for when it is
+ * used, also what a person has to mend: somebody may just be changing it.
+ *
+ * @returns the other one, if this may not be.
+ */
 async function opened(lane: Lane, other: Lane): Promise<Lane> {
   try {
     await lane.open()
   } catch (error) {
     if (hasNoneLeft(error)) return other
-    if (judgeSqlError(error) === undefined) throw error
+    if (judgeSqlError(error) === undefined && !isUnfit(error)) throw error
   }
   return lane
 }

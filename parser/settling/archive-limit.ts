@@ -40,10 +40,10 @@ export class ArchiveLimit {
         // What else stands there, or cannot be looked at, is none of ours.
         const stats = statsIfLookedAt(join(directory, name))
         if (!stats?.isFile()) continue
-        found.push({ name, sizeBytes: Number(stats.size), changedMs: Number(stats.ctimeMs) })
+        found.push({ name, sizeBytes: Number(stats.size), changedNs: stats.ctimeNs })
       }
     }
-    found.sort((a, b) => a.changedMs - b.changedMs)
+    found.sort((a, b) => Number(a.changedNs - b.changedNs))
     for (const { name, sizeBytes } of found) limit.#push(name, sizeBytes)
     await limit.#enforce()
     return limit

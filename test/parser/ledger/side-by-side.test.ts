@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { CountersinkError } from '../../../shared/errors.ts'
 import { untilLockWait } from '../../crash/sql.ts'
 import { eventually } from '../../helpers/eventually.ts'
 import { failureOf } from '../../shared/helpers.ts'
@@ -100,6 +101,28 @@ for (const most of [1, 2, 3]) {
     )
   })
 }
+
+t.test('what a person has to mend is waited for once one connection was found fit', async t => {
+  const address = await server.database()
+  await (await openLedgerScene(t, address)).ledger.open()
+  // The address is asked for by each connection.
+  for (const broken of [2, 3]) {
+    let asked = 0
+    const scene = await openLedgerScene(t, address, {
+      instance: Buffer.alloc(16, broken),
+      through() {
+        asked += 1
+        if (asked === broken) throw new CountersinkError('CONFIG_INVALID', 'the file is no JSON')
+        return address
+      },
+    })
+    await scene.ledger.open()
+    t.ok(asked >= broken, 'it was broken')
+    t.match(await scene.count(batchFor([[BigInt(broken), 6n]])), { kind: 'applied' })
+    t.match(await scene.ledger.roller.goOn('all'), { kind: 'done' })
+    await scene.ledger.close()
+  }
+})
 
 t.test('a content that is just being counted is claimed for whoever records it', async t => {
   const pairs: Pairs = [[1n, 5n]]

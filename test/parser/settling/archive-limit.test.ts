@@ -8,14 +8,14 @@ import { recordingLog } from '../helpers.ts'
 
 t.test('at the start the oldest are those that were moved in first', async t => {
   const dir = tempDir(t)
-  let previous = 0
+  let previous = 0n
   for (const name of ['z', 'm', 'a']) {
     // Until the clock of the filesystem has moved on.
     await eventually('a later time', async () => {
       await writeFile(join(dir, name), 'x'.repeat(10))
-      const { ctimeMs } = statSync(join(dir, name))
-      const later = ctimeMs > previous
-      if (later) previous = ctimeMs
+      const { ctimeNs } = statSync(join(dir, name), { bigint: true })
+      const later = ctimeNs > previous
+      if (later) previous = ctimeNs
       return later
     })
   }
