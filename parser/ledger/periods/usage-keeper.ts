@@ -14,7 +14,7 @@ import { ZoneSetting } from './zone-setting.ts'
 /** What came of a while of it. */
 export type UsageResult =
   | { readonly kind: 'done' | 'goes on' }
-  /** Somebody reads what would have to be altered first. */
+  /** Somebody reads what would have to be altered first, or is at it. */
   | { readonly kind: 'later' }
   /** Nothing of it is lost; it is to be tried again after a pause. */
   | { readonly kind: 'failed'; readonly why: string }
@@ -34,6 +34,8 @@ export class UsageKeeper {
   readonly #zone: ZoneSetting
   readonly #leftOut = new LeftOut()
   readonly #turns = new Turns()
+  /** Until then, by `performance.now`, who closes the books has it: in turn both would begin anew each time. */
+  #isClosingUntilMs = 0
   #tools: ChunkTools | undefined
   #work:
     | {
@@ -94,6 +96,7 @@ export class UsageKeeper {
    *   with another connection.
    */
   async goOn(session: Session, rollUps: RollUps): Promise<UsageResult> {
+    if (performance.now() < this.#isClosingUntilMs) return { kind: 'later' }
     try {
       return { kind: await this.#forAWhile(session, rollUps) }
     } catch (error) {
@@ -114,11 +117,16 @@ export class UsageKeeper {
       await this.#turns.take(() => this.#leftOut.lookAgain(session, this.#names, 0))
       yield
     }
-    let end = await this.#forAWhile(session, 'all')
+    const goOn = (): Promise<'done' | 'later' | 'goes on'> => {
+      this.#isClosingUntilMs = performance.now() + CLOSING_MS
+      return this.#forAWhile(session, 'all')
+    }
+    let end = await goOn()
     while (end === 'goes on') {
       yield
-      end = await this.#forAWhile(session, 'all')
+      end = await goOn()
     }
+    this.#isClosingUntilMs = 0
     const { names } = this.#leftOut
     if (names.length === 0) return end
     const named = names.slice(0, NAMED_MAX).join(', ')
@@ -145,10 +153,10 @@ export class UsageKeeper {
         : { session, epoch, rollUps, parts: this.#parts(session, rollUps) }
       this.#work = undefined
       const untilMs = performance.now() + AT_ONCE_MS
-      while (performance.now() < untilMs) {
+      do {
         const { done, value } = await work.parts.next()
         if (done === true) return value
-      }
+      } while (performance.now() < untilMs)
       this.#work = work
       return 'goes on'
     })
@@ -176,6 +184,9 @@ const NAMED_MAX = 5
 
 /** A lock that was not free, a deadlock. */
 const BUSY: ReadonlySet<number> = new Set([1205, 1213])
+
+/** Between two turns of it whole batches may be counted. */
+const CLOSING_MS = 60_000
 
 /** Then whoever has only one connection for everything counts what waits. */
 const AT_ONCE_MS = 250

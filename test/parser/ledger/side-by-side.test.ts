@@ -89,8 +89,8 @@ for (const most of [1, 2, 3]) {
       ledger.counter.countStaged({ id, files }),
       ledger.roller.goOn('all'),
     ])
-    t.match([counted, rolled], [{ kind: 'applied' }, { kind: 'done' }])
-    t.match(await ledger.roller.goOn('all'), { kind: 'done' })
+    t.match([counted, rolled], [{ kind: 'applied' }, { kind: /^(?:done|goes on)$/ }])
+    while ((await ledger.roller.goOn('all')).kind === 'goes on');
     t.match(await ledger.roller.unrolled(), { postings: 0 })
     t.same([await totals(), outages], [{ 1: '5', 2: '6' }, []])
     await ledger.close()
@@ -119,7 +119,7 @@ t.test('what a person has to mend is waited for once one connection was found fi
     await scene.ledger.open()
     t.ok(asked >= broken, 'it was broken')
     t.match(await scene.count(batchFor([[BigInt(broken), 6n]])), { kind: 'applied' })
-    t.match(await scene.ledger.roller.goOn('all'), { kind: 'done' })
+    t.match(await scene.ledger.roller.goOn('all'), { kind: /^(?:done|goes on)$/ })
     await scene.ledger.close()
   }
 })
