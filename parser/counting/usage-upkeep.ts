@@ -143,10 +143,13 @@ export class UsageUpkeep {
         this.#upkeepAtMs = performance.now() + this.#pace.upkeepMs
         this.#blocked = undefined
         return false
+      // A roll-up may have been left in the middle, and nothing else wait.
       case 'later':
+        this.#upkeepAtMs = 0
         this.#retryAtMs = performance.now() + this.#pauseMs()
         return false
       case 'failed':
+        this.#upkeepAtMs = 0
         this.#noteFailed(result.why)
         return false
       case 'goes on':

@@ -150,6 +150,22 @@ t.test('what fails is said once, and tried again after growing pauses', async t 
   }
 })
 
+t.test('what was left in the middle is gone on with, though nothing new waits', async t => {
+  for (const kind of ['later', 'failed'] as const) {
+    const { scene, upkeep } = upkeepScene({})
+    scene.waiting = waiting(2_048, 1, 0)
+    scene.results = ['done', kind, 'done']
+    await upkeep.goOn()
+    await upkeep.goOn()
+    // The roll-up that is under way is as one that waits.
+    scene.waiting = waiting(1, 0, 0)
+    await upkeep.goOn()
+    t.same(scene.asked, ['one', 'one', 'none'], kind)
+    await upkeep.goOn()
+    t.equal(scene.asked.length, 3, 'and then it is at its end')
+  }
+})
+
 t.test('what is left out, and another time zone, are said once and stand in status', async t => {
   const { scene, upkeep, lines } = upkeepScene({})
   const zones = { ledger: 'UTC', setting: 'Asia/Kolkata' }
